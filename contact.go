@@ -1,0 +1,87 @@
+package contacts
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A CreateContactInput is what a caller says of a new contact. FirstName alone
+// is required; the zero value of every other field means that it is absent. Its
+// JSON form is the documented body of the create.
+type CreateContactInput struct {
+	FirstName string `json:"first_name"`
+	LastName  string `json:"last_name,omitempty"`
+	Email     string `json:"email,omitempty"`
+	Company   string `json:"company,omitempty"`
+	Website   string `json:"website,omitempty"` // http or https; a bare domain gets https://
+	Address   string `json:"address,omitempty"` // may hold line breaks
+	City      string `json:"city,omitempty"`
+	State     string `json:"state,omitempty"`
+	ZipCode   string `json:"zip_code,omitempty"`
+	Country   string `json:"country,omitempty"` // "": "US"
+	Status    string `json:"status,omitempty"`  // "": "not_contacted"
+	Stage     string `json:"stage,omitempty"`   // "": "lead"
+	TeamID    int64  `json:"team_id,omitempty"` // 0: no team
+
+	// Tags are trimmed, and repeats are dropped; their order is kept.
+	Tags []string `json:"tags,omitempty"`
+	// PhoneNumbers holds each number once. Where none is primary, the first
+	// one becomes it.
+	PhoneNumbers []PhoneNumberInput `json:"phone_numbers,omitempty"`
+
+	// CustomContext and IndustryContext are the caller's own data: whatever
+	// has a JSON form. It is kept as it is.
+	CustomContext   map[string]any `json:"custom_context,omitzero"`
+	IndustryContext map[string]any `json:"industry_context,omitzero"`
+}
+
+// A PhoneNumberInput is one phone number of a new contact.
+type PhoneNumberInput struct {
+	PhoneNumber string `json:"phone_number"` // E.164; spaces, dots, dashes and parentheses may stand in it
+	PhoneType   string `json:"phone_type,omitempty"`
+	Primary     bool   `json:"primary,omitempty"`
+	DoNotCall   bool   `json:"do_not_call,omitempty"`
+}
+
+// A Contact is a stored contact. Its text is normalised, its defaults are
+// filled in, and it belongs to whoever received it. Its JSON form is flat, with
+// the names of the create's parameters.
+type Contact struct {
+	ID        uuid.UUID `json:"id"` // UUIDv7: in the order of creation
+	AccountID uuid.UUID `json:"account_id"`
+	FirstName string    `json:"first_name"`
+	LastName  string    `json:"last_name,omitempty"`
+	Email     string    `json:"email,omitempty"`
+	Company   string    `json:"company,omitempty"`
+	Website   string    `json:"website,omitempty"`
+	Address   string    `json:"address,omitempty"`
+	City      string    `json:"city,omitempty"`
+	State     string    `json:"state,omitempty"`
+	ZipCode   string    `json:"zip_code,omitempty"`
+	Country   string    `json:"country"`
+	Status    string    `json:"status"`
+	Stage     string    `json:"stage"`
+	TeamID    int64     `json:"team_id,omitempty"` // 0: no team
+
+	Tags         []string      `json:"tags,omitempty"`          // nil where there are none
+	PhoneNumbers []PhoneNumber `json:"phone_numbers,omitempty"` // nil where there are none; else exactly one is primary
+
+	// The contexts in their JSON form: nil, bool, string, json.Number, []any
+	// and map[string]any, the same from every store. A context that was absent
+	// is nil.
+	CustomContext   map[string]any `json:"custom_context,omitzero"`
+	IndustryContext map[string]any `json:"industry_context,omitzero"`
+
+	CreatedAt time.Time `json:"created_at"` // UTC, whole microseconds
+	UpdatedAt time.Time `json:"updated_at"` // UTC, whole microseconds
+}
+
+// A PhoneNumber is one phone number of a stored contact.
+type PhoneNumber struct {
+	ID          uuid.UUID `json:"id"`
+	PhoneNumber string    `json:"phone_number"` // E.164
+	PhoneType   string    `json:"phone_type,omitempty"`
+	Primary     bool      `json:"primary"`
+	DoNotCall   bool      `json:"do_not_call"`
+}

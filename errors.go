@@ -1,0 +1,198 @@
+package contacts
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// A Code names one kind of failure. The codes are the documented ones of the
+// REST call, so a server can send them as they are. Act on the code, never on
+// the text of an error.
+type Code string
+
+// The codes. Those up to CodeServerError are the documented ones of the
+// create; CodeNotFound is that of its sibling calls.
+const (
+	CodeMissingFirstName       Code = "missing_first_name"      // 400
+	CodeInvalidJSON            Code = "invalid_json"            // 400
+	CodeValidationError        Code = "validation_error"        // 400, with Details
+	CodeAuthenticationRequired Code = "authentication_required" // 401
+	CodeInvalidKey             Code = "invalid_key"             // 401
+	CodePermissionDenied       Code = "permission_denied"       // 403
+	CodeTeamAccessDenied       Code = "team_access_denied"      // 403
+	CodeTeamNotFound           Code = "team_not_found"          // 404
+	CodeServerError            Code = "server_error"            // 500
+	CodeNotFound               Code = "not_found"               // 404
+)
+
+// HTTPStatus returns the documented HTTP status of the code: 500 for
+// CodeServerError and for a code this package does not know.
+func (c Code) HTTPStatus() int {
+	switch c {
+	case CodeMissingFirstName, CodeInvalidJSON, CodeValidationError:
+		return 400
+	case CodeAuthenticationRequired, CodeInvalidKey:
+		return 401
+	case CodePermissionDenied, CodeTeamAccessDenied:
+		return 403
+	case CodeTeamNotFound, CodeNotFound:
+		return 404
+	default:
+		return 500
+	}
+}
+
+// CodeOf returns the code of err: "" for nil, and CodeServerError for an error
+// that holds no [*Error].
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeServerError
+}
+
+// An Error is every error that leaves a [Service] or an [Admin]. Code says what
+// kind it is and Message says it to a person; Details names each wrong field.
+// None of the three ever holds a key, a value of the input or the cause of a
+// server error: that cause is what Unwrap returns.
+//
+// The JSON form of an Error is the documented body,
+// {"error": code, "message": text, "details": [...]}.
+type Error struct {
+	Code    Code         `json:"error"`
+	Message string       `json:"message"`
+	Details []FieldError `json:"details,omitempty"`
+
+	cause error
+}
+
+// A FieldError says what is wrong with one field of the input. Field is its
+// path with the documented names ("phone_numbers[1].phone_number"), Code is one
+// of the Field constants, Message is for a person.
+type FieldError struct {
+	Field   string `json:"field"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// The codes of a [FieldError].
+const (
+	FieldRequired   = "required"      // absent or blank
+	FieldWrongType  = "wrong_type"    // well-formed JSON of another type
+	FieldUnknown    = "unknown_field" // no such field; misspelt, perhaps
+	FieldTooLong    = "too_long"      // over its limit of characters or bytes
+	FieldTooMany    = "too_many"      // over its limit of elements
+	FieldTooDeep    = "too_deep"      // nested over its limit
+	FieldInvalid    = "invalid"       // not of the form that the field takes
+	FieldNotAllowed = "not_allowed"   // not in the vocabulary that an option closed
+	FieldDuplicate  = "duplicate"     // given before
+)
+
+// One for each code, for [errors.Is]: an [Error] matches the one of its code.
+var (
+	ErrMissingFirstName       error = &Error{Code: CodeMissingFirstName, Message: "first name is required"}
+	ErrInvalidJSON            error = &Error{Code: CodeInvalidJSON, Message: "invalid JSON payload"}
+	ErrValidation             error = &Error{Code: CodeValidationError, Message: "validation error"}
+	ErrAuthenticationRequired error = &Error{Code: CodeAuthenticationRequired, Message: "no API key was provided"}
+	ErrInvalidKey             error = &Error{Code: CodeInvalidKey, Message: "the API key is invalid or inactive"}
+	ErrPermissionDenied       error = &Error{Code: CodePermissionDenied, Message: "the API key lacks the required permission"}
+	ErrTeamAccessDenied       error = &Error{Code: CodeTeamAccessDenied, Message: "no access to this team"}
+	ErrTeamNotFound           error = &Error{Code: CodeTeamNotFound, Message: "team not found"}
+	ErrServer                 error = &Error{Code: CodeServerError, Message: "an unexpected server error"}
+)
+
+// What a [Store] returns, wrapped as it likes, to say what happened. A Service
+// turns them into codes; the last three stay visible to [errors.Is] behind a
+// CodeServerError.
+var (
+	// ErrNotFound: there is no such record in that account. A Service and an
+	// Admin return it too, with CodeNotFound.
+	ErrNotFound error = &Error{Code: CodeNotFound, Message: "not found"}
+	// ErrExists: a record with that identity is already there.
+	ErrExists = errors.New("contacts: already exists")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("contacts: store is closed")
+	// ErrOutcomeUnknown: a commit was sent and its answer never came. The
+	// records may be stored, whole, or not at all. Any other error of a write
+	// means that nothing was stored.
+	ErrOutcomeUnknown = errors.New("contacts: outcome unknown")
+)
+
+// Error returns the code, the message and the first wrong fields. Of the cause
+// it says only what cannot leak: that a context ended, the store was closed, or
+// the outcome is not known.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("contacts: ")
+	b.WriteString(string(e.Code))
+	if e.Message != "" {
+		b.WriteString(": ")
+		b.WriteString(e.Message)
+	}
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, ErrClosed, ErrOutcomeUnknown} {
+		if errors.Is(e.cause, known) {
+			b.WriteString(" (")
+			b.WriteString(strings.TrimPrefix(known.Error(), "contacts: "))
+			b.WriteString(")")
+		}
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause, or nil. It is for the program's own logs, not for
+// its clients.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether target is an [*Error] of the same code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// MarshalJSON returns the documented error body.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	type body Error
+	return json.Marshal((*body)(e))
+}
+
+// fail returns a new error of the sentinel's code and words with a cause, so
+// that no caller ever holds the sentinel itself.
+func fail(sentinel, cause error) *Error {
+	s := sentinel.(*Error)
+	return &Error{Code: s.Code, Message: s.Message, cause: cause}
+}
+
+// invalid returns a validation error for the details, which may not be empty.
+// Its message names the fields, for clients that show nothing else.
+func invalid(code Code, details []FieldError) *Error {
+	const named = 5
+	e := &Error{Code: code, Details: details}
+	switch {
+	case code == CodeMissingFirstName:
+		e.Message = ErrMissingFirstName.(*Error).Message
+	case len(details) == 1:
+		e.Message = details[0].Field + ": " + details[0].Message
+	default:
+		var b strings.Builder
+		b.WriteString(strconv.Itoa(len(details)))
+		b.WriteString(" problems, in ")
+		for i, d := range details {
+			if i == named {
+				b.WriteString(", …")
+				break
+			}
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(d.Field)
+		}
+		e.Message = b.String()
+	}
+	return e
+}
