@@ -1,6 +1,11 @@
 package contacts
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,4 +27,248 @@ type Team struct {
 	ID        int64     `json:"id"` // unique within the account; 0 in [Admin.CreateTeam]: assigned
 	Name      string    `json:"name"`
 	CreatedAt time.Time `json:"created_at"`
+}
+
+// An IssueKeyInput says what a new API key may do.
+type IssueKeyInput struct {
+	AccountID   uuid.UUID
+	Name        string       // for people; may be empty
+	Permissions []Permission // none: the key may do nothing
+	TeamIDs     []int64      // the teams it may access, whether they exist already or not
+	AllTeams    bool         // every team of the account, later ones too
+	ExpiresAt   time.Time    // from then on the key is invalid; zero: never
+}
+
+// AdminOptions are the knobs of an [Admin]. The zero value, and nil, is the
+// default.
+type AdminOptions struct {
+	// KeyPrefix starts every key that is issued, so that people and secret
+	// scanners recognise it: 1 to 16 lower-case letters and digits. "": "ck".
+	KeyPrefix string
+
+	// Now is the clock. nil: time.Now.
+	Now func() time.Time
+}
+
+// An Admin sets up what a [Service] works with: accounts, teams and API keys.
+// It is for the host program itself, needs no key and checks no permission. Its
+// methods may be called from many goroutines at once.
+//
+// Its errors are [*Error] too: CodeValidationError for input that is wrong,
+// CodeNotFound for an account or a key that does not exist, CodeServerError.
+type Admin struct {
+	store  Store
+	prefix string
+	now    func() time.Time
+}
+
+// NewAdmin returns an Admin on the store, which stays the caller's to close.
+func NewAdmin(store Store, opts *AdminOptions) *Admin {
+	a := &Admin{store: store, prefix: defaultKeyPrefix, now: time.Now}
+	if opts != nil && opts.KeyPrefix != "" {
+		a.prefix = opts.KeyPrefix
+	}
+	if opts != nil && opts.Now != nil {
+		a.now = opts.Now
+	}
+	return a
+}
+
+// The limits of what a host names, in characters.
+const (
+	maxAdminName  = 200
+	maxPermission = 64
+)
+
+// CreateAccount creates an account. Its name is trimmed and need not be unique.
+func (a *Admin) CreateAccount(ctx context.Context, name string) (*Account, error) {
+	var bad problems
+	account := Account{ID: newID(), Name: text(name, "name", maxAdminName, &bad), CreatedAt: timestamp(a.now())}
+	if account.Name == "" && !bad.has("name") {
+		bad.add("name", FieldRequired, "is required")
+	}
+	added, err := a.add(ctx, Directory{Accounts: []Account{account}}, &bad)
+	if err != nil {
+		return nil, err
+	}
+	return &added.Accounts[0], nil
+}
+
+// DisableAccount makes every key of the account invalid, from the next call on.
+// Doing it twice is no error.
+func (a *Admin) DisableAccount(ctx context.Context, id uuid.UUID) error {
+	return a.deactivate(ctx, Deactivation{AccountID: id, At: timestamp(a.now())})
+}
+
+// EnableAccount takes back DisableAccount. Keys that were revoked stay revoked.
+func (a *Admin) EnableAccount(ctx context.Context, id uuid.UUID) error {
+	return a.deactivate(ctx, Deactivation{AccountID: id})
+}
+
+// Accounts yields all accounts in the order of their creation, a page at a
+// time; an error ends it.
+func (a *Admin) Accounts(ctx context.Context) iter.Seq2[Account, error] {
+	return list(ctx, a, DirectoryQuery{Kind: Accounts},
+		func(d Directory) []Account { return d.Accounts },
+		func(q *DirectoryQuery, last Account) { q.After = last.ID })
+}
+
+// CreateTeam creates a team of an account that exists. With ID 0 it gets the
+// next id of the account, counted from 1; an id that is taken is a
+// CodeValidationError that matches [ErrExists].
+func (a *Admin) CreateTeam(ctx context.Context, team Team) (*Team, error) {
+	var bad problems
+	team.Name = text(team.Name, "name", maxAdminName, &bad)
+	team.CreatedAt = timestamp(a.now())
+	teamID(team.ID, &bad)
+	added, err := a.add(ctx, Directory{Teams: []Team{team}}, &bad)
+	if errors.Is(err, ErrExists) {
+		e := invalid(CodeValidationError, []FieldError{{"team_id", FieldDuplicate, "is taken in this account"}})
+		e.cause = ErrExists
+		return nil, e
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &added.Teams[0], nil
+}
+
+// Teams yields the teams of an account in the order of their ids; an error ends
+// it. An account that does not exist has none.
+func (a *Admin) Teams(ctx context.Context, accountID uuid.UUID) iter.Seq2[Team, error] {
+	return list(ctx, a, DirectoryQuery{Kind: Teams, AccountID: accountID},
+		func(d Directory) []Team { return d.Teams },
+		func(q *DirectoryQuery, last Team) { q.AfterTeam = last.ID })
+}
+
+// IssueKey issues an API key. The secret is what callers of a [Service] give; it
+// is returned this once and can never be had again, since only its hash is
+// stored.
+func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, key *APIKey, err error) {
+	if !isKeyPrefix(a.prefix) {
+		return "", nil, fail(ErrServer, fmt.Errorf("contacts: AdminOptions.KeyPrefix is %q; give 1 to %d lower-case letters and digits, or \"\" for %q", a.prefix, maxKeyPrefix, defaultKeyPrefix))
+	}
+	var bad problems
+	k := APIKey{
+		ID:        newID(),
+		AccountID: in.AccountID,
+		Name:      text(in.Name, "name", maxAdminName, &bad),
+		AllTeams:  in.AllTeams,
+		CreatedAt: timestamp(a.now()),
+	}
+	if !in.ExpiresAt.IsZero() {
+		k.ExpiresAt = timestamp(in.ExpiresAt)
+	}
+	for i, p := range in.Permissions {
+		field := element("permissions", i)
+		p := Permission(text(string(p), field, maxPermission, &bad))
+		if p == "" && !bad.has(field) {
+			bad.add(field, FieldRequired, "must not be empty")
+		}
+		if !slices.Contains(k.Permissions, p) {
+			k.Permissions = append(k.Permissions, p)
+		}
+	}
+	for i, id := range in.TeamIDs {
+		if id <= 0 {
+			bad.add(element("team_ids", i), FieldInvalid, "must be a positive number")
+		}
+		if !slices.Contains(k.TeamIDs, id) {
+			k.TeamIDs = append(k.TeamIDs, id)
+		}
+	}
+	secret = newKey(a.prefix)
+	hash, _ := hashKey(secret)
+	added, err := a.add(ctx, Directory{Keys: []KeyRecord{{APIKey: k, Hash: hash}}}, &bad)
+	if err != nil {
+		return "", nil, err
+	}
+	return secret, &added.Keys[0].APIKey, nil
+}
+
+// RevokeKey makes a key invalid for good, from the next call on, in every
+// process on the same store. Doing it twice is no error.
+func (a *Admin) RevokeKey(ctx context.Context, keyID uuid.UUID) error {
+	return a.deactivate(ctx, Deactivation{KeyID: keyID, At: timestamp(a.now())})
+}
+
+// Keys yields the keys of an account in the order of their creation, revoked
+// and expired ones included; an error ends it. An account that does not exist
+// has none.
+func (a *Admin) Keys(ctx context.Context, accountID uuid.UUID) iter.Seq2[APIKey, error] {
+	return list(ctx, a, DirectoryQuery{Kind: Keys, AccountID: accountID},
+		func(d Directory) []APIKey {
+			keys := make([]APIKey, len(d.Keys))
+			for i, k := range d.Keys {
+				keys[i] = k.APIKey
+			}
+			return keys
+		},
+		func(q *DirectoryQuery, last APIKey) { q.After = last.ID })
+}
+
+// add stores the records, unless something is wrong with them.
+func (a *Admin) add(ctx context.Context, d Directory, bad *problems) (Directory, error) {
+	if err := bad.err(); err != nil {
+		return Directory{}, err
+	}
+	if a.store == nil {
+		return Directory{}, adminError(errNilStore)
+	}
+	added, err := a.store.AddToDirectory(ctx, d)
+	if err != nil {
+		return Directory{}, adminError(err)
+	}
+	return added, nil
+}
+
+func (a *Admin) deactivate(ctx context.Context, d Deactivation) error {
+	if a.store == nil {
+		return adminError(errNilStore)
+	}
+	if d.KeyID == uuid.Nil && d.AccountID == uuid.Nil {
+		return fail(ErrNotFound, nil)
+	}
+	if err := a.store.Deactivate(ctx, d); err != nil {
+		return adminError(err)
+	}
+	return nil
+}
+
+func adminError(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return fail(ErrNotFound, nil)
+	}
+	return serverFault(err)
+}
+
+// list walks the directory by keyset, page after page.
+func list[T any](ctx context.Context, a *Admin, q DirectoryQuery, page func(Directory) []T, advance func(*DirectoryQuery, T)) iter.Seq2[T, error] {
+	const pageSize = 100
+	q.Limit = pageSize
+	return func(yield func(T, error) bool) {
+		q := q // each walk starts anew
+		for {
+			var d Directory
+			err := errNilStore
+			if a.store != nil {
+				d, err = a.store.ListDirectory(ctx, q)
+			}
+			if err != nil {
+				var zero T
+				yield(zero, adminError(err))
+				return
+			}
+			records := page(d)
+			for _, r := range records {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if len(records) < pageSize {
+				return
+			}
+			advance(&q, records[len(records)-1])
+		}
+	}
 }

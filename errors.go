@@ -59,8 +59,8 @@ func CodeOf(err error) Code {
 
 // An Error is every error that leaves a [Service] or an [Admin]. Code says what
 // kind it is and Message says it to a person; Details names each wrong field.
-// None of the three ever holds a key, a value of the input or the cause of a
-// server error: that cause is what Unwrap returns.
+// None of the three holds a key, a value of the input or the cause of a server
+// error: that cause is what Unwrap returns.
 //
 // The JSON form of an Error is the documented body,
 // {"error": code, "message": text, "details": [...]}.
@@ -166,6 +166,16 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 func fail(sentinel, cause error) *Error {
 	s := sentinel.(*Error)
 	return &Error{Code: s.Code, Message: s.Message, cause: cause}
+}
+
+// serverFault is fail for ErrServer. A cause that is an Error itself, as when a
+// store finds no account where one must be, is kept as text alone: the whole
+// must not match that Error's code too.
+func serverFault(cause error) *Error {
+	if e, ok := errors.AsType[*Error](cause); ok && e.Code != CodeServerError {
+		cause = errors.New(cause.Error())
+	}
+	return fail(ErrServer, cause)
 }
 
 // invalid returns a validation error for the details, which may not be empty.

@@ -1,7 +1,14 @@
 package contacts
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"hash/crc32"
+	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +39,7 @@ type APIKey struct {
 
 // A Principal is who a call acts for: what an [Authenticator] makes of a key.
 type Principal struct {
-	AccountID   uuid.UUID
+	AccountID   uuid.UUID // must be an account of the store
 	KeyID       uuid.UUID // zero where the host's authenticator has none
 	Permissions []Permission
 	TeamIDs     []int64 // the teams it may access, besides those that AllTeams gives
@@ -46,4 +53,119 @@ func (p *Principal) Can(perm Permission) bool { return slices.Contains(p.Permiss
 // the account may access what is in no team, id 0.
 func (p *Principal) CanAccessTeam(id int64) bool {
 	return id == 0 || p.AllTeams || slices.Contains(p.TeamIDs, id)
+}
+
+// An Authenticator turns a key into the principal it stands for. A [Service]
+// calls it once for every call, with a key that is not blank, from many
+// goroutines at once, and only reads what it returns.
+//
+// For a key it does not accept it returns [ErrInvalidKey], wrapped as it likes.
+// Any other [*Error] reaches the caller with its code and message, save that
+// CodeNotFound becomes CodeInvalidKey; every other error is a CodeServerError.
+// No error may hold the key.
+type Authenticator interface {
+	Authenticate(ctx context.Context, key string) (*Principal, error)
+}
+
+// storeKeys authenticates the API keys of a store. It asks the store every
+// time, so that a revocation holds for the very next call.
+type storeKeys struct {
+	store Store
+	now   func() time.Time
+}
+
+func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, error) {
+	hash, ok := hashKey(key)
+	if !ok {
+		return nil, ErrInvalidKey
+	}
+	k, err := a.store.FindKey(ctx, hash)
+	if err != nil {
+		if errors.Is(err, ErrNotFound) {
+			return nil, ErrInvalidKey
+		}
+		return nil, err
+	}
+	expired := !k.ExpiresAt.IsZero() && !a.now().Before(k.ExpiresAt)
+	if expired || !k.RevokedAt.IsZero() || !k.AccountDisabledAt.IsZero() {
+		return nil, ErrInvalidKey
+	}
+	return &Principal{
+		AccountID:   k.AccountID,
+		KeyID:       k.ID,
+		Permissions: k.Permissions,
+		TeamIDs:     k.TeamIDs,
+		AllTeams:    k.AllTeams,
+	}, nil
+}
+
+// The form of a key: <prefix>_<256 random bits><CRC-32 of all before it>, both
+// numbers in base 62 and padded to a fixed width. The checksum refuses a typo
+// without asking the store.
+const (
+	defaultKeyPrefix  = "ck"
+	maxKeyPrefix      = 16
+	keyRandomDigits   = 43 // 62^43 > 2^256
+	keyChecksumDigits = 6  // 62^6 > 2^32
+	maxKey            = maxKeyPrefix + 1 + keyRandomDigits + keyChecksumDigits
+)
+
+// base62 has its digits in the order of [big.Int.Text].
+const base62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// newKey returns a new secret with the prefix.
+func newKey(prefix string) string {
+	var random [32]byte
+	rand.Read(random[:]) // never fails: it ends the program first
+	digits := new(big.Int).SetBytes(random[:]).Text(62)
+	body := prefix + "_" + strings.Repeat("0", keyRandomDigits-len(digits)) + digits
+	sum := keyChecksum(body)
+	return body + string(sum[:])
+}
+
+// hashKey returns the SHA-256 of a well-formed key, and false for any other
+// text.
+func hashKey(key string) (hash [32]byte, ok bool) {
+	i := strings.IndexByte(key, '_')
+	if i < 0 || len(key)-i-1 != keyRandomDigits+keyChecksumDigits || !isKeyPrefix(key[:i]) {
+		return hash, false
+	}
+	for _, c := range []byte(key[i+1:]) {
+		if !isAlphanumeric(c) {
+			return hash, false
+		}
+	}
+	body, sum := key[:len(key)-keyChecksumDigits], keyChecksum(key[:len(key)-keyChecksumDigits])
+	if key[len(body):] != string(sum[:]) {
+		return hash, false
+	}
+	var buf [maxKey]byte
+	return sha256.Sum256(buf[:copy(buf[:], key)]), true
+}
+
+func keyChecksum(body string) (sum [keyChecksumDigits]byte) {
+	var buf [maxKey]byte
+	n := crc32.ChecksumIEEE(buf[:copy(buf[:], body)])
+	for i := len(sum) - 1; i >= 0; i-- {
+		sum[i] = base62[n%62]
+		n /= 62
+	}
+	return sum
+}
+
+// isKeyPrefix reports whether s is 1 to 16 lower-case letters and digits.
+func isKeyPrefix(s string) bool {
+	if s == "" || len(s) > maxKeyPrefix {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !isAlphanumeric(c) || c >= 'A' && c <= 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }

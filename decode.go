@@ -1,0 +1,343 @@
+package contacts
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// decode reads the documented JSON body of a create. What is not JSON is an
+// error; what is JSON of the wrong type, or a field that does not exist, is
+// added to bad, and the rest is read all the same.
+func (r *rules) decode(body io.Reader, bad *problems) (*CreateContactInput, error) {
+	if body == nil {
+		body = bytes.NewReader(nil)
+	}
+	text, err := io.ReadAll(io.LimitReader(body, int64(r.limits.BodyBytes)+1))
+	if err != nil {
+		return nil, invalidJSON("the body could not be read", err)
+	}
+	if len(text) > r.limits.BodyBytes {
+		return nil, invalidJSON(fmt.Sprintf("the body has more than %d bytes", r.limits.BodyBytes), nil)
+	}
+	d := newDecoder(text, bad)
+	in := d.contact(r)
+	d.end()
+	if d.err != nil {
+		return nil, d.explain(text)
+	}
+	return in, nil
+}
+
+func invalidJSON(why string, cause error) error {
+	return &Error{Code: CodeInvalidJSON, Message: "invalid JSON: " + why, cause: cause}
+}
+
+// A decoder reads one JSON text. Its error sticks: after one, every method does
+// nothing.
+type decoder struct {
+	json *jsontext.Decoder
+	bad  *problems
+	err  error
+}
+
+// What the syntax alone does not find.
+var (
+	errNoObject = errors.New("the body is not one JSON object")
+	errTooDeep  = fmt.Errorf("nested deeper than %d", bodyDepth)
+	errTrailing = errors.New("data behind the object")
+)
+
+func newDecoder(text []byte, bad *problems) *decoder {
+	return &decoder{json: jsontext.NewDecoder(bytes.NewBuffer(text)), bad: bad}
+}
+
+func (d *decoder) contact(r *rules) *CreateContactInput {
+	in := new(CreateContactInput)
+	if d.kind() != '{' {
+		if d.token(); d.err == nil {
+			d.err = errNoObject
+		}
+		return in
+	}
+	for name := range d.members() {
+		switch name {
+		case "first_name":
+			d.string(&in.FirstName, name)
+		case "last_name":
+			d.string(&in.LastName, name)
+		case "email":
+			d.string(&in.Email, name)
+		case "company":
+			d.string(&in.Company, name)
+		case "website":
+			d.string(&in.Website, name)
+		case "address":
+			d.string(&in.Address, name)
+		case "city":
+			d.string(&in.City, name)
+		case "state":
+			d.string(&in.State, name)
+		case "zip_code":
+			d.string(&in.ZipCode, name)
+		case "country":
+			d.string(&in.Country, name)
+		case "status":
+			d.string(&in.Status, name)
+		case "stage":
+			d.string(&in.Stage, name)
+		case "team_id":
+			d.integer(&in.TeamID, name)
+		case "tags":
+			d.array(name, func(i int) {
+				var tag string
+				if d.kind() == 'n' {
+					d.wrongType(element(name, i), "a string")
+				} else {
+					d.string(&tag, element(name, i))
+				}
+				in.Tags = append(in.Tags, tag)
+			})
+		case "phone_numbers":
+			d.array(name, func(i int) {
+				in.PhoneNumbers = append(in.PhoneNumbers, d.phoneNumber(element(name, i), r.allowUnknown))
+			})
+		case "custom_context":
+			d.object(&in.CustomContext, name)
+		case "industry_context":
+			d.object(&in.IndustryContext, name)
+		default:
+			d.unknown(name, r.allowUnknown)
+		}
+	}
+	return in
+}
+
+func (d *decoder) phoneNumber(field string, allowUnknown bool) (p PhoneNumberInput) {
+	if d.kind() != '{' {
+		d.wrongType(field, "an object")
+		return p
+	}
+	for name := range d.members() {
+		path := field + "." + name
+		switch name {
+		case "phone_number":
+			d.string(&p.PhoneNumber, path)
+		case "phone_type":
+			d.string(&p.PhoneType, path)
+		case "primary":
+			d.boolean(&p.Primary, path)
+		case "do_not_call":
+			d.boolean(&p.DoNotCall, path)
+		default:
+			d.unknown(path, allowUnknown)
+		}
+	}
+	return p
+}
+
+func (d *decoder) string(dst *string, field string) {
+	switch d.kind() {
+	case '"':
+		*dst = d.token().String()
+	case 'n':
+		d.token()
+	default:
+		d.wrongType(field, "a string")
+	}
+}
+
+func (d *decoder) boolean(dst *bool, field string) {
+	switch d.kind() {
+	case 't', 'f':
+		*dst = d.token().Bool()
+	case 'n':
+		d.token()
+	default:
+		d.wrongType(field, "true or false")
+	}
+}
+
+func (d *decoder) integer(dst *int64, field string) {
+	switch d.kind() {
+	case '0':
+		n, err := strconv.ParseInt(d.number(), 10, 64)
+		if d.err == nil && err != nil {
+			d.bad.add(field, FieldWrongType, "must be an integer of at most 64 bits, without fraction and exponent")
+			return
+		}
+		*dst = n
+	case 'n':
+		d.token()
+	default:
+		d.wrongType(field, "an integer")
+	}
+}
+
+func (d *decoder) object(dst *map[string]any, field string) {
+	switch d.kind() {
+	case '{':
+		*dst, _ = d.value().(map[string]any)
+	case 'n':
+		d.token()
+	default:
+		d.wrongType(field, "an object")
+	}
+}
+
+func (d *decoder) array(field string, element func(i int)) {
+	switch d.kind() {
+	case '[':
+		d.token()
+		for i := 0; d.kind() != ']' && d.err == nil; i++ {
+			element(i)
+		}
+		d.token()
+	case 'n':
+		d.token()
+	default:
+		d.wrongType(field, "an array")
+	}
+}
+
+// members reads an object and yields the name of each of its members; the loop's
+// body reads the value.
+func (d *decoder) members() func(yield func(name string) bool) {
+	return func(yield func(name string) bool) {
+		d.token()
+		for d.kind() != '}' && d.err == nil {
+			name := d.token().String()
+			if d.err == nil && !yield(name) {
+				return
+			}
+		}
+		d.token()
+	}
+}
+
+// value reads any value. Numbers keep their text.
+func (d *decoder) value() any {
+	switch d.kind() {
+	case '{':
+		m := make(map[string]any)
+		for name := range d.members() {
+			m[name] = d.value()
+		}
+		return m
+	case '[':
+		a := []any{}
+		d.array("", func(int) { a = append(a, d.value()) })
+		return a
+	case '"':
+		return d.token().String()
+	case '0':
+		return json.Number(d.number())
+	case 't', 'f':
+		return d.token().Bool()
+	default:
+		d.token()
+		return nil
+	}
+}
+
+func (d *decoder) wrongType(field, want string) {
+	d.skip()
+	if d.err == nil {
+		d.bad.add(field, FieldWrongType, "must be "+want)
+	}
+}
+
+// unknown skips a field that does not exist. Its name is the sender's own text,
+// so only the start of it is repeated.
+func (d *decoder) unknown(field string, allow bool) {
+	d.skip()
+	if d.err == nil && !allow {
+		const most = 100
+		if len(field) > most {
+			n := most
+			for !utf8.RuneStart(field[n]) {
+				n--
+			}
+			field = field[:n] + "…"
+		}
+		d.bad.add(field, FieldUnknown, "is not a field of a contact")
+	}
+}
+
+// skip reads a value token by token, which checks its depth too.
+func (d *decoder) skip() {
+	for depth := d.json.StackDepth(); d.err == nil; {
+		if d.token(); d.json.StackDepth() <= depth {
+			return
+		}
+	}
+}
+
+func (d *decoder) kind() jsontext.Kind {
+	if d.err != nil {
+		return jsontext.KindInvalid
+	}
+	return d.json.PeekKind()
+}
+
+// token reads the next token; after an error it is the null token.
+func (d *decoder) token() jsontext.Token {
+	if d.err != nil {
+		return jsontext.Null
+	}
+	t, err := d.json.ReadToken()
+	if err == nil && d.json.StackDepth() > bodyDepth {
+		err = errTooDeep
+	}
+	if err != nil {
+		d.err = err
+		return jsontext.Null
+	}
+	return t
+}
+
+// number reads a number as it is written.
+func (d *decoder) number() string {
+	v, err := d.json.ReadValue()
+	if err != nil {
+		d.err = err
+		return ""
+	}
+	return string(v)
+}
+
+// end checks that nothing follows.
+func (d *decoder) end() {
+	if d.err != nil {
+		return
+	}
+	if _, err := d.json.ReadToken(); err == nil {
+		d.err = errTrailing
+	} else if err != io.EOF {
+		d.err = err
+	}
+}
+
+// explain says what is wrong with the text, and where.
+func (d *decoder) explain(text []byte) error {
+	why, at := d.err.Error(), d.json.InputOffset()
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](d.err); ok {
+		why, at = syntax.Err.Error(), syntax.ByteOffset
+	}
+	switch {
+	case len(bytes.TrimSpace(text)) == 0:
+		return invalidJSON("the body is empty", nil)
+	case errors.Is(d.err, io.ErrUnexpectedEOF):
+		why, at = "the text ends too early", int64(len(text))
+	}
+	before := text[:min(at, int64(len(text)))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	return invalidJSON(fmt.Sprintf("line %d, column %d: %s", line, column, why), nil)
+}

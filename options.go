@@ -1,0 +1,137 @@
+package contacts
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// Options are the knobs of a [Service]. The zero value, and nil, is the
+// documented behaviour.
+type Options struct {
+	// Authenticator turns a key into a [Principal]. nil: the API keys of the
+	// store, as [Admin.IssueKey] issues them.
+	Authenticator Authenticator
+
+	// CreatePermission is what a key needs to create a contact.
+	// "": PermissionReadContacts, as documented.
+	CreatePermission Permission
+
+	// Limits on the size of what comes in. A zero field: its documented limit.
+	Limits Limits
+
+	// DefaultRegion is the region whose national phone numbers are taken too,
+	// as two upper-case letters of ISO 3166 ("US"). "": numbers must be E.164.
+	DefaultRegion string
+
+	// ValidNumbersOnly refuses phone numbers that are not in an assigned range.
+	// False: a possible length is enough, as the documented example needs it.
+	ValidNumbersOnly bool
+
+	// AllowUnknownFields makes CreateContactJSON skip fields it does not know.
+	// False: they are refused, since a misspelt name would lose data.
+	AllowUnknownFields bool
+
+	// Statuses, Stages and PhoneTypes close the vocabularies: other values are
+	// refused, compared to the letter. The default status and stage, and no
+	// phone type, are always allowed. nil: open, as documented.
+	Statuses, Stages, PhoneTypes []string
+
+	// Logger gets one line for each server error, with its cause. nil: nothing
+	// is logged.
+	Logger *slog.Logger
+
+	// Now is the clock. nil: time.Now.
+	Now func() time.Time
+}
+
+// Limits bound what a contact may hold, in characters after normalisation where
+// nothing else is said. The zero value of a field is its default.
+type Limits struct {
+	Name         int // first and last name; 100
+	Company      int // 200
+	Email        int // bytes; 254
+	Website      int // bytes; 2,048
+	Address      int // 500
+	City         int // 100
+	State        int // 100
+	ZipCode      int // 20
+	Country      int // 56
+	Status       int // 64
+	Stage        int // 64
+	Tags         int // tags in a contact; 100
+	Tag          int // one tag; 100
+	PhoneNumbers int // phone numbers in a contact; 50
+	PhoneType    int // 32
+	ContextBytes int // each context as compact JSON, in bytes; 65,536
+	ContextDepth int // objects and arrays inside each other, the context included; 32
+	BodyBytes    int // the JSON body as received, in bytes; 1,048,576
+}
+
+// bodyDepth is how deep a JSON body may nest; with the two contexts' limit of
+// its own it needs no knob.
+const bodyDepth = 64
+
+// withDefaults fills in the documented limits.
+func (l Limits) withDefaults() (Limits, error) {
+	for _, f := range []struct {
+		name  string
+		value *int
+		def   int
+	}{
+		{"Name", &l.Name, 100},
+		{"Company", &l.Company, 200},
+		{"Email", &l.Email, 254},
+		{"Website", &l.Website, 2048},
+		{"Address", &l.Address, 500},
+		{"City", &l.City, 100},
+		{"State", &l.State, 100},
+		{"ZipCode", &l.ZipCode, 20},
+		{"Country", &l.Country, 56},
+		{"Status", &l.Status, 64},
+		{"Stage", &l.Stage, 64},
+		{"Tags", &l.Tags, 100},
+		{"Tag", &l.Tag, 100},
+		{"PhoneNumbers", &l.PhoneNumbers, 50},
+		{"PhoneType", &l.PhoneType, 32},
+		{"ContextBytes", &l.ContextBytes, 64 << 10},
+		{"ContextDepth", &l.ContextDepth, 32},
+		{"BodyBytes", &l.BodyBytes, 1 << 20},
+	} {
+		switch {
+		case *f.value < 0:
+			return l, fmt.Errorf("contacts: Options.Limits.%s is %d; give a positive number, or 0 for the documented %d", f.name, *f.value, f.def)
+		case *f.value == 0:
+			*f.value = f.def
+		}
+	}
+	if l.ContextDepth >= bodyDepth {
+		return l, fmt.Errorf("contacts: Options.Limits.ContextDepth is %d; a JSON body nests at most %d deep and holds the context one level down, so give at most %d", l.ContextDepth, bodyDepth, bodyDepth-1)
+	}
+	return l, nil
+}
+
+// check finds the options that cannot be meant. Its errors say how to fix them.
+func (o *Options) check() error {
+	if r := o.DefaultRegion; r != "" && !phonenumbers.GetSupportedRegions()[r] {
+		return fmt.Errorf("contacts: Options.DefaultRegion is %q; give two upper-case letters of ISO 3166 such as %q, or \"\" to take E.164 numbers only", r, "US")
+	}
+	for _, v := range []struct {
+		name  string
+		words []string
+	}{{"Statuses", o.Statuses}, {"Stages", o.Stages}, {"PhoneTypes", o.PhoneTypes}} {
+		if v.words != nil && len(v.words) == 0 {
+			return fmt.Errorf("contacts: Options.%s is empty but not nil, which would refuse every value; give the allowed values, or nil for an open vocabulary", v.name)
+		}
+		if slices.Contains(v.words, "") {
+			return fmt.Errorf("contacts: Options.%s holds an empty value; leave it out", v.name)
+		}
+	}
+	return nil
+}
+
+var errNilStore = errors.New("contacts: the store is nil; open one first, such as memory.New() or sqlite.Open(ctx, path, nil)")

@@ -1,0 +1,405 @@
+package contacts
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+)
+
+// The documented defaults.
+const (
+	defaultCountry = "US"
+	defaultStatus  = "not_contacted"
+	defaultStage   = "lead"
+)
+
+// rules turn an input into a record: all validation and normalisation is here.
+// They are read only, and whatever they return they take unchanged.
+type rules struct {
+	limits                       Limits
+	phones                       phoneRules
+	statuses, stages, phoneTypes []string
+	allowUnknown                 bool
+}
+
+// contact normalises the input into a record without ids and times, and reports
+// everything that is wrong with it.
+func (r *rules) contact(in *CreateContactInput, bad *problems) (record *ContactRecord, contexts contextPair) {
+	l := &r.limits
+	record = &ContactRecord{Contact: Contact{
+		FirstName:    r.firstName(in.FirstName, bad),
+		LastName:     text(in.LastName, "last_name", l.Name, bad),
+		Email:        r.email(in.Email, bad),
+		Company:      text(in.Company, "company", l.Company, bad),
+		Website:      r.website(in.Website, bad),
+		Address:      multilineText(in.Address, "address", l.Address, bad),
+		City:         text(in.City, "city", l.City, bad),
+		State:        text(in.State, "state", l.State, bad),
+		ZipCode:      text(in.ZipCode, "zip_code", l.ZipCode, bad),
+		Country:      country(text(in.Country, "country", l.Country, bad)),
+		Status:       word(in.Status, "status", l.Status, r.statuses, defaultStatus, bad),
+		Stage:        word(in.Stage, "stage", l.Stage, r.stages, defaultStage, bad),
+		TeamID:       teamID(in.TeamID, bad),
+		Tags:         r.tags(in.Tags, bad),
+		PhoneNumbers: r.phoneNumbers(in.PhoneNumbers, bad),
+	}}
+	contexts.custom, record.CustomContext = r.context(in.CustomContext, "custom_context", bad)
+	contexts.industry, record.IndustryContext = r.context(in.IndustryContext, "industry_context", bad)
+	return record, contexts
+}
+
+// contextPair holds both contexts in their JSON form, as a caller gets them.
+type contextPair struct{ custom, industry map[string]any }
+
+func (r *rules) firstName(s string, bad *problems) string {
+	s = text(s, "first_name", r.limits.Name, bad)
+	// A name of nothing but invisible characters is as blank as one of spaces.
+	if strings.IndexFunc(s, unicode.IsGraphic) < 0 && !bad.has("first_name") {
+		bad.add("first_name", FieldRequired, "is required")
+	}
+	return s
+}
+
+func teamID(id int64, bad *problems) int64 {
+	if id < 0 {
+		bad.add("team_id", FieldInvalid, "must be a positive number")
+	}
+	return id
+}
+
+// maxBytesPerCharacter bounds how many bytes of input normalisation can turn
+// into one character, with room to spare.
+const maxBytesPerCharacter = 32
+
+// text returns s in NFC and trimmed; limit counts characters.
+func text(s, field string, limit int, bad *problems) string {
+	if len(s) <= limit && isPlain(s) {
+		return s
+	}
+	return normaliseText(s, field, limit, false, bad)
+}
+
+// multilineText is text that may hold line breaks.
+func multilineText(s, field string, limit int, bad *problems) string {
+	if len(s) <= limit && isPlain(s) {
+		return s
+	}
+	return normaliseText(s, field, limit, true, bad)
+}
+
+// isPlain reports whether s is printable ASCII without space at its ends, which
+// normalisation leaves as it is.
+func isPlain(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return s == "" || s[0] != ' ' && s[len(s)-1] != ' '
+}
+
+func normaliseText(s, field string, limit int, multiline bool, bad *problems) string {
+	s = strings.TrimSpace(s)
+	if len(s) > limit*maxBytesPerCharacter {
+		bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d characters", limit))
+		return ""
+	}
+	if !utf8.ValidString(s) {
+		bad.add(field, FieldInvalid, "must be valid UTF-8")
+		return ""
+	}
+	s = strings.TrimSpace(norm.NFC.String(s))
+	control := func(c rune) bool {
+		return unicode.IsControl(c) && (!multiline || c != '\n' && c != '\r')
+	}
+	switch {
+	case strings.ContainsFunc(s, control):
+		bad.add(field, FieldInvalid, "must hold no control characters")
+		return ""
+	case utf8.RuneCountInString(s) > limit:
+		bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d characters", limit))
+		return ""
+	}
+	return s
+}
+
+// word is text of a vocabulary, with its default. A nil vocabulary is open.
+func word(s, field string, limit int, vocabulary []string, def string, bad *problems) string {
+	s = text(s, field, limit, bad)
+	if s == "" || s == def {
+		return def
+	}
+	if vocabulary != nil && !slices.Contains(vocabulary, s) {
+		bad.add(field, FieldNotAllowed, "must be one of "+strings.Join(vocabulary, ", "))
+	}
+	return s
+}
+
+// country upper-cases what looks like ISO 3166's two letters.
+func country(s string) string {
+	switch {
+	case s == "":
+		return defaultCountry
+	case len(s) == 2 && isASCIILetter(s[0]) && isASCIILetter(s[1]):
+		return strings.ToUpper(s)
+	default:
+		return s
+	}
+}
+
+func isASCIILetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+const emailForm = "must be one bare address such as name@example.com"
+
+// email takes the form of HTML's input type=email, with the lengths of RFC 5321
+// and the internationalised addresses of RFC 6531.
+func (r *rules) email(s string, bad *problems) string {
+	if s = text(s, "email", r.limits.Email, bad); s == "" {
+		return ""
+	}
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		bad.add("email", FieldInvalid, emailForm)
+		return ""
+	}
+	local, host := s[:at], s[at+1:]
+	lower, ok := domain(host)
+	if !ok || !isLocalPart(local) {
+		bad.add("email", FieldInvalid, emailForm)
+		return ""
+	}
+	if len(local) > 64 {
+		bad.add("email", FieldTooLong, "must have at most 64 bytes before the @")
+		return ""
+	}
+	if lower != host {
+		s = local + "@" + lower
+	}
+	if len(s) > r.limits.Email {
+		bad.add("email", FieldTooLong, fmt.Sprintf("must have at most %d bytes", r.limits.Email))
+		return ""
+	}
+	return s
+}
+
+// isLocalPart reports whether s is an address's part before the @: the atoms of
+// HTML, beyond ASCII the letters and digits of any script.
+func isLocalPart(s string) bool {
+	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
+		return false
+	}
+	for _, c := range s {
+		switch {
+		case c < utf8.RuneSelf:
+			if !isAlphanumeric(byte(c)) && !strings.ContainsRune(".!#$%&'*+/=?^_`{|}~-", c) {
+				return false
+			}
+		case !unicode.In(c, unicode.L, unicode.M, unicode.N):
+			return false
+		}
+	}
+	return true
+}
+
+// internationalDomain maps and checks names beyond ASCII, as a browser does
+// before it looks them up (UTS 46).
+var internationalDomain = idna.New(
+	idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
+
+// domain returns a host name in lower case, and false for what is none. Names
+// beyond ASCII keep their letters.
+func domain(s string) (lower string, ok bool) {
+	if !isASCII(s) {
+		if _, err := internationalDomain.ToASCII(s); err != nil {
+			return "", false
+		}
+		mapped, err := internationalDomain.ToUnicode(s)
+		if err != nil {
+			return "", false
+		}
+		if !isASCII(mapped) {
+			return mapped, true
+		}
+		s = mapped // full-width letters, say
+	}
+	if len(s) > 253 {
+		return "", false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return "", false
+		}
+		for _, c := range []byte(label) {
+			if !isAlphanumeric(c) && c != '-' {
+				return "", false
+			}
+		}
+	}
+	return strings.ToLower(s), true
+}
+
+func isASCII(s string) bool {
+	for _, c := range []byte(s) {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// website takes an http or https URL with a host and without user information;
+// a bare domain gets https://.
+func (r *rules) website(s string, bad *problems) string {
+	if s = text(s, "website", r.limits.Website, bad); s == "" {
+		return ""
+	}
+	bare := !strings.Contains(s, "://")
+	if bare {
+		s = "https://" + s
+	}
+	if why := whyNoWebsite(s, bare); why != "" {
+		bad.add("website", FieldInvalid, why)
+		return ""
+	}
+	if len(s) > r.limits.Website {
+		bad.add("website", FieldTooLong, fmt.Sprintf("must have at most %d bytes", r.limits.Website))
+		return ""
+	}
+	return s
+}
+
+func whyNoWebsite(s string, bare bool) string {
+	// A browser reads a backslash as a slash, and so may see another host.
+	if strings.ContainsFunc(s, unicode.IsSpace) || strings.Contains(s, `\`) {
+		return "must hold no spaces and no backslashes"
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return "must be a URL"
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return "must start with http:// or https://"
+	}
+	if u.User != nil {
+		return "must hold no user name and no password"
+	}
+	host := u.Hostname()
+	if strings.HasPrefix(u.Host, "[") {
+		if a, err := netip.ParseAddr(host); err != nil || a.Zone() != "" {
+			return "must have a host"
+		}
+	} else if _, ok := domain(host); !ok || bare && !strings.Contains(host, ".") {
+		return "must have a host such as example.com"
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
+			return "must have a port between 1 and 65535"
+		}
+	}
+	return ""
+}
+
+// tags are trimmed and kept in order, without repeats.
+func (r *rules) tags(in []string, bad *problems) []string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make([]string, 0, min(len(in), r.limits.Tags))
+	var seen map[string]struct{} // only where there are many
+	for i, tag := range in {
+		found := len(bad.list)
+		if !isPlain(tag) || len(tag) > r.limits.Tag {
+			tag = normaliseText(tag, element("tags", i), r.limits.Tag, false, bad)
+		}
+		if tag == "" {
+			if len(bad.list) == found && !bad.has(element("tags", i)) {
+				bad.add(element("tags", i), FieldRequired, "must not be empty")
+			}
+			continue
+		}
+		if seen == nil && len(out) >= 16 {
+			seen = make(map[string]struct{}, r.limits.Tags)
+			for _, t := range out {
+				seen[t] = struct{}{}
+			}
+		}
+		if seen != nil {
+			if _, ok := seen[tag]; ok {
+				continue
+			}
+			seen[tag] = struct{}{}
+		} else if slices.Contains(out, tag) {
+			continue
+		}
+		if len(out) == r.limits.Tags {
+			bad.add("tags", FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.Tags))
+			break
+		}
+		out = append(out, tag)
+	}
+	return out
+}
+
+// phoneNumbers are normalised; no number stands there twice and exactly one is
+// primary.
+func (r *rules) phoneNumbers(in []PhoneNumberInput, bad *problems) []PhoneNumber {
+	if len(in) == 0 {
+		return nil
+	}
+	if len(in) > r.limits.PhoneNumbers {
+		bad.add("phone_numbers", FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.PhoneNumbers))
+		return nil
+	}
+	out := make([]PhoneNumber, len(in))
+	primary := -1
+	for i, p := range in {
+		number, why := r.phones.normalise(p.PhoneNumber)
+		if why != "" {
+			r.refuseNumber(i, p.PhoneNumber, why, bad)
+		}
+		for j := range out[:i] {
+			if number != "" && out[j].PhoneNumber == number {
+				bad.add(element("phone_numbers", i)+".phone_number", FieldDuplicate, fmt.Sprintf("is the same number as phone_numbers[%d]", j))
+				break
+			}
+		}
+		if p.Primary {
+			if primary >= 0 {
+				bad.add(element("phone_numbers", i)+".primary", FieldDuplicate, fmt.Sprintf("must not be true, since phone_numbers[%d] is primary", primary))
+			} else {
+				primary = i
+			}
+		}
+		out[i] = PhoneNumber{PhoneNumber: number, PhoneType: r.phoneType(i, p.PhoneType, bad), Primary: p.Primary, DoNotCall: p.DoNotCall}
+	}
+	if primary < 0 {
+		out[0].Primary = true
+	}
+	return out
+}
+
+func (r *rules) refuseNumber(i int, number, why string, bad *problems) {
+	field := element("phone_numbers", i) + ".phone_number"
+	switch {
+	case bad.has(field):
+	case strings.TrimSpace(number) == "":
+		bad.add(field, FieldRequired, "is required")
+	default:
+		bad.add(field, FieldInvalid, why)
+	}
+}
+
+func (r *rules) phoneType(i int, s string, bad *problems) string {
+	if isPlain(s) && len(s) <= r.limits.PhoneType && r.phoneTypes == nil {
+		return s
+	}
+	return word(s, element("phone_numbers", i)+".phone_type", r.limits.PhoneType, r.phoneTypes, "", bad)
+}
