@@ -60,7 +60,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		s.now = time.Now
 	}
 	if s.auth == nil {
-		s.auth = &storeKeys{store: store, now: s.now}
+		s.auth = KeyAuthenticator(store, s.now)
 	}
 	if s.createPermission == "" {
 		s.createPermission = PermissionReadContacts

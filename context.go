@@ -14,14 +14,43 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// context brings one of the two contexts into its JSON form: as the caller gets
-// it back and, names sorted, as the text that a store keeps. nil stays nil and
-// has no text.
-func (r *rules) context(m map[string]any, field string, bad *problems) (form map[string]any, stored string) {
-	if m == nil {
-		return nil, ""
+// contexts brings both contexts into their JSON form: as the caller gets them
+// back and, names sorted, as the text that a store keeps. nil stays nil and has
+// no text.
+func (r *rules) contexts(in *CreateContactInput, record *ContactRecord, bad *problems) (forms contextForms) {
+	if in.CustomContext == nil && in.IndustryContext == nil {
+		return forms
 	}
-	e := contextEncoder{maxBytes: r.limits.ContextBytes, maxDepth: r.limits.ContextDepth}
+	e := contextEncoder{text: make([]byte, 0, 256), maxBytes: r.limits.ContextBytes, maxDepth: r.limits.ContextDepth}
+	forms.custom = e.context(in.CustomContext, "custom_context", bad)
+	custom := len(e.text)
+	forms.industry = e.context(in.IndustryContext, "industry_context", bad)
+	both := string(e.text)
+	record.CustomContext, record.IndustryContext = both[:custom], both[custom:]
+	return forms
+}
+
+// contextForms are both contexts as a caller gets them.
+type contextForms struct{ custom, industry map[string]any }
+
+// A contextError is a reason to refuse a context.
+type contextError struct{ code, message string }
+
+func (e *contextError) Error() string { return e.message }
+
+// A contextEncoder writes contexts as compact JSON, one behind the other, and
+// rebuilds them in the types that JSON has, in one walk.
+type contextEncoder struct {
+	text               []byte
+	start              int // of the present context
+	maxBytes, maxDepth int
+}
+
+func (e *contextEncoder) context(m map[string]any, field string, bad *problems) map[string]any {
+	if m == nil {
+		return nil
+	}
+	e.start = len(e.text)
 	form, err := e.object(m, 1)
 	if err != nil {
 		problem, ok := errors.AsType[*contextError](err)
@@ -32,44 +61,37 @@ func (r *rules) context(m map[string]any, field string, bad *problems) (form map
 			problem = &contextError{FieldInvalid, "holds a value that has no JSON form"}
 		}
 		bad.add(field, problem.code, problem.message)
-		return nil, ""
 	}
-	return form, string(e.text)
+	return form
 }
 
-// A contextError is a reason to refuse a context.
-type contextError struct{ code, message string }
-
-func (e *contextError) Error() string { return e.message }
-
-// A contextEncoder writes a value as compact JSON and rebuilds it in the types
-// that JSON has, in one walk.
-type contextEncoder struct {
-	text               []byte
-	maxBytes, maxDepth int
-}
-
-func (e *contextEncoder) value(v any, depth int) (any, error) {
-	switch v := v.(type) {
+func (e *contextEncoder) value(value any, depth int) (any, error) {
+	switch v := value.(type) {
 	case nil:
 		e.text = append(e.text, "null"...)
 		return nil, e.checkSize()
 	case bool:
 		e.text = strconv.AppendBool(e.text, v)
-		return v, e.checkSize()
+		return value, e.checkSize()
 	case string:
-		return v, e.string(v)
+		return value, e.string(v)
 	case json.Number:
-		return e.number(string(v))
+		return value, e.number(string(v))
 	case int:
-		return e.number(strconv.Itoa(v))
+		s := strconv.Itoa(v)
+		e.text = append(e.text, s...)
+		return json.Number(s), e.checkSize()
 	case int64:
-		return e.number(strconv.FormatInt(v, 10))
+		s := strconv.FormatInt(v, 10)
+		e.text = append(e.text, s...)
+		return json.Number(s), e.checkSize()
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, &contextError{FieldInvalid, "holds a number that is not finite"}
 		}
-		return e.number(string(jsontext.AppendFloat(nil, v, 64)))
+		start := len(e.text)
+		e.text = jsontext.AppendFloat(e.text, v, 64)
+		return json.Number(e.text[start:]), e.checkSize()
 	case map[string]any:
 		if v == nil {
 			return e.value(nil, depth)
@@ -152,19 +174,20 @@ func (e *contextEncoder) string(s string) error {
 }
 
 // number keeps the text of a number, digit for digit.
-func (e *contextEncoder) number(s string) (json.Number, error) {
+func (e *contextEncoder) number(s string) error {
 	if len(s) > e.maxBytes {
-		return "", e.tooLarge()
+		return e.tooLarge()
 	}
-	if v := jsontext.Value(s); v.Kind() != '0' || !v.IsValid() || s != strings.TrimSpace(s) {
-		return "", &contextError{FieldInvalid, "holds a number that is not of JSON's form"}
-	}
+	start := len(e.text)
 	e.text = append(e.text, s...)
-	return json.Number(s), e.checkSize()
+	if v := jsontext.Value(e.text[start:]); v.Kind() != '0' || !v.IsValid() || s != strings.TrimSpace(s) {
+		return &contextError{FieldInvalid, "holds a number that is not of JSON's form"}
+	}
+	return e.checkSize()
 }
 
 func (e *contextEncoder) checkSize() error {
-	if len(e.text) > e.maxBytes {
+	if len(e.text)-e.start > e.maxBytes {
 		return e.tooLarge()
 	}
 	return nil

@@ -67,13 +67,23 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (*Principal, error)
 }
 
-// storeKeys authenticates the API keys of a store. It asks the store every
-// time, so that a revocation holds for the very next call.
+// KeyAuthenticator returns the Authenticator that a [Service] has by default,
+// for a host that puts its own around it: it takes the API keys of the store. It
+// asks the store every time, so that a revocation holds for the very next call.
+// A nil now means time.Now.
+func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
+	if now == nil {
+		now = time.Now
+	}
+	return &storeKeys{store: store, now: now}
+}
+
 type storeKeys struct {
 	store Store
 	now   func() time.Time
 }
 
+// Authenticate implements [Authenticator].
 func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, error) {
 	hash, ok := hashKey(key)
 	if !ok {

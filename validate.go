@@ -32,9 +32,9 @@ type rules struct {
 
 // contact normalises the input into a record without ids and times, and reports
 // everything that is wrong with it.
-func (r *rules) contact(in *CreateContactInput, bad *problems) (record *ContactRecord, contexts contextPair) {
+func (r *rules) contact(in *CreateContactInput, bad *problems) (*ContactRecord, contextForms) {
 	l := &r.limits
-	record = &ContactRecord{Contact: Contact{
+	record := &ContactRecord{Contact: Contact{
 		FirstName:    r.firstName(in.FirstName, bad),
 		LastName:     text(in.LastName, "last_name", l.Name, bad),
 		Email:        r.email(in.Email, bad),
@@ -51,13 +51,8 @@ func (r *rules) contact(in *CreateContactInput, bad *problems) (record *ContactR
 		Tags:         r.tags(in.Tags, bad),
 		PhoneNumbers: r.phoneNumbers(in.PhoneNumbers, bad),
 	}}
-	contexts.custom, record.CustomContext = r.context(in.CustomContext, "custom_context", bad)
-	contexts.industry, record.IndustryContext = r.context(in.IndustryContext, "industry_context", bad)
-	return record, contexts
+	return record, r.contexts(in, record, bad)
 }
-
-// contextPair holds both contexts in their JSON form, as a caller gets them.
-type contextPair struct{ custom, industry map[string]any }
 
 func (r *rules) firstName(s string, bad *problems) string {
 	s = text(s, "first_name", r.limits.Name, bad)

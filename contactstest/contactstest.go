@@ -1,0 +1,111 @@
+// Package contactstest is for the unit tests of programs that use contacts: a
+// service on a memory store, with an account, a team and a key, in one call.
+//
+//	f := contactstest.New(t, nil)
+//	c, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+//
+// [Fixture.FailNext] makes the next call fail with a given code, so that a
+// program can test what it does then.
+package contactstest
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"example.com/contacts"
+	"example.com/contacts/store/memory"
+)
+
+// A Fixture is a service that works. Its methods and its parts may be used from
+// many goroutines at once.
+type Fixture struct {
+	Service *contacts.Service
+	Admin   *contacts.Admin
+	Store   contacts.Store    // empty but for the three below
+	Account *contacts.Account // owns the team and the key
+	Team    *contacts.Team    // the key may access it, like every team of the account
+	Key     string            // may read and write contacts
+
+	failures *failures
+}
+
+// New returns a fixture of its own for the test, and closes its store when the
+// test ends. The options are those of [contacts.New]; nil means the documented
+// behaviour. What goes wrong ends the test.
+func New(t testing.TB, opts *contacts.Options) *Fixture {
+	t.Helper()
+	ctx := context.Background()
+	f := &Fixture{Store: memory.New()}
+	t.Cleanup(func() {
+		if err := f.Store.Close(); err != nil {
+			t.Errorf("contactstest: close the store: %v", err)
+		}
+	})
+
+	var o contacts.Options
+	if opts != nil {
+		o = *opts
+	}
+	f.Admin = contacts.NewAdmin(f.Store, &contacts.AdminOptions{Now: o.Now})
+	var err error
+	if f.Account, err = f.Admin.CreateAccount(ctx, "Test account"); err != nil {
+		t.Fatalf("contactstest: create the account: %v", err)
+	}
+	if f.Team, err = f.Admin.CreateTeam(ctx, contacts.Team{AccountID: f.Account.ID, Name: "Test team"}); err != nil {
+		t.Fatalf("contactstest: create the team: %v", err)
+	}
+	f.Key, _, err = f.Admin.IssueKey(ctx, contacts.IssueKeyInput{
+		AccountID:   f.Account.ID,
+		Name:        "Test key",
+		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
+		AllTeams:    true,
+	})
+	if err != nil {
+		t.Fatalf("contactstest: issue the key: %v", err)
+	}
+
+	if o.Authenticator == nil {
+		o.Authenticator = contacts.KeyAuthenticator(f.Store, o.Now)
+	}
+	f.failures = &failures{next: o.Authenticator}
+	o.Authenticator = f.failures
+	if f.Service, err = contacts.New(f.Store, &o); err != nil {
+		t.Fatalf("contactstest: new service: %v", err)
+	}
+	return f
+}
+
+// FailNext makes the next call of the service that brings a key fail with the
+// code, and with the details where some are given; the calls behind it work
+// again. Called twice, it makes the next two fail, in that order.
+func (f *Fixture) FailNext(code contacts.Code, details ...contacts.FieldError) {
+	f.failures.add(&contacts.Error{Code: code, Message: "asked for by FailNext", Details: details})
+}
+
+// failures stands where every call passes first.
+type failures struct {
+	next contacts.Authenticator
+
+	mu     sync.Mutex
+	queued []*contacts.Error
+}
+
+func (f *failures) add(err *contacts.Error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queued = append(f.queued, err)
+}
+
+// Authenticate implements [contacts.Authenticator].
+func (f *failures) Authenticate(ctx context.Context, key string) (*contacts.Principal, error) {
+	f.mu.Lock()
+	if len(f.queued) > 0 {
+		err := f.queued[0]
+		f.queued = f.queued[1:]
+		f.mu.Unlock()
+		return nil, err
+	}
+	f.mu.Unlock()
+	return f.next.Authenticate(ctx, key)
+}
