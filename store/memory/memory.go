@@ -1,0 +1,357 @@
+// Package memory keeps contacts in memory. It is for unit tests and short-lived
+// programs: nothing survives the process, and no other process sees it.
+// Everything else of the contract of [contacts.Store] holds, so a program that
+// is tested on it runs unchanged on a store that lasts.
+package memory
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+var _ contacts.Store = (*Store)(nil)
+
+// A Store is a [contacts.Store] in memory. Make one with [New]; its zero value
+// is of no use. All its methods may be called from many goroutines at once, and
+// calls that create contacts in different accounts do not wait for each other.
+type Store struct {
+	mu       sync.RWMutex // guards all but the contacts
+	closed   bool
+	accounts map[uuid.UUID]*account
+	ordered  []*account // the same, by id
+	keys     map[[32]byte]*key
+	keyIDs   map[uuid.UUID]*key
+}
+
+// An account holds all that is found under it and nowhere else, which is what
+// keeps tenants apart.
+type account struct {
+	contacts.Account
+	teams []contacts.Team // by id
+	keys  []*key          // by id
+
+	mu       sync.RWMutex // guards contacts; taken while Store.mu is held for reading
+	contacts map[uuid.UUID]*contacts.ContactRecord
+}
+
+// A key holds the record that FindKey hands out. The record is shared, so it is
+// replaced and never changed.
+type key struct{ *contacts.KeyRecord }
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{
+		accounts: make(map[uuid.UUID]*account),
+		keys:     make(map[[32]byte]*key),
+		keyIDs:   make(map[uuid.UUID]*key),
+	}
+}
+
+// enter locks the store for a call, unless the call's context is done or the
+// store is closed.
+func (s *Store) enter(ctx context.Context, l sync.Locker) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.Lock()
+	if s.closed {
+		l.Unlock()
+		return contacts.ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (_ contacts.Directory, err error) {
+	if err := s.enter(ctx, &s.mu); err != nil {
+		return contacts.Directory{}, err
+	}
+	defer s.mu.Unlock()
+
+	// The records go in one after the other, so that they may refer to each
+	// other; if one cannot, those before it go out again, the last one first.
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for _, f := range slices.Backward(undo) {
+				f()
+			}
+		}
+	}()
+	var added contacts.Directory
+	for _, a := range add.Accounts {
+		at, taken := slices.BinarySearchFunc(s.ordered, a.ID, (*account).compare)
+		if taken {
+			return contacts.Directory{}, contacts.ErrExists
+		}
+		entry := &account{Account: a, contacts: make(map[uuid.UUID]*contacts.ContactRecord)}
+		s.accounts[a.ID] = entry
+		s.ordered = slices.Insert(s.ordered, at, entry)
+		undo = append(undo, func() {
+			delete(s.accounts, a.ID)
+			s.ordered = slices.Delete(s.ordered, at, at+1)
+		})
+		added.Accounts = append(added.Accounts, a)
+	}
+	for _, t := range add.Teams {
+		a := s.accounts[t.AccountID]
+		if a == nil {
+			return contacts.Directory{}, contacts.ErrNotFound
+		}
+		if t.ID == 0 {
+			t.ID = 1
+			if n := len(a.teams); n > 0 {
+				t.ID = max(t.ID, a.teams[n-1].ID+1)
+			}
+		}
+		at, taken := slices.BinarySearchFunc(a.teams, t.ID, compareTeam)
+		if taken {
+			return contacts.Directory{}, contacts.ErrExists
+		}
+		a.teams = slices.Insert(a.teams, at, t)
+		undo = append(undo, func() { a.teams = slices.Delete(a.teams, at, at+1) })
+		added.Teams = append(added.Teams, t)
+	}
+	for i := range add.Keys {
+		k := copyKey(&add.Keys[i])
+		a := s.accounts[k.AccountID]
+		if a == nil {
+			return contacts.Directory{}, contacts.ErrNotFound
+		}
+		if s.keys[k.Hash] != nil || s.keyIDs[k.ID] != nil {
+			return contacts.Directory{}, contacts.ErrExists
+		}
+		k.AccountDisabledAt = a.DisabledAt
+		at, _ := slices.BinarySearchFunc(a.keys, k.ID, (*key).compare)
+		entry := &key{&k}
+		s.keys[k.Hash], s.keyIDs[k.ID] = entry, entry
+		a.keys = slices.Insert(a.keys, at, entry)
+		undo = append(undo, func() {
+			delete(s.keys, k.Hash)
+			delete(s.keyIDs, k.ID)
+			a.keys = slices.Delete(a.keys, at, at+1)
+		})
+		added.Keys = append(added.Keys, copyKey(&k))
+	}
+	return added, nil
+}
+
+func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return contacts.Directory{}, err
+	}
+	defer s.mu.RUnlock()
+
+	a := s.accounts[q.AccountID]
+	if a == nil {
+		a = new(account)
+	}
+	var d contacts.Directory
+	switch q.Kind {
+	case contacts.Accounts:
+		for _, a := range page(s.ordered, q.After, (*account).compare, q.Limit) {
+			d.Accounts = append(d.Accounts, a.Account)
+		}
+	case contacts.Teams:
+		d.Teams = append(d.Teams, page(a.teams, q.AfterTeam, compareTeam, q.Limit)...)
+	case contacts.Keys:
+		for _, k := range page(a.keys, q.After, (*key).compare, q.Limit) {
+			d.Keys = append(d.Keys, copyKey(k.KeyRecord))
+		}
+	default:
+		return d, fmt.Errorf("memory: no directory kind %d", q.Kind)
+	}
+	return d, nil
+}
+
+func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
+	if err := s.enter(ctx, &s.mu); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+
+	if d.KeyID != uuid.Nil {
+		k := s.keyIDs[d.KeyID]
+		if k == nil {
+			return contacts.ErrNotFound
+		}
+		if k.RevokedAt.IsZero() {
+			k.replace(func(r *contacts.KeyRecord) { r.RevokedAt = d.At })
+		}
+		return nil
+	}
+	a := s.accounts[d.AccountID]
+	if a == nil {
+		return contacts.ErrNotFound
+	}
+	if a.DisabledAt.IsZero() == d.At.IsZero() {
+		return nil // it is so already
+	}
+	a.DisabledAt = d.At
+	for _, k := range a.keys {
+		k.replace(func(r *contacts.KeyRecord) { r.AccountDisabledAt = d.At })
+	}
+	return nil
+}
+
+func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord, error) {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+
+	k := s.keys[hash]
+	if k == nil {
+		return nil, contacts.ErrNotFound
+	}
+	return k.KeyRecord, nil
+}
+
+func (s *Store) FindTeam(ctx context.Context, accountID uuid.UUID, id int64) (*contacts.Team, error) {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+
+	a := s.accounts[accountID]
+	if a == nil {
+		return nil, contacts.ErrNotFound
+	}
+	at, found := slices.BinarySearchFunc(a.teams, id, compareTeam)
+	if !found {
+		return nil, contacts.ErrNotFound
+	}
+	t := a.teams[at]
+	return &t, nil
+}
+
+func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []error {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return slices.Repeat([]error{err}, len(batch.Records))
+	}
+	defer s.mu.RUnlock()
+
+	var errs []error
+	records := copyContacts(batch.Records)
+	for i := range records {
+		if err := s.create(&records[i]); err != nil {
+			if errs == nil {
+				errs = make([]error, len(records))
+			}
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// create keeps the record, which is the store's own copy.
+func (s *Store) create(r *contacts.ContactRecord) error {
+	a := s.accounts[r.Contact.AccountID]
+	if a == nil {
+		return contacts.ErrNotFound
+	}
+	if id := r.Contact.TeamID; id != 0 {
+		if _, found := slices.BinarySearchFunc(a.teams, id, compareTeam); !found {
+			return contacts.ErrNotFound
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.contacts[r.Contact.ID] != nil {
+		return contacts.ErrExists
+	}
+	a.contacts[r.Contact.ID] = r
+	return nil
+}
+
+func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return nil, err
+	}
+	defer s.mu.RUnlock()
+
+	a := s.accounts[accountID]
+	if a == nil {
+		return nil, contacts.ErrNotFound
+	}
+	a.mu.RLock()
+	r := a.contacts[id] // never changed once it is there
+	a.mu.RUnlock()
+	if r == nil {
+		return nil, contacts.ErrNotFound
+	}
+	return &copyContacts([]*contacts.ContactRecord{r})[0], nil
+}
+
+// Close releases all records.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.accounts, s.ordered, s.keys, s.keyIDs = nil, nil, nil, nil
+	return nil
+}
+
+func (a *account) compare(id uuid.UUID) int     { return bytes.Compare(a.ID[:], id[:]) }
+func (k *key) compare(id uuid.UUID) int         { return bytes.Compare(k.ID[:], id[:]) }
+func compareTeam(t contacts.Team, id int64) int { return cmp.Compare(t.ID, id) }
+
+// replace puts a changed copy in the place of the record.
+func (k *key) replace(change func(*contacts.KeyRecord)) {
+	r := *k.KeyRecord
+	change(&r)
+	k.KeyRecord = &r
+}
+
+// page returns at most limit elements of a sorted list, from behind a position.
+func page[E, P any](list []E, behind P, compare func(E, P) int, limit int) []E {
+	at, found := slices.BinarySearchFunc(list, behind, compare)
+	if found {
+		at++
+	}
+	return list[at:min(len(list), at+max(limit, 0))]
+}
+
+// copyKey returns a copy that shares no slice with the original.
+func copyKey(k *contacts.KeyRecord) contacts.KeyRecord {
+	c := *k
+	c.Permissions = append([]contacts.Permission(nil), k.Permissions...) // an empty one becomes nil
+	c.TeamIDs = append([]int64(nil), k.TeamIDs...)
+	return c
+}
+
+// copyContacts returns copies that share no slice with the originals. It takes
+// three allocations for any number of them.
+func copyContacts(records []*contacts.ContactRecord) []contacts.ContactRecord {
+	var tags, phones int
+	for _, r := range records {
+		tags += len(r.Contact.Tags)
+		phones += len(r.Contact.PhoneNumbers)
+	}
+	allTags := make([]string, 0, tags)
+	allPhones := make([]contacts.PhoneNumber, 0, phones)
+	copies := make([]contacts.ContactRecord, len(records))
+	for i, r := range records {
+		copies[i] = *r
+		copies[i].Contact.Tags = place(&allTags, r.Contact.Tags)
+		copies[i].Contact.PhoneNumbers = place(&allPhones, r.Contact.PhoneNumbers)
+	}
+	return copies
+}
+
+// place appends list to all and returns that part of all; nil for an empty one.
+func place[E any](all *[]E, list []E) []E {
+	if len(list) == 0 {
+		return nil
+	}
+	n := len(*all)
+	*all = append(*all, list...)
+	return (*all)[n:len(*all):len(*all)]
+}

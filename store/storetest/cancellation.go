@@ -1,0 +1,171 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+var cancellationCases = []testCase{
+	{
+		"cancelled before",
+		"Cancellation: a call whose context is done returns promptly with an error that matches the context's. A call whose context is done before it started stores nothing.",
+		func(t *testing.T, s *store) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			doneBefore(ctx, t, s)
+		},
+	},
+	{
+		"deadline passed before",
+		"Cancellation: a call whose context is done returns promptly with an error that matches the context's.",
+		func(t *testing.T, s *store) {
+			ctx, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+			defer cancel()
+			doneBefore(ctx, t, s)
+		},
+	},
+	{
+		"cancelled with a cause",
+		"Cancellation: a call whose context is done returns promptly with an error that matches the context's.",
+		func(t *testing.T, s *store) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(errors.New("the caller's reason"))
+			doneBefore(ctx, t, s)
+		},
+	},
+	{
+		"cancelled in the middle",
+		"An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			records := make([]*contacts.ContactRecord, many)
+			errs := make([]error, many)
+			for i := range records {
+				records[i] = newFullContact(a, 1)
+			}
+			var returned atomic.Int32
+			together(many, func(i int) {
+				errs[i] = errors.Join(s.CreateContacts(ctx, contacts.ContactBatch{Records: records[i : i+1]})...)
+				if returned.Add(1) == many/4 {
+					cancel()
+				}
+			})
+			for _, err := range errs {
+				if err != nil {
+					wantErr(t, "CreateContacts", err, context.Canceled)
+				}
+			}
+			s.wantStored(t, records, errs)
+		},
+	},
+}
+
+// doneBefore checks every method with a context that is done.
+func doneBefore(ctx context.Context, t *testing.T, s *store) {
+	t.Helper()
+	calls := s.everyCall(t)
+	before := s.directory(t)
+	for _, c := range calls {
+		for _, err := range c.call(ctx) {
+			wantErr(t, c.name, err, ctx.Err())
+		}
+	}
+	wantSame(t, "the directory afterwards", before, s.directory(t))
+	for _, c := range calls {
+		s.wantNoContacts(t, c.creates...)
+	}
+}
+
+// wantStored checks that the records whose error is nil are stored, and that
+// the others are not, or whole where nobody knows.
+func (s *store) wantStored(t *testing.T, records []*contacts.ContactRecord, errs []error) {
+	t.Helper()
+	for i, r := range records {
+		switch {
+		case errs[i] == nil:
+			s.wantContacts(t, r)
+		case !errors.Is(errs[i], contacts.ErrOutcomeUnknown):
+			s.wantNoContacts(t, r)
+		default:
+			got, err := s.FindContact(t.Context(), r.Contact.AccountID, r.Contact.ID)
+			if errors.Is(err, contacts.ErrNotFound) {
+				continue
+			}
+			wantErr(t, "FindContact", err, nil)
+			wantSame(t, "FindContact", r, got)
+		}
+	}
+}
+
+// A call is one call of a method, which succeeds unless something is in its
+// way. It returns one error, or one for each record.
+type call struct {
+	name    string
+	call    func(context.Context) []error
+	creates []*contacts.ContactRecord
+}
+
+// everyCall returns a call of every method but Close.
+func (s *store) everyCall(t *testing.T) []call {
+	t.Helper()
+	a := s.tenant(t, 1)
+	k := s.addKey(t, a)
+	old := newFullContact(a, 1)
+	s.create(t, old)
+	fresh := []*contacts.ContactRecord{newFullContact(a, 1), newContact(a)}
+
+	one := func(name string, f func(context.Context) error) call {
+		return call{name: name, call: func(ctx context.Context) []error { return []error{f(ctx)} }}
+	}
+	list := func(name string, kind contacts.DirectoryKind) call {
+		return one(name, func(ctx context.Context) error {
+			_, err := s.ListDirectory(ctx, contacts.DirectoryQuery{Kind: kind, AccountID: a, Limit: 9})
+			return err
+		})
+	}
+	deactivate := func(name string, key, account uuid.UUID) call {
+		return one(name, func(ctx context.Context) error {
+			return s.Deactivate(ctx, contacts.Deactivation{KeyID: key, AccountID: account, At: noon})
+		})
+	}
+	return []call{
+		one("AddToDirectory", func(ctx context.Context) error {
+			_, err := s.AddToDirectory(ctx, ownedDirectory())
+			return err
+		}),
+		list("ListDirectory of accounts", contacts.Accounts),
+		list("ListDirectory of teams", contacts.Teams),
+		list("ListDirectory of keys", contacts.Keys),
+		deactivate("Deactivate a key", k.ID, uuid.Nil),
+		deactivate("Deactivate an account", uuid.Nil, a),
+		one("FindKey", func(ctx context.Context) error {
+			_, err := s.FindKey(ctx, k.Hash)
+			return err
+		}),
+		one("FindTeam", func(ctx context.Context) error {
+			_, err := s.FindTeam(ctx, a, 1)
+			return err
+		}),
+		one("FindContact", func(ctx context.Context) error {
+			_, err := s.FindContact(ctx, a, old.Contact.ID)
+			return err
+		}),
+		{"CreateContacts", func(ctx context.Context) []error {
+			errs := s.CreateContacts(ctx, contacts.ContactBatch{Records: fresh})
+			if len(errs) != len(fresh) {
+				t.Errorf("CreateContacts: got %d errors for %d records", len(errs), len(fresh))
+				return []error{nil}
+			}
+			return errs
+		}, fresh},
+	}
+}

@@ -1,0 +1,302 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+const concurrencyRule = "Concurrency: all methods may be called from many goroutines at once."
+
+// many is the number of callers at once.
+const many = 32
+
+var concurrencyCases = []testCase{
+	{
+		"different contacts",
+		concurrencyRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 1), s.tenant(t, 1)
+			records := make([]*contacts.ContactRecord, 3*many)
+			for i := range records {
+				records[i] = newFullContact([]uuid.UUID{a, b}[i%2], 1)
+				records[i].Contact.FirstName = fmt.Sprint("Ada ", i)
+			}
+			errs := make([][]error, many)
+			together(many, func(i int) {
+				errs[i] = s.CreateContacts(t.Context(), contacts.ContactBatch{Records: records[3*i : 3*i+3]})
+			})
+			for _, err := range errs {
+				wantErr(t, "CreateContacts", errors.Join(err...), nil)
+			}
+			if !t.Failed() {
+				s.wantContacts(t, records...)
+			}
+		},
+	},
+	{
+		"one contact by many",
+		"ErrExists: the account has a contact of that id, or the batch had it before.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			id := newID()
+			records := make([]*contacts.ContactRecord, many)
+			for i := range records {
+				records[i] = newFullContact(a, 0)
+				records[i].Contact.ID = id
+				records[i].Contact.FirstName = fmt.Sprint("Ada ", i)
+			}
+			winner := onlyOne(t, func(i int) error {
+				return s.createOne(t, records[i])
+			})
+			s.wantContacts(t, records[winner])
+		},
+	},
+	{
+		"one team by many",
+		"ErrExists: an account id, a team id within its account, a key id or a key hash is taken.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			onlyOne(t, func(int) error {
+				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{newTeam(a, 7)}})
+				return err
+			})
+		},
+	},
+	{
+		"one account by many",
+		"ErrExists: an account id, a team id within its account, a key id or a key hash is taken.",
+		func(t *testing.T, s *store) {
+			a := newAccount()
+			onlyOne(t, func(int) error {
+				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{a}})
+				return err
+			})
+		},
+	},
+	{
+		"one key hash by many",
+		"ErrExists: an account id, a team id within its account, a key id or a key hash is taken.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			keys := make([]contacts.KeyRecord, many)
+			for i := range keys {
+				keys[i] = newKey(a)
+				keys[i].Hash = keys[0].Hash
+			}
+			winner := onlyOne(t, func(i int) error {
+				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Keys: keys[i : i+1]})
+				return err
+			})
+			wantSame(t, "FindKey", keys[winner], s.key(t, keys[0].Hash))
+		},
+	},
+	{
+		"team ids assigned at once",
+		"a team with ID 0 gets the lowest id above every team of its account, starting at 1.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			ids, errs := assignTeams(t, a, s)
+			var want []int64
+			for i := range ids {
+				wantErr(t, "AddToDirectory", errs[i], nil)
+				want = append(want, int64(i+1))
+			}
+			wantSame(t, "the ids, sorted", want, slices.Sorted(slices.Values(ids)))
+		},
+	},
+	{
+		"contacts seen whole",
+		"Atomicity: a record is stored whole, with everything in it, or not at all. Nobody ever sees a part of it.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := make([]*contacts.ContactRecord, 2*many)
+			for i := range records {
+				records[i] = newFullContact(a, 1)
+			}
+			var done atomic.Bool
+			var readers sync.WaitGroup
+			for range 4 {
+				readers.Go(func() {
+					for last := false; !last; {
+						last = done.Load() // one more round, when all must be there
+						for _, want := range records {
+							got, err := s.FindContact(t.Context(), a, want.Contact.ID)
+							if errors.Is(err, contacts.ErrNotFound) && !last {
+								continue
+							}
+							if err != nil {
+								t.Errorf("FindContact: %v", err)
+								return
+							}
+							if d := diff(want, got); d != "" {
+								t.Errorf("FindContact while contacts are created (-want +got):\n%s", d)
+								return
+							}
+						}
+					}
+				})
+			}
+			together(many, func(i int) {
+				wantErr(t, "CreateContacts", s.createOne(t, records[i]), nil)
+				wantErr(t, "CreateContacts", s.createOne(t, records[many+i]), nil)
+			})
+			done.Store(true)
+			readers.Wait()
+		},
+	},
+	{
+		"directory seen whole",
+		"AddToDirectory stores all records of add in one atomic step",
+		func(t *testing.T, s *store) {
+			adds := make(map[uuid.UUID]contacts.Directory, many)
+			for range many {
+				add := ownedDirectory()
+				adds[add.Accounts[0].ID] = add
+			}
+			var done atomic.Bool
+			var readers sync.WaitGroup
+			for range 4 {
+				readers.Go(func() {
+					for last := false; !last && !t.Failed(); {
+						last = done.Load() // one more round, when all must be there
+						d, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 1000})
+						wantErr(t, "ListDirectory", err, nil)
+						if last && len(d.Accounts) != many {
+							t.Errorf("ListDirectory: got %d accounts of %d", len(d.Accounts), many)
+						}
+						for _, a := range d.Accounts {
+							_, err := s.FindTeam(t.Context(), a.ID, 1)
+							wantErr(t, "FindTeam of a team that was added with an account that is there", err, nil)
+						}
+						for id, add := range adds {
+							if _, err := s.FindTeam(t.Context(), id, 1); err == nil {
+								_, err = s.FindKey(t.Context(), add.Keys[0].Hash)
+								wantErr(t, "FindKey of a key that was added with a team that is there", err, nil)
+							}
+						}
+					}
+				})
+			}
+			all := slices.Collect(maps.Values(adds))
+			together(many, func(i int) {
+				_, err := s.AddToDirectory(t.Context(), all[i])
+				wantErr(t, "AddToDirectory", err, nil)
+			})
+			done.Store(true)
+			readers.Wait()
+		},
+	},
+	{
+		"disabled while keys are added",
+		"FindKey returns the key with that hash, and whether its account is disabled.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			keys := make([]contacts.KeyRecord, 8)
+			for i := range keys {
+				keys[i] = newKey(a)
+			}
+			together(len(keys), func(i int) {
+				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Keys: keys[i : i+1]})
+				wantErr(t, "AddToDirectory", err, nil)
+				if i == 0 {
+					wantErr(t, "Deactivate", s.Deactivate(t.Context(), contacts.Deactivation{AccountID: a, At: noon}), nil)
+				}
+			})
+			for _, k := range keys {
+				k.AccountDisabledAt = noon
+				wantSame(t, "FindKey", k, s.key(t, k.Hash))
+			}
+		},
+	},
+	{
+		"one revocation of many",
+		"A key that is revoked already keeps its first time, and so does an account that is disabled; both are no error.",
+		func(t *testing.T, s *store) {
+			k := s.addKey(t, s.tenant(t))
+			found := make([]contacts.KeyRecord, many)
+			errs := make([]error, many)
+			together(many, func(i int) {
+				at := noon.AddDate(0, 0, i)
+				if errs[i] = s.Deactivate(t.Context(), contacts.Deactivation{KeyID: k.ID, At: at}); errs[i] != nil {
+					return
+				}
+				var r *contacts.KeyRecord
+				if r, errs[i] = s.FindKey(t.Context(), k.Hash); errs[i] == nil {
+					found[i] = *r
+				}
+			})
+			last := s.key(t, k.Hash)
+			for i := range found {
+				wantErr(t, "Deactivate and FindKey", errs[i], nil)
+				wantSame(t, "RevokedAt, now and right after each revocation", last.RevokedAt, found[i].RevokedAt)
+			}
+		},
+	},
+}
+
+// together calls f for 0 to n-1, all at once, and returns when all have.
+func together(n int, f func(i int)) {
+	start := make(chan struct{})
+	var callers sync.WaitGroup
+	for i := range n {
+		callers.Go(func() {
+			<-start
+			f(i)
+		})
+	}
+	close(start)
+	callers.Wait()
+}
+
+// onlyOne has many callers do the same at once. It checks that one of them
+// succeeded, which it returns, and that all others got ErrExists.
+func onlyOne(t *testing.T, f func(i int) error) (winner int) {
+	t.Helper()
+	errs := make([]error, many)
+	together(many, func(i int) { errs[i] = f(i) })
+	winners := 0
+	for i, err := range errs {
+		if err == nil {
+			winner = i
+			winners++
+			continue
+		}
+		wantErr(t, "one of many that do the same", err, contacts.ErrExists)
+	}
+	if winners != 1 {
+		t.Fatalf("%d of %d that do the same succeeded, want 1", winners, many)
+	}
+	return winner
+}
+
+// createOne stores one contact and returns its error. Other than create, it may
+// be called in any goroutine.
+func (s *store) createOne(t *testing.T, r *contacts.ContactRecord) error {
+	errs := s.CreateContacts(t.Context(), contacts.ContactBatch{Records: []*contacts.ContactRecord{r}})
+	if len(errs) > 1 {
+		return fmt.Errorf("got %d errors for 1 record", len(errs))
+	}
+	return errors.Join(errs...)
+}
+
+// assignTeams has many callers, spread over the stores, add a team whose id is
+// assigned.
+func assignTeams(t *testing.T, account uuid.UUID, stores ...*store) ([]int64, []error) {
+	ids, errs := make([]int64, many), make([]error, many)
+	together(many, func(i int) {
+		d, err := stores[i%len(stores)].AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{newTeam(account, 0)}})
+		if errs[i] = err; err == nil && len(d.Teams) == 1 {
+			ids[i] = d.Teams[0].ID
+		}
+	})
+	return ids, errs
+}

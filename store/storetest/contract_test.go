@@ -1,0 +1,95 @@
+package storetest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestContractIsCovered checks that every sentence of the doc comments of
+// contacts.Store is the rule of a case, word for word.
+func TestContractIsCovered(t *testing.T) {
+	var rules strings.Builder
+	for _, subject := range subjects {
+		for _, c := range subject.cases {
+			rules.WriteString(c.why + "\n")
+		}
+	}
+	for _, sentence := range contract(t) {
+		if !strings.Contains(rules.String(), sentence) && !slices.Contains(uncovered, sentence) {
+			t.Errorf("no case checks: %s", sentence)
+		}
+	}
+}
+
+// TestRulesAreQuoted checks that every rule of a case is made of words of the
+// contract: a case whose sentence has changed is one to look at again.
+func TestRulesAreQuoted(t *testing.T) {
+	text := strings.Join(contract(t), " ")
+	for _, subject := range subjects {
+		for _, c := range subject.cases {
+			for _, sentence := range sentences(c.why) {
+				if !strings.Contains(text, sentence) {
+					t.Errorf("%s/%s: not in the contract: %s", subject.name, c.name, sentence)
+				}
+			}
+		}
+	}
+}
+
+// uncovered are the sentences that say nothing a case could check.
+var uncovered = []string{
+	// They introduce others.
+	"A Store keeps accounts, teams, API keys and contacts.",
+	"Its job is identity, atomicity, durability, order and look-up.",
+	"Package storetest checks every sentence of this contract; run it on a store of your own.",
+	// It is about the Service. Bench measures FindKey for it.
+	"It is called for every call of a Service.",
+}
+
+// contract returns the sentences of the doc comments of contacts.Store and its
+// methods, without what the Service promises in them.
+func contract(t *testing.T) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "../../store.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	ast.Inspect(f, func(n ast.Node) bool {
+		decl, ok := n.(*ast.GenDecl)
+		if !ok || decl.Tok != token.TYPE || decl.Specs[0].(*ast.TypeSpec).Name.Name != "Store" {
+			return true
+		}
+		doc, _, found := strings.Cut(decl.Doc.Text(), "# What a Service promises")
+		if !found {
+			t.Fatal("store.go has no section on what a Service promises")
+		}
+		all = sentences(doc)
+		for _, method := range decl.Specs[0].(*ast.TypeSpec).Type.(*ast.InterfaceType).Methods.List {
+			all = append(all, sentences(method.Doc.Text())...)
+		}
+		return false
+	})
+	if len(all) == 0 {
+		t.Fatal("store.go has no type Store with a doc comment")
+	}
+	return all
+}
+
+var (
+	heading = regexp.MustCompile(`(?m)^# .*$`)
+	bullet  = regexp.MustCompile(`(?m)^ *- `)
+	stop    = regexp.MustCompile(`\. ([A-Z])`)
+)
+
+// sentences splits a text at its full stops.
+func sentences(text string) []string {
+	text = bullet.ReplaceAllString(heading.ReplaceAllString(text, ""), "")
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.Split(stop.ReplaceAllString(text, ".\n$1"), "\n")
+}

@@ -1,0 +1,295 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+var directoryCases = []testCase{
+	{
+		"stored as given",
+		"AddToDirectory stores all records of add in one atomic step and returns them as stored: a team with ID 0 gets the lowest id above every team of its account, starting at 1.",
+		func(t *testing.T, s *store) {
+			a, disabled := newAccount(), newAccount()
+			disabled.DisabledAt = noon
+			revoked, bare, inDisabled := newKey(a.ID), newKey(a.ID), newKey(disabled.ID)
+			revoked.RevokedAt = noon
+			bare.APIKey = contacts.APIKey{ID: bare.ID, AccountID: a.ID}
+			inDisabled.AccountDisabledAt = noon
+			want := contacts.Directory{
+				Accounts: []contacts.Account{a, disabled},
+				Teams:    []contacts.Team{newTeam(a.ID, 3), newTeam(a.ID, 1<<62), newTeam(disabled.ID, 3)},
+				Keys:     []contacts.KeyRecord{revoked, bare, inDisabled},
+			}
+			wantSame(t, "AddToDirectory", want, s.add(t, want))
+			wantSame(t, "ListDirectory", want, s.directory(t))
+			for _, k := range want.Keys {
+				wantSame(t, "FindKey", k, s.key(t, k.Hash))
+			}
+			for _, team := range want.Teams {
+				got, err := s.FindTeam(t.Context(), team.AccountID, team.ID)
+				if err != nil {
+					t.Fatalf("FindTeam: %v", err)
+				}
+				wantSame(t, "FindTeam", team, *got)
+			}
+		},
+	},
+	{
+		"assigned team ids",
+		"a team with ID 0 gets the lowest id above every team of its account, starting at 1.",
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t), s.tenant(t, 40)
+			for _, step := range []struct {
+				account   uuid.UUID
+				ids, want []int64
+			}{
+				{a, []int64{0}, []int64{1}},
+				{a, []int64{0, 0}, []int64{2, 3}},
+				{a, []int64{1 << 53, 0}, []int64{1 << 53, 1<<53 + 1}},
+				{a, []int64{7}, []int64{7}},
+				{a, []int64{0}, []int64{1<<53 + 2}},
+				{b, []int64{0}, []int64{41}},
+			} {
+				var add contacts.Directory
+				for _, id := range step.ids {
+					add.Teams = append(add.Teams, newTeam(step.account, id))
+				}
+				var got []int64
+				for _, team := range s.add(t, add).Teams {
+					got = append(got, team.ID)
+				}
+				wantSame(t, "ids that AddToDirectory returned", step.want, got)
+				for _, id := range step.want {
+					if _, err := s.FindTeam(t.Context(), step.account, id); err != nil {
+						t.Errorf("FindTeam(%d): %v", id, err)
+					}
+				}
+			}
+		},
+	},
+	{
+		"atomic",
+		"AddToDirectory stores all records of add in one atomic step",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			taken := s.addKey(t, a)
+			before := s.directory(t)
+
+			fresh := newAccount()
+			good := contacts.Directory{
+				Accounts: []contacts.Account{fresh},
+				Teams:    []contacts.Team{newTeam(fresh.ID, 5), newTeam(a, 2)},
+				Keys:     []contacts.KeyRecord{newKey(fresh.ID), newKey(a)},
+			}
+			badAccount, badTeam, badKey := good, good, good
+			badAccount.Accounts = append(slices.Clip(good.Accounts), before.Accounts[0])
+			badTeam.Teams = append(slices.Clip(good.Teams), newTeam(newID(), 1))
+			sameHash := newKey(a)
+			sameHash.Hash = taken.Hash
+			badKey.Keys = append(slices.Clip(good.Keys), sameHash)
+			for name, bad := range map[string]contacts.Directory{"account": badAccount, "team": badTeam, "key": badKey} {
+				if _, err := s.AddToDirectory(t.Context(), bad); err == nil {
+					t.Errorf("AddToDirectory with a bad %s: no error", name)
+				}
+				wantSame(t, "the directory after a bad "+name, before, s.directory(t))
+				_, err := s.FindKey(t.Context(), good.Keys[0].Hash)
+				wantErr(t, "FindKey after a bad "+name, err, contacts.ErrNotFound)
+			}
+			// Nothing of the good records is in the way either.
+			s.add(t, good)
+		},
+	},
+	{
+		"records refer to each other",
+		"Records of one call may refer to each other.",
+		func(t *testing.T, s *store) {
+			a := newAccount()
+			got := s.add(t, contacts.Directory{
+				Accounts: []contacts.Account{a},
+				Teams:    []contacts.Team{newTeam(a.ID, 0), newTeam(a.ID, 0)},
+				Keys:     []contacts.KeyRecord{newKey(a.ID)},
+			})
+			wantSame(t, "ListDirectory", got, s.directory(t))
+		},
+	},
+	{
+		"team ids per account",
+		"Team ids are scoped to their account.",
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 7), s.tenant(t)
+			team := newTeam(b, 7)
+			team.Name = "Support"
+			s.add(t, contacts.Directory{Teams: []contacts.Team{team}})
+			for account, name := range map[uuid.UUID]string{a: "Sales", b: "Support"} {
+				got, err := s.FindTeam(t.Context(), account, 7)
+				if err != nil {
+					t.Fatalf("FindTeam: %v", err)
+				}
+				wantSame(t, "name of the team", name, got.Name)
+			}
+		},
+	},
+	{
+		"nothing added",
+		"AddToDirectory stores all records of add in one atomic step and returns them as stored",
+		func(t *testing.T, s *store) {
+			got := s.add(t, contacts.Directory{Accounts: []contacts.Account{}, Teams: []contacts.Team{}, Keys: []contacts.KeyRecord{}})
+			wantSame(t, "AddToDirectory", contacts.Directory{}, got)
+			wantSame(t, "ListDirectory", contacts.Directory{}, s.directory(t))
+		},
+	},
+	{
+		"exists",
+		"ErrExists: an account id, a team id within its account, a key id or a key hash is taken.",
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 7), s.tenant(t)
+			k := s.addKey(t, a)
+			account, fresh := newAccount(), newAccount()
+			account.ID = a
+			sameID, sameHash, freshKey := newKey(b), newKey(b), newKey(b)
+			sameID.ID = k.ID
+			sameHash.Hash = k.Hash
+			twiceID, twiceHash := newKey(a), newKey(a)
+			twiceID.ID = freshKey.ID
+			twiceHash.Hash = freshKey.Hash
+			before := s.directory(t)
+			for name, add := range map[string]contacts.Directory{
+				"account id":             {Accounts: []contacts.Account{account}},
+				"account id in one call": {Accounts: []contacts.Account{fresh, fresh}},
+				"team id":                {Teams: []contacts.Team{newTeam(a, 7)}},
+				"team id in one call":    {Teams: []contacts.Team{newTeam(a, 8), newTeam(a, 8)}},
+				"key id":                 {Keys: []contacts.KeyRecord{sameID}},
+				"key id in one call":     {Keys: []contacts.KeyRecord{freshKey, twiceID}},
+				"key hash":               {Keys: []contacts.KeyRecord{sameHash}},
+				"key hash in one call":   {Keys: []contacts.KeyRecord{freshKey, twiceHash}},
+			} {
+				_, err := s.AddToDirectory(t.Context(), add)
+				wantErr(t, "AddToDirectory of a taken "+name, err, contacts.ErrExists)
+			}
+			wantSame(t, "the directory afterwards", before, s.directory(t))
+		},
+	},
+	{
+		"account unknown",
+		"ErrNotFound: the account of a team or of a key does not exist.",
+		func(t *testing.T, s *store) {
+			s.tenant(t, 7)
+			for name, add := range map[string]contacts.Directory{
+				"team":                      {Teams: []contacts.Team{newTeam(newID(), 7)}},
+				"team whose id is assigned": {Teams: []contacts.Team{newTeam(newID(), 0)}},
+				"key":                       {Keys: []contacts.KeyRecord{newKey(newID())}},
+			} {
+				_, err := s.AddToDirectory(t.Context(), add)
+				wantErr(t, "AddToDirectory of a "+name, err, contacts.ErrNotFound)
+			}
+		},
+	},
+	{
+		"list order",
+		"ListDirectory returns the records of one kind, in ascending order of id, starting behind the query's position, at most Limit of them.",
+		func(t *testing.T, s *store) {
+			want := s.addMany(t)
+			for kind, only := range map[contacts.DirectoryKind]contacts.Directory{
+				contacts.Accounts: {Accounts: want.Accounts},
+				contacts.Teams:    {Teams: want.Teams},
+				contacts.Keys:     {Keys: want.Keys},
+			} {
+				q := contacts.DirectoryQuery{Kind: kind, AccountID: want.Teams[0].AccountID, Limit: 100}
+				wantSame(t, "ListDirectory", only, s.list(t, q))
+			}
+		},
+	},
+	{
+		"list pages",
+		"starting behind the query's position, at most Limit of them.",
+		func(t *testing.T, s *store) {
+			want := s.addMany(t)
+			var got contacts.Directory
+			for _, kind := range []contacts.DirectoryKind{contacts.Accounts, contacts.Teams, contacts.Keys} {
+				q := contacts.DirectoryQuery{Kind: kind, AccountID: want.Teams[0].AccountID, Limit: 2}
+				var sizes []int
+				for len(sizes) < 4 { // 5 records, so 3 pages and an empty one
+					d := s.list(t, q)
+					sizes = append(sizes, len(d.Accounts)+len(d.Teams)+len(d.Keys))
+					for _, a := range d.Accounts {
+						q.After = a.ID
+					}
+					for _, team := range d.Teams {
+						q.AfterTeam = team.ID
+					}
+					for _, k := range d.Keys {
+						q.After = k.ID
+					}
+					got.Accounts = append(got.Accounts, d.Accounts...)
+					got.Teams = append(got.Teams, d.Teams...)
+					got.Keys = append(got.Keys, d.Keys...)
+				}
+				wantSame(t, "sizes of the pages", []int{2, 2, 1, 0}, sizes)
+			}
+			wantSame(t, "all pages", want, got)
+
+			// The position need not be that of a record.
+			account := want.Teams[0].AccountID
+			wantSame(t, "accounts from between two", want.Accounts[2:],
+				s.list(t, contacts.DirectoryQuery{Kind: contacts.Accounts, After: idAt(0x50), Limit: 9}).Accounts)
+			wantSame(t, "teams from between two", want.Teams[2:],
+				s.list(t, contacts.DirectoryQuery{Kind: contacts.Teams, AccountID: account, AfterTeam: 5, Limit: 9}).Teams)
+			wantSame(t, "keys from between two", want.Keys[2:],
+				s.list(t, contacts.DirectoryQuery{Kind: contacts.Keys, AccountID: account, After: idAt(0x50), Limit: 9}).Keys)
+		},
+	},
+	{
+		"list scope",
+		"Accounts are listed across the store, teams and keys within q.AccountID; an account that does not exist has none.",
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 1, 2), s.tenant(t, 2, 3)
+			s.addKey(t, a)
+			s.addKey(t, b)
+			q := contacts.DirectoryQuery{Kind: contacts.Accounts, AccountID: a, Limit: 100}
+			if got := s.list(t, q).Accounts; len(got) != 2 {
+				t.Errorf("ListDirectory returned %d accounts of 2", len(got))
+			}
+			for _, kind := range []contacts.DirectoryKind{contacts.Teams, contacts.Keys} {
+				q := contacts.DirectoryQuery{Kind: kind, AccountID: newID(), Limit: 100}
+				wantSame(t, "ListDirectory of an unknown account", contacts.Directory{}, s.list(t, q))
+			}
+		},
+	},
+}
+
+// addMany adds five accounts, and to the middle one five teams and five keys,
+// in no order. It returns them in order.
+func (s *store) addMany(t *testing.T) contacts.Directory {
+	t.Helper()
+	firstBytes := []byte{0x01, 0x40, 0x7f, 0x80, 0xfe} // both sides of a sign bit
+	teamIDs := []int64{2, 3, 20, 100, 1 << 40}         // not the order of text
+	var d contacts.Directory
+	for i, first := range firstBytes {
+		a := newAccount()
+		a.ID = idAt(first)
+		d.Accounts = append(d.Accounts, a)
+		team := newTeam(uuid.Nil, teamIDs[i])
+		d.Teams = append(d.Teams, team)
+		k := newKey(uuid.Nil)
+		k.ID = idAt(first)
+		d.Keys = append(d.Keys, k)
+	}
+	for i := range firstBytes {
+		d.Teams[i].AccountID = d.Accounts[2].ID
+		d.Keys[i].AccountID = d.Accounts[2].ID
+	}
+	order := []int{3, 0, 4, 2, 1}
+	var once contacts.Directory
+	for _, i := range order {
+		once.Accounts = append(once.Accounts, d.Accounts[i])
+		once.Teams = append(once.Teams, d.Teams[i])
+		once.Keys = append(once.Keys, d.Keys[i])
+	}
+	wantSame(t, "AddToDirectory", once, s.add(t, once))
+	return d
+}

@@ -1,0 +1,165 @@
+// Package storetest checks that a [contacts.Store] keeps its contract, and
+// measures how fast it is. Every sentence of the contract has a case that fails
+// where it is broken, and says which one it was.
+//
+// A backend needs one test and one benchmark:
+//
+//	package mystore_test
+//
+//	import (
+//		"path/filepath"
+//		"sync"
+//		"testing"
+//
+//		"example.com/contacts"
+//		"example.com/contacts/store/storetest"
+//		"example.com/mystore"
+//	)
+//
+//	func harness() storetest.Harness {
+//		var paths sync.Map // of the stores, by store: cases run in parallel
+//		open := func(t testing.TB, path string) contacts.Store {
+//			s, err := mystore.Open(t.Context(), path)
+//			if err != nil {
+//				t.Fatal(err)
+//			}
+//			paths.Store(s, path)
+//			return s
+//		}
+//		second := func(t testing.TB, s contacts.Store) contacts.Store {
+//			path, _ := paths.Load(s)
+//			return open(t, path.(string))
+//		}
+//		return storetest.Harness{
+//			New: func(t testing.TB) contacts.Store {
+//				return open(t, filepath.Join(t.TempDir(), "contacts.db"))
+//			},
+//			Reopen: func(t testing.TB, s contacts.Store) contacts.Store {
+//				if err := s.Close(); err != nil {
+//					t.Fatal(err)
+//				}
+//				return second(t, s)
+//			},
+//			Second: second,
+//		}
+//	}
+//
+//	func TestStore(t *testing.T)      { storetest.Run(t, harness()) }
+//	func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness()) }
+//
+// Run the test with -race too: some sentences are about memory that two
+// goroutines must not share. The cases are grouped by subject, so that
+// -run TestStore/tenancy runs those of one.
+package storetest
+
+import (
+	"testing"
+
+	"example.com/contacts"
+)
+
+// A Harness makes the stores that [Run] and [Bench] work on. Its functions are
+// called from many goroutines at once, and fail the test they are given if they
+// cannot do their work. New is required.
+type Harness struct {
+	// New returns a fresh, empty store, which shares nothing with any other.
+	// The suite closes it before the test ends, so what the harness cleans up
+	// with t.Cleanup or t.TempDir outlives it.
+	New func(t testing.TB) contacts.Store
+
+	// Reopen ends s, which may be closed already, and returns a store on the
+	// same data, as a process that starts later finds it. A harness may end s
+	// more harshly than with Close. The suite closes the new store.
+	//
+	// nil: the store does not outlive its process. The cases that need it are
+	// then reported as skipped, by name.
+	Reopen func(t testing.TB, s contacts.Store) contacts.Store
+
+	// Second returns another store on the data of s, which stays open, as a
+	// second process beside it has it. The suite closes both, in any order.
+	//
+	// nil: no two processes can share the data. The cases that need it are
+	// then reported as skipped, by name.
+	Second func(t testing.TB, s contacts.Store) contacts.Store
+}
+
+// Run checks every sentence of the contract of [contacts.Store], each in a
+// subtest with a fresh store of its own. Cases of one subject run in parallel;
+// when Run returns, all have ended.
+func Run(t *testing.T, h Harness) {
+	for _, subject := range subjects {
+		t.Run(subject.name, func(t *testing.T) {
+			for _, c := range subject.cases {
+				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
+					defer func() {
+						if t.Failed() {
+							t.Logf("the rule: %s", c.why)
+						}
+					}()
+					c.run(t, open(t, h, h.New(t)))
+				})
+			}
+		})
+	}
+}
+
+// A testCase checks one rule of the contract: why is the sentence, or the part
+// of it, word for word.
+type testCase struct {
+	name string
+	why  string
+	run  func(t *testing.T, s *store)
+}
+
+var subjects = []struct {
+	name  string
+	cases []testCase
+}{
+	{"directory", directoryCases},
+	{"keys", keyCases},
+	{"contacts", contactCases},
+	{"text", textCases},
+	{"tenancy", tenancyCases},
+	{"ownership", ownershipCases},
+	{"concurrency", concurrencyCases},
+	{"cancellation", cancellationCases},
+	{"errors", errorCases},
+	{"durability", durabilityCases},
+	{"closing", closingCases},
+}
+
+// A store is the store of a case, with the ways to get another on its data.
+type store struct {
+	contacts.Store
+	harness Harness
+}
+
+func open(t *testing.T, h Harness, s contacts.Store) *store {
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return &store{s, h}
+}
+
+// reopen returns the store as a later process finds it. It skips the case if
+// there can be none.
+func (s *store) reopen(t *testing.T) *store {
+	t.Helper()
+	if s.harness.Reopen == nil {
+		t.Skip("left out, as Harness.Reopen is nil: the store does not outlive its process")
+	}
+	return open(t, s.harness, s.harness.Reopen(t, s.Store))
+}
+
+// second returns the store as a second process has it. It skips the case if
+// there can be none.
+func (s *store) second(t *testing.T) *store {
+	t.Helper()
+	if s.harness.Second == nil {
+		t.Skip("left out, as Harness.Second is nil: no two processes share the store's data")
+	}
+	return open(t, s.harness, s.harness.Second(t, s.Store))
+}
