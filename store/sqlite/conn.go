@@ -1,0 +1,245 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"example.com/contacts"
+)
+
+// A connector opens connections to one file, all with the same settings.
+type connector struct {
+	path      string
+	settings  []setting
+	connected func(*sqlite3.SQLiteConn) error
+}
+
+// Connect implements [driver.Connector].
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) { return c.open(ctx) }
+
+// Driver implements [driver.Connector].
+func (c *connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+func (c *connector) open(ctx context.Context) (*sqlite3.SQLiteConn, error) {
+	var conn *sqlite3.SQLiteConn
+	err := retry(ctx, func() error {
+		// mode=rw: a file that went away is not created anew.
+		opened, err := c.Driver().Open(uri(c.path, "mode=rw"))
+		if err != nil {
+			return err
+		}
+		conn = opened.(*sqlite3.SQLiteConn)
+		for _, s := range c.settings {
+			if err = s.apply(conn); err != nil {
+				break
+			}
+		}
+		if err == nil && c.connected != nil {
+			err = c.connected(conn)
+		}
+		if err != nil {
+			conn.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// uri returns the name that makes SQLite open the file at path, an absolute
+// one, whatever characters are in it. SQLite's own waiting is off in it: it
+// knows no contexts. See retry.
+func uri(path, parameters string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-"
+	path = filepath.ToSlash(path)
+	var b strings.Builder
+	b.WriteString("file://")
+	if !strings.HasPrefix(path, "/") {
+		b.WriteByte('/') // a drive letter
+	}
+	for _, c := range []byte(path) {
+		if strings.IndexByte(plain, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	b.WriteString("?_busy_timeout=0&")
+	b.WriteString(parameters)
+	return b.String()
+}
+
+// A setting is a PRAGMA with its value, and the value that it reads back.
+type setting struct{ name, value, reads string }
+
+// writeAhead turns on the write-ahead log, which the file remembers.
+var writeAhead = setting{"journal_mode", "WAL", "wal"}
+
+func writerSettings() []setting {
+	return []setting{
+		{"busy_timeout", "0", "0"},
+		{"foreign_keys", "ON", "1"},
+		{"synchronous", "FULL", "2"}, // the driver's NORMAL loses acknowledged rows in a power cut
+		// macOS has a sync that reaches the disk and one that does not; other
+		// systems ignore these two.
+		{"fullfsync", "ON", "1"},
+		{"checkpoint_fullfsync", "ON", "1"},
+		{"temp_store", "MEMORY", "2"},
+		{"cache_size", "-65536", "-65536"}, // KiB
+		{"wal_autocheckpoint", "4000", "4000"},
+	}
+}
+
+func readerSettings() []setting {
+	return []setting{
+		{"query_only", "ON", "1"},
+		{"busy_timeout", "0", "0"},
+		{"foreign_keys", "ON", "1"},
+		{"synchronous", "FULL", "2"},
+		{"temp_store", "MEMORY", "2"},
+		{"cache_size", "-16384", "-16384"}, // KiB
+	}
+}
+
+// apply sets the PRAGMA and reads it back: SQLite ignores one that it does not
+// know, or cannot set just then.
+func (s setting) apply(c *sqlite3.SQLiteConn) error {
+	if _, err := c.Exec("PRAGMA "+s.name+" = "+s.value, nil); err != nil {
+		return err
+	}
+	v, err := pragma(c, s.name)
+	if err != nil {
+		return err
+	}
+	if got := fmt.Sprint(v); got != s.reads {
+		return fmt.Errorf("PRAGMA %s = %s: SQLite has it at %s, not at %s", s.name, s.value, got, s.reads)
+	}
+	return nil
+}
+
+// pragma returns the value of a PRAGMA, nil for one that SQLite does not know.
+func pragma(c *sqlite3.SQLiteConn, name string) (driver.Value, error) {
+	return queryValue(c, "PRAGMA "+name)
+}
+
+// queryValue returns the first column of the first row, nil where there is no
+// row.
+func queryValue(c *sqlite3.SQLiteConn, query string) (driver.Value, error) {
+	rows, err := c.Query(query, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	dest := make([]driver.Value, len(rows.Columns()))
+	if len(dest) == 0 {
+		return nil, nil
+	}
+	if err := rows.Next(dest); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return dest[0], nil
+}
+
+// retry calls f again and again while another process, or another connection of
+// this one, holds the lock that f needs, until ctx is done. SQLite's own way of
+// waiting knows no contexts.
+func retry(ctx context.Context, f func() error) error {
+	const shortest, longest = 200 * time.Microsecond, 10 * time.Millisecond
+	for wait := shortest; ; wait = min(2*wait, longest) {
+		err := f()
+		if !isBusy(err) {
+			return err
+		}
+		// Two processes that collided must not collide again in step.
+		if err := pause(ctx, wait/2+rand.N(wait)); err != nil {
+			return fmt.Errorf("waiting for a lock on the file: %w", err)
+		}
+	}
+}
+
+// pause waits for d, or returns the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// isBusy reports whether a lock was in the way, and nothing else.
+func isBusy(err error) bool {
+	e, ok := errors.AsType[sqlite3.Error](err)
+	return ok && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked || e.Code == sqlite3.ErrProtocol)
+}
+
+// classify makes the errors of this package out of SQLite's.
+func classify(err error) error {
+	e, ok := errors.AsType[sqlite3.Error](err)
+	if !ok {
+		return err
+	}
+	var kind error
+	switch e.Code {
+	case sqlite3.ErrFull:
+		kind = ErrDiskFull
+	case sqlite3.ErrCorrupt:
+		kind = ErrCorrupt
+	case sqlite3.ErrNotADB:
+		kind = ErrNotDatabase
+	case sqlite3.ErrReadonly:
+		kind = ErrReadOnly
+	default:
+		switch errno := e.SystemErrno; errno {
+		case 0:
+			return err
+		case syscall.ENOSPC, syscall.EDQUOT:
+			kind = ErrDiskFull
+		case syscall.EROFS:
+			kind = ErrReadOnly
+		default:
+			kind = errno // matches the errors of io/fs
+		}
+	}
+	if errors.Is(err, kind) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", kind, err)
+}
+
+// constraint returns what the contract says of a statement that broke a
+// constraint, and nil for every other error.
+func constraint(err error) error {
+	e, ok := errors.AsType[sqlite3.Error](err)
+	if !ok {
+		return nil
+	}
+	switch e.ExtendedCode {
+	case sqlite3.ErrConstraintUnique, sqlite3.ErrConstraintPrimaryKey, sqlite3.ErrConstraintRowID:
+		return contacts.ErrExists
+	case sqlite3.ErrConstraintForeignKey:
+		return contacts.ErrNotFound
+	case sqlite3.ErrConstraintNotNull:
+		// Nothing but the number of an account is ever given as NULL where
+		// the schema forbids it: that of one that does not exist.
+		return contacts.ErrNotFound
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,262 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+const (
+	// The columns in the order of encodeContact and decodeContact.
+	contactColumns = `id, first_name, last_name, email, company, website,
+		address, city, state, zip_code, country, status, stage, team_id,
+		phones, tags, custom_context, industry_context, created_at, updated_at`
+
+	// An account that does not exist has no number: NULL, which its column
+	// does not take.
+	insertContactSQL = `INSERT INTO contact_data (account, ` + contactColumns + `)
+		VALUES ((SELECT n FROM account WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	findContactSQL = `SELECT ` + contactColumns + ` FROM contact_data
+		WHERE account = (SELECT n FROM account WHERE id = ?) AND id = ?`
+)
+
+// CreateContacts stores the batch in one transaction, with one sync to the
+// disk. A failure that is not that of one record fails all of them.
+func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []error {
+	const op = "sqlite: create contacts: %w"
+	n := len(batch.Records)
+	if n == 0 {
+		return nil
+	}
+	if err := s.enter(); err != nil {
+		return slices.Repeat([]error{fmt.Errorf(op, err)}, n)
+	}
+	defer s.calls.Done()
+
+	rows := make([][]driver.NamedValue, n)
+	for i, r := range batch.Records {
+		rows[i] = encodeContact(r)
+	}
+	var errs []error // nil while every record is fine
+	err := s.writer.do(ctx, func(ctx context.Context, c *writeConn) error {
+		errs = nil
+		for i, row := range rows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := c.insertContact.exec(row...); err != nil {
+				verdict := constraint(err)
+				if verdict == nil {
+					return err
+				}
+				if errs == nil {
+					errs = make([]error, n)
+				}
+				errs[i] = fmt.Errorf(op, verdict)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return slices.Repeat([]error{fmt.Errorf(op, classify(err))}, n)
+	}
+	return errs
+}
+
+// FindContact implements [contacts.Store].
+func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {
+	const op = "sqlite: find contact: %w"
+	if err := s.enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.calls.Done()
+
+	row, err := s.readers.row(ctx, s.readers.findContact, accountID[:], id[:])
+	if err != nil {
+		return nil, fmt.Errorf(op, classify(err))
+	}
+	r, err := decodeContact(row)
+	if err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	r.Contact.AccountID = accountID
+	return r, nil
+}
+
+// encodeContact returns the arguments of insertContactSQL, which share no memory
+// that the caller may change.
+func encodeContact(r *contacts.ContactRecord) []driver.NamedValue {
+	c := &r.Contact
+	return arguments(
+		bytes.Clone(c.AccountID[:]), bytes.Clone(c.ID[:]),
+		c.FirstName, optional(c.LastName), optional(c.Email), optional(c.Company), optional(c.Website),
+		optional(c.Address), optional(c.City), optional(c.State), optional(c.ZipCode),
+		c.Country, c.Status, c.Stage, number(c.TeamID),
+		encodePhones(c.PhoneNumbers), encodeTags(c.Tags),
+		optional(r.CustomContext), optional(r.IndustryContext),
+		micros(c.CreatedAt), micros(c.UpdatedAt),
+	)
+}
+
+// decodeContact returns the contact in a row of contactColumns, which do not
+// include its account.
+func decodeContact(row []any) (*contacts.ContactRecord, error) {
+	phones, err := decodePhones(text(row[14]))
+	if err != nil {
+		return nil, err
+	}
+	tags, err := decodeTags(text(row[15]))
+	if err != nil {
+		return nil, err
+	}
+	return &contacts.ContactRecord{
+		Contact: contacts.Contact{
+			ID:        id(row[0]),
+			FirstName: text(row[1]), LastName: text(row[2]), Email: text(row[3]), Company: text(row[4]), Website: text(row[5]),
+			Address: text(row[6]), City: text(row[7]), State: text(row[8]), ZipCode: text(row[9]),
+			Country: text(row[10]), Status: text(row[11]), Stage: text(row[12]), TeamID: integer(row[13]),
+			PhoneNumbers: phones, Tags: tags,
+			CreatedAt: instant(row[18]), UpdatedAt: instant(row[19]),
+		},
+		CustomContext:   text(row[16]),
+		IndustryContext: text(row[17]),
+	}, nil
+}
+
+// encodePhones returns [[id, number, type, primary, do not call], ...], or NULL.
+func encodePhones(phones []contacts.PhoneNumber) driver.Value {
+	if len(phones) == 0 {
+		return nil
+	}
+	b := make([]byte, 0, 80*len(phones))
+	for _, p := range phones {
+		b = append(b, `,["`...)
+		b = append(b, p.ID.String()...)
+		b = append(b, `",`...)
+		b = appendQuoted(b, p.PhoneNumber)
+		b = append(b, ',')
+		b = appendQuoted(b, p.PhoneType)
+		b = append(b, ',', digit(p.Primary), ',', digit(p.DoNotCall), ']')
+	}
+	b[0] = '['
+	return string(append(b, ']'))
+}
+
+func decodePhones(s string) ([]contacts.PhoneNumber, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var phones []contacts.PhoneNumber
+	a := newArray(s)
+	for a.next('[') {
+		p := contacts.PhoneNumber{}
+		number, err := uuid.Parse(a.element())
+		if a.err == nil {
+			a.err = err
+		}
+		p.ID = number
+		p.PhoneNumber = a.element()
+		p.PhoneType = a.element()
+		p.Primary = a.element() == "1"
+		p.DoNotCall = a.element() == "1"
+		a.element() // its ]
+		phones = append(phones, p)
+	}
+	return phones, a.failure("phones")
+}
+
+// encodeTags returns a JSON array, or NULL.
+func encodeTags(tags []string) driver.Value {
+	if len(tags) == 0 {
+		return nil
+	}
+	b := make([]byte, 0, 16*len(tags))
+	for _, t := range tags {
+		b = appendQuoted(append(b, ','), t)
+	}
+	b[0] = '['
+	return string(append(b, ']'))
+}
+
+func decodeTags(s string) ([]string, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var tags []string
+	a := newArray(s)
+	for a.next('"') {
+		tags = append(tags, a.element())
+	}
+	return tags, a.failure("tags")
+}
+
+// appendQuoted appends s as a JSON string. Its error would be about text that is
+// not UTF-8, which a store never receives.
+func appendQuoted(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s)
+	return b
+}
+
+func digit(b bool) byte {
+	if b {
+		return '1'
+	}
+	return '0'
+}
+
+// An array reads a JSON array from its first element on, and remembers the first
+// error.
+type array struct {
+	dec *jsontext.Decoder
+	err error
+}
+
+func newArray(s string) *array {
+	a := &array{dec: jsontext.NewDecoder(bytes.NewBufferString(s))}
+	a.element() // its [
+	return a
+}
+
+// next reports whether another element follows, of that kind, and enters it if
+// it is an array.
+func (a *array) next(kind jsontext.Kind) bool {
+	if a.err != nil || a.dec.PeekKind() != kind {
+		return false
+	}
+	if kind == '[' {
+		a.element()
+	}
+	return a.err == nil
+}
+
+// element returns the next string, or the text of whatever else is next.
+func (a *array) element() string {
+	if a.err != nil {
+		return ""
+	}
+	t, err := a.dec.ReadToken()
+	if err != nil {
+		a.err = err
+		return ""
+	}
+	return t.String()
+}
+
+// failure returns an error if the array was not read to its end. It does not
+// say what was in it.
+func (a *array) failure(column string) error {
+	if a.err == nil && a.element() == "]" && a.err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: column %s", ErrCorrupt, column)
+}

@@ -1,0 +1,99 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// A Plan is what opening a store depends on, for tests that bend it.
+type Plan struct{ config }
+
+// NewPlan returns the plan of Open.
+func NewPlan() *Plan {
+	return &Plan{config{
+		migrations:     migrations(),
+		writerSettings: writerSettings(),
+		readerSettings: readerSettings(),
+	}}
+}
+
+// Migrate adds a step.
+func (p *Plan) Migrate(name, sql string) *Plan {
+	p.migrations = append(p.migrations, migration{name, sql})
+	return p
+}
+
+// Set adds a setting of the connection that writes, and what it must read back.
+func (p *Plan) Set(name, value, reads string) *Plan {
+	p.writerSettings = append(p.writerSettings, setting{name, value, reads})
+	return p
+}
+
+// SetReaders is Set for the connections that read.
+func (p *Plan) SetReaders(name, value, reads string) *Plan {
+	p.readerSettings = append(p.readerSettings, setting{name, value, reads})
+	return p
+}
+
+// Connected has f called with every connection that writes.
+func (p *Plan) Connected(f func(*sqlite3.SQLiteConn) error) *Plan {
+	p.connected = f
+	return p
+}
+
+// Open opens a store by the plan.
+func (p *Plan) Open(ctx context.Context, path string) (*Store, error) {
+	return open(ctx, path, p.config)
+}
+
+// Versions returns how many migrations there are.
+func Versions() int { return len(migrations()) }
+
+// Writing runs f with the connection that writes, outside a transaction.
+func (s *Store) Writing(f func(*sqlite3.SQLiteConn) error) error {
+	s.writer.turn <- struct{}{}
+	defer func() { <-s.writer.turn }()
+	return f(s.writer.conn.db)
+}
+
+// WriterPragma and ReaderPragma return the value of a PRAGMA.
+func (s *Store) WriterPragma(name string) (v any, err error) {
+	err = s.Writing(func(c *sqlite3.SQLiteConn) error {
+		v, err = pragma(c, name)
+		return err
+	})
+	return v, err
+}
+
+func (s *Store) ReaderPragma(ctx context.Context, name string) (v any, err error) {
+	err = s.readers.db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&v)
+	return v, err
+}
+
+// Queries returns the SQL of every statement that runs once or more a call.
+func Queries() map[string]string {
+	return map[string]string{
+		"find key":        findKeySQL,
+		"find team":       findTeamSQL,
+		"find contact":    findContactSQL,
+		"list accounts":   listAccountsSQL,
+		"list teams":      listTeamsSQL,
+		"list keys":       listKeysSQL,
+		"find account":    findAccountSQL,
+		"last team":       lastTeamSQL,
+		"revoke key":      revokeKeySQL,
+		"disable account": disableAccountSQL,
+		"enable account":  enableAccountSQL,
+		"insert contact":  insertContactSQL,
+	}
+}
+
+var (
+	CommitError = commitError
+	URI         = uri
+)
+
+const ApplicationID = applicationID

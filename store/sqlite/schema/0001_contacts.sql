@@ -1,0 +1,103 @@
+-- Times are microseconds since 1970 in UTC. NULL is what Go holds as the zero
+-- value: an absent text, no team, no time. Ids are the 16 bytes of a UUID.
+-- Rows refer to an account by its short number n, so that keys stay small.
+
+CREATE TABLE account (
+  n           INTEGER PRIMARY KEY,
+  id          BLOB NOT NULL UNIQUE,
+  name        TEXT NOT NULL,
+  created_at  INTEGER,
+  disabled_at INTEGER
+) STRICT;
+
+CREATE TABLE team (
+  account    INTEGER NOT NULL REFERENCES account (n),
+  id         INTEGER NOT NULL,
+  name       TEXT NOT NULL,
+  created_at INTEGER,
+  PRIMARY KEY (account, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_key (
+  id          BLOB NOT NULL PRIMARY KEY,
+  account     INTEGER NOT NULL REFERENCES account (n),
+  hash        BLOB NOT NULL UNIQUE, -- SHA-256 of the key, which is stored nowhere
+  name        TEXT NOT NULL,
+  permissions TEXT,                 -- JSON array
+  team_ids    TEXT,                 -- JSON array
+  all_teams   INTEGER NOT NULL,
+  created_at  INTEGER,
+  expires_at  INTEGER,
+  revoked_at  INTEGER
+) STRICT;
+
+CREATE INDEX api_key_account ON api_key (account, id);
+
+CREATE TABLE contact_data (
+  seq              INTEGER PRIMARY KEY,
+  account          INTEGER NOT NULL REFERENCES account (n),
+  id               BLOB NOT NULL,
+  first_name       TEXT NOT NULL,
+  last_name        TEXT,
+  email            TEXT,
+  company          TEXT,
+  website          TEXT,
+  address          TEXT,
+  city             TEXT,
+  state            TEXT,
+  zip_code         TEXT,
+  country          TEXT NOT NULL,
+  status           TEXT NOT NULL,
+  stage            TEXT NOT NULL,
+  team_id          INTEGER,
+  phones           TEXT, -- JSON: [[id, number, type, primary 0/1, do not call 0/1], ...]
+  tags             TEXT, -- JSON array
+  custom_context   TEXT, -- JSON object
+  industry_context TEXT, -- JSON object
+  created_at       INTEGER,
+  updated_at       INTEGER,
+  UNIQUE (account, id),
+  FOREIGN KEY (account, team_id) REFERENCES team (account, id)
+) STRICT;
+
+-- The views are for people with the sqlite3 shell; the program never reads them.
+
+CREATE VIEW contact AS
+SELECT
+  substr(c.hex, 1, 8) || '-' || substr(c.hex, 9, 4) || '-' || substr(c.hex, 13, 4) || '-'
+    || substr(c.hex, 17, 4) || '-' || substr(c.hex, 21) AS id,
+  substr(a.hex, 1, 8) || '-' || substr(a.hex, 9, 4) || '-' || substr(a.hex, 13, 4) || '-'
+    || substr(a.hex, 17, 4) || '-' || substr(a.hex, 21) AS account_id,
+  c.first_name, c.last_name, c.email, c.company, c.website,
+  c.address, c.city, c.state, c.zip_code, c.country, c.status, c.stage,
+  c.team_id, t.name AS team_name,
+  c.custom_context, c.industry_context,
+  strftime('%Y-%m-%dT%H:%M:%S', c.created_at / 1000000, 'unixepoch')
+    || printf('.%06dZ', c.created_at % 1000000) AS created_at,
+  strftime('%Y-%m-%dT%H:%M:%S', c.updated_at / 1000000, 'unixepoch')
+    || printf('.%06dZ', c.updated_at % 1000000) AS updated_at
+FROM (SELECT *, lower(hex(id)) AS hex FROM contact_data) AS c
+JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = c.account
+LEFT JOIN team AS t ON t.account = c.account AND t.id = c.team_id;
+
+-- One row for each phone number; position counts from 1.
+CREATE VIEW contact_phone AS
+SELECT
+  substr(c.hex, 1, 8) || '-' || substr(c.hex, 9, 4) || '-' || substr(c.hex, 13, 4) || '-'
+    || substr(c.hex, 17, 4) || '-' || substr(c.hex, 21) AS contact_id,
+  p.key + 1 AS position,
+  json_extract(p.value, '$[0]') AS id,
+  json_extract(p.value, '$[1]') AS phone_number,
+  nullif(json_extract(p.value, '$[2]'), '') AS phone_type,
+  json_extract(p.value, '$[3]') AS is_primary,
+  json_extract(p.value, '$[4]') AS do_not_call
+FROM (SELECT phones, lower(hex(id)) AS hex FROM contact_data) AS c, json_each(c.phones) AS p;
+
+-- One row for each tag; position counts from 1.
+CREATE VIEW contact_tag AS
+SELECT
+  substr(c.hex, 1, 8) || '-' || substr(c.hex, 9, 4) || '-' || substr(c.hex, 13, 4) || '-'
+    || substr(c.hex, 17, 4) || '-' || substr(c.hex, 21) AS contact_id,
+  t.key + 1 AS position,
+  t.value AS tag
+FROM (SELECT tags, lower(hex(id)) AS hex FROM contact_data) AS c, json_each(c.tags) AS t;

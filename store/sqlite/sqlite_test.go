@@ -1,0 +1,44 @@
+//go:build cgo
+
+package sqlite_test
+
+import (
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
+	"example.com/contacts/store/storetest"
+)
+
+func harness() storetest.Harness {
+	var paths sync.Map // of the stores, by store: cases run in parallel
+	open := func(t testing.TB, path string) contacts.Store {
+		s, err := sqlite.Open(t.Context(), path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths.Store(s, path)
+		return s
+	}
+	second := func(t testing.TB, s contacts.Store) contacts.Store {
+		path, _ := paths.Load(s)
+		return open(t, path.(string))
+	}
+	return storetest.Harness{
+		New: func(t testing.TB) contacts.Store {
+			return open(t, filepath.Join(t.TempDir(), "contacts.db"))
+		},
+		Reopen: func(t testing.TB, s contacts.Store) contacts.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return second(t, s)
+		},
+		Second: second,
+	}
+}
+
+func TestStore(t *testing.T)      { storetest.Run(t, harness()) }
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness()) }
