@@ -163,7 +163,7 @@ func (s *Service) authenticationError(ctx context.Context, key string, err error
 	switch {
 	case !ok || e.Code == CodeServerError:
 		return s.serverError(ctx, "authenticate", key, err)
-	case e.Code == CodeInvalidKey || e.Code == CodeNotFound:
+	case e.Code == CodeInvalidKey:
 		return fail(ErrInvalidKey, nil) // the same words, whatever the reason
 	default:
 		return &Error{Code: e.Code, Message: e.Message, Details: e.Details, cause: e.cause}

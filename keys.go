@@ -60,9 +60,8 @@ func (p *Principal) CanAccessTeam(id int64) bool {
 // goroutines at once, and only reads what it returns.
 //
 // For a key it does not accept it returns [ErrInvalidKey], wrapped as it likes.
-// Any other [*Error] reaches the caller with its code and message, save that
-// CodeNotFound becomes CodeInvalidKey; every other error is a CodeServerError.
-// No error may hold the key.
+// Any other [*Error] reaches the caller with its code and message; every other
+// error is a CodeServerError. No error may hold the key.
 type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (*Principal, error)
 }

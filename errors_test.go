@@ -1,0 +1,83 @@
+package contacts_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/contacts"
+)
+
+func TestEachCodeHasItsStatusAndItsError(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code   contacts.Code
+		text   string
+		status int
+		err    error
+	}{
+		{contacts.CodeMissingFirstName, "missing_first_name", 400, contacts.ErrMissingFirstName},
+		{contacts.CodeInvalidJSON, "invalid_json", 400, contacts.ErrInvalidJSON},
+		{contacts.CodeValidationError, "validation_error", 400, contacts.ErrValidation},
+		{contacts.CodeAuthenticationRequired, "authentication_required", 401, contacts.ErrAuthenticationRequired},
+		{contacts.CodeInvalidKey, "invalid_key", 401, contacts.ErrInvalidKey},
+		{contacts.CodePermissionDenied, "permission_denied", 403, contacts.ErrPermissionDenied},
+		{contacts.CodeTeamAccessDenied, "team_access_denied", 403, contacts.ErrTeamAccessDenied},
+		{contacts.CodeTeamNotFound, "team_not_found", 404, contacts.ErrTeamNotFound},
+		{contacts.CodeServerError, "server_error", 500, contacts.ErrServer},
+		{contacts.CodeNotFound, "not_found", 404, contacts.ErrNotFound},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			t.Parallel()
+			if string(c.code) != c.text || c.code.HTTPStatus() != c.status {
+				t.Errorf("got %s and %d, want %s and %d", c.code, c.code.HTTPStatus(), c.text, c.status)
+			}
+			err := fmt.Errorf("wrapped: %w", &contacts.Error{Code: c.code, Message: "words of its own"})
+			if !errors.Is(err, c.err) || contacts.CodeOf(err) != c.code || contacts.CodeOf(c.err) != c.code {
+				t.Errorf("%v: does not match %v", err, c.err)
+			}
+			if errors.Is(err, &contacts.Error{Code: "another"}) {
+				t.Error("matches another code")
+			}
+		})
+	}
+	if contacts.Code("made up").HTTPStatus() != 500 {
+		t.Error("a code that is not known is not 500")
+	}
+}
+
+func TestCodeOfNilAndOfForeignErrors(t *testing.T) {
+	t.Parallel()
+	if got := contacts.CodeOf(nil); got != "" {
+		t.Errorf("nil: got %q", got)
+	}
+	if got := contacts.CodeOf(errors.New("x")); got != contacts.CodeServerError {
+		t.Errorf("a foreign error: got %q", got)
+	}
+}
+
+func TestJSONOfAnErrorIsTheDocumentedBody(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	_, err := w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "x", Email: "x", Tags: []string{""}})
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{err, `{"error":"validation_error","message":"2 problems, in email, tags[0]","details":[` +
+			`{"field":"email","code":"invalid","message":"must be one bare address such as name@example.com"},` +
+			`{"field":"tags[0]","code":"required","message":"must not be empty"}]}`},
+		{contacts.ErrTeamNotFound, `{"error":"team_not_found","message":"team not found"}`},
+	} {
+		got, err := json.Marshal(c.err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, string(got)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
