@@ -24,7 +24,7 @@ func (r *rules) decode(body io.Reader, bad *problems) (*CreateContactInput, erro
 		return nil, invalidJSON("the body could not be read", err)
 	}
 	if len(text) > r.limits.BodyBytes {
-		return nil, invalidJSON(fmt.Sprintf("the body has more than %d bytes", r.limits.BodyBytes), nil)
+		return nil, invalidJSON(fmt.Sprintf("the body has more than %d bytes", r.limits.BodyBytes), ErrBodyTooLarge)
 	}
 	d := newDecoder(text, bad)
 	in := d.contact(r)
@@ -156,7 +156,7 @@ func (d *decoder) string(dst *string, field string) {
 func (d *decoder) boolean(dst *bool, field string) {
 	switch d.kind() {
 	case 't', 'f':
-		*dst = d.token().Bool()
+		*dst = d.bool()
 	case 'n':
 		d.token()
 	default:
@@ -239,7 +239,7 @@ func (d *decoder) value() any {
 	case '0':
 		return json.Number(d.number())
 	case 't', 'f':
-		return d.token().Bool()
+		return d.bool()
 	default:
 		d.token()
 		return nil
@@ -302,6 +302,12 @@ func (d *decoder) token() jsontext.Token {
 	return t
 }
 
+// bool reads what starts like true or false, and may not go on so.
+func (d *decoder) bool() bool {
+	t := d.token()
+	return d.err == nil && t.Bool()
+}
+
 // number reads a number as it is written.
 func (d *decoder) number() string {
 	v, err := d.json.ReadValue()
@@ -319,7 +325,7 @@ func (d *decoder) end() {
 	}
 	if _, err := d.json.ReadToken(); err == nil {
 		d.err = errTrailing
-	} else if err != io.EOF {
+	} else if !errors.Is(err, io.EOF) {
 		d.err = err
 	}
 }

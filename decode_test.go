@@ -62,6 +62,8 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 		{"single quotes", `{'first_name':'John'}`, "column 2"},
 		{"comment", `{"first_name":"John"/**/}`, "column 21"},
 		{"NaN", `{"first_name":"John","custom_context":{"a":NaN}}`, "column 44"},
+		{"literal that is cut off", `{"phone_numbers":[{"do_not_call":t`, "the text ends too early"},
+		{"literal that is none", `{"custom_context":{"a":tru}}`, "invalid character '}' in literal true"},
 		{"leading zero", `{"first_name":"John","team_id":01}`, "column 33"},
 		{"deep context", `{"first_name":"John","custom_context":{"a":` + nested(63) + `}}`, "nested deeper than 64"},
 		{"deep unknown field", `{"first_name":"John","x":` + nested(64) + `}`, "nested deeper than 64"},
@@ -77,6 +79,18 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 				t.Errorf("got %q, want %q in it", err, c.why)
 			}
 		})
+	}
+}
+
+func TestBodyThatIsTooLargeCanBeToldApart(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, &contacts.Options{Limits: contacts.Limits{BodyBytes: 22}})
+	body := `{"first_name":"John"}`
+	for spaces, want := range map[int]bool{0: false, 1: false, 2: true} {
+		_, err := w.svc.CreateContactJSON(t.Context(), w.key, strings.NewReader(body+strings.Repeat(" ", spaces)))
+		if errors.Is(err, contacts.ErrBodyTooLarge) != want {
+			t.Errorf("%d bytes: got %v", len(body)+spaces, err)
+		}
 	}
 }
 
@@ -205,7 +219,7 @@ func FuzzCreateContactJSON(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, s := range []string{string(body), `{"first_name":"x","custom_context":{"a":[1e400,-0,"\u0000",null,{}]}}`, `{"first_name":null,"tags":[null],"phone_numbers":[{}]}`,
-		`{"first_name":"\ud800"}`, `{"a":1,"a":2}`, `[[[[`, "\xff", `{"first_name":"x","team_id":-9223372036854775809}`} {
+		`{"first_name":"\ud800"}`, `{"a":1,"a":2}`, `[[[[`, `{"phone_numbers":[{"do_not_call":t`, "\xff", `{"first_name":"x","team_id":-9223372036854775809}`} {
 		f.Add(s)
 	}
 	w := newWorld(f, memory.New(), nil)

@@ -107,6 +107,10 @@ var (
 	ErrServer                 error = &Error{Code: CodeServerError, Message: "an unexpected server error"}
 )
 
+// ErrBodyTooLarge is what a CodeInvalidJSON matches too when the body has more
+// than Limits.BodyBytes, for servers that answer that with 413.
+var ErrBodyTooLarge = errors.New("contacts: body too large")
+
 // What a [Store] returns, wrapped as it likes, to say what happened. A Service
 // turns them into codes; the last three stay visible to [errors.Is] behind a
 // CodeServerError.

@@ -155,9 +155,9 @@ func TestFastPathAgreesForEveryCallingCodeAndLength(t *testing.T) {
 	t.Parallel()
 	fast, possible := 0, 0
 	for code := range phonenumbers.GetSupportedCallingCodes() {
-		for first := range 100 {
-			for length := 2; length <= 14; length++ {
-				national := (itoa(first/10) + itoa(first%10) + "345678912345")[:length]
+		for first := range 40 {
+			for length := 3; length <= 13; length++ {
+				national := (itoa(first/4) + itoa(first%4*3) + "345678912345")[:length]
 				s := "+" + itoa(code) + national
 				got, ok := byParser(s)
 				if ok && got == s {
