@@ -8,7 +8,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -108,7 +110,11 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (_ c
 		if t.ID == 0 {
 			t.ID = 1
 			if n := len(a.teams); n > 0 {
-				t.ID = max(t.ID, a.teams[n-1].ID+1)
+				last := a.teams[n-1].ID
+				if last == math.MaxInt64 {
+					return contacts.Directory{}, errors.New("memory: no team id is left in the account")
+				}
+				t.ID = max(t.ID, last+1)
 			}
 		}
 		at, taken := slices.BinarySearchFunc(a.teams, t.ID, compareTeam)

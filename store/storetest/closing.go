@@ -56,7 +56,7 @@ var closingCases = []testCase{
 // started after Close. It returns the contacts with their errors.
 func closeWhileCalled(t *testing.T, s *store) (records []*contacts.ContactRecord, errs []error) {
 	t.Helper()
-	const callers, calls = 16, 20
+	const callers, calls = 16, 6
 	a := s.tenant(t, 1)
 	var mu sync.Mutex // guards records and errs
 	create := func() error {
