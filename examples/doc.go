@@ -1,0 +1,9 @@
+// Package examples holds no code of its own. Each folder below is a program, or
+// a package, that runs and is tested; the tests here compare the Go code of the
+// documents with code that compiles.
+//
+//   - first: the program in the README
+//   - quickstart: every documented answer of the create, on a real file
+//   - embed: a server of your own that creates contacts
+//   - customstore: a store of your own, proved by the conformance suite
+package examples

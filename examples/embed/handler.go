@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// maxBody is the documented limit of a body. It stands here too, so that the
+// server can hang up on whoever sends more.
+const maxBody = 1 << 20
+
+func newHandler(svc *contacts.Service, log *slog.Logger) http.Handler {
+	s := &server{svc: svc, log: log}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /people", s.create)
+	mux.HandleFunc("GET /people/{id}", s.get)
+	return mux
+}
+
+type server struct {
+	svc *contacts.Service
+	log *slog.Logger
+}
+
+func (s *server) create(w http.ResponseWriter, r *http.Request) {
+	c, err := s.svc.CreateContactJSON(r.Context(), apiKey(r), http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Location", "/people/"+c.ID.String())
+	s.answer(w, r, http.StatusCreated, c)
+}
+
+func (s *server) get(w http.ResponseWriter, r *http.Request) {
+	id, _ := uuid.Parse(r.PathValue("id")) // what is no id stays zero, which no contact has
+	c, err := s.svc.GetContact(r.Context(), apiKey(r), id)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, c)
+}
+
+// apiKey returns the key of the request, "" if it has none.
+func apiKey(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return r.Header.Get("X-API-Key")
+}
+
+// fail sends the documented body. The error of a Service says nothing that a
+// client may not see; the cause of a server error went to the log.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e, ok := errors.AsType[*contacts.Error](err)
+	if !ok {
+		e = &contacts.Error{Code: contacts.CodeServerError, Message: "an unexpected server error"}
+	}
+	status := e.Code.HTTPStatus()
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		status = http.StatusRequestEntityTooLarge
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	s.answer(w, r, status, e)
+}
+
+func (s *server) answer(w http.ResponseWriter, r *http.Request, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.log.InfoContext(r.Context(), "the client is gone", "cause", err)
+	}
+}
