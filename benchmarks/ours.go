@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
+)
+
+// ours is the library: the whole call of a Service on a SQLite store.
+var ours = peer{
+	name: "contacts",
+	open: openOurs,
+	count: func(ctx context.Context, dir string) (counts, error) {
+		return countRows(ctx, file(dir), "contact", "contact_phone", "contact_tag")
+	},
+}
+
+type ourTarget struct {
+	store *sqlite.Store
+	svc   *contacts.Service
+}
+
+func openOurs(ctx context.Context, dir string, w *world) (target, error) {
+	store, err := sqlite.Open(ctx, file(dir), nil)
+	if err != nil {
+		return nil, err
+	}
+	svc, err := contacts.New(store, nil)
+	if err == nil {
+		_, err = store.AddToDirectory(ctx, w.directory)
+		if errors.Is(err, contacts.ErrExists) {
+			err = nil // the file is opened again
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &ourTarget{store, svc}, nil
+}
+
+func (t *ourTarget) create(ctx context.Context, c *contact) error {
+	_, err := t.svc.CreateContact(ctx, c.key, c.input)
+	return err
+}
+
+func (t *ourTarget) createAll(ctx context.Context, all []*contacts.ContactRecord) error {
+	for _, err := range t.store.CreateContacts(ctx, contacts.ContactBatch{Records: all}) {
+		if err != nil {
+			return err // the others are most likely the same
+		}
+	}
+	return nil
+}
+
+func (t *ourTarget) find(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
+	return t.store.FindContact(ctx, account, id)
+}
+
+func (t *ourTarget) close() error { return t.store.Close() }

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A figure is a row of the table: how we compare with somebody else.
+type figure struct {
+	Name   string  // for -only
+	What   string  // what is compared with what
+	Unit   string  // of the samples
+	Reach  float64 // the ratio to reach, and the one to wish for; 0: the row has none
+	Beyond float64
+	Ours   samples // one for each repetition; of both, more is better
+	Theirs samples
+}
+
+// figures are the rows of the design's table of figures, and those without a
+// ratio to reach that help to read them.
+func figures(growth int) []*figure {
+	const (
+		handwritten = "hand-written `database/sql`, normalised tables, one transaction per contact"
+		gorm        = "GORM's `Create`, one transaction per contact"
+		pocketbase  = "PocketBase, its own driver and settings (not durable against a power cut)"
+	)
+	program := func(batch int) string { return fmt.Sprintf("a C program, our schema, batches of %d", batch) }
+	late, early := thousands(float64(growth)), thousands(float64(growth/10))
+	return []*figure{
+		{Name: "write-1-handwritten", What: "create, 1 caller; " + handwritten, Reach: 1, Beyond: 1.2},
+		{Name: "write-1-gorm", What: "create, 1 caller; " + gorm},
+		{Name: "write-1-floor", What: "create, 1 caller; " + program(1)},
+		{Name: "write-64-handwritten", What: "create, 64 callers; " + handwritten, Reach: 6, Beyond: 10},
+		{Name: "write-64-gorm", What: "create, 64 callers; " + gorm, Reach: 10, Beyond: 20},
+		{Name: "write-64-floor", What: "create, 64 callers; " + program(64), Reach: 0.75, Beyond: 0.9},
+		{Name: "write-64-pocketbase", What: "create, 64 callers; " + pocketbase},
+		{Name: "write-256-handwritten", What: "create, 256 callers; " + handwritten, Reach: 10, Beyond: 20},
+		{Name: "write-256-gorm", What: "create, 256 callers; " + gorm, Reach: 16, Beyond: 40},
+		{Name: "write-256-floor", What: "create, 256 callers; " + program(256), Reach: 0.65, Beyond: 0.9},
+		{Name: "bulk-floor", What: "bulk, batches of 1,000; " + program(1000), Reach: 0.7, Beyond: 0.9},
+		{Name: "bulk-handwritten", What: "bulk, batches of 1,000; hand-written, the same batches"},
+		{Name: "get-1", What: "get by id, 1 goroutine; three queries through `database/sql`", Unit: "gets/s", Reach: 2, Beyond: 3},
+		{Name: "get-8", What: "get by id, 8 goroutines; three queries through `database/sql`", Unit: "gets/s", Reach: 2, Beyond: 3},
+		{Name: "get-key-1", What: "the same with the key checked and contexts decoded, 1 goroutine; the same three queries", Unit: "gets/s"},
+		{Name: "get-key-8", What: "the same with the key checked and contexts decoded, 8 goroutines; the same three queries", Unit: "gets/s"},
+		{Name: "growth-rate", What: fmt.Sprintf("bulk at %s contacts; ours at %s", late, early), Reach: 0.6, Beyond: 0.8},
+		{Name: "growth-handwritten", What: fmt.Sprintf("bulk at %s contacts; hand-written, the same batches and size", late), Reach: 3},
+		{Name: "growth-handwritten-early", What: fmt.Sprintf("bulk at %s contacts; hand-written, the same batches and size", early)},
+		{Name: "growth-memory", What: fmt.Sprintf("peak memory of the import (less is better) up to %s contacts; at %s", early, late), Unit: "MB", Reach: 0.8},
+		{Name: "memory", What: "memory store, create; one `phonenumbers.Parse` (2.0: half its time)", Unit: "1/s", Reach: 2, Beyond: 4},
+	}
+}
+
+// choose returns the figures whose name matches.
+func choose(all []*figure, only *regexp.Regexp) []*figure {
+	return slices.DeleteFunc(all, func(f *figure) bool { return !only.MatchString(f.Name) })
+}
+
+func (f *figure) ratio() float64 { return f.Ours.median() / f.Theirs.median() }
+
+func (f *figure) verdict() string {
+	switch {
+	case f.Reach == 0:
+		return ""
+	case f.ratio() < f.Reach:
+		return "**missed**"
+	case f.Beyond == 0 || f.ratio() < f.Beyond:
+		return "reached"
+	default:
+		return "beyond"
+	}
+}
+
+// A cost is what one call costs, in a row of the second table.
+type cost struct {
+	Callers   int
+	Peer      string
+	P50, P99  samples // microseconds
+	Syncs     samples // for each contact
+	Allocs    samples // for each contact
+	AllocSize samples // bytes for each contact
+}
+
+// samples are the results of the repetitions.
+type samples []float64
+
+func (s samples) median() float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	s = slices.Sorted(slices.Values(s))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+// String returns the median and, of several, the least and the greatest.
+func (s samples) String() string {
+	if len(s) < 2 {
+		return thousands(s.median())
+	}
+	return fmt.Sprintf("%s (%s..%s)", thousands(s.median()), thousands(slices.Min(s)), thousands(slices.Max(s)))
+}
+
+// thousands writes a number with three digits or all that are before the point.
+func thousands(f float64) string {
+	switch {
+	case f < 10:
+		return strconv.FormatFloat(f, 'f', 2, 64)
+	case f < 100:
+		return strconv.FormatFloat(f, 'f', 1, 64)
+	}
+	digits := strconv.FormatFloat(f, 'f', 0, 64)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// A report is all that a run found out.
+type report struct {
+	Environment []fact
+	Figures     []*figure
+	Costs       []*cost
+}
+
+// A fact is one line about where and how the figures were measured.
+type fact struct{ Name, Value string }
+
+func (r *report) json(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "\t")
+	return e.Encode(r)
+}
+
+func (r *report) markdown(w io.Writer) error {
+	var b strings.Builder
+	for _, f := range r.Environment {
+		fmt.Fprintf(&b, "- %s: %s\n", f.Name, f.Value)
+	}
+	b.WriteString("\n| row | what; against what | ours | theirs | unit | ratio | reach | beyond | |\n|---|---|---:|---:|---|---:|---:|---:|---|\n")
+	for _, f := range r.Figures {
+		unit := f.Unit
+		if unit == "" {
+			unit = "contacts/s"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %v | %v | %s | %.2f | %s | %s | %s |\n",
+			f.Name, f.What, f.Ours, f.Theirs, unit, f.ratio(), atLeast(f.Reach), atLeast(f.Beyond), f.verdict())
+	}
+	if len(r.Costs) > 0 {
+		b.WriteString("\n| callers | | p50 µs | p99 µs | syncs per contact | allocations per contact | bytes allocated |\n|---:|---|---:|---:|---:|---:|---:|\n")
+	}
+	for _, c := range r.Costs {
+		syncs := thousands(c.Syncs.median())
+		if c.Syncs.median() == 0 {
+			syncs = "not counted"
+		}
+		fmt.Fprintf(&b, "| %d | %s | %v | %v | %s | %s | %s |\n",
+			c.Callers, c.Peer, c.P50, c.P99, syncs, thousands(c.Allocs.median()), thousands(c.AllocSize.median()))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func atLeast(ratio float64) string {
+	if ratio == 0 {
+		return ""
+	}
+	return "≥ " + strconv.FormatFloat(ratio, 'g', -1, 64)
+}
