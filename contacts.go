@@ -2,9 +2,11 @@ package contacts
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -184,10 +186,13 @@ func (s *Service) create(ctx context.Context, key string, p *Principal, in *Crea
 	c.CreatedAt = timestamp(s.now())
 	c.UpdatedAt = c.CreatedAt
 	for i := range c.PhoneNumbers {
-		c.PhoneNumbers[i].ID = newID()
+		c.PhoneNumbers[i].ID = siblingID(c.ID)
 	}
-	if err := errors.Join(s.store.CreateContacts(ctx, ContactBatch{Records: []*ContactRecord{record}})...); err != nil {
-		return nil, s.serverError(ctx, "create contact", key, err)
+	if errs := s.store.CreateContacts(ctx, ContactBatch{Records: []*ContactRecord{record}}); len(errs) > 0 && errs[0] != nil {
+		if c.TeamID != 0 && errors.Is(errs[0], ErrNotFound) {
+			return nil, fail(ErrTeamNotFound, nil) // it went after the check
+		}
+		return nil, s.serverError(ctx, "create contact", key, errs[0])
 	}
 	c.CustomContext, c.IndustryContext = contexts.custom, contexts.industry
 	return c, nil
@@ -225,6 +230,15 @@ func (s *Service) serverError(ctx context.Context, doing, key string, cause erro
 // newID returns a UUIDv7: ids in the order of creation keep a store's index in
 // one place.
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) } // fails only without a source of randomness
+
+// siblingID returns a UUIDv7 of the same instant as id, with random bits of its
+// own: a part of a contact is made with it, and needs no clock and no system
+// call.
+func siblingID(id uuid.UUID) uuid.UUID {
+	const variant, random = 0x8000_0000_0000_0000, 0x3fff_ffff_ffff_ffff // RFC 9562, section 5.7
+	binary.BigEndian.PutUint64(id[8:], variant|rand.Uint64()&random)
+	return id
+}
 
 // timestamp is what a store keeps of a time.
 func timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -351,15 +351,16 @@ func TestFaultOfTheStoreIsAServerErrorWithoutItsCause(t *testing.T) {
 	t.Parallel()
 	fault := errors.New("disk 7 is on fire")
 	for _, c := range []struct {
-		name string
-		arm  func(*brokenStore)
+		name   string
+		noTeam bool
+		arm    func(*brokenStore)
 	}{
-		{"FindKey", func(s *brokenStore) { s.findKey = fault }},
-		{"FindTeam", func(s *brokenStore) { s.findTeam = fault }},
-		{"CreateContacts", func(s *brokenStore) { s.create = fault }},
-		{"CreateContacts finds no account", func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrNotFound) }},
-		{"CreateContacts finds the id taken", func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrExists) }},
-		{"CreateContacts does not know", func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrOutcomeUnknown) }},
+		{"FindKey", false, func(s *brokenStore) { s.findKey = fault }},
+		{"FindTeam", false, func(s *brokenStore) { s.findTeam = fault }},
+		{"CreateContacts", false, func(s *brokenStore) { s.create = fault }},
+		{"CreateContacts finds no account", true, func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrNotFound) }},
+		{"CreateContacts finds the id taken", false, func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrExists) }},
+		{"CreateContacts does not know", false, func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrOutcomeUnknown) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -367,7 +368,11 @@ func TestFaultOfTheStoreIsAServerErrorWithoutItsCause(t *testing.T) {
 			store := &brokenStore{Store: closing(t, memory.New())}
 			w := newWorld(t, store, &contacts.Options{Logger: textLogger(&log)})
 			c.arm(store)
-			_, err := w.svc.CreateContact(t.Context(), w.key, documented())
+			in := documented()
+			if c.noTeam {
+				in.TeamID = 0
+			}
+			_, err := w.svc.CreateContact(t.Context(), w.key, in)
 			wantError(t, err, contacts.CodeServerError)
 			body, jsonErr := json.Marshal(err)
 			if jsonErr != nil {
@@ -387,6 +392,15 @@ func TestFaultOfTheStoreIsAServerErrorWithoutItsCause(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTeamThatGoesAfterTheCheckIsNotFound(t *testing.T) {
+	t.Parallel()
+	store := &brokenStore{Store: closing(t, memory.New())}
+	w := newWorld(t, store, nil)
+	store.create = contacts.ErrNotFound
+	_, err := w.svc.CreateContact(t.Context(), w.key, documented())
+	wantError(t, err, contacts.CodeTeamNotFound)
 }
 
 func TestBadOptionsAreErrorsThatTeachTheFix(t *testing.T) {

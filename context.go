@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -21,11 +20,17 @@ func (r *rules) contexts(in *CreateContactInput, record *ContactRecord, bad *pro
 	if in.CustomContext == nil && in.IndustryContext == nil {
 		return forms
 	}
-	e := contextEncoder{text: make([]byte, 0, 256), maxBytes: r.limits.ContextBytes, maxDepth: r.limits.ContextDepth}
+	buffer, ok := r.buffers.Get().(*[]byte)
+	if !ok {
+		buffer = new([]byte)
+	}
+	defer r.buffers.Put(buffer)
+	e := contextEncoder{text: (*buffer)[:0], maxBytes: r.limits.ContextBytes, maxDepth: r.limits.ContextDepth}
 	forms.custom = e.context(in.CustomContext, "custom_context", bad)
 	custom := len(e.text)
 	forms.industry = e.context(in.IndustryContext, "industry_context", bad)
 	both := string(e.text)
+	*buffer = e.text
 	record.CustomContext, record.IndustryContext = both[:custom], both[custom:]
 	return forms
 }
@@ -116,7 +121,10 @@ func (e *contextEncoder) object(m map[string]any, depth int) (map[string]any, er
 		return nil, err
 	}
 	var few [8]string
-	names := slices.AppendSeq(few[:0], maps.Keys(m))
+	names := few[:0]
+	for name := range m {
+		names = append(names, name)
+	}
 	slices.Sort(names)
 	form := make(map[string]any, len(m))
 	e.text = append(e.text, '{')

@@ -16,5 +16,11 @@ func HashKey(key string) ([32]byte, bool) { return hashKey(key) }
 // NewKey is newKey.
 func NewKey(prefix string) string { return newKey(prefix) }
 
+// IsPlainWebsite is the fast path of WhyNoWebsite.
+func IsPlainWebsite(s string) bool { return isPlainWebsite(s) }
+
+// WhyNoWebsite is whyNoWebsite for a URL that was given with its scheme.
+func WhyNoWebsite(s string) string { return whyNoWebsite(s, false) }
+
 // MaxProblems is how many details an error has at most.
 const MaxProblems = maxProblems

@@ -116,7 +116,6 @@ const (
 	maxKeyPrefix      = 16
 	keyRandomDigits   = 43 // 62^43 > 2^256
 	keyChecksumDigits = 6  // 62^6 > 2^32
-	maxKey            = maxKeyPrefix + 1 + keyRandomDigits + keyChecksumDigits
 )
 
 // base62 has its digits in the order of [big.Int.Text].
@@ -128,7 +127,7 @@ func newKey(prefix string) string {
 	rand.Read(random[:]) // never fails: it ends the program first
 	digits := new(big.Int).SetBytes(random[:]).Text(62)
 	body := prefix + "_" + strings.Repeat("0", keyRandomDigits-len(digits)) + digits
-	sum := keyChecksum(body)
+	sum := keyChecksum([]byte(body))
 	return body + string(sum[:])
 }
 
@@ -144,17 +143,16 @@ func hashKey(key string) (hash [32]byte, ok bool) {
 			return hash, false
 		}
 	}
-	body, sum := key[:len(key)-keyChecksumDigits], keyChecksum(key[:len(key)-keyChecksumDigits])
-	if key[len(body):] != string(sum[:]) {
+	text := []byte(key)
+	body, sum := text[:len(text)-keyChecksumDigits], text[len(text)-keyChecksumDigits:]
+	if keyChecksum(body) != [keyChecksumDigits]byte(sum) {
 		return hash, false
 	}
-	var buf [maxKey]byte
-	return sha256.Sum256(buf[:copy(buf[:], key)]), true
+	return sha256.Sum256(text), true
 }
 
-func keyChecksum(body string) (sum [keyChecksumDigits]byte) {
-	var buf [maxKey]byte
-	n := crc32.ChecksumIEEE(buf[:copy(buf[:], body)])
+func keyChecksum(body []byte) (sum [keyChecksumDigits]byte) {
+	n := crc32.ChecksumIEEE(body)
 	for i := len(sum) - 1; i >= 0; i-- {
 		sum[i] = base62[n%62]
 		n /= 62

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,12 +23,14 @@ const (
 )
 
 // rules turn an input into a record: all validation and normalisation is here.
-// They are read only, and whatever they return they take unchanged.
+// Whatever they return they take unchanged.
 type rules struct {
 	limits                       Limits
 	phones                       phoneRules
 	statuses, stages, phoneTypes []string
 	allowUnknown                 bool
+
+	buffers sync.Pool // of *[]byte, in which contexts are encoded
 }
 
 // contact normalises the input into a record without ids and times, and reports
@@ -260,15 +263,34 @@ func (r *rules) website(s string, bad *problems) string {
 	if bare {
 		s = "https://" + s
 	}
-	if why := whyNoWebsite(s, bare); why != "" {
-		bad.add("website", FieldInvalid, why)
-		return ""
+	if bare || !isPlainWebsite(s) {
+		if why := whyNoWebsite(s, bare); why != "" {
+			bad.add("website", FieldInvalid, why)
+			return ""
+		}
 	}
 	if len(s) > r.limits.Website {
 		bad.add("website", FieldTooLong, fmt.Sprintf("must have at most %d bytes", r.limits.Website))
 		return ""
 	}
 	return s
+}
+
+// isPlainWebsite is the fast path of whyNoWebsite: it knows the URLs in which
+// nothing is left to parse.
+func isPlainWebsite(s string) bool {
+	rest, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		if rest, ok = strings.CutPrefix(s, "http://"); !ok {
+			return false
+		}
+	}
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	_, ok = domain(host)
+	return ok && isPlain(s) && !strings.ContainsAny(s, ` %\`)
 }
 
 func whyNoWebsite(s string, bare bool) string {

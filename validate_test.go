@@ -196,6 +196,27 @@ func TestEverythingWrongIsReportedAtOnceInTheDocumentedOrder(t *testing.T) {
 	)
 }
 
+func TestPlainWebsitesAreWebsites(t *testing.T) {
+	t.Parallel()
+	sites := rapid.OneOf(
+		rapid.StringMatching(`https?://[a-z0-9.-]{1,12}[a-z:@%\[ü]?[a-z0-9]{0,4}([/?#][ -~]{0,12})?`),
+		rapid.Map(rapid.StringN(0, 20, 40), func(s string) string { return "https://example.com/" + s }))
+	taken := 0
+	rapid.Check(t, func(t *rapid.T) {
+		s := sites.Draw(t, "website")
+		if !contacts.IsPlainWebsite(s) {
+			return
+		}
+		taken++
+		if why := contacts.WhyNoWebsite(s); why != "" {
+			t.Fatalf("the fast path takes %q, which %s", s, why)
+		}
+	})
+	if taken == 0 {
+		t.Error("the fast path took no website at all")
+	}
+}
+
 func TestTagsKeepTheirOrderAndLoseTheirRepeats(t *testing.T) {
 	t.Parallel()
 	w := memoryWorld(t, nil)
