@@ -50,9 +50,9 @@ func (c *connector) open(ctx context.Context) (*sqlite3.SQLiteConn, error) {
 			err = c.connected(conn)
 		}
 		if err != nil {
-			conn.Close()
+			return errors.Join(err, conn.Close())
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -214,7 +214,7 @@ func classify(err error) error {
 		case syscall.EROFS:
 			kind = ErrReadOnly
 		default:
-			kind = errno // matches the errors of io/fs
+			return systemError{err, errno}
 		}
 	}
 	if errors.Is(err, kind) {
@@ -222,6 +222,15 @@ func classify(err error) error {
 	}
 	return fmt.Errorf("%w (%w)", kind, err)
 }
+
+// A systemError is an error of SQLite, which has the words of the system's in
+// it, and matches what that one matches: the errors of io/fs.
+type systemError struct {
+	error
+	errno syscall.Errno
+}
+
+func (e systemError) Unwrap() []error { return []error{e.error, e.errno} }
 
 // constraint returns what the contract says of a statement that broke a
 // constraint, and nil for every other error.

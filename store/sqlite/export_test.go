@@ -92,8 +92,26 @@ func Queries() map[string]string {
 }
 
 var (
-	CommitError = commitError
-	URI         = uri
+	CommitError  = commitError
+	Retry        = retry
+	EncodePhones = encodePhones
+	DecodePhones = decodePhones
+	EncodeTags   = encodeTags
+	DecodeTags   = decodeTags
+	URI          = uri
 )
 
 const ApplicationID = applicationID
+
+// BreakRollback makes the next rollback of the writer fail.
+func (s *Store) BreakRollback() error {
+	return s.Writing(func(c *sqlite3.SQLiteConn) error {
+		bad, err := c.Prepare("ROLLBACK TO nowhere")
+		if err != nil {
+			return err
+		}
+		s.writer.conn.rollback.Close()
+		s.writer.conn.rollback.SQLiteStmt = bad.(*sqlite3.SQLiteStmt)
+		return nil
+	})
+}

@@ -32,11 +32,16 @@ var (
 	ErrCorrupt = errors.New("the file is damaged")
 	// ErrReadOnly: the file, its folder or its disk cannot be written. It
 	// also matches [io/fs.ErrPermission].
-	ErrReadOnly = fmt.Errorf("the file cannot be written: %w", fs.ErrPermission)
+	ErrReadOnly error = readOnlyError{}
 	// ErrDiskFull: there is no space left for the file. What was stored before
 	// is safe and can be read, and writes succeed again when there is space.
 	ErrDiskFull = errors.New("the disk is full")
 )
+
+type readOnlyError struct{}
+
+func (readOnlyError) Error() string        { return "the file cannot be written" }
+func (readOnlyError) Is(target error) bool { return target == fs.ErrPermission }
 
 // applicationID marks a SQLite file as ours, in its header ("ctcs").
 const applicationID = 0x63746373
@@ -110,8 +115,13 @@ func cannotCreate(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
+	return readOnly(err)
+}
+
+// readOnly makes ErrReadOnly of the system's ways to say so.
+func readOnly(err error) error {
 	if errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+		return fmt.Errorf("%w (%w)", ErrReadOnly, err)
 	}
 	return err
 }
@@ -127,7 +137,11 @@ func inspect(path string, newest int) error {
 		return syscall.EISDIR
 	case !info.Mode().IsRegular():
 		return ErrNotDatabase
-	case info.Size() == 0:
+	}
+	if err := checkWritable(path); err != nil {
+		return readOnly(err)
+	}
+	if info.Size() == 0 {
 		return nil
 	}
 	id, version, err := readHeader(path)
@@ -138,10 +152,10 @@ func inspect(path string, newest int) error {
 		return ErrNewerSchema
 	case err == nil:
 		return nil
-	case e.Code == sqlite3.ErrNotADB || e.Code == sqlite3.ErrCorrupt:
-		return inspectBeside(path, classify(err))
+	case e.Code == sqlite3.ErrCorrupt:
+		return inspectBeside(path, err)
 	default:
-		return err
+		return classify(err)
 	}
 }
 
@@ -175,28 +189,27 @@ func marks(c *sqlite3.SQLiteConn) (id, version int, err error) {
 	return id, version, nil
 }
 
-// inspectBeside returns nil if the main file at path, which does not make sense
-// alone and for which verdict is the error, makes sense with what lies beside
-// it: a process was killed while SQLite wrote to it, and SQLite will put it
-// right.
+// inspectBeside returns nil if the main file at path, which makes no sense alone,
+// makes sense with what lies beside it: a process was killed while SQLite wrote
+// to it, and SQLite will put it right. Else it returns the verdict on the main
+// file.
 func inspectBeside(path string, verdict error) error {
-	real, err := filepath.EvalSymlinks(path) // SQLite's files are beside the target
+	target, err := filepath.EvalSymlinks(path) // SQLite's files are beside it
 	if err != nil {
 		return err
 	}
 	// The journal of a file that was empty before: SQLite empties it again.
-	if header, _ := readPrefix(real+"-journal", 20); bytes.HasPrefix(header, []byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")) &&
-		len(header) == 20 && binary.BigEndian.Uint32(header[16:]) == 0 {
+	const magic, sizeOffset, sizeEnd = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 16, 20
+	header, _ := readPrefix(target+"-journal", sizeEnd)
+	if len(header) == sizeEnd && bytes.HasPrefix(header, []byte(magic)) && binary.BigEndian.Uint32(header[sizeOffset:]) == 0 {
 		return nil
 	}
-	if errors.Is(verdict, ErrCorrupt) {
-		for _, suffix := range []string{"-wal", "-journal"} {
-			if ours, _ := holdsOurHeader(real + suffix); ours {
-				return nil
-			}
+	for _, suffix := range []string{"-wal", "-journal"} {
+		if ours, _ := holdsOurHeader(target + suffix); ours {
+			return nil
 		}
 	}
-	return verdict
+	return classify(verdict)
 }
 
 func readPrefix(name string, n int64) ([]byte, error) {

@@ -47,12 +47,13 @@ func (r *readers) statements() map[string]**sql.Stmt {
 }
 
 func (r *readers) close() error {
+	var errs []error
 	for _, stmt := range r.statements() {
 		if *stmt != nil {
-			(*stmt).Close()
+			errs = append(errs, (*stmt).Close())
 		}
 	}
-	return r.db.Close()
+	return errors.Join(append(errs, r.db.Close())...)
 }
 
 // rows returns all rows of a read, as the driver gives them. Every read begins

@@ -87,6 +87,9 @@ type config struct {
 }
 
 func open(ctx context.Context, path string, c config) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if c.readConnections < 0 {
 		return nil, fmt.Errorf("Options.ReadConnections is %d: set how many reads may run at once, or 0 for the default", c.readConnections)
 	}

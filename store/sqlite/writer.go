@@ -41,8 +41,7 @@ func (w *writer) connect(ctx context.Context) error {
 	}
 	conn, err := newWriteConn(ctx, db, w.migrations)
 	if err != nil {
-		db.Close()
-		return err
+		return errors.Join(err, db.Close())
 	}
 	w.conn = conn
 	return nil
@@ -80,7 +79,6 @@ func (w *writer) attempt(ctx context.Context, job func(context.Context, *writeCo
 		}
 	}
 	if err := w.conn.begin.exec(); err != nil {
-		w.undo() // nothing began, but that is for SQLite to say
 		return err
 	}
 	committed := false
@@ -109,7 +107,7 @@ func (w *writer) undo() {
 		return
 	}
 	if err := w.conn.rollback.exec(); err != nil {
-		w.conn.close() // it has failed already
+		_ = w.conn.close() // it has failed already
 		w.conn = nil
 	}
 }
@@ -175,8 +173,7 @@ func newWriteConn(ctx context.Context, db *sqlite3.SQLiteConn, steps []migration
 			return err
 		})
 		if err != nil {
-			c.closeStatements()
-			return nil, err
+			return nil, errors.Join(err, c.closeStatements())
 		}
 	}
 	return c, nil
@@ -199,18 +196,19 @@ func (c *writeConn) statements() map[string]*statement {
 	}
 }
 
-func (c *writeConn) closeStatements() {
+func (c *writeConn) closeStatements() error {
+	var errs []error
 	for _, s := range c.statements() {
 		if s.SQLiteStmt != nil {
-			s.Close()
+			errs = append(errs, s.Close())
 		}
 	}
+	return errors.Join(errs...)
 }
 
-func (c *writeConn) close() error {
-	c.closeStatements() // SQLite keeps the file open while there is one
-	return c.db.Close()
-}
+// close closes the statements first: SQLite keeps the file open while there is
+// one.
+func (c *writeConn) close() error { return errors.Join(c.closeStatements(), c.db.Close()) }
 
 // A statement is prepared once and used by one goroutine at a time. It runs
 // under no context: an interrupted one would end the whole transaction, which

@@ -1,0 +1,463 @@
+//go:build cgo && unix
+
+package sqlite_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/mattn/go-sqlite3"
+	"pgregory.net/rapid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
+)
+
+// A batch that does not fit is not stored; what was there is safe and readable;
+// and when there is space again, the same store takes it.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	before := mustCreate(t, s, a)
+	limit := func(pages int) {
+		t.Helper()
+		err := s.Writing(func(c *sqlite3.SQLiteConn) error {
+			_, err := c.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages), nil)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1) // as many as there are
+	batch := make([]*contacts.ContactRecord, 1000)
+	for i := range batch {
+		batch[i] = newContact(a)
+	}
+	for _, err := range s.CreateContacts(t.Context(), contacts.ContactBatch{Records: batch}) {
+		wantErr(t, "CreateContacts on a full disk", err, sqlite.ErrDiskFull)
+		if errors.Is(err, contacts.ErrOutcomeUnknown) {
+			t.Fatalf("CreateContacts on a full disk: %v", err)
+		}
+	}
+	wantContact(t, s, a, before.Contact.ID)
+	for _, r := range batch {
+		if _, err := s.FindContact(t.Context(), a, r.Contact.ID); !errors.Is(err, contacts.ErrNotFound) {
+			t.Fatalf("FindContact of one that was not stored: %v", err)
+		}
+	}
+	limit(1 << 20)
+	if err := create(t.Context(), s, batch...); err != nil {
+		t.Fatalf("CreateContacts when there is space again: %v", err)
+	}
+	wantContact(t, s, a, batch[999].Contact.ID)
+}
+
+// A batch ends with its context also between two of its records, and leaves
+// nothing.
+func TestBatchCancelled(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	ctx := &countdown{Context: t.Context(), left: 20}
+	batch := make([]*contacts.ContactRecord, 100)
+	for i := range batch {
+		batch[i] = newContact(a)
+	}
+	for _, err := range s.CreateContacts(ctx, contacts.ContactBatch{Records: batch}) {
+		wantErr(t, "CreateContacts", err, context.Canceled)
+	}
+	if ctx.left < -10 {
+		t.Errorf("the context was asked %d times after it was done", -ctx.left)
+	}
+	for _, r := range batch {
+		if _, err := s.FindContact(t.Context(), a, r.Contact.ID); !errors.Is(err, contacts.ErrNotFound) {
+			t.Errorf("FindContact: %v", err)
+		}
+	}
+	mustCreate(t, s, a)
+}
+
+// A countdown is cancelled when its error has been asked for often enough.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	c.left--
+	if c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A connection that cannot be made sound again is replaced.
+func TestRollbackFails(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	if err := s.BreakRollback(); err != nil {
+		t.Fatal(err)
+	}
+	r := newContact(a)
+	_, err := s.AddToDirectory(t.Context(), contacts.Directory{
+		Accounts: []contacts.Account{{ID: newID()}},
+		Teams:    []contacts.Team{{AccountID: newID(), ID: 1}},
+	})
+	wantErr(t, "AddToDirectory", err, contacts.ErrNotFound)
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatalf("CreateContacts after a rollback that failed: %v", err)
+	}
+	wantContact(t, s, a, r.Contact.ID)
+	list, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 9})
+	if err != nil || len(list.Accounts) != 1 {
+		t.Errorf("%d accounts, %v; want 1", len(list.Accounts), err)
+	}
+	if v, err := s.WriterPragma("synchronous"); err != nil || v != int64(2) {
+		t.Errorf("synchronous of the new connection is %v, %v", v, err)
+	}
+}
+
+// A commit that is refused leaves the connection ready for the next.
+func TestCommitRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	refuse := 1
+	s.Writing(func(c *sqlite3.SQLiteConn) error {
+		c.RegisterCommitHook(func() int { refuse--; return refuse + 1 })
+		return nil
+	})
+	r := newContact(a)
+	err := create(t.Context(), s, r)
+	if err == nil || errors.Is(err, contacts.ErrOutcomeUnknown) || errors.Is(err, contacts.ErrExists) {
+		t.Errorf("CreateContacts with a commit that is refused: %v", err)
+	}
+	refuse = 0
+	if err := create(t.Context(), s, r); err != nil {
+		t.Errorf("CreateContacts after that: %v", err)
+	}
+}
+
+func TestCommitError(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err     sqlite3.Error
+		unknown bool
+	}{
+		{sqlite3.Error{Code: sqlite3.ErrBusy}, false},
+		{sqlite3.Error{Code: sqlite3.ErrFull}, false},
+		{sqlite3.Error{Code: sqlite3.ErrConstraint, ExtendedCode: sqlite3.ErrConstraintCommitHook}, false},
+		{sqlite3.Error{Code: sqlite3.ErrIoErr, ExtendedCode: sqlite3.ErrIoErrFsync}, true},
+		{sqlite3.Error{Code: sqlite3.ErrIoErr, ExtendedCode: sqlite3.ErrIoErrWrite}, true},
+		{sqlite3.Error{Code: sqlite3.ErrNomem}, true},
+	} {
+		err := sqlite.CommitError(c.err)
+		if got := errors.Is(err, contacts.ErrOutcomeUnknown); got != c.unknown {
+			t.Errorf("%v: outcome unknown is %t", c.err, got)
+		}
+		wantErr(t, "the cause", err, c.err)
+	}
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	busy := []error{
+		sqlite3.Error{Code: sqlite3.ErrBusy, ExtendedCode: sqlite3.ErrBusyRecovery},
+		sqlite3.Error{Code: sqlite3.ErrLocked},
+		fmt.Errorf("wrapped: %w", sqlite3.Error{Code: sqlite3.ErrProtocol}),
+	}
+	n := 0
+	last := errors.New("last")
+	err := sqlite.Retry(t.Context(), func() error {
+		n++
+		if n > len(busy) {
+			return last
+		}
+		return busy[n-1]
+	})
+	wantErr(t, "retry", err, last)
+	if n != len(busy)+1 {
+		t.Errorf("%d attempts", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = sqlite.Retry(ctx, func() error { cancel(); return busy[0] })
+	wantErr(t, "retry with a context that ends", err, context.Canceled)
+}
+
+func TestDeactivateNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	for _, d := range []contacts.Deactivation{
+		{At: noon},
+		{KeyID: newID(), AccountID: newID(), At: noon},
+		{KeyID: newID()},
+	} {
+		if err := s.Deactivate(t.Context(), d); err == nil {
+			t.Errorf("Deactivate(%+v): no error", d)
+		}
+	}
+	wantErr(t, "Deactivate", s.Deactivate(t.Context(), contacts.Deactivation{KeyID: newID(), At: noon}), contacts.ErrNotFound)
+}
+
+func TestLastTeamID(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	for i, id := range []int64{1<<63 - 1, 0} {
+		_, err := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{{AccountID: a, ID: id, Name: "x"}}})
+		if (err != nil) != (i == 1) || errors.Is(err, contacts.ErrExists) {
+			t.Errorf("AddToDirectory of team %d: %v", id, err)
+		}
+	}
+}
+
+// The encoded columns are JSON that others read, and come back as they were.
+func TestColumnsProperty(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		tags := rapid.SliceOf(rapid.String()).Draw(t, "tags")
+		phones := rapid.SliceOf(rapid.Custom(func(t *rapid.T) contacts.PhoneNumber {
+			return contacts.PhoneNumber{
+				ID:          uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id")),
+				PhoneNumber: rapid.String().Draw(t, "number"),
+				PhoneType:   rapid.String().Draw(t, "type"),
+				Primary:     rapid.Bool().Draw(t, "primary"),
+				DoNotCall:   rapid.Bool().Draw(t, "do not call"),
+			}
+		})).Draw(t, "phones")
+
+		encoded, _ := sqlite.EncodePhones(phones).(string)
+		got, err := sqlite.DecodePhones(encoded)
+		if err != nil || len(got) != len(phones) || len(phones) > 0 && !cmp.Equal(phones, got) {
+			t.Fatalf("phones %s: %v, %v", encoded, got, err)
+		}
+		var rows [][]any
+		if err := json.Unmarshal([]byte(encoded), &rows); encoded != "" && err != nil {
+			t.Fatalf("phones %s: %v", encoded, err)
+		}
+		for i, row := range rows {
+			if row[1] != phones[i].PhoneNumber || row[2] != phones[i].PhoneType {
+				t.Fatalf("phones %s: %v", encoded, row)
+			}
+		}
+
+		encoded, _ = sqlite.EncodeTags(tags).(string)
+		gotTags, err := sqlite.DecodeTags(encoded)
+		if err != nil || len(gotTags) != len(tags) || len(tags) > 0 && !cmp.Equal(tags, gotTags) {
+			t.Fatalf("tags %s: %v, %v", encoded, gotTags, err)
+		}
+		var plain []string
+		if err := json.Unmarshal([]byte(encoded), &plain); encoded != "" && (err != nil || !cmp.Equal(tags, plain)) {
+			t.Fatalf("tags %s: %v", encoded, err)
+		}
+	})
+}
+
+// Somebody may have edited the file by hand.
+func TestColumnsDamaged(t *testing.T) {
+	t.Parallel()
+	for _, column := range []string{`x`, `{}`, `[1`, `[1]`, `[["x"]]`, `["a"`, `["a",1]`, `[["00000000-0000-0000-0000-000000000000","+1","",0]]`, `[[`} {
+		if got, err := sqlite.DecodePhones(column); !errors.Is(err, sqlite.ErrCorrupt) {
+			t.Errorf("phones %s: %v, %v", column, got, err)
+		}
+		if got, err := sqlite.DecodeTags(column); !errors.Is(err, sqlite.ErrCorrupt) {
+			t.Errorf("tags %s: %v, %v", column, got, err)
+		}
+	}
+	path := newPath(t)
+	s := open(t, path)
+	a := mustAccount(t, s)
+	r := mustCreate(t, s, a)
+	exec1(t, plain(t, path), `UPDATE contact_data SET phones = '[["secret"]]'`)
+	_, err := s.FindContact(t.Context(), a, r.Contact.ID)
+	wantErr(t, "FindContact", err, sqlite.ErrCorrupt)
+	if err != nil && strings.Contains(err.Error(), "secret") {
+		t.Errorf("FindContact: %v", err)
+	}
+}
+
+func TestViews(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	a := mustAccount(t, s)
+	full := newContact(a)
+	full.Contact.Company, full.Contact.Website = `Quote " \ ' `+"\u2028🙂", "https://example.com"
+	full.Contact.Address, full.Contact.City = "1 Main St\nFloor 2", "London"
+	full.Contact.State, full.Contact.ZipCode = "LDN", "SW1"
+	full.Contact.Tags = []string{"vip", `a "b" \c` + "\u2028🙂"}
+	full.IndustryContext = `{"n":1}`
+	bare := &contacts.ContactRecord{Contact: contacts.Contact{
+		ID: newID(), AccountID: a, FirstName: "Bob", Country: "US", Status: "new", Stage: "lead", CreatedAt: noon, UpdatedAt: noon,
+	}}
+	if err := create(t.Context(), s, full, bare); err != nil {
+		t.Fatal(err)
+	}
+	c := full.Contact
+	want := map[string]string{
+		"contact": table([][]any{
+			{
+				c.ID, a, "Ada", "Lovelace", "ada@example.com", c.Company, c.Website, c.Address, "London", "LDN", "SW1", "US",
+				"not_contacted", "lead", 2, "Support", full.CustomContext, full.IndustryContext,
+				"2026-03-14T12:00:00.123456Z", "2026-03-14T12:00:01.123456Z",
+			},
+			{
+				bare.Contact.ID, a, "Bob", nil, nil, nil, nil, nil, nil, nil, nil, "US",
+				"new", "lead", nil, nil, nil, nil,
+				"2026-03-14T12:00:00.123456Z", "2026-03-14T12:00:00.123456Z",
+			},
+		}),
+		"contact_phone": table([][]any{
+			{c.ID, 1, c.PhoneNumbers[0].ID, "+15551234567", "mobile", 1, 0},
+			{c.ID, 2, c.PhoneNumbers[1].ID, "+442071234567", nil, 0, 1},
+		}),
+		"contact_tag": table([][]any{{c.ID, 1, "vip"}, {c.ID, 2, c.Tags[1]}}),
+	}
+	db := plain(t, path)
+	for view, want := range want {
+		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+view+" ORDER BY 1, 2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, _ := rows.Columns()
+		var got [][]any
+		for rows.Next() {
+			row, dest := make([]any, len(columns)), make([]any, len(columns))
+			for i := range row {
+				dest[i] = &row[i]
+			}
+			if err := rows.Scan(dest...); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, row)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, table(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", view, diff)
+		}
+	}
+}
+
+// table prints rows so that they compare whatever the types of their numbers.
+func table(rows [][]any) string {
+	var b strings.Builder
+	for _, row := range rows {
+		for _, v := range row {
+			fmt.Fprintf(&b, "%#q ", fmt.Sprint(v))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// The shell that comes with a Linux of some years ago understands the views.
+func TestShell(t *testing.T) {
+	t.Parallel()
+	shell, err := exec.LookPath("sqlite3")
+	if err != nil {
+		t.Skip("there is no sqlite3 shell here")
+	}
+	path := newPath(t)
+	s := open(t, path)
+	mustCreate(t, s, mustAccount(t, s))
+	out, err := exec.CommandContext(t.Context(), shell, path,
+		"SELECT first_name, phone_number, tag FROM contact c JOIN contact_phone p ON p.contact_id = c.id AND is_primary JOIN contact_tag t ON t.contact_id = c.id ORDER BY t.position").CombinedOutput()
+	if want := "Ada|+15551234567|math\nAda|+15551234567|poetry\n"; err != nil || string(out) != want {
+		t.Errorf("the shell says %q, %v; want %q", out, err, want)
+	}
+}
+
+// No query reads more rows than it needs: each searches its table by all that it
+// is given, and none sorts.
+func TestQueryPlans(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	open(t, path)
+	db := plain(t, path)
+	search := map[string]string{
+		"find key":        "(hash=?)",
+		"find team":       "(account=? AND id=?)",
+		"find contact":    "(account=? AND id=?)",
+		"list accounts":   "(id>?)",
+		"list teams":      "(account=? AND id>?)",
+		"list keys":       "(account=? AND id>?)",
+		"find account":    "(id=?)",
+		"last team":       "(account=?)",
+		"revoke key":      "(id=?)",
+		"disable account": "(id=?)",
+		"enable account":  "(id=?)",
+		"insert contact":  "(id=?)", // of its account
+	}
+	for name, query := range sqlite.Queries() {
+		args := make([]any, strings.Count(query, "?"))
+		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan = append(plan, detail)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(plan, "\n")
+		if search[name] == "" || !strings.Contains(all, search[name]) || strings.Contains(all, "SCAN ") || strings.Contains(all, "TEMP B-TREE") {
+			t.Errorf("%s:\n%s", name, all)
+		}
+	}
+}
+
+// A build without cgo fails with words that say why.
+func TestWithoutCgo(t *testing.T) {
+	t.Parallel()
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("there is no go command here")
+	}
+	cmd := exec.CommandContext(t.Context(), goTool, "build", ".")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "needs_cgo") || strings.Count(string(out), "\n") > 3 {
+		t.Errorf("go build with CGO_ENABLED=0: %v\n%s", err, out)
+	}
+}
+
+// Times outside of what an int64 of nanoseconds holds are times too.
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	for _, at := range []time.Time{{}, time.Unix(0, 0).UTC(), time.Unix(-1, 1000).UTC(), time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)} {
+		r := newContact(a)
+		r.Contact.CreatedAt, r.Contact.UpdatedAt = at, at
+		if err := create(t.Context(), s, r); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.FindContact(t.Context(), a, r.Contact.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(r, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
