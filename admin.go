@@ -108,7 +108,7 @@ func (a *Admin) EnableAccount(ctx context.Context, id uuid.UUID) error {
 // Accounts yields all accounts in the order of their creation, a page at a
 // time; an error ends it.
 func (a *Admin) Accounts(ctx context.Context) iter.Seq2[Account, error] {
-	return list(ctx, a, DirectoryQuery{Kind: Accounts},
+	return list(ctx, a, DirectoryQuery{Kind: DirectoryAccounts},
 		func(d Directory) []Account { return d.Accounts },
 		func(q *DirectoryQuery, last Account) { q.After = last.ID })
 }
@@ -136,7 +136,7 @@ func (a *Admin) CreateTeam(ctx context.Context, team Team) (*Team, error) {
 // Teams yields the teams of an account in the order of their ids; an error ends
 // it. An account that does not exist has none.
 func (a *Admin) Teams(ctx context.Context, accountID uuid.UUID) iter.Seq2[Team, error] {
-	return list(ctx, a, DirectoryQuery{Kind: Teams, AccountID: accountID},
+	return list(ctx, a, DirectoryQuery{Kind: DirectoryTeams, AccountID: accountID},
 		func(d Directory) []Team { return d.Teams },
 		func(q *DirectoryQuery, last Team) { q.AfterTeam = last.ID })
 }
@@ -196,7 +196,7 @@ func (a *Admin) RevokeKey(ctx context.Context, keyID uuid.UUID) error {
 // and expired ones included; an error ends it. An account that does not exist
 // has none.
 func (a *Admin) Keys(ctx context.Context, accountID uuid.UUID) iter.Seq2[APIKey, error] {
-	return list(ctx, a, DirectoryQuery{Kind: Keys, AccountID: accountID},
+	return list(ctx, a, DirectoryQuery{Kind: DirectoryKeys, AccountID: accountID},
 		func(d Directory) []APIKey {
 			keys := make([]APIKey, len(d.Keys))
 			for i, k := range d.Keys {

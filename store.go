@@ -44,13 +44,15 @@ import (
 // # What a Service promises to a store
 //
 // All text is valid UTF-8 without NUL. Ids of contacts, phone numbers, accounts
-// and keys are unique (UUIDv7) and set. Times are UTC and whole microseconds.
-// The contexts of a record are JSON objects, with their names sorted.
+// and keys are unique (UUIDv7) and set. Ids of teams are not negative. Times are
+// UTC and whole microseconds. The contexts of a record are JSON objects, with
+// their names sorted. A query has a known kind and a positive limit. A
+// deactivation names one key, with a time, or one account.
 type Store interface {
 	// AddToDirectory stores all records of add in one atomic step and returns
-	// them as stored: a team with ID 0 gets the lowest id above every team of
-	// its account, starting at 1. Records of one call may refer to each other.
-	// Team ids are scoped to their account.
+	// them as stored, in the order given: a team with ID 0 gets the lowest id
+	// above every team that its account has then, starting at 1. Records of one
+	// call may refer to each other. Team ids are scoped to their account.
 	//
 	// ErrExists: an account id, a team id within its account, a key id or a key
 	// hash is taken. ErrNotFound: the account of a team or of a key does not
@@ -116,9 +118,9 @@ type DirectoryKind int
 
 // The kinds of records in a directory.
 const (
-	Accounts DirectoryKind = iota + 1
-	Teams
-	Keys
+	DirectoryAccounts DirectoryKind = iota + 1
+	DirectoryTeams
+	DirectoryKeys
 )
 
 // A DirectoryQuery asks for one page of the directory.

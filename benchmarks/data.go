@@ -58,7 +58,7 @@ func newWorld(ctx context.Context) (*world, error) {
 			return nil, err
 		}
 		// Only a store knows the hash of a key.
-		keys, err := store.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.Keys, AccountID: a.ID, Limit: 1})
+		keys, err := store.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: a.ID, Limit: 1})
 		if err != nil {
 			return nil, err
 		}

@@ -161,13 +161,13 @@ func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (c
 	}
 	var d contacts.Directory
 	switch q.Kind {
-	case contacts.Accounts:
+	case contacts.DirectoryAccounts:
 		for _, a := range page(s.ordered, q.After, (*account).compare, q.Limit) {
 			d.Accounts = append(d.Accounts, a.Account)
 		}
-	case contacts.Teams:
+	case contacts.DirectoryTeams:
 		d.Teams = append(d.Teams, page(a.teams, q.AfterTeam, compareTeam, q.Limit)...)
-	case contacts.Keys:
+	case contacts.DirectoryKeys:
 		for _, k := range page(a.keys, q.After, (*key).compare, q.Limit) {
 			d.Keys = append(d.Keys, copyKey(k.KeyRecord))
 		}

@@ -170,7 +170,7 @@ func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (c
 func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d contacts.Directory, err error) {
 	r := s.readers
 	switch q.Kind {
-	case contacts.Accounts:
+	case contacts.DirectoryAccounts:
 		rows, err := r.rows(ctx, r.listAccounts, q.After[:], q.Limit)
 		for _, row := range rows {
 			d.Accounts = append(d.Accounts, contacts.Account{
@@ -178,13 +178,13 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 			})
 		}
 		return d, err
-	case contacts.Teams:
+	case contacts.DirectoryTeams:
 		rows, err := r.rows(ctx, r.listTeams, q.AccountID[:], q.AfterTeam, q.Limit)
 		for _, row := range rows {
 			d.Teams = append(d.Teams, decodeTeam(q.AccountID, row))
 		}
 		return d, err
-	case contacts.Keys:
+	case contacts.DirectoryKeys:
 		rows, err := r.rows(ctx, r.listKeys, q.AccountID[:], q.After[:], q.Limit)
 		for _, row := range rows {
 			k, err := decodeKey(row)

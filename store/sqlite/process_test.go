@@ -223,7 +223,7 @@ func TestEightStoresCreate(t *testing.T) {
 		}
 		wg.Wait()
 		wantFiles(t, filepath.Dir(path), "contacts.db")
-		list, err := open(t, path).ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 100})
+		list, err := open(t, path).ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 100})
 		if err != nil || len(list.Accounts) != 8 {
 			t.Errorf("%d accounts, %v; want 8", len(list.Accounts), err)
 		}

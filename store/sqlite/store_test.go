@@ -119,7 +119,7 @@ func TestRollbackFails(t *testing.T) {
 		t.Fatalf("CreateContacts after a rollback that failed: %v", err)
 	}
 	wantContact(t, s, a, r.Contact.ID)
-	list, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 9})
+	list, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 9})
 	if err != nil || len(list.Accounts) != 1 {
 		t.Errorf("%d accounts, %v; want 1", len(list.Accounts), err)
 	}

@@ -142,9 +142,9 @@ func (s *store) everyCall(t *testing.T) []call {
 			_, err := s.AddToDirectory(ctx, ownedDirectory())
 			return err
 		}),
-		list("ListDirectory of accounts", contacts.Accounts),
-		list("ListDirectory of teams", contacts.Teams),
-		list("ListDirectory of keys", contacts.Keys),
+		list("ListDirectory of accounts", contacts.DirectoryAccounts),
+		list("ListDirectory of teams", contacts.DirectoryTeams),
+		list("ListDirectory of keys", contacts.DirectoryKeys),
 		deactivate("Deactivate a key", k.ID, uuid.Nil),
 		deactivate("Deactivate an account", uuid.Nil, a),
 		one("FindKey", func(ctx context.Context) error {

@@ -101,7 +101,7 @@ var concurrencyCases = []testCase{
 	},
 	{
 		"team ids assigned at once",
-		"a team with ID 0 gets the lowest id above every team of its account, starting at 1.",
+		"a team with ID 0 gets the lowest id above every team that its account has then, starting at 1.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			ids, errs := assignTeams(t, a, s)
@@ -168,7 +168,7 @@ var concurrencyCases = []testCase{
 				readers.Go(func() {
 					for last := false; !last && !t.Failed(); {
 						last = done.Load() // one more round, when all must be there
-						d, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 1000})
+						d, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
 						wantErr(t, "ListDirectory", err, nil)
 						if last && len(d.Accounts) != many {
 							t.Errorf("ListDirectory: got %d accounts of %d", len(d.Accounts), many)

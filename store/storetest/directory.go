@@ -12,7 +12,7 @@ import (
 var directoryCases = []testCase{
 	{
 		"stored as given",
-		"AddToDirectory stores all records of add in one atomic step and returns them as stored: a team with ID 0 gets the lowest id above every team of its account, starting at 1.",
+		"AddToDirectory stores all records of add in one atomic step and returns them as stored, in the order given: a team with ID 0 gets the lowest id above every team that its account has then, starting at 1.",
 		func(t *testing.T, s *store) {
 			a, disabled := newAccount(), newAccount()
 			disabled.DisabledAt = noon
@@ -41,7 +41,7 @@ var directoryCases = []testCase{
 	},
 	{
 		"assigned team ids",
-		"a team with ID 0 gets the lowest id above every team of its account, starting at 1.",
+		"a team with ID 0 gets the lowest id above every team that its account has then, starting at 1.",
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t), s.tenant(t, 40)
 			for _, step := range []struct {
@@ -195,9 +195,9 @@ var directoryCases = []testCase{
 		func(t *testing.T, s *store) {
 			want := s.addMany(t)
 			for kind, only := range map[contacts.DirectoryKind]contacts.Directory{
-				contacts.Accounts: {Accounts: want.Accounts},
-				contacts.Teams:    {Teams: want.Teams},
-				contacts.Keys:     {Keys: want.Keys},
+				contacts.DirectoryAccounts: {Accounts: want.Accounts},
+				contacts.DirectoryTeams:    {Teams: want.Teams},
+				contacts.DirectoryKeys:     {Keys: want.Keys},
 			} {
 				q := contacts.DirectoryQuery{Kind: kind, AccountID: want.Teams[0].AccountID, Limit: 100}
 				wantSame(t, "ListDirectory", only, s.list(t, q))
@@ -210,7 +210,7 @@ var directoryCases = []testCase{
 		func(t *testing.T, s *store) {
 			want := s.addMany(t)
 			var got contacts.Directory
-			for _, kind := range []contacts.DirectoryKind{contacts.Accounts, contacts.Teams, contacts.Keys} {
+			for _, kind := range []contacts.DirectoryKind{contacts.DirectoryAccounts, contacts.DirectoryTeams, contacts.DirectoryKeys} {
 				q := contacts.DirectoryQuery{Kind: kind, AccountID: want.Teams[0].AccountID, Limit: 2}
 				var sizes []int
 				for len(sizes) < 4 { // 5 records, so 3 pages and an empty one
@@ -236,11 +236,11 @@ var directoryCases = []testCase{
 			// The position need not be that of a record.
 			account := want.Teams[0].AccountID
 			wantSame(t, "accounts from between two", want.Accounts[2:],
-				s.list(t, contacts.DirectoryQuery{Kind: contacts.Accounts, After: idAt(0x50), Limit: 9}).Accounts)
+				s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, After: idAt(0x50), Limit: 9}).Accounts)
 			wantSame(t, "teams from between two", want.Teams[2:],
-				s.list(t, contacts.DirectoryQuery{Kind: contacts.Teams, AccountID: account, AfterTeam: 5, Limit: 9}).Teams)
+				s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: account, AfterTeam: 5, Limit: 9}).Teams)
 			wantSame(t, "keys from between two", want.Keys[2:],
-				s.list(t, contacts.DirectoryQuery{Kind: contacts.Keys, AccountID: account, After: idAt(0x50), Limit: 9}).Keys)
+				s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: account, After: idAt(0x50), Limit: 9}).Keys)
 		},
 	},
 	{
@@ -250,11 +250,11 @@ var directoryCases = []testCase{
 			a, b := s.tenant(t, 1, 2), s.tenant(t, 2, 3)
 			s.addKey(t, a)
 			s.addKey(t, b)
-			q := contacts.DirectoryQuery{Kind: contacts.Accounts, AccountID: a, Limit: 100}
+			q := contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, AccountID: a, Limit: 100}
 			if got := s.list(t, q).Accounts; len(got) != 2 {
 				t.Errorf("ListDirectory returned %d accounts of 2", len(got))
 			}
-			for _, kind := range []contacts.DirectoryKind{contacts.Teams, contacts.Keys} {
+			for _, kind := range []contacts.DirectoryKind{contacts.DirectoryTeams, contacts.DirectoryKeys} {
 				q := contacts.DirectoryQuery{Kind: kind, AccountID: newID(), Limit: 100}
 				wantSame(t, "ListDirectory of an unknown account", contacts.Directory{}, s.list(t, q))
 			}

@@ -142,7 +142,7 @@ var durabilityCases = []testCase{
 	},
 	{
 		"team ids assigned by two processes",
-		"a team with ID 0 gets the lowest id above every team of its account, starting at 1.",
+		"a team with ID 0 gets the lowest id above every team that its account has then, starting at 1.",
 		func(t *testing.T, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)

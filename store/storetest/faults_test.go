@@ -121,7 +121,7 @@ var faults = []struct {
 	}},
 	{"has one team id for all accounts", "directory/team ids per account", func(p *process) {
 		p.addToDirectory = func(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
-			all, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 1000})
+			all, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
 			for _, a := range all.Accounts {
 				for _, team := range add.Teams {
 					if _, err := p.data.FindTeam(ctx, a.ID, team.ID); err == nil {
@@ -382,13 +382,13 @@ var faults = []struct {
 	{"lists the keys of all tenants", "tenancy/teams and keys of another account are not listed", func(p *process) {
 		p.listDirectory = func(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
 			d, err := p.data.ListDirectory(ctx, q)
-			if err != nil || q.Kind != contacts.Keys {
+			if err != nil || q.Kind != contacts.DirectoryKeys {
 				return d, err
 			}
-			all, err := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 1000})
+			all, err := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
 			for _, a := range all.Accounts {
 				if a.ID != q.AccountID {
-					more, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.Keys, AccountID: a.ID, Limit: 1000})
+					more, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: a.ID, Limit: 1000})
 					d.Keys = append(d.Keys, more.Keys...)
 				}
 			}
@@ -397,7 +397,7 @@ var faults = []struct {
 	}},
 	{"disables all tenants", "tenancy/another account is not disabled", func(p *process) {
 		p.deactivate = func(ctx context.Context, d contacts.Deactivation) error {
-			all, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 1000})
+			all, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
 			for _, a := range all.Accounts {
 				if d.KeyID == uuid.Nil {
 					p.data.Deactivate(ctx, contacts.Deactivation{AccountID: a.ID, At: d.At})
@@ -974,7 +974,7 @@ func assignTwice(p *process) {
 			return p.data.AddToDirectory(ctx, add)
 		}
 		team := add.Teams[0]
-		d, err := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.Teams, AccountID: team.AccountID, Limit: 1000})
+		d, err := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: team.AccountID, Limit: 1000})
 		if err != nil {
 			return d, err
 		}
@@ -991,7 +991,7 @@ func anyTenant[T any](ctx context.Context, p *process, account uuid.UUID, find f
 	if !errors.Is(err, contacts.ErrNotFound) {
 		return found, err
 	}
-	all, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 1000})
+	all, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
 	for _, a := range all.Accounts {
 		if found, err := find(a.ID); err == nil {
 			return found, nil

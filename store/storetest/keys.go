@@ -68,7 +68,7 @@ var keyCases = []testCase{
 			wantSame(t, "FindKey of the revoked key", k, s.key(t, k.Hash))
 			wantSame(t, "FindKey of another key", other, s.key(t, other.Hash))
 			wantSame(t, "ListDirectory", []contacts.KeyRecord{k, other},
-				s.list(t, contacts.DirectoryQuery{Kind: contacts.Keys, AccountID: a, Limit: 9}).Keys)
+				s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: a, Limit: 9}).Keys)
 		},
 	},
 	{

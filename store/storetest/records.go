@@ -145,10 +145,10 @@ func (s *store) list(t *testing.T, q contacts.DirectoryQuery) contacts.Directory
 // directory returns all accounts, teams and keys.
 func (s *store) directory(t *testing.T) contacts.Directory {
 	t.Helper()
-	all := s.list(t, contacts.DirectoryQuery{Kind: contacts.Accounts, Limit: 1000})
+	all := s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
 	for _, a := range all.Accounts {
-		all.Teams = append(all.Teams, s.list(t, contacts.DirectoryQuery{Kind: contacts.Teams, AccountID: a.ID, Limit: 1000}).Teams...)
-		all.Keys = append(all.Keys, s.list(t, contacts.DirectoryQuery{Kind: contacts.Keys, AccountID: a.ID, Limit: 1000}).Keys...)
+		all.Teams = append(all.Teams, s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: a.ID, Limit: 1000}).Teams...)
+		all.Keys = append(all.Keys, s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: a.ID, Limit: 1000}).Keys...)
 	}
 	return all
 }

@@ -77,9 +77,9 @@ var tenancyCases = []testCase{
 				a: {Teams: []contacts.Team{newTeam(a, 1)}, Keys: []contacts.KeyRecord{ka}},
 				b: {Teams: []contacts.Team{newTeam(b, 2)}, Keys: []contacts.KeyRecord{kb}},
 			} {
-				got := s.list(t, contacts.DirectoryQuery{Kind: contacts.Teams, AccountID: account, Limit: 9})
+				got := s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: account, Limit: 9})
 				wantSame(t, "ListDirectory of teams", contacts.Directory{Teams: want.Teams}, got)
-				got = s.list(t, contacts.DirectoryQuery{Kind: contacts.Keys, AccountID: account, Limit: 9})
+				got = s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: account, Limit: 9})
 				wantSame(t, "ListDirectory of keys", contacts.Directory{Keys: want.Keys}, got)
 			}
 		},
