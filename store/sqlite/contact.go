@@ -30,48 +30,66 @@ const (
 		WHERE account = (SELECT n FROM account WHERE id = ?) AND id = ?`
 )
 
-// CreateContacts stores the batch in one transaction, with one sync to the
-// disk. A failure that is not that of one record fails all of them.
+// CreateContacts implements [contacts.Store]. Batches that are created at the
+// same time share a transaction and its sync to the disk, and a large batch has
+// several transactions. A failure that is not that of one record is that of all
+// in its transaction.
 func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []error {
-	const op = "sqlite: create contacts: %w"
 	n := len(batch.Records)
 	if n == 0 {
 		return nil
 	}
 	if err := s.enter(); err != nil {
-		return slices.Repeat([]error{fmt.Errorf(op, err)}, n)
+		return slices.Repeat([]error{createError(err)}, n)
 	}
 	defer s.calls.Done()
 
-	rows := make([][]driver.NamedValue, n)
-	for i, r := range batch.Records {
+	if n <= s.writer.most {
+		return s.createContacts(ctx, batch.Records)
+	}
+	var errs []error // nil while every record is fine
+	for i := 0; i < n; i += s.writer.most {
+		failed := s.createContacts(ctx, batch.Records[i:min(i+s.writer.most, n)])
+		if failed != nil && errs == nil {
+			errs = make([]error, n)
+		}
+		if failed != nil {
+			copy(errs[i:], failed)
+		}
+	}
+	return errs
+}
+
+// createContacts stores the records in one transaction.
+func (s *Store) createContacts(ctx context.Context, records []*contacts.ContactRecord) []error {
+	rows := make([][]driver.NamedValue, len(records))
+	for i, r := range records {
 		rows[i] = encodeContact(r)
 	}
 	var errs []error // nil while every record is fine
-	err := s.writer.do(ctx, func(ctx context.Context, c *writeConn) error {
+	err := s.writer.do(ctx, len(rows), func(c *writeConn) error {
 		errs = nil
 		for i, row := range rows {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
 			if err := c.insertContact.exec(row...); err != nil {
 				verdict := constraint(err)
 				if verdict == nil {
 					return err
 				}
 				if errs == nil {
-					errs = make([]error, n)
+					errs = make([]error, len(rows))
 				}
-				errs[i] = fmt.Errorf(op, verdict)
+				errs[i] = createError(verdict)
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return slices.Repeat([]error{fmt.Errorf(op, classify(err))}, n)
+		return slices.Repeat([]error{createError(classify(err))}, len(rows))
 	}
 	return errs
 }
+
+func createError(err error) error { return fmt.Errorf("sqlite: create contacts: %w", err) }
 
 // FindContact implements [contacts.Store].
 func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {

@@ -52,7 +52,7 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 
 	add = clone(add) // for the job, and then for the caller
 	teams := slices.Clone(add.Teams)
-	err := s.writer.do(ctx, func(ctx context.Context, c *writeConn) error {
+	err := s.writer.do(ctx, alone, func(c *writeConn) error {
 		copy(add.Teams, teams) // the ids of an earlier run are void
 		for _, a := range add.Accounts {
 			if err := c.addAccount(a); err != nil {
@@ -214,7 +214,7 @@ func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
 	case ofKey && d.At.IsZero():
 		return fmt.Errorf(op, errors.New("a key that was revoked stays so"))
 	}
-	err := s.writer.do(ctx, func(ctx context.Context, c *writeConn) error {
+	err := s.writer.do(ctx, alone, func(c *writeConn) error {
 		var row [1]driver.Value
 		var found bool
 		var err error

@@ -4,6 +4,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"runtime"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -14,6 +18,7 @@ type Plan struct{ config }
 // NewPlan returns the plan of Open.
 func NewPlan() *Plan {
 	return &Plan{config{
+		transaction:    defaultMost,
 		migrations:     migrations(),
 		writerSettings: writerSettings(),
 		readerSettings: readerSettings(),
@@ -54,9 +59,15 @@ func Versions() int { return len(migrations()) }
 
 // Writing runs f with the connection that writes, outside a transaction.
 func (s *Store) Writing(f func(*sqlite3.SQLiteConn) error) error {
-	s.writer.turn <- struct{}{}
-	defer func() { <-s.writer.turn }()
-	return f(s.writer.conn.db)
+	w := s.writer
+	w.mu.Lock()
+	for w.leading {
+		w.idle.Wait()
+	}
+	w.leading = true
+	w.mu.Unlock()
+	defer w.lead(nil)
+	return f(w.conn.db)
 }
 
 // WriterPragma and ReaderPragma return the value of a PRAGMA.
@@ -114,4 +125,43 @@ func (s *Store) BreakRollback() error {
 		s.writer.conn.rollback.SQLiteStmt = bad.(*sqlite3.SQLiteStmt)
 		return nil
 	})
+}
+
+// Transaction sets how many contacts share one at most.
+func (p *Plan) Transaction(most int) *Plan {
+	p.transaction = most
+	return p
+}
+
+// AwaitQueue returns when n changes wait for the writer.
+func (s *Store) AwaitQueue(n int) {
+	for {
+		s.writer.mu.Lock()
+		waiting := len(s.writer.queue)
+		s.writer.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// Column returns the ids in the first column of a query.
+func Column(c *sqlite3.SQLiteConn, query string) (ids []string, err error) {
+	rows, err := c.Query(query, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	row := make([]driver.Value, 1)
+	for {
+		err := rows.Next(row)
+		if errors.Is(err, io.EOF) {
+			return ids, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id(row[0]).String())
+	}
 }

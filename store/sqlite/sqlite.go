@@ -67,6 +67,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	}
 	s, err := open(ctx, path, config{
 		readConnections: opts.ReadConnections,
+		transaction:     defaultMost,
 		migrations:      migrations(),
 		writerSettings:  writerSettings(),
 		readerSettings:  readerSettings(),
@@ -80,6 +81,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 // A config is all that opening a store depends on besides its path.
 type config struct {
 	readConnections int
+	transaction     int // contacts in a transaction, at most
 	migrations      []migration
 	writerSettings  []setting
 	readerSettings  []setting
@@ -103,7 +105,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err := prepareFile(ctx, path, len(c.migrations)); err != nil {
 		return nil, err
 	}
-	w, err := openWriter(ctx, &connector{path, c.writerSettings, c.connected}, c.migrations)
+	w, err := openWriter(ctx, &connector{path, c.writerSettings, c.connected}, c.migrations, c.transaction)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -13,9 +14,13 @@ import (
 )
 
 func harness() storetest.Harness {
+	return harnessOf(func(ctx context.Context, path string) (*sqlite.Store, error) { return sqlite.Open(ctx, path, nil) })
+}
+
+func harnessOf(openStore func(context.Context, string) (*sqlite.Store, error)) storetest.Harness {
 	var paths sync.Map // of the stores, by store: cases run in parallel
 	open := func(t testing.TB, path string) contacts.Store {
-		s, err := sqlite.Open(t.Context(), path, nil)
+		s, err := openStore(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -62,45 +62,6 @@ func TestDiskFull(t *testing.T) {
 	wantContact(t, s, a, batch[999].Contact.ID)
 }
 
-// A batch ends with its context also between two of its records, and leaves
-// nothing.
-func TestBatchCancelled(t *testing.T) {
-	t.Parallel()
-	s := open(t, newPath(t))
-	a := mustAccount(t, s)
-	ctx := &countdown{Context: t.Context(), left: 20}
-	batch := make([]*contacts.ContactRecord, 100)
-	for i := range batch {
-		batch[i] = newContact(a)
-	}
-	for _, err := range s.CreateContacts(ctx, contacts.ContactBatch{Records: batch}) {
-		wantErr(t, "CreateContacts", err, context.Canceled)
-	}
-	if ctx.left < -10 {
-		t.Errorf("the context was asked %d times after it was done", -ctx.left)
-	}
-	for _, r := range batch {
-		if _, err := s.FindContact(t.Context(), a, r.Contact.ID); !errors.Is(err, contacts.ErrNotFound) {
-			t.Errorf("FindContact: %v", err)
-		}
-	}
-	mustCreate(t, s, a)
-}
-
-// A countdown is cancelled when its error has been asked for often enough.
-type countdown struct {
-	context.Context
-	left int
-}
-
-func (c *countdown) Err() error {
-	c.left--
-	if c.left < 0 {
-		return context.Canceled
-	}
-	return nil
-}
-
 // A connection that cannot be made sound again is replaced.
 func TestRollbackFails(t *testing.T) {
 	t.Parallel()

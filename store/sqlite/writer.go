@@ -4,30 +4,70 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
+	"runtime"
+	"slices"
+	"sync"
 
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
 )
 
-// A writer owns the one connection that changes the file, and decides which
-// changes share a transaction. So far each has its own.
+// A writer owns the one connection that changes the file, and lets the changes
+// that wait at the same time share a transaction and its sync: group commit.
+//
+// Whoever finds nobody leading leads: it takes all that waits, in the order of
+// arrival, commits it, and goes on while more has come. Nothing is ever held
+// back for company, so a lone change commits at once; a crowd forms by itself
+// while the one before it is being synced.
 type writer struct {
 	connector  *connector
 	migrations []migration
-	turn       chan struct{} // holds one token while somebody has the connection
+	most       int // contacts in a transaction; a single change may hold more
 
-	// The holder of the turn alone touches conn. It is nil where the last
-	// one could not be made sound again, until the next change.
-	conn *writeConn
+	mu      sync.Mutex
+	queue   []*change // first come, first in
+	leading bool
+	idle    sync.Cond // signals that leading has become false
+	nobody  func()    // ends the leader's waiting for other processes; nil: it has never waited
+
+	// The leader alone touches what follows. conn is nil where the last one
+	// could not be made sound again, until the next transaction.
+	conn  *writeConn
+	crowd bool // the last transaction had more than one change
 }
 
-func openWriter(ctx context.Context, c *connector, steps []migration) (*writer, error) {
-	w := &writer{connector: c, migrations: steps, turn: make(chan struct{}, 1)}
+// A change is a job that waits for its transaction, or is in it.
+type change struct {
+	ctx  context.Context
+	job  job
+	size int // in contacts, or alone
+
+	started bool          // guarded by writer.mu: it may be stored from now on
+	done    chan struct{} // closed when err is there
+	err     error
+}
+
+// A job changes rows within a transaction. A statement of it that failed with a
+// constraint has done nothing, and the job may carry on after it. If it returns
+// an error, nothing that it did stays.
+//
+// A job may be run again, from the start, after its transaction was undone, and
+// may still run when its caller has given up: it must not touch what the caller
+// may change then.
+type job func(*writeConn) error
+
+// alone is the size of a change that shares its transaction with nobody.
+const alone = 0
+
+// defaultMost is where larger transactions gain little more.
+const defaultMost = 1024
+
+func openWriter(ctx context.Context, c *connector, steps []migration, most int) (*writer, error) {
+	w := &writer{connector: c, migrations: steps, most: most}
+	w.idle.L = &w.mu
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -47,57 +87,251 @@ func (w *writer) connect(ctx context.Context) error {
 	return nil
 }
 
-// do makes a change: it runs job in a transaction, and when it returns nil, all
-// that the job did is durable. If job returns an error, all is undone, and do
-// returns that error. A statement that failed with a constraint has done
-// nothing, and a job may carry on after it.
+// do runs the job in a transaction; when it returns nil, all that the job did is
+// durable. A job of size alone may fail halfway, and shares its transaction with nobody.
 //
-// A job may be run again, from the start, after its transaction was undone. It
-// must not touch what its caller may change once do has returned.
-//
-// Until the transaction is about to be committed, do returns early when ctx is
-// done; from then on it waits for the answer. An error that matches
-// ErrOutcomeUnknown says that the answer was not one; after any other error
-// nothing is stored.
-func (w *writer) do(ctx context.Context, job func(context.Context, *writeConn) error) error {
-	select {
-	case w.turn <- struct{}{}:
-		defer func() { <-w.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return retry(ctx, func() error { return w.attempt(ctx, job) })
-}
-
-func (w *writer) attempt(ctx context.Context, job func(context.Context, *writeConn) error) error {
+// When ctx is done before the transaction began, the job is dropped and do
+// returns the context's error. When it is done later, do returns at once with
+// ErrOutcomeUnknown beside it. After an error that does not match
+// ErrOutcomeUnknown nothing is stored.
+func (w *writer) do(ctx context.Context, size int, j job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	c := &change{ctx: ctx, job: j, size: size, done: make(chan struct{})}
+	w.mu.Lock()
+	w.queue = append(w.queue, c)
+	lead := !w.leading
+	w.leading = true
+	w.mu.Unlock()
+
+	if lead {
+		if ctx.Done() == nil {
+			w.lead(c) // nothing can call us away, so no other goroutine is needed
+		} else {
+			go w.lead(nil)
+		}
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return w.abandon(c)
+	}
+}
+
+// abandon takes back a change whose context is done, as far as that can be.
+func (w *writer) abandon(c *change) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case <-c.done:
+		return c.err
+	default:
+	}
+	if c.started {
+		return fmt.Errorf("%w: %w", contacts.ErrOutcomeUnknown, c.ctx.Err())
+	}
+	w.queue = slices.DeleteFunc(w.queue, func(q *change) bool { return q == c })
+	if len(w.queue) == 0 && w.nobody != nil {
+		w.nobody()
+	}
+	return c.ctx.Err()
+}
+
+// lead commits what waits until nothing does. If own is given, it returns when
+// that is done, and leaves what waits then to another goroutine.
+func (w *writer) lead(own *change) {
+	for {
+		w.commitNext()
+
+		w.mu.Lock()
+		if len(w.queue) == 0 {
+			w.leading = false
+			w.idle.Broadcast()
+			w.mu.Unlock()
+			return
+		}
+		w.mu.Unlock()
+		if own != nil && isDone(own) {
+			go w.lead(nil)
+			return
+		}
+	}
+}
+
+func isDone(c *change) bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// commitNext commits one transaction of what waits.
+func (w *writer) commitNext() {
+	if w.crowd {
+		w.gather()
+	}
+	switch err := w.begin(); {
+	case errors.Is(err, errNobody):
+		return
+	case err != nil:
+		w.finish(w.takeAll(), err)
+		return
+	}
+	batch := w.take()
+	w.crowd = len(batch) > 1
+	if len(batch) == 0 { // all of them gave up
+		w.undo()
+		return
+	}
+	err := w.run(batch)
+	if isBusy(err) {
+		err = w.runAgain(batch)
+	}
+	if err != nil && len(batch) > 1 && !errors.Is(err, contacts.ErrOutcomeUnknown) {
+		// One of them failed, and its failure is its own.
+		for _, c := range batch {
+			w.finish([]*change{c}, w.runAgain([]*change{c}))
+		}
+		return
+	}
+	w.finish(batch, err)
+}
+
+// gather lets those that the last transaction woke come back before the next one
+// begins, as long as any do: a larger crowd shares the sync.
+func (w *writer) gather() {
+	const patience = 20
+	before := 0
+	for range patience {
+		w.mu.Lock()
+		n := len(w.queue)
+		w.mu.Unlock()
+		if n == before || n >= w.most {
+			return
+		}
+		before = n
+		runtime.Gosched()
+	}
+}
+
+// begin begins a transaction. It waits for other processes as long as anybody
+// waits for it, and then returns errNobody.
+func (w *writer) begin() error {
+	if w.conn != nil {
+		if err := w.conn.begin.exec(); !isBusy(err) {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	w.mu.Lock()
+	w.nobody = cancel
+	empty := len(w.queue) == 0
+	w.mu.Unlock()
+	if empty {
+		return errNobody
+	}
+	err := retry(ctx, func() error { return w.tryBegin(ctx) })
+	if err != nil && ctx.Err() != nil {
+		return errNobody
+	}
+	return err
+}
+
+func (w *writer) tryBegin(ctx context.Context) error {
 	if w.conn == nil {
 		if err := w.connect(ctx); err != nil {
 			return err
 		}
 	}
-	if err := w.conn.begin.exec(); err != nil {
-		return err
-	}
-	committed := false
-	defer func() {
-		if !committed {
-			w.undo()
+	return w.conn.begin.exec()
+}
+
+// errNobody reaches no caller: there is none.
+var errNobody = errors.New("everybody has given up")
+
+// take takes the changes of the next transaction off the queue: as many as fit,
+// in their order. From here on they may be stored.
+func (w *writer) take() []*change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, size := 0, 0
+	for _, c := range w.queue {
+		if n > 0 && (c.size == alone || size+c.size > w.most) {
+			break
 		}
-	}()
-	if err := job(ctx, w.conn); err != nil {
-		return err
+		n++
+		if size += c.size; c.size == alone {
+			break
+		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	return w.start(n)
+}
+
+// takeAll takes the whole queue.
+func (w *writer) takeAll() []*change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.start(len(w.queue))
+}
+
+// start takes n changes off the queue, and drops those whose context is done.
+func (w *writer) start(n int) []*change {
+	batch := make([]*change, 0, n)
+	for _, c := range w.queue[:n] {
+		if err := c.ctx.Err(); err != nil {
+			c.end(err)
+			continue
+		}
+		c.started = true
+		batch = append(batch, c)
+	}
+	w.queue = slices.Delete(w.queue, 0, n)
+	return batch
+}
+
+// finish tells the changes how it went.
+func (w *writer) finish(batch []*change, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range batch {
+		c.end(err)
+	}
+}
+
+func (c *change) end(err error) {
+	c.err = err
+	close(c.done)
+}
+
+// run runs the jobs of the transaction that has begun, and commits it.
+func (w *writer) run(batch []*change) error {
+	for _, c := range batch {
+		if err := c.job(w.conn); err != nil {
+			w.undo()
+			return err
+		}
 	}
 	if err := w.conn.commit.exec(); err != nil {
+		w.undo()
 		return commitError(err)
 	}
-	committed = true
 	return nil
+}
+
+// runAgain runs changes that were undone in a new transaction, for which it
+// waits as long as it takes.
+func (w *writer) runAgain(batch []*change) error {
+	return retry(context.Background(), func() error {
+		if err := w.tryBegin(context.Background()); err != nil {
+			return err
+		}
+		return w.run(batch)
+	})
 }
 
 // undo makes the connection ready for the next transaction, whatever state the
@@ -130,6 +364,11 @@ func commitError(err error) error {
 // close copies the -wal file into the main one and closes the connection. It
 // must be the last call.
 func (w *writer) close() error {
+	w.mu.Lock()
+	for w.leading {
+		w.idle.Wait() // a caller that gave up may have left its change in the middle
+	}
+	w.mu.Unlock()
 	if w.conn == nil {
 		return nil
 	}
@@ -140,109 +379,4 @@ func (w *writer) close() error {
 		err = nil
 	}
 	return errors.Join(err, w.conn.close())
-}
-
-// A writeConn is a connection that writes, with all statements of the writes.
-type writeConn struct {
-	db *sqlite3.SQLiteConn
-
-	begin, commit, rollback       statement
-	insertAccount, findAccount    statement
-	insertTeam, lastTeam          statement
-	insertKey, revokeKey          statement
-	disableAccount, enableAccount statement
-	insertContact                 statement
-}
-
-func newWriteConn(ctx context.Context, db *sqlite3.SQLiteConn, steps []migration) (*writeConn, error) {
-	if err := migrate(ctx, db, steps); err != nil {
-		return nil, err
-	}
-	if err := retry(ctx, func() error { return writeAhead.apply(db) }); err != nil {
-		return nil, err
-	}
-	c := &writeConn{db: db}
-	for sql, s := range c.statements() {
-		// Preparing may read the schema, for which another process may be in
-		// the way.
-		err := retry(ctx, func() error {
-			prepared, err := db.Prepare(sql)
-			if err == nil {
-				s.SQLiteStmt = prepared.(*sqlite3.SQLiteStmt)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, errors.Join(err, c.closeStatements())
-		}
-	}
-	return c, nil
-}
-
-func (c *writeConn) statements() map[string]*statement {
-	return map[string]*statement{
-		"BEGIN IMMEDIATE": &c.begin,
-		"COMMIT":          &c.commit,
-		"ROLLBACK":        &c.rollback,
-		insertAccountSQL:  &c.insertAccount,
-		findAccountSQL:    &c.findAccount,
-		insertTeamSQL:     &c.insertTeam,
-		lastTeamSQL:       &c.lastTeam,
-		insertKeySQL:      &c.insertKey,
-		revokeKeySQL:      &c.revokeKey,
-		disableAccountSQL: &c.disableAccount,
-		enableAccountSQL:  &c.enableAccount,
-		insertContactSQL:  &c.insertContact,
-	}
-}
-
-func (c *writeConn) closeStatements() error {
-	var errs []error
-	for _, s := range c.statements() {
-		if s.SQLiteStmt != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// close closes the statements first: SQLite keeps the file open while there is
-// one.
-func (c *writeConn) close() error { return errors.Join(c.closeStatements(), c.db.Close()) }
-
-// A statement is prepared once and used by one goroutine at a time. It runs
-// under no context: an interrupted one would end the whole transaction, which
-// others may share, and each is short.
-type statement struct{ *sqlite3.SQLiteStmt }
-
-// exec runs the statement for what it does. It goes through Query, which takes
-// one step over to C where Exec takes one for each argument.
-func (s statement) exec(args ...driver.NamedValue) error {
-	rows, err := s.QueryContext(context.Background(), args)
-	if err != nil {
-		return err
-	}
-	return rows.Close()
-}
-
-// row runs the statement for its first row, and reports whether there was one.
-func (s statement) row(dest []driver.Value, args ...driver.NamedValue) (bool, error) {
-	rows, err := s.QueryContext(context.Background(), args)
-	if err != nil {
-		return false, err
-	}
-	err = rows.Next(dest)
-	if errors.Is(err, io.EOF) {
-		return false, rows.Close()
-	}
-	return err == nil, errors.Join(err, rows.Close())
-}
-
-// arguments numbers the values for a statement.
-func arguments(values ...driver.Value) []driver.NamedValue {
-	args := make([]driver.NamedValue, len(values))
-	for i, v := range values {
-		args[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
-	}
-	return args
 }
