@@ -99,7 +99,7 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	}
 	defer s.calls.Done()
 
-	row, err := s.readers.row(ctx, s.readers.findContact, accountID[:], id[:])
+	row, err := s.readers.row(ctx, findContact, accountID[:], id[:])
 	if err != nil {
 		return nil, fmt.Errorf(op, classify(err))
 	}
@@ -128,7 +128,7 @@ func encodeContact(r *contacts.ContactRecord) []driver.NamedValue {
 
 // decodeContact returns the contact in a row of contactColumns, which do not
 // include its account.
-func decodeContact(row []any) (*contacts.ContactRecord, error) {
+func decodeContact(row []driver.Value) (*contacts.ContactRecord, error) {
 	phones, err := decodePhones(text(row[14]))
 	if err != nil {
 		return nil, err

@@ -171,7 +171,7 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 	r := s.readers
 	switch q.Kind {
 	case contacts.DirectoryAccounts:
-		rows, err := r.rows(ctx, r.listAccounts, q.After[:], q.Limit)
+		rows, err := r.rows(ctx, listAccounts, q.After[:], int64(q.Limit))
 		for _, row := range rows {
 			d.Accounts = append(d.Accounts, contacts.Account{
 				ID: id(row[0]), Name: text(row[1]), CreatedAt: instant(row[2]), DisabledAt: instant(row[3]),
@@ -179,13 +179,13 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 		}
 		return d, err
 	case contacts.DirectoryTeams:
-		rows, err := r.rows(ctx, r.listTeams, q.AccountID[:], q.AfterTeam, q.Limit)
+		rows, err := r.rows(ctx, listTeams, q.AccountID[:], q.AfterTeam, int64(q.Limit))
 		for _, row := range rows {
 			d.Teams = append(d.Teams, decodeTeam(q.AccountID, row))
 		}
 		return d, err
 	case contacts.DirectoryKeys:
-		rows, err := r.rows(ctx, r.listKeys, q.AccountID[:], q.After[:], q.Limit)
+		rows, err := r.rows(ctx, listKeys, q.AccountID[:], q.After[:], int64(q.Limit))
 		for _, row := range rows {
 			k, err := decodeKey(row)
 			if err != nil {
@@ -245,13 +245,9 @@ func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord
 	}
 	defer s.calls.Done()
 
-	row, err := s.readers.row(ctx, s.readers.findKey, hash[:])
+	k, err := s.directory.findKey(ctx, hash)
 	if err != nil {
 		return nil, fmt.Errorf(op, classify(err))
-	}
-	k, err := decodeKey(row)
-	if err != nil {
-		return nil, fmt.Errorf(op, err)
 	}
 	return k, nil
 }
@@ -264,20 +260,20 @@ func (s *Store) FindTeam(ctx context.Context, accountID uuid.UUID, id int64) (*c
 	}
 	defer s.calls.Done()
 
-	row, err := s.readers.row(ctx, s.readers.findTeam, accountID[:], id)
+	t, err := s.directory.findTeam(ctx, accountID, id)
 	if err != nil {
 		return nil, fmt.Errorf(op, classify(err))
 	}
-	t := decodeTeam(accountID, row)
-	return &t, nil
+	team := *t
+	return &team, nil
 }
 
-func decodeTeam(accountID uuid.UUID, row []any) contacts.Team {
+func decodeTeam(accountID uuid.UUID, row []driver.Value) contacts.Team {
 	return contacts.Team{AccountID: accountID, ID: integer(row[0]), Name: text(row[1]), CreatedAt: instant(row[2])}
 }
 
 // decodeKey returns the key in a row of selectKeySQL.
-func decodeKey(row []any) (*contacts.KeyRecord, error) {
+func decodeKey(row []driver.Value) (*contacts.KeyRecord, error) {
 	k := &contacts.KeyRecord{
 		APIKey: contacts.APIKey{
 			ID: id(row[0]), Name: text(row[2]), AllTeams: integer(row[5]) != 0,

@@ -79,9 +79,13 @@ func (s *Store) WriterPragma(name string) (v any, err error) {
 	return v, err
 }
 
-func (s *Store) ReaderPragma(ctx context.Context, name string) (v any, err error) {
-	err = s.readers.db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&v)
-	return v, err
+func (s *Store) ReaderPragma(ctx context.Context, name string) (any, error) {
+	c, err := s.readers.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { s.readers.idle <- c }()
+	return pragma(c.db, name)
 }
 
 // Queries returns the SQL of every statement that runs once or more a call.
@@ -164,4 +168,15 @@ func Column(c *sqlite3.SQLiteConn, query string) (ids []string, err error) {
 		}
 		ids = append(ids, id(row[0]).String())
 	}
+}
+
+// A SharedRead is a sharedRead.
+type SharedRead struct{ sharedRead }
+
+// NewSharedRead returns a new one.
+func NewSharedRead() *SharedRead { return &SharedRead{newSharedRead()} }
+
+// Read is its read.
+func (s *SharedRead) Read(ctx context.Context, do func() (int64, error)) (int64, error) {
+	return s.read(ctx, do)
 }

@@ -4,96 +4,121 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
+
+	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
 )
 
-// readers are the connections that only read, each with the statements of the
-// reads.
-type readers struct {
-	db *sql.DB
+// A query is one of the reads.
+type query int
 
-	findKey, findTeam, findContact    *sql.Stmt
-	listAccounts, listTeams, listKeys *sql.Stmt
+const (
+	findKey query = iota
+	findTeam
+	findContact
+	listAccounts
+	listTeams
+	listKeys
+	directoryVersion
+	queries // how many there are
+)
+
+func (q query) sql() string {
+	return [queries]string{
+		findKey:          findKeySQL,
+		findTeam:         findTeamSQL,
+		findContact:      findContactSQL,
+		listAccounts:     listAccountsSQL,
+		listTeams:        listTeamsSQL,
+		listKeys:         listKeysSQL,
+		directoryVersion: directoryVersionSQL,
+	}[q]
+}
+
+// readers are the connections that only read. One is opened when it is first
+// needed; where all are in use, a read waits.
+type readers struct {
+	connector *connector
+	idle      chan *readConn // as many as there may be; nil stands for one that is not open
 }
 
 func openReaders(ctx context.Context, c *connector, n int) (*readers, error) {
-	r := &readers{db: sql.OpenDB(c)}
-	r.db.SetMaxOpenConns(n)
-	r.db.SetMaxIdleConns(n)
-	for query, stmt := range r.statements() {
-		err := retry(ctx, func() (err error) {
-			*stmt, err = r.db.PrepareContext(ctx, query)
-			return err
-		})
-		if err != nil {
-			return nil, errors.Join(err, r.close())
-		}
+	r := &readers{connector: c, idle: make(chan *readConn, n)}
+	first, err := r.connect(ctx) // what is wrong with the settings shows here
+	if err != nil {
+		return nil, err
 	}
+	for range n - 1 {
+		r.idle <- nil
+	}
+	r.idle <- first
 	return r, nil
 }
 
-func (r *readers) statements() map[string]**sql.Stmt {
-	return map[string]**sql.Stmt{
-		findKeySQL:      &r.findKey,
-		findTeamSQL:     &r.findTeam,
-		findContactSQL:  &r.findContact,
-		listAccountsSQL: &r.listAccounts,
-		listTeamsSQL:    &r.listTeams,
-		listKeysSQL:     &r.listKeys,
+func (r *readers) connect(ctx context.Context) (*readConn, error) {
+	db, err := r.connector.open(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return &readConn{db: db}, nil
 }
 
+// take takes a connection, which the caller gives back.
+func (r *readers) take(ctx context.Context) (*readConn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case c := <-r.idle:
+		if c != nil {
+			return c, nil
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c, err := r.connect(ctx)
+	if err != nil {
+		r.idle <- nil
+	}
+	return c, err
+}
+
+// close closes all connections. It must be the last call.
 func (r *readers) close() error {
 	var errs []error
-	for _, stmt := range r.statements() {
-		if *stmt != nil {
-			errs = append(errs, (*stmt).Close())
+	for range cap(r.idle) {
+		if c := <-r.idle; c != nil {
+			errs = append(errs, c.close())
 		}
 	}
-	return errors.Join(append(errs, r.db.Close())...)
+	return errors.Join(errs...)
 }
 
-// rows returns all rows of a read, as the driver gives them. Every read begins
-// after all writes that have returned, in this process and in others, and sees
-// them.
-func (r *readers) rows(ctx context.Context, stmt *sql.Stmt, args ...any) ([][]any, error) {
-	var all [][]any
-	err := retry(ctx, func() error {
-		all = nil
-		rows, err := stmt.QueryContext(ctx, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		columns, err := rows.Columns()
-		if err != nil {
-			return err
-		}
-		dest := make([]any, len(columns))
-		for rows.Next() {
-			row := make([]any, len(columns))
-			for i := range row {
-				dest[i] = &row[i]
-			}
-			if err := rows.Scan(dest...); err != nil {
-				return err
-			}
-			all = append(all, row)
-		}
-		return rows.Err()
-	})
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err() // an interrupted read may say so in other words
+// rows returns all rows of a read. Every read begins after all writes that have
+// returned, in this process and in others, and sees them.
+//
+// The context bounds the waiting. A read that has begun is short, and runs to
+// its end.
+func (r *readers) rows(ctx context.Context, q query, args ...driver.Value) (all [][]driver.Value, err error) {
+	c, err := r.take(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { r.idle <- c }()
+	err = retry(ctx, func() error {
+		all, err = c.rows(q, args)
+		return err
+	})
 	return all, err
 }
 
 // row returns the one row of a read, or ErrNotFound.
-func (r *readers) row(ctx context.Context, stmt *sql.Stmt, args ...any) ([]any, error) {
-	rows, err := r.rows(ctx, stmt, args...)
+func (r *readers) row(ctx context.Context, q query, args ...driver.Value) ([]driver.Value, error) {
+	rows, err := r.rows(ctx, q, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,4 +126,48 @@ func (r *readers) row(ctx context.Context, stmt *sql.Stmt, args ...any) ([]any, 
 		return nil, contacts.ErrNotFound
 	}
 	return rows[0], nil
+}
+
+// A readConn is a connection that reads, with the statements that it has needed
+// so far.
+type readConn struct {
+	db         *sqlite3.SQLiteConn
+	statements [queries]statement
+}
+
+func (c *readConn) rows(q query, args []driver.Value) ([][]driver.Value, error) {
+	s := &c.statements[q]
+	if s.SQLiteStmt == nil {
+		prepared, err := c.db.Prepare(q.sql())
+		if err != nil {
+			return nil, err
+		}
+		s.SQLiteStmt = prepared.(*sqlite3.SQLiteStmt)
+	}
+	rows, err := s.QueryContext(context.Background(), arguments(args...))
+	if err != nil {
+		return nil, err
+	}
+	var all [][]driver.Value
+	for {
+		row := make([]driver.Value, len(rows.Columns()))
+		err := rows.Next(row)
+		if errors.Is(err, io.EOF) {
+			return all, rows.Close()
+		}
+		if err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		all = append(all, row)
+	}
+}
+
+func (c *readConn) close() error {
+	var errs []error
+	for _, s := range c.statements {
+		if s.SQLiteStmt != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(append(errs, c.db.Close())...)
 }

@@ -42,8 +42,9 @@ type Options struct {
 // Beyond the contract, an error of its methods matches [ErrDiskFull],
 // [ErrCorrupt] or [ErrReadOnly] where that is the reason.
 type Store struct {
-	writer  *writer
-	readers *readers
+	writer    *writer
+	readers   *readers
+	directory *directory
 
 	mu     sync.Mutex
 	closed bool
@@ -113,7 +114,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	return &Store{writer: w, readers: r}, nil
+	return &Store{writer: w, readers: r, directory: newDirectory(r)}, nil
 }
 
 // enter accepts a call, which ends with s.calls.Done.

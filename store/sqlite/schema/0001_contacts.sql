@@ -33,6 +33,25 @@ CREATE TABLE api_key (
 
 CREATE INDEX api_key_account ON api_key (account, id);
 
+-- One row: how often the three tables above have changed. Whoever keeps some of
+-- them in memory reads it to know whether that still holds.
+CREATE TABLE directory_version (
+  one     INTEGER PRIMARY KEY CHECK (one = 1),
+  version INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO directory_version VALUES (1, 0);
+
+CREATE TRIGGER account_inserted AFTER INSERT ON account BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER account_updated AFTER UPDATE ON account BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER account_deleted AFTER DELETE ON account BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER team_inserted AFTER INSERT ON team BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER team_updated AFTER UPDATE ON team BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER team_deleted AFTER DELETE ON team BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER api_key_inserted AFTER INSERT ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER api_key_updated AFTER UPDATE ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER api_key_deleted AFTER DELETE ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
+
 CREATE TABLE contact_data (
   seq              INTEGER PRIMARY KEY,
   account          INTEGER NOT NULL REFERENCES account (n),
