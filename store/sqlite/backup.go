@@ -1,0 +1,84 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Backup writes all that is stored to a new file at path, a store of its own
+// that [Open] opens: whole and of one moment, while others go on reading and
+// writing. When it has returned without an error the file is on the disk; with
+// one, or when the process dies in the middle, there is no file at path. A file
+// that is there already is an error that matches [io/fs.ErrExist].
+//
+// It is at its end as large as the store without its free pages. While it runs,
+// the -wal file beside the store grows by all that is written.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	const op = "sqlite: back up to %q: %w"
+	if err := s.enter(); err != nil {
+		return fmt.Errorf(op, path, err)
+	}
+	defer s.calls.Done()
+
+	if err := s.backup(ctx, path); err != nil {
+		return fmt.Errorf(op, path, classify(err))
+	}
+	return nil
+}
+
+func (s *Store) backup(ctx context.Context, path string) (err error) {
+	if path, err = resolve(path); err != nil {
+		return err
+	}
+	// The name is given at the end, to a file that is whole.
+	f, err := os.CreateTemp(filepath.Dir(path), ".contacts-*") // mode 0600
+	if err != nil {
+		return cannotCreate(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := s.copyInto(ctx, f.Name()); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil { // unlike a rename, it replaces nothing
+		if e, ok := errors.AsType[*os.LinkError](err); ok {
+			err = e.Err
+		}
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// copyInto copies what one read sees into an empty file.
+func (s *Store) copyInto(ctx context.Context, path string) (err error) {
+	db, err := s.writer.connector.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = retry(ctx, func() error {
+		_, err := db.ExecContext(ctx, "VACUUM INTO ?", arguments(driver.Value(uri(path, ""))))
+		return err
+	})
+	if ctx.Err() != nil {
+		return ctx.Err() // an interrupted statement says so in other words
+	}
+	return err
+}
+
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,128 @@
+//go:build cgo
+
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
+)
+
+func TestBackupHasAllThatWasStoredBeforeWhileWritersGoOn(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	var before []uuid.UUID
+	for range 300 {
+		before = append(before, mustCreate(t, s, a).Contact.ID)
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if err := create(t.Context(), s, newContact(a)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	path := filepath.Join(t.TempDir(), "a backup #1?.db")
+	err := s.Backup(t.Context(), path)
+	close(done)
+	wg.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode of the backup: %v, %v", info.Mode(), err)
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("beside the backup: %v, %v", files, err)
+	}
+	b := open(t, path)
+	for _, id := range before {
+		wantContact(t, b, a, id)
+	}
+	mustCreate(t, b, a)
+}
+
+func TestBackupThatFailsLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	for range 200 {
+		mustCreate(t, s, a)
+	}
+	folder := t.TempDir()
+	there := filepath.Join(folder, "there.db")
+	if err := os.WriteFile(there, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		path string
+		want error
+	}{
+		{"a file that is there", t.Context(), there, fs.ErrExist},
+		{"no folder", t.Context(), filepath.Join(folder, "none", "b.db"), fs.ErrNotExist},
+		{"cancelled", cancelled, filepath.Join(folder, "b.db"), context.Canceled},
+	} {
+		if err := s.Backup(c.ctx, c.path); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+	if err := s.Backup(t.Context(), ""); err == nil {
+		t.Error("an empty path is taken")
+	}
+	files, err := os.ReadDir(folder)
+	if err != nil || len(files) != 1 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+	if b, err := os.ReadFile(there); err != nil || string(b) != "mine" {
+		t.Errorf("the file that was there: %q, %v", b, err)
+	}
+	mustCreate(t, s, a)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(t.Context(), filepath.Join(folder, "c.db")); !errors.Is(err, contacts.ErrClosed) {
+		t.Errorf("after Close: got %v", err)
+	}
+}
+
+func ExampleStore_Backup() {
+	ctx := context.Background()
+	folder, err := os.MkdirTemp("", "contacts")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	store, err := sqlite.Open(ctx, filepath.Join(folder, "contacts.db"), nil)
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	if err := store.Backup(ctx, filepath.Join(folder, "monday.db")); err != nil {
+		panic(err)
+	}
+	// Output:
+}
