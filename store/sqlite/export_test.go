@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 
+	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
 )
 
@@ -19,6 +20,7 @@ type Plan struct{ config }
 func NewPlan() *Plan {
 	return &Plan{config{
 		transaction:    defaultMost,
+		run:            defaultRun,
 		migrations:     migrations(),
 		writerSettings: writerSettings(),
 		readerSettings: readerSettings(),
@@ -103,6 +105,11 @@ func Queries() map[string]string {
 		"disable account": disableAccountSQL,
 		"enable account":  enableAccountSQL,
 		"insert contact":  insertContactSQL,
+		"lookup state":    lookupStateSQL,
+		"lookup rows":     lookupRowsSQL,
+		"search phone":    searchPhoneSQL,
+		"search email":    searchEmailSQL,
+		"search tag":      searchTagSQL,
 	}
 }
 
@@ -179,4 +186,33 @@ func NewSharedRead() *SharedRead { return &SharedRead{newSharedRead()} }
 // Read is its read.
 func (s *SharedRead) Read(ctx context.Context, do func() (int64, error)) (int64, error) {
 	return s.read(ctx, do)
+}
+
+// Run sets how many contacts' look-ups are merged together.
+func (p *Plan) Run(length int) *Plan {
+	p.run = length
+	return p
+}
+
+// SearchPhone, SearchEmail and SearchTag return the ids of an account's contacts
+// with that number, address or tag.
+func (s *Store) SearchPhone(ctx context.Context, account uuid.UUID, what string) ([]uuid.UUID, error) {
+	return s.search(ctx, account, byPhone, what)
+}
+
+func (s *Store) SearchEmail(ctx context.Context, account uuid.UUID, what string) ([]uuid.UUID, error) {
+	return s.search(ctx, account, byEmail, what)
+}
+
+func (s *Store) SearchTag(ctx context.Context, account uuid.UUID, what string) ([]uuid.UUID, error) {
+	return s.search(ctx, account, byTag, what)
+}
+
+// Behind returns how many contacts are not in the look-ups yet.
+func (s *Store) Behind(ctx context.Context) (int64, error) {
+	row, err := s.readers.row(ctx, lookupState)
+	if err != nil {
+		return 0, err
+	}
+	return integer(row[1]) - integer(row[0]), nil
 }

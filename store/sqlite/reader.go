@@ -24,6 +24,11 @@ const (
 	listTeams
 	listKeys
 	directoryVersion
+	lookupState
+	lookupRows
+	searchPhone
+	searchEmail
+	searchTag
 	queries // how many there are
 )
 
@@ -36,6 +41,11 @@ func (q query) sql() string {
 		listTeams:        listTeamsSQL,
 		listKeys:         listKeysSQL,
 		directoryVersion: directoryVersionSQL,
+		lookupState:      lookupStateSQL,
+		lookupRows:       lookupRowsSQL,
+		searchPhone:      searchPhoneSQL,
+		searchEmail:      searchEmailSQL,
+		searchTag:        searchTagSQL,
 	}[q]
 }
 

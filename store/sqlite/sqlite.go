@@ -69,6 +69,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	s, err := open(ctx, path, config{
 		readConnections: opts.ReadConnections,
 		transaction:     defaultMost,
+		run:             defaultRun,
 		migrations:      migrations(),
 		writerSettings:  writerSettings(),
 		readerSettings:  readerSettings(),
@@ -83,6 +84,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 type config struct {
 	readConnections int
 	transaction     int // contacts in a transaction, at most
+	run             int // contacts whose look-ups are merged together
 	migrations      []migration
 	writerSettings  []setting
 	readerSettings  []setting
@@ -114,6 +116,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
+	w.index = newIndexer(r, c.run)
 	return &Store{writer: w, readers: r, directory: newDirectory(r)}, nil
 }
 
@@ -128,9 +131,9 @@ func (s *Store) enter() error {
 	return nil
 }
 
-// Close waits for the calls that were accepted, copies what SQLite still keeps
-// in the -wal file into the main one and, where no other process uses it, leaves
-// only that one. Nothing depends on it: what was acknowledged is durable
+// Close waits for the calls that were accepted, finishes the look-ups, copies
+// what SQLite still keeps in the -wal file into the main one and, where no other
+// process uses it, leaves only that one. Nothing depends on it: what was acknowledged is durable
 // without, and the next Open finds it.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -140,6 +143,7 @@ func (s *Store) Close() error {
 	var err error
 	s.once.Do(func() {
 		s.calls.Wait()
+		s.writer.settle()
 		// The writer last: whoever closes last does the copying.
 		if err = errors.Join(s.readers.close(), s.writer.close()); err != nil {
 			err = fmt.Errorf("sqlite: close: %w", classify(err))

@@ -21,6 +21,8 @@ type writeConn struct {
 	insertKey, revokeKey          statement
 	disableAccount, enableAccount statement
 	insertContact                 statement
+	insertLookup, insertLookups   statement
+	setLookup                     statement
 }
 
 func newWriteConn(ctx context.Context, db *sqlite3.SQLiteConn, steps []migration) (*writeConn, error) {
@@ -50,18 +52,21 @@ func newWriteConn(ctx context.Context, db *sqlite3.SQLiteConn, steps []migration
 
 func (c *writeConn) statements() map[string]*statement {
 	return map[string]*statement{
-		"BEGIN IMMEDIATE": &c.begin,
-		"COMMIT":          &c.commit,
-		"ROLLBACK":        &c.rollback,
-		insertAccountSQL:  &c.insertAccount,
-		findAccountSQL:    &c.findAccount,
-		insertTeamSQL:     &c.insertTeam,
-		lastTeamSQL:       &c.lastTeam,
-		insertKeySQL:      &c.insertKey,
-		revokeKeySQL:      &c.revokeKey,
-		disableAccountSQL: &c.disableAccount,
-		enableAccountSQL:  &c.enableAccount,
-		insertContactSQL:  &c.insertContact,
+		"BEGIN IMMEDIATE":  &c.begin,
+		"COMMIT":           &c.commit,
+		"ROLLBACK":         &c.rollback,
+		insertAccountSQL:   &c.insertAccount,
+		findAccountSQL:     &c.findAccount,
+		insertTeamSQL:      &c.insertTeam,
+		lastTeamSQL:        &c.lastTeam,
+		insertKeySQL:       &c.insertKey,
+		revokeKeySQL:       &c.revokeKey,
+		disableAccountSQL:  &c.disableAccount,
+		enableAccountSQL:   &c.enableAccount,
+		insertContactSQL:   &c.insertContact,
+		insertLookupSQL:    &c.insertLookup,
+		insertLookupsSQL(): &c.insertLookups,
+		setLookupSQL:       &c.setLookup,
 	}
 }
 

@@ -33,6 +33,8 @@ type writer struct {
 	idle    sync.Cond // signals that leading has become false
 	nobody  func()    // ends the leader's waiting for other processes; nil: it has never waited
 
+	index *indexer
+
 	// The leader alone touches what follows. conn is nil where the last one
 	// could not be made sound again, until the next transaction.
 	conn  *writeConn
@@ -187,12 +189,9 @@ func (w *writer) commitNext() {
 		w.undo()
 		return
 	}
-	err := w.run(batch)
-	if isBusy(err) {
-		err = w.runAgain(batch)
-	}
-	if err != nil && len(batch) > 1 && !errors.Is(err, contacts.ErrOutcomeUnknown) {
-		// One of them failed, and its failure is its own.
+	indexed, err := w.run(batch, true)
+	if err != nil && (len(batch) > 1 || indexed || isBusy(err)) && !errors.Is(err, contacts.ErrOutcomeUnknown) {
+		// One of them failed, or the look-ups did. A failure is nobody else's.
 		for _, c := range batch {
 			w.finish([]*change{c}, w.runAgain([]*change{c}))
 		}
@@ -308,19 +307,31 @@ func (c *change) end(err error) {
 	close(c.done)
 }
 
-// run runs the jobs of the transaction that has begun, and commits it.
-func (w *writer) run(batch []*change) error {
+// run runs the jobs of the transaction that has begun, merges a part of the
+// look-ups too if it is asked to, and commits.
+func (w *writer) run(batch []*change, merge bool) (merged bool, err error) {
+	size := 0
 	for _, c := range batch {
 		if err := c.job(w.conn); err != nil {
 			w.undo()
-			return err
+			return false, err
+		}
+		size += c.size
+	}
+	if merge {
+		if merged, err = w.index.merge(w.conn, size); err != nil {
+			w.undo()
+			return merged, err
 		}
 	}
 	if err := w.conn.commit.exec(); err != nil {
 		w.undo()
-		return commitError(err)
+		return merged, commitError(err)
 	}
-	return nil
+	if merged {
+		w.index.committed()
+	}
+	return merged, nil
 }
 
 // runAgain runs changes that were undone in a new transaction, for which it
@@ -330,7 +341,8 @@ func (w *writer) runAgain(batch []*change) error {
 		if err := w.tryBegin(context.Background()); err != nil {
 			return err
 		}
-		return w.run(batch)
+		_, err := w.run(batch, false)
+		return err
 	})
 }
 
@@ -361,14 +373,21 @@ func commitError(err error) error {
 	}
 }
 
+// settle waits for changes whose callers have given up, and brings the look-ups
+// up to the contacts as far as it can: searches are complete without. No change
+// may come any more.
+func (w *writer) settle() {
+	w.mu.Lock()
+	for w.leading {
+		w.idle.Wait()
+	}
+	w.mu.Unlock()
+	_ = w.index.finish(w)
+}
+
 // close copies the -wal file into the main one and closes the connection. It
 // must be the last call.
 func (w *writer) close() error {
-	w.mu.Lock()
-	for w.leading {
-		w.idle.Wait() // a caller that gave up may have left its change in the middle
-	}
-	w.mu.Unlock()
 	if w.conn == nil {
 		return nil
 	}

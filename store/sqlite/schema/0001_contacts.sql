@@ -79,6 +79,25 @@ CREATE TABLE contact_data (
   FOREIGN KEY (account, team_id) REFERENCES team (account, id)
 ) STRICT;
 
+-- Where contacts are found: kind 1 by the digits of a phone number, 2 by a hash
+-- of an e-mail address, 3 by one of a tag. A row here says where to look, and
+-- contact_data what is true. Contacts with a seq above that of lookup_state are
+-- not in it yet.
+CREATE TABLE lookup (
+  account INTEGER NOT NULL,
+  kind    INTEGER NOT NULL,
+  value   INTEGER NOT NULL,
+  seq     INTEGER NOT NULL,
+  PRIMARY KEY (account, kind, value, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lookup_state (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  seq INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO lookup_state VALUES (1, 0);
+
 -- The views are for people with the sqlite3 shell; the program never reads them.
 
 CREATE VIEW contact AS

@@ -1,0 +1,140 @@
+//go:build cgo
+
+package sqlite_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
+)
+
+// Whatever share of the contacts is in the look-ups, a search finds each contact
+// that has what it looks for, once, newest first, and no other: in the store
+// that wrote it, in another on the same file, and after reopening.
+func TestSearchFindsTheSameHoweverFarTheLookupsHaveCome(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		path := newPath(t)
+		ctx := t.Context()
+		plan := func() *sqlite.Plan { return sqlite.NewPlan().Run(rapid.IntRange(1, 30).Draw(rt, "run")) }
+		s := mustOpen(rt, plan(), path)
+		second := mustOpen(rt, plan(), path)
+		defer func() { _ = second.Close() }()
+		accounts := []uuid.UUID{mustAccount(t, s), mustAccount(t, s)}
+		want := map[string][]uuid.UUID{}
+		for range rapid.IntRange(1, 5).Draw(rt, "steps") {
+			to := rapid.SampledFrom([]*sqlite.Store{s, second}).Draw(rt, "store")
+			var batch []*contacts.ContactRecord
+			for range rapid.IntRange(1, 20).Draw(rt, "batch") {
+				r := newContact(rapid.SampledFrom(accounts).Draw(rt, "account"))
+				n := rapid.IntRange(0, 5).Draw(rt, "n")
+				r.Contact.Email = fmt.Sprintf("%d@example.com", n)
+				r.Contact.Tags = []string{"all", fmt.Sprintf("Tag %d", n%2)}
+				r.Contact.PhoneNumbers[0].PhoneNumber = fmt.Sprintf("+1555000%04d", n)
+				r.Contact.PhoneNumbers[1].PhoneNumber = fmt.Sprintf("+3906%02d", n)
+				if n == 5 {
+					r.Contact.Email, r.Contact.Tags, r.Contact.PhoneNumbers = "", nil, nil
+				}
+				for _, what := range append(slices.Clone(r.Contact.Tags), r.Contact.Email) {
+					key := r.Contact.AccountID.String() + what
+					want[key] = append(want[key], r.Contact.ID)
+				}
+				for _, p := range r.Contact.PhoneNumbers {
+					key := r.Contact.AccountID.String() + p.PhoneNumber
+					want[key] = append(want[key], r.Contact.ID)
+				}
+				batch = append(batch, r)
+			}
+			if err := create(ctx, to, batch...); err != nil {
+				rt.Fatal(err)
+			}
+			if rapid.IntRange(0, 4).Draw(rt, "reopen") == 0 {
+				if err := s.Close(); err != nil {
+					rt.Fatal(err)
+				}
+				s = mustOpen(rt, plan(), path)
+			}
+			for _, in := range []*sqlite.Store{s, second} {
+				for _, a := range accounts {
+					check := func(search func(context.Context, uuid.UUID, string) ([]uuid.UUID, error), what string) {
+						got, err := search(ctx, a, what)
+						if err != nil {
+							rt.Fatal(err)
+						}
+						newest := slices.Clone(want[a.String()+what])
+						slices.SortFunc(newest, func(a, b uuid.UUID) int { return -slices.Compare(a[:], b[:]) })
+						if diff := cmp.Diff(newest, got); diff != "" && len(newest)+len(got) > 0 {
+							rt.Fatalf("search for %q (-want +got):\n%s", what, diff)
+						}
+					}
+					for n := range 5 {
+						check(in.SearchEmail, fmt.Sprintf("%d@example.com", n))
+						check(in.SearchPhone, fmt.Sprintf("+1555000%04d", n))
+						check(in.SearchPhone, fmt.Sprintf("+3906%02d", n))
+					}
+					for _, tag := range []string{"all", "Tag 0", "Tag 1", "tag 0", "none"} {
+						check(in.SearchTag, tag)
+					}
+				}
+			}
+		}
+		if err := s.Close(); err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
+
+func mustOpen(t rapid.TB, plan *sqlite.Plan, path string) *sqlite.Store {
+	t.Helper()
+	s, err := plan.Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestLookupsFollowTheContacts(t *testing.T) {
+	t.Parallel()
+	const length = 100
+	path := newPath(t)
+	s := mustOpen(t, sqlite.NewPlan().Run(length), path)
+	a := mustAccount(t, s)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 250 {
+				if err := create(t.Context(), s, newContact(a)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	behind, err := s.Behind(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if behind > 1000 {
+		t.Errorf("the look-ups are %d of 2000 contacts behind, with runs of %d", behind, length)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	if behind, err := s.Behind(t.Context()); err != nil || behind != 0 {
+		t.Errorf("after Close the look-ups are %d contacts behind, %v", behind, err)
+	}
+	if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != 2000 {
+		t.Errorf("found %d of 2000, %v", len(ids), err)
+	}
+}
