@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,7 +56,8 @@ type AdminOptions struct {
 // methods may be called from many goroutines at once.
 //
 // Its errors are [*Error] too: CodeValidationError for input that is wrong,
-// CodeNotFound for an account or a key that does not exist, CodeServerError.
+// CodeNotFound for an account or a key that does not exist, CodeServerError. The
+// zero value is of no use; see [NewAdmin].
 type Admin struct {
 	store  Store
 	prefix string
@@ -146,7 +148,8 @@ func (a *Admin) Teams(ctx context.Context, accountID uuid.UUID) iter.Seq2[Team, 
 // stored.
 func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, key *APIKey, err error) {
 	if !isKeyPrefix(a.prefix) {
-		return "", nil, fail(ErrServer, fmt.Errorf("contacts: AdminOptions.KeyPrefix is %q; give 1 to %d lower-case letters and digits, or \"\" for %q", a.prefix, maxKeyPrefix, defaultKeyPrefix))
+		return "", nil, invalid(CodeValidationError, []FieldError{{"key_prefix", FieldInvalid,
+			fmt.Sprintf("of AdminOptions must be 1 to %d lower-case letters and digits, or empty for %q", maxKeyPrefix, defaultKeyPrefix)}})
 	}
 	var bad problems
 	k := APIKey{
@@ -158,6 +161,9 @@ func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, 
 	}
 	if !in.ExpiresAt.IsZero() {
 		k.ExpiresAt = timestamp(in.ExpiresAt)
+		if y := k.ExpiresAt.Year(); y < 1 || y > 9999 || k.ExpiresAt.IsZero() {
+			bad.add("expires_at", FieldInvalid, "must be a time in the years 1 to 9999")
+		}
 	}
 	for i, p := range in.Permissions {
 		field := element("permissions", i)
@@ -213,7 +219,7 @@ func (a *Admin) add(ctx context.Context, d Directory, bad *problems) (Directory,
 		return Directory{}, err
 	}
 	if a.store == nil {
-		return Directory{}, adminError(errNilStore)
+		return Directory{}, noStore()
 	}
 	added, err := a.store.AddToDirectory(ctx, d)
 	if err != nil {
@@ -224,7 +230,7 @@ func (a *Admin) add(ctx context.Context, d Directory, bad *problems) (Directory,
 
 func (a *Admin) deactivate(ctx context.Context, d Deactivation) error {
 	if a.store == nil {
-		return adminError(errNilStore)
+		return noStore()
 	}
 	if d.KeyID == uuid.Nil && d.AccountID == uuid.Nil {
 		return fail(ErrNotFound, nil)
@@ -233,6 +239,12 @@ func (a *Admin) deactivate(ctx context.Context, d Deactivation) error {
 		return adminError(err)
 	}
 	return nil
+}
+
+// noStore is the one server error that says its cause to everybody: it is for
+// the programmer, who sees it before any client.
+func noStore() error {
+	return &Error{Code: CodeServerError, Message: strings.TrimPrefix(errNilStore.Error(), "contacts: ")}
 }
 
 func adminError(err error) error {
@@ -249,13 +261,13 @@ func list[T any](ctx context.Context, a *Admin, q DirectoryQuery, page func(Dire
 	return func(yield func(T, error) bool) {
 		q := q // each walk starts anew
 		for {
-			var d Directory
-			err := errNilStore
-			if a.store != nil {
-				d, err = a.store.ListDirectory(ctx, q)
+			var zero T
+			if a.store == nil {
+				yield(zero, noStore())
+				return
 			}
+			d, err := a.store.ListDirectory(ctx, q)
 			if err != nil {
-				var zero T
 				yield(zero, adminError(err))
 				return
 			}

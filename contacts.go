@@ -36,11 +36,11 @@ func New(store Store, opts *Options) (*Service, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
-	if err := opts.check(); err != nil {
-		return nil, err
-	}
 	limits, err := opts.Limits.withDefaults()
 	if err != nil {
+		return nil, err
+	}
+	if err := opts.check(limits); err != nil {
 		return nil, err
 	}
 	s := &Service{
@@ -92,7 +92,8 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 
 // CreateContactJSON is CreateContact for the documented JSON body, which it
 // does not read before the key is accepted. The body is one object of RFC 8259
-// with the documented names to the letter; null means absent.
+// with the documented names to the letter; null means absent. The context is
+// asked between two reads of the body; a read that blocks is the reader's to end.
 //
 // Its errors are those of CreateContact and, behind CodePermissionDenied,
 // CodeInvalidJSON: a body that is no JSON, has a name twice, or is too large or
@@ -104,7 +105,7 @@ func (s *Service) CreateContactJSON(ctx context.Context, key string, body io.Rea
 		return nil, err
 	}
 	var bad problems
-	in, err := s.rules.decode(body, &bad)
+	in, err := s.rules.decode(ctx, body, &bad)
 	if err != nil {
 		if ctx.Err() != nil { // the body ended because the caller did
 			return nil, s.serverError(ctx, "create contact", key, ctx.Err())
@@ -161,9 +162,9 @@ func (s *Service) authorise(ctx context.Context, key string, need Permission) (*
 }
 
 func (s *Service) authenticationError(ctx context.Context, key string, err error) error {
-	e, ok := errors.AsType[*Error](err)
+	e, _ := errors.AsType[*Error](err)
 	switch {
-	case !ok || e.Code == CodeServerError:
+	case e == nil || e.Code == "" || e.Code == CodeServerError:
 		return s.serverError(ctx, "authenticate", key, err)
 	case e.Code == CodeInvalidKey:
 		return fail(ErrInvalidKey, nil) // the same words, whatever the reason

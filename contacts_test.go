@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -417,6 +418,10 @@ func TestBadOptionsAreErrorsThatTeachTheFix(t *testing.T) {
 		{"context deeper than any body", memory.New(), contacts.Options{Limits: contacts.Limits{ContextDepth: 64}}, "at most 63"},
 		{"empty vocabulary", memory.New(), contacts.Options{Stages: []string{}}, "Options.Stages"},
 		{"empty word", memory.New(), contacts.Options{PhoneTypes: []string{""}}, "Options.PhoneTypes"},
+		{"word that is not trimmed", memory.New(), contacts.Options{Stages: []string{" hot"}}, "Options.Stages"},
+		{"word that is not in NFC", memory.New(), contacts.Options{Statuses: []string{"cafe\u0301"}}, "Options.Statuses"},
+		{"word over its limit", memory.New(), contacts.Options{Statuses: []string{strings.Repeat("x", 65)}}, "Options.Statuses"},
+		{"limit without bounds", memory.New(), contacts.Options{Limits: contacts.Limits{BodyBytes: math.MaxInt}}, "Options.Limits.BodyBytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -447,6 +452,7 @@ func TestAuthenticatorOfTheHost(t *testing.T) {
 		}, contacts.CodeInvalidKey},
 		{"says why not", func() (*contacts.Principal, error) { return nil, suspended }, contacts.CodePermissionDenied},
 		{"fails", func() (*contacts.Principal, error) { return nil, errors.New("ldap refused " + key) }, contacts.CodeServerError},
+		{"forgets the code", func() (*contacts.Principal, error) { return nil, &contacts.Error{Message: "no"} }, contacts.CodeServerError},
 		{"returns nothing", func() (*contacts.Principal, error) { return nil, nil }, contacts.CodeServerError},
 		{"returns no account", func() (*contacts.Principal, error) { return new(contacts.Principal), nil }, contacts.CodeServerError},
 		{"returns an account that is not there", func() (*contacts.Principal, error) {

@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // contexts brings both contexts into their JSON form: as the caller gets them
@@ -108,7 +110,7 @@ func (e *contextEncoder) value(value any, depth int) (any, error) {
 		}
 		return e.array(v, depth+1)
 	default:
-		generic, err := toJSONForm(v)
+		generic, err := e.toJSONForm(v)
 		if err != nil {
 			return nil, err
 		}
@@ -216,16 +218,42 @@ func (e *contextEncoder) tooDeep() *contextError {
 	return &contextError{FieldTooDeep, fmt.Sprintf("must nest at most %d deep", e.maxDepth)}
 }
 
-// toJSONForm marshals a value of any other Go type and reads it back in the
-// types that JSON has.
-func toJSONForm(v any) (any, error) {
-	b, err := jsonv2.Marshal(v)
+// toJSONForm marshals a value of any other Go type, as encoding/json does, and
+// reads it back in the types that JSON has. Unlike encoding/json it refuses
+// invalid UTF-8 and names that occur twice.
+func (e *contextEncoder) toJSONForm(v any) (any, error) {
+	w := limitedBuffer{most: e.maxBytes}
+	err := jsonv2.MarshalWrite(&w, v,
+		jsonv1.DefaultOptionsV1(),
+		jsontext.AllowInvalidUTF8(false), jsontext.AllowDuplicateNames(false),
+		jsonv2.WithMarshalers(jsonv2.MarshalToFunc(func(enc *jsontext.Encoder, n json.Number) error {
+			return enc.WriteValue(jsontext.Value(n))
+		})))
+	if w.exceeded {
+		return nil, e.tooLarge()
+	}
 	if err != nil {
 		return nil, err
 	}
-	d := newDecoder(b, nil)
+	d := newDecoder(w.Bytes(), nil)
 	form := d.value()
 	return form, d.err
+}
+
+// A limitedBuffer fails the writer of too much, who may never come to an end.
+type limitedBuffer struct {
+	bytes.Buffer
+	most     int
+	exceeded bool
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	// Escapes that will be resolved take up to six bytes for one.
+	if b.Len()+len(p) > 6*b.most {
+		b.exceeded = true
+		return 0, errors.New("too much")
+	}
+	return b.Buffer.Write(p)
 }
 
 // loadContext reads back what a store kept.

@@ -24,7 +24,10 @@ func TestContextComesOutAsItsJSONForm(t *testing.T) {
 		"float": 0.1, "whole": 1.0, "large": 1e300, "float32": float32(0.1), "number": json.Number("1.000000000000000000000000001e-7"),
 		"time": time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), "struct": point{X: 1}, "strings": []string{"a"}, "map": map[string]int{"b": 2, "a": 1},
 		"list": []any{[]any{}, map[string]any{}, json.Number("-0")}, "nil map": map[string]any(nil), "nil list": []any(nil), "bytes": []byte{1, 2},
-		"raw": json.RawMessage(`{"z":1.10}`),
+		"raw": json.RawMessage(`{"z":1.10}`), "numbers": []json.Number{"1.0"}, "number map": map[string]json.Number{"n": "123.0"},
+		"nil strings": []string(nil), "duration": time.Second, "omitted": struct {
+			N int `json:"n,omitempty"`
+		}{},
 	}
 	num := func(s string) json.Number { return json.Number(s) }
 	want := map[string]any{
@@ -32,7 +35,8 @@ func TestContextComesOutAsItsJSONForm(t *testing.T) {
 		"float": num("0.1"), "whole": num("1"), "large": num("1e+300"), "float32": num("0.1"), "number": num("1.000000000000000000000000001e-7"),
 		"time": "2026-01-02T03:04:05Z", "struct": map[string]any{"x": num("1"), "y": nil}, "strings": []any{"a"}, "map": map[string]any{"a": num("1"), "b": num("2")},
 		"list": []any{[]any{}, map[string]any{}, num("-0")}, "nil map": nil, "nil list": nil, "bytes": "AQI=",
-		"raw": map[string]any{"z": num("1.10")},
+		"raw": map[string]any{"z": num("1.10")}, "numbers": []any{num("1.0")}, "number map": map[string]any{"n": num("123.0")},
+		"nil strings": nil, "duration": num("1000000000"), "omitted": map[string]any{},
 	}
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {
 		w := newWorld(t, store, nil)
@@ -64,6 +68,11 @@ func TestContextWithoutAJSONFormIsRefused(t *testing.T) {
 		}
 		return v
 	}
+	type tree struct{ A, B *tree }
+	wide := &tree{}
+	for range 60 { // 2^60 values, few in memory
+		wide = &tree{wide, wide}
+	}
 	type deep struct{ Next any }
 	var typed any
 	for range 100 {
@@ -89,6 +98,9 @@ func TestContextWithoutAJSONFormIsRefused(t *testing.T) {
 		{"itself", contacts.FieldTooDeep, cycle},
 		{"33 levels", contacts.FieldTooDeep, nested(32)},
 		{"100 levels of structs", contacts.FieldTooDeep, typed},
+		{"number that is none in a list", contacts.FieldInvalid, []json.Number{"x"}},
+		{"too many of another type", contacts.FieldTooLong, make([]int, 1_000_000)},
+		{"no end", contacts.FieldTooLong, wide},
 		{"too long", contacts.FieldTooLong, strings.Repeat("x", 64<<10)},
 		{"too long once quoted", contacts.FieldTooLong, strings.Repeat("\n", 40<<10)},
 		{"too many", contacts.FieldTooLong, make([]any, 64<<10)},

@@ -2,11 +2,14 @@ package contacts
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,11 +18,11 @@ import (
 // decode reads the documented JSON body of a create. What is not JSON is an
 // error; what is JSON of the wrong type, or a field that does not exist, is
 // added to bad, and the rest is read all the same.
-func (r *rules) decode(body io.Reader, bad *problems) (*CreateContactInput, error) {
+func (r *rules) decode(ctx context.Context, body io.Reader, bad *problems) (*CreateContactInput, error) {
 	if body == nil {
 		body = bytes.NewReader(nil)
 	}
-	text, err := io.ReadAll(io.LimitReader(body, int64(r.limits.BodyBytes)+1))
+	text, err := io.ReadAll(io.LimitReader(&bodyReader{ctx: ctx, body: body}, int64(r.limits.BodyBytes)+1))
 	if err != nil {
 		return nil, invalidJSON("the body could not be read", err)
 	}
@@ -35,6 +38,29 @@ func (r *rules) decode(body io.Reader, bad *problems) (*CreateContactInput, erro
 	return in, nil
 }
 
+// A bodyReader ends with its context, and when nothing comes any more.
+type bodyReader struct {
+	ctx   context.Context
+	body  io.Reader
+	empty int // reads in a row that brought nothing
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.body.Read(p)
+	if n > 0 || err != nil {
+		b.empty = 0
+		return n, err
+	}
+	const most = 100
+	if b.empty++; b.empty == most {
+		return 0, io.ErrNoProgress
+	}
+	return 0, nil
+}
+
 func invalidJSON(why string, cause error) error {
 	return &Error{Code: CodeInvalidJSON, Message: "invalid JSON: " + why, cause: cause}
 }
@@ -45,6 +71,7 @@ type decoder struct {
 	json *jsontext.Decoder
 	bad  *problems
 	err  error
+	at   int64 // where the present token starts, or white space before it
 }
 
 // What the syntax alone does not find.
@@ -97,6 +124,10 @@ func (d *decoder) contact(r *rules) *CreateContactInput {
 		case "tags":
 			d.array(name, func(i int) {
 				var tag string
+				if d.bad.full() {
+					d.skip()
+					return
+				}
 				if d.kind() == 'n' {
 					d.wrongType(element(name, i), "a string")
 				} else {
@@ -106,6 +137,10 @@ func (d *decoder) contact(r *rules) *CreateContactInput {
 			})
 		case "phone_numbers":
 			d.array(name, func(i int) {
+				if d.bad.full() {
+					d.skip()
+					return
+				}
 				in.PhoneNumbers = append(in.PhoneNumbers, d.phoneNumber(element(name, i), r.allowUnknown))
 			})
 		case "custom_context":
@@ -113,7 +148,7 @@ func (d *decoder) contact(r *rules) *CreateContactInput {
 		case "industry_context":
 			d.object(&in.IndustryContext, name)
 		default:
-			d.unknown(name, r.allowUnknown)
+			d.unknown(nameOf(name), r.allowUnknown)
 		}
 	}
 	return in
@@ -125,7 +160,7 @@ func (d *decoder) phoneNumber(field string, allowUnknown bool) (p PhoneNumberInp
 		return p
 	}
 	for name := range d.members() {
-		path := field + "." + name
+		path := field + "." + nameOf(name)
 		switch name {
 		case "phone_number":
 			d.string(&p.PhoneNumber, path)
@@ -253,21 +288,34 @@ func (d *decoder) wrongType(field, want string) {
 	}
 }
 
-// unknown skips a field that does not exist. Its name is the sender's own text,
-// so only the start of it is repeated.
 func (d *decoder) unknown(field string, allow bool) {
 	d.skip()
 	if d.err == nil && !allow {
-		const most = 100
-		if len(field) > most {
-			n := most
-			for !utf8.RuneStart(field[n]) {
-				n--
-			}
-			field = field[:n] + "…"
-		}
 		d.bad.add(field, FieldUnknown, "is not a field of a contact")
 	}
+}
+
+// nameOf returns the name of a field for its path. One that we do not know is
+// the sender's own text, which may be a key, and may be made to look like
+// something else.
+func nameOf(name string) string {
+	if _, isKey := hashKey(name); isKey {
+		return `"[key]"`
+	}
+	const most = 100
+	if len(name) > most {
+		n := most
+		for !utf8.RuneStart(name[n]) {
+			n--
+		}
+		name = name[:n] + "…"
+	}
+	if strings.ContainsFunc(name, func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("_-…", c)
+	}) || name == "" {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // skip reads a value token by token, which checks its depth too.
@@ -291,6 +339,7 @@ func (d *decoder) token() jsontext.Token {
 	if d.err != nil {
 		return jsontext.Null
 	}
+	d.at = d.json.InputOffset()
 	t, err := d.json.ReadToken()
 	if err == nil && d.json.StackDepth() > bodyDepth {
 		err = errTooDeep
@@ -323,6 +372,7 @@ func (d *decoder) end() {
 	if d.err != nil {
 		return
 	}
+	d.at = d.json.InputOffset()
 	if _, err := d.json.ReadToken(); err == nil {
 		d.err = errTrailing
 	} else if !errors.Is(err, io.EOF) {
@@ -330,20 +380,39 @@ func (d *decoder) end() {
 	}
 }
 
-// explain says what is wrong with the text, and where.
+// explain says what is wrong with the text, and where. Of the text itself it
+// repeats one character at most.
 func (d *decoder) explain(text []byte) error {
-	why, at := d.err.Error(), d.json.InputOffset()
-	if syntax, ok := errors.AsType[*jsontext.SyntacticError](d.err); ok {
-		why, at = syntax.Err.Error(), syntax.ByteOffset
-	}
-	switch {
-	case len(bytes.TrimSpace(text)) == 0:
+	if len(bytes.TrimSpace(text)) == 0 {
 		return invalidJSON("the body is empty", nil)
+	}
+	at := d.at
+	for at < int64(len(text)) && strings.IndexByte(" \t\r\n,:", text[at]) >= 0 {
+		at++
+	}
+	syntax, isSyntax := errors.AsType[*jsontext.SyntacticError](d.err)
+	if isSyntax {
+		at = min(syntax.ByteOffset, int64(len(text)))
+	}
+	c, size := utf8.DecodeRune(text[at:])
+	var why string
+	switch {
 	case errors.Is(d.err, io.ErrUnexpectedEOF):
 		why, at = "the text ends too early", int64(len(text))
+	case !isSyntax:
+		why = d.err.Error()
+	case errors.Is(d.err, jsontext.ErrDuplicateName):
+		why = "a name occurs twice in one object"
+	case errors.Is(d.err, jsontext.ErrNonStringName):
+		why = "a name must be a string"
+	case c == utf8.RuneError && size <= 1:
+		why = "invalid UTF-8"
+	case c == '\\':
+		why = "invalid escape sequence"
+	default:
+		why = fmt.Sprintf("unexpected character %q", c)
 	}
-	before := text[:min(at, int64(len(text)))]
-	line := bytes.Count(before, []byte("\n")) + 1
-	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	line := bytes.Count(text[:at], []byte("\n")) + 1
+	column := utf8.RuneCount(text[bytes.LastIndexByte(text[:at], '\n')+1:at]) + 1
 	return invalidJSON(fmt.Sprintf("line %d, column %d: %s", line, column, why), nil)
 }

@@ -45,27 +45,27 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 		{"cut off", `{"first_name":"John"`, "line 1, column 21: the text ends too early"},
 		{"cut off in a string", "{\n\"first_name\":\"Jö", "line 2, column 17: the text ends too early"},
 		{"trailing comma", "{\"first_name\":\"John\"\n,}", "line 2, column 1: "},
-		{"two objects", `{"first_name":"John"}{}`, "line 1, column 23: data behind the object"},
+		{"two objects", `{"first_name":"John"}{}`, "line 1, column 22: data behind the object"},
 		{"trailing brace", `{"first_name":"John"}}`, "line 1, column 22: "},
-		{"array", `[{"first_name":"John"}]`, "the body is not one JSON object"},
+		{"array", `[{"first_name":"John"}]`, "line 1, column 1: the body is not one JSON object"},
 		{"string", `"John"`, "the body is not one JSON object"},
-		{"null", `null`, "the body is not one JSON object"},
-		{"name twice", `{"first_name":"John","first_name":"Joe"}`, "duplicate object member name"},
-		{"name twice, escaped", `{"first_name":"John","first\u005fname":"Joe"}`, "duplicate object member name"},
-		{"name twice in a context", `{"first_name":"John","custom_context":{"a":[{"b":1,"b":2}]}}`, "duplicate object member name"},
-		{"name twice in an unknown field", `{"first_name":"John","x":{"b":1,"b":2}}`, "duplicate object member name"},
+		{"null", `null`, "line 1, column 1: the body is not one JSON object"},
+		{"name twice", `{"first_name":"John","first_name":"Joe"}`, "a name occurs twice in one object"},
+		{"name twice, escaped", `{"first_name":"John","first\u005fname":"Joe"}`, "a name occurs twice in one object"},
+		{"name twice in a context", `{"first_name":"John","custom_context":{"a":[{"b":1,"b":2}]}}`, "a name occurs twice in one object"},
+		{"name twice in an unknown field", `{"first_name":"John","x":{"b":1,"b":2}}`, "a name occurs twice in one object"},
 		{"invalid UTF-8", "{\"first_name\":\"J\xffhn\"}", "invalid UTF-8"},
 		{"invalid UTF-8 in a name", "{\"first_name\":\"John\",\"\xff\":1}", "invalid UTF-8"},
-		{"lone surrogate", `{"first_name":"\ud83d"}`, "invalid surrogate"},
+		{"lone surrogate", `{"first_name":"\ud83d"}`, "column 16: invalid escape sequence"},
 		{"control character in a string", "{\"first_name\":\"J\nohn\"}", "column 17"},
 		{"byte order mark", "\ufeff{\"first_name\":\"John\"}", "column 1"},
 		{"single quotes", `{'first_name':'John'}`, "column 2"},
 		{"comment", `{"first_name":"John"/**/}`, "column 21"},
 		{"NaN", `{"first_name":"John","custom_context":{"a":NaN}}`, "column 44"},
 		{"literal that is cut off", `{"phone_numbers":[{"do_not_call":t`, "the text ends too early"},
-		{"literal that is none", `{"custom_context":{"a":tru}}`, "invalid character '}' in literal true"},
+		{"literal that is none", `{"custom_context":{"a":tru}}`, "unexpected character '}'"},
 		{"leading zero", `{"first_name":"John","team_id":01}`, "column 33"},
-		{"deep context", `{"first_name":"John","custom_context":{"a":` + nested(63) + `}}`, "nested deeper than 64"},
+		{"deep context", `{"first_name":"John","custom_context":{"a":` + nested(63) + `}}`, "column 106: nested deeper than 64"},
 		{"deep unknown field", `{"first_name":"John","x":` + nested(64) + `}`, "nested deeper than 64"},
 		{"deep value of the wrong type", `{"first_name":` + nested(1000) + `}`, "nested deeper than 64"},
 		{"too large", `{"first_name":"John"` + strings.Repeat(" ", 1<<20) + `}`, "more than 1048576 bytes"},
@@ -177,8 +177,37 @@ func TestHostileBodyIsAnsweredBriefly(t *testing.T) {
 	b.WriteString(`}`)
 	_, err := w.svc.CreateContactJSON(t.Context(), w.key, strings.NewReader(b.String()))
 	var e *contacts.Error
-	if !errors.As(err, &e) || len(e.Details) > contacts.MaxProblems || len(err.Error()) > 1000 {
+	if !errors.As(err, &e) || len(e.Details) > contacts.MaxProblems+1 || len(err.Error()) > 1000 {
 		t.Errorf("%d details, %d bytes of text", len(e.Details), len(err.Error()))
+	}
+}
+
+func TestMissingFirstNameDecidesTheCodeWhateverElseIsWrong(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	for _, body := range []string{
+		`{"tags":[` + strings.Repeat("null,", 1000) + `null]}`,
+		`{"phone_numbers":[` + strings.Repeat("1,", 1000) + `1],"first_name":" "}`,
+	} {
+		_, err := w.svc.CreateContactJSON(t.Context(), w.key, strings.NewReader(body))
+		wantError(t, err, contacts.CodeMissingFirstName)
+		var e *contacts.Error
+		if !errors.As(err, &e) || e.Details[0].Field != "first_name" {
+			t.Errorf("the details start with %v", e.Details[0])
+		}
+	}
+}
+
+func TestUnknownNameIsShownAsWhatItIs(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	for name, want := range map[string]string{
+		w.key: `"[key]"`, `a\nb`: `"a\nb"`, `\u202eevil`: `"\u202eevil"`, `a.b[0]`: `"a.b[0]"`, ``: `""`, `größe_2`: `größe_2`,
+	} {
+		_, err := w.svc.CreateContactJSON(t.Context(), w.key, strings.NewReader(`{"first_name":"x","`+name+`":1}`))
+		wantError(t, err, contacts.CodeValidationError, wrong(want, contacts.FieldUnknown))
+		_, err = w.svc.CreateContactJSON(t.Context(), w.key, strings.NewReader(`{"first_name":"x","phone_numbers":[{"phone_number":"+15551234567","`+name+`":1}]}`))
+		wantError(t, err, contacts.CodeValidationError, wrong("phone_numbers[0]."+want, contacts.FieldUnknown))
 	}
 }
 
@@ -192,6 +221,10 @@ func TestBodyThatCannotBeReadIsInvalidAndKeepsItsCause(t *testing.T) {
 	}
 	_, err = w.svc.CreateContactJSON(t.Context(), w.key, nil)
 	wantError(t, err, contacts.CodeInvalidJSON)
+	_, err = w.svc.CreateContactJSON(t.Context(), w.key, readerFunc(func([]byte) (int, error) { return 0, nil }))
+	if wantError(t, err, contacts.CodeInvalidJSON); !errors.Is(err, io.ErrNoProgress) {
+		t.Errorf("a reader that never brings anything: got %v", err)
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -200,6 +233,27 @@ func TestBodyThatCannotBeReadIsInvalidAndKeepsItsCause(t *testing.T) {
 		t.Errorf("%v: want context.Canceled", err)
 	}
 }
+
+func TestBodyIsNotReadOnWhenTheContextIsDone(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	reads := 0
+	_, err := w.svc.CreateContactJSON(ctx, w.key, readerFunc(func(p []byte) (int, error) {
+		if reads++; reads == 3 {
+			cancel()
+		}
+		p[0] = ' '
+		return 1, nil
+	}))
+	if wantError(t, err, contacts.CodeServerError); !errors.Is(err, context.Canceled) || reads != 3 {
+		t.Errorf("got %v after %d reads, want context.Canceled after 3", err, reads)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 type failingReader struct{ err error }
 

@@ -51,7 +51,7 @@ func CodeOf(err error) Code {
 	if err == nil {
 		return ""
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, _ := errors.AsType[*Error](err); e != nil {
 		return e.Code
 	}
 	return CodeServerError
@@ -112,8 +112,8 @@ var (
 var ErrBodyTooLarge = errors.New("contacts: body too large")
 
 // What a [Store] returns, wrapped as it likes, to say what happened. A Service
-// turns them into codes; the last three stay visible to [errors.Is] behind a
-// CodeServerError.
+// turns them into codes; the last three stay visible to [errors.Is] behind the
+// code.
 var (
 	// ErrNotFound: there is no such record in that account. A Service and an
 	// Admin return it too, with CodeNotFound.
@@ -128,8 +128,7 @@ var (
 	ErrOutcomeUnknown = errors.New("contacts: outcome unknown")
 )
 
-// Error returns the code, the message and the first wrong fields. Of the cause
-// it says only what cannot leak: that a context ended, the store was closed, or
+// Error returns the code and the message. Of the cause it says only what cannot leak: that a context ended, the store was closed, or
 // the outcome is not known.
 func (e *Error) Error() string {
 	var b strings.Builder
@@ -176,7 +175,7 @@ func fail(sentinel, cause error) *Error {
 // store finds no account where one must be, is kept as text alone: the whole
 // must not match that Error's code too.
 func serverFault(cause error) *Error {
-	if e, ok := errors.AsType[*Error](cause); ok && e.Code != CodeServerError {
+	if e, _ := errors.AsType[*Error](cause); e != nil && e.Code != CodeServerError {
 		cause = errors.New(cause.Error())
 	}
 	return fail(ErrServer, cause)

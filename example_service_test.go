@@ -121,7 +121,7 @@ func ExampleService_CreateContactJSON() {
 	fmt.Println(contacts.CodeOf(err).HTTPStatus(), string(body))
 	// Output:
 	// John 101 12345678901234567890.10
-	// contacts: invalid_json: invalid JSON: line 1, column 22: invalid character ',' at start of value
+	// contacts: invalid_json: invalid JSON: line 1, column 22: unexpected character ','
 	// 400 {"error":"missing_first_name","message":"first name is required","details":[{"field":"first_name","code":"required","message":"is required"},{"field":"firstname","code":"unknown_field","message":"is not a field of a contact"}]}
 }
 

@@ -60,8 +60,9 @@ func (p *Principal) CanAccessTeam(id int64) bool {
 // goroutines at once, and only reads what it returns.
 //
 // For a key it does not accept it returns [ErrInvalidKey], wrapped as it likes.
-// Any other [*Error] reaches the caller with its code and message; every other
-// error is a CodeServerError. No error may hold the key.
+// Any other [*Error] reaches the caller with its code, message and details, and
+// one of CodeServerError or without a code as a server error whose cause it is,
+// like every other error. No error may hold the key.
 type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (*Principal, error)
 }

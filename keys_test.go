@@ -58,7 +58,7 @@ func TestIssueKeyUsesThePrefixOption(t *testing.T) {
 	}
 	for _, prefix := range []string{"Acme", "a_b", strings.Repeat("a", 17), "ü"} {
 		_, _, err := contacts.NewAdmin(w.store, &contacts.AdminOptions{KeyPrefix: prefix}).IssueKey(t.Context(), in)
-		wantError(t, err, contacts.CodeServerError)
+		wantError(t, err, contacts.CodeValidationError, wrong("key_prefix", contacts.FieldInvalid))
 	}
 }
 

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
-
-	"github.com/nyaruka/phonenumbers"
 )
 
 // Options are the knobs of a [Service]. The zero value, and nil, is the
@@ -76,6 +73,9 @@ type Limits struct {
 // its own it needs no knob.
 const bodyDepth = 64
 
+// maxLimit is what a limit may be at most.
+const maxLimit = 1 << 24
+
 // withDefaults fills in the documented limits.
 func (l Limits) withDefaults() (Limits, error) {
 	for _, f := range []struct {
@@ -103,8 +103,8 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"BodyBytes", &l.BodyBytes, 1 << 20},
 	} {
 		switch {
-		case *f.value < 0:
-			return l, fmt.Errorf("contacts: Options.Limits.%s is %d; give a positive number, or 0 for the documented %d", f.name, *f.value, f.def)
+		case *f.value < 0 || *f.value > maxLimit:
+			return l, fmt.Errorf("contacts: Options.Limits.%s is %d; give a number up to %d, or 0 for the documented %d", f.name, *f.value, maxLimit, f.def)
 		case *f.value == 0:
 			*f.value = f.def
 		}
@@ -116,19 +116,23 @@ func (l Limits) withDefaults() (Limits, error) {
 }
 
 // check finds the options that cannot be meant. Its errors say how to fix them.
-func (o *Options) check() error {
-	if r := o.DefaultRegion; r != "" && !phonenumbers.GetSupportedRegions()[r] {
+func (o *Options) check(limits Limits) error {
+	if r := o.DefaultRegion; r != "" && !isRegion(r) {
 		return fmt.Errorf("contacts: Options.DefaultRegion is %q; give two upper-case letters of ISO 3166 such as %q, or \"\" to take E.164 numbers only", r, "US")
 	}
 	for _, v := range []struct {
 		name  string
 		words []string
-	}{{"Statuses", o.Statuses}, {"Stages", o.Stages}, {"PhoneTypes", o.PhoneTypes}} {
+		limit int
+	}{{"Statuses", o.Statuses, limits.Status}, {"Stages", o.Stages, limits.Stage}, {"PhoneTypes", o.PhoneTypes, limits.PhoneType}} {
 		if v.words != nil && len(v.words) == 0 {
 			return fmt.Errorf("contacts: Options.%s is empty but not nil, which would refuse every value; give the allowed values, or nil for an open vocabulary", v.name)
 		}
-		if slices.Contains(v.words, "") {
-			return fmt.Errorf("contacts: Options.%s holds an empty value; leave it out", v.name)
+		for _, w := range v.words {
+			var bad problems
+			if normal := text(w, v.name, v.limit, &bad); w == "" || normal != w {
+				return fmt.Errorf("contacts: Options.%s holds %q, which no contact can have: give words that are not empty, trimmed, in Unicode's NFC, and at most %d characters long", v.name, w, v.limit)
+			}
 		}
 	}
 	return nil

@@ -16,6 +16,9 @@ type phoneRules struct {
 	validOnly bool
 }
 
+// isRegion reports whether national numbers of the region can be read.
+func isRegion(region string) bool { return phonenumbers.GetSupportedRegions()[region] }
+
 // maxPhoneText bounds the text of a number, so that a hostile one costs little.
 const maxPhoneText = 64
 

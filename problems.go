@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// maxProblems bounds what a hostile input can make us report.
+// maxProblems bounds what a hostile input can make us report, a missing first
+// name apart, which decides the code.
 const maxProblems = 200
 
 // problems collects what is wrong with an input, so that all of it is reported
@@ -16,10 +17,13 @@ type problems struct {
 }
 
 func (p *problems) add(field, code, message string) {
-	if len(p.list) < maxProblems {
+	if !p.full() || field == "first_name" {
 		p.list = append(p.list, FieldError{Field: field, Code: code, Message: message})
 	}
 }
+
+// full reports whether what else is wrong need not be looked for.
+func (p *problems) full() bool { return len(p.list) >= maxProblems }
 
 // has reports whether the field, or one that it is part of, was found wrong
 // before: nothing more can be said of it then.

@@ -116,7 +116,12 @@ func normaliseText(s, field string, limit int, multiline bool, bad *problems) st
 	}
 	s = strings.TrimSpace(norm.NFC.String(s))
 	control := func(c rune) bool {
-		return unicode.IsControl(c) && (!multiline || c != '\n' && c != '\r')
+		switch c {
+		case '\n', '\r', '\u2028', '\u2029': // line and paragraph separator
+			return !multiline
+		default:
+			return unicode.IsControl(c)
+		}
 	}
 	switch {
 	case strings.ContainsFunc(s, control):
@@ -259,7 +264,8 @@ func (r *rules) website(s string, bad *problems) string {
 	if s = text(s, "website", r.limits.Website, bad); s == "" {
 		return ""
 	}
-	bare := !strings.Contains(s, "://")
+	scheme := strings.Index(s, "://")
+	bare := scheme < 0 || strings.ContainsAny(s[:scheme], "/?#")
 	if bare {
 		s = "https://" + s
 	}
@@ -313,7 +319,7 @@ func whyNoWebsite(s string, bare bool) string {
 		if a, err := netip.ParseAddr(host); err != nil || a.Zone() != "" {
 			return "must have a host"
 		}
-	} else if _, ok := domain(host); !ok || bare && !strings.Contains(host, ".") {
+	} else if _, ok := domain(strings.TrimSuffix(host, ".")); !ok || bare && !strings.Contains(host, ".") {
 		return "must have a host such as example.com"
 	}
 	if p := u.Port(); p != "" {
@@ -332,6 +338,9 @@ func (r *rules) tags(in []string, bad *problems) []string {
 	out := make([]string, 0, min(len(in), r.limits.Tags))
 	var seen map[string]struct{} // only where there are many
 	for i, tag := range in {
+		if bad.full() {
+			break
+		}
 		found := len(bad.list)
 		if !isPlain(tag) || len(tag) > r.limits.Tag {
 			tag = normaliseText(tag, element("tags", i), r.limits.Tag, false, bad)

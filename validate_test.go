@@ -46,6 +46,8 @@ func TestTextIsNormalised(t *testing.T) {
 		{"bare domain and port", contacts.CreateContactInput{FirstName: "x", Website: "example.com:8080"}, website, "https://example.com:8080"},
 		{"http stays", contacts.CreateContactInput{FirstName: "x", Website: "http://localhost:8080/"}, website, "http://localhost:8080/"},
 		{"scheme in capitals", contacts.CreateContactInput{FirstName: "x", Website: "HTTPS://example.com"}, website, "HTTPS://example.com"},
+		{"bare domain and a URL in its query", contacts.CreateContactInput{FirstName: "x", Website: "example.com/?next=https://a.example"}, website, "https://example.com/?next=https://a.example"},
+		{"host with its final dot", contacts.CreateContactInput{FirstName: "x", Website: "https://example.com./"}, website, "https://example.com./"},
 		{"international host", contacts.CreateContactInput{FirstName: "x", Website: "bücher.example"}, website, "https://bücher.example"},
 		{"address of IPv6", contacts.CreateContactInput{FirstName: "x", Website: "https://[2001:db8::1]:443/"}, website, "https://[2001:db8::1]:443/"},
 	} {
@@ -92,6 +94,7 @@ func TestWrongFieldIsNamedWithTheReason(t *testing.T) {
 		{"first name with a NUL", "first_name", contacts.FieldInvalid, in{FirstName: "a\x00b"}},
 		{"first name with a line break", "first_name", contacts.FieldInvalid, in{FirstName: "a\nb"}},
 		{"first name with a C1 control", "first_name", contacts.FieldInvalid, in{FirstName: "a\u0085b"}},
+		{"first name with a line separator", "first_name", contacts.FieldInvalid, in{FirstName: "a\u2028b"}},
 		{"first name of invalid UTF-8", "first_name", contacts.FieldInvalid, in{FirstName: "a\xffb"}},
 		{"long last name", "last_name", contacts.FieldTooLong, in{FirstName: "x", LastName: long(101)}},
 		{"long company", "company", contacts.FieldTooLong, in{FirstName: "x", Company: long(201)}},

@@ -78,20 +78,25 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 
 // FailNext makes the next call of the service that brings a key fail with the
 // code, and with the details where some are given; the calls behind it work
-// again. Called twice, it makes the next two fail, in that order.
+// again. Called twice, it makes the next two fail, in that order. Errors of
+// CodeInvalidKey and CodeServerError have no details.
 func (f *Fixture) FailNext(code contacts.Code, details ...contacts.FieldError) {
 	f.failures.add(&contacts.Error{Code: code, Message: "asked for by FailNext", Details: details})
 }
+
+// FailNextWith is FailNext for a server error with the cause, which [errors.Is]
+// finds behind it: [contacts.ErrOutcomeUnknown], say, or [context.Canceled].
+func (f *Fixture) FailNextWith(cause error) { f.failures.add(cause) }
 
 // failures stands where every call passes first.
 type failures struct {
 	next contacts.Authenticator
 
 	mu     sync.Mutex
-	queued []*contacts.Error
+	queued []error
 }
 
-func (f *failures) add(err *contacts.Error) {
+func (f *failures) add(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queued = append(f.queued, err)

@@ -1,6 +1,7 @@
 package contactstest_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -57,6 +58,18 @@ func TestFailNextFailsTheNextCallsOnly(t *testing.T) {
 	}
 	if err := create(); err != nil {
 		t.Errorf("the call behind them: %v", err)
+	}
+}
+
+func TestFailNextWithIsAServerErrorOfThatCause(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	for _, cause := range []error{contacts.ErrOutcomeUnknown, context.Canceled} {
+		f.FailNextWith(cause)
+		_, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+		if contacts.CodeOf(err) != contacts.CodeServerError || !errors.Is(err, cause) {
+			t.Errorf("got %v, want a server error that matches %v", err, cause)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ func Example() {
 	//     403 permission_denied: the API key lacks the required permission
 	//
 	// broken JSON
-	//     400 invalid_json: invalid JSON: line 1, column 16: invalid character 'J' at start of value
+	//     400 invalid_json: invalid JSON: line 1, column 16: unexpected character 'J'
 	//
 	// no first name
 	//     400 missing_first_name: first name is required
