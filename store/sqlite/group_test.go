@@ -56,6 +56,20 @@ func newGate(t *testing.T) (*gate, uuid.UUID) {
 	return g, mustAccount(t, s)
 }
 
+// holdCommit stops the next COMMIT, which it tells by committing, until release
+// is closed.
+func (g *gate) holdCommit() (committing <-chan struct{}, release chan<- struct{}) {
+	c, r := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	g.commit = func() {
+		once.Do(func() {
+			close(c)
+			<-r
+		})
+	}
+	return c, r
+}
+
 // crowd makes the callers wait behind one another while the writer is held, in
 // their order, and returns what each was told once it is let go.
 func (g *gate) crowd(t *testing.T, callers []func() error, meanwhile func()) []error {
@@ -183,14 +197,7 @@ func TestCreateWhoseContextEndsInTheCommitIsToldAtOnceThatNobodyKnows(t *testing
 	t.Parallel()
 	g, a := newGate(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	committing, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	g.commit = func() {
-		once.Do(func() {
-			close(committing)
-			<-release
-		})
-	}
+	committing, release := g.holdCommit()
 	r, other := newContact(a), newContact(a)
 	got := make(chan error)
 	go func() { got <- create(ctx, g.store, r) }()
@@ -214,14 +221,7 @@ func TestCloseWaitsForAChangeWhoseCallerHasGone(t *testing.T) {
 	t.Parallel()
 	g, a := newGate(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	committing, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	g.commit = func() {
-		once.Do(func() {
-			close(committing)
-			<-release
-		})
-	}
+	committing, release := g.holdCommit()
 	got, closed := make(chan error), make(chan error)
 	go func() { got <- create(ctx, g.store, newContact(a)) }()
 	<-committing
