@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -115,13 +116,19 @@ type sharedRead struct {
 	begun atomic.Int64  // how many reads have begun
 	turn  chan struct{} // holds one token while somebody reads
 
-	last  int64 // the read that value is of; guarded by turn
+	waiting atomic.Int64 // callers in read
+
+	// The holder of turn alone touches these.
+	last  int64 // the read that value is of
 	value int64
+	crowd bool // others waited for the last read
 }
 
 func newSharedRead() sharedRead { return sharedRead{turn: make(chan struct{}, 1)} }
 
 func (s *sharedRead) read(ctx context.Context, do func() (int64, error)) (int64, error) {
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	came := s.begun.Load()
 	select {
 	case s.turn <- struct{}{}:
@@ -132,11 +139,31 @@ func (s *sharedRead) read(ctx context.Context, do func() (int64, error)) (int64,
 	if s.last > came {
 		return s.value, nil
 	}
+	if s.crowd {
+		gather(func() int { return int(s.waiting.Load()) })
+	}
 	this := s.begun.Add(1)
 	v, err := do()
+	s.crowd = s.waiting.Load() > 1
 	if err != nil {
 		return 0, err // a reader's own: its context may have ended
 	}
 	s.last, s.value = this, v
 	return v, nil
+}
+
+// gather lets others come that were woken together with the caller, as long as
+// more of them do, so that they share what it is about to do. It waits for
+// nobody who is not ready to run.
+func gather(came func() int) {
+	const patience = 20
+	before := came()
+	for range patience {
+		runtime.Gosched()
+		n := came()
+		if n == before {
+			return
+		}
+		before = n
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -174,7 +173,7 @@ func isDone(c *change) bool {
 // commitNext commits one transaction of what waits.
 func (w *writer) commitNext() {
 	if w.crowd {
-		w.gather()
+		gather(w.waiting)
 	}
 	switch err := w.begin(); {
 	case errors.Is(err, errNobody):
@@ -200,21 +199,11 @@ func (w *writer) commitNext() {
 	w.finish(batch, err)
 }
 
-// gather lets those that the last transaction woke come back before the next one
-// begins, as long as any do: a larger crowd shares the sync.
-func (w *writer) gather() {
-	const patience = 20
-	before := 0
-	for range patience {
-		w.mu.Lock()
-		n := len(w.queue)
-		w.mu.Unlock()
-		if n == before || n >= w.most {
-			return
-		}
-		before = n
-		runtime.Gosched()
-	}
+// waiting returns how many changes wait, the size of a full transaction at most.
+func (w *writer) waiting() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return min(len(w.queue), w.most)
 }
 
 // begin begins a transaction. It waits for other processes as long as anybody
