@@ -66,7 +66,7 @@ func (s *Store) copyInto(ctx context.Context, path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	err = retry(ctx, func() error {
-		_, err := db.ExecContext(ctx, "VACUUM INTO ?", arguments(driver.Value(uri(path, ""))))
+		_, err := db.ExecContext(ctx, "VACUUM INTO ?", []driver.NamedValue{{Ordinal: 1, Value: uri(path, "")}})
 		return err
 	})
 	if ctx.Err() != nil {

@@ -62,7 +62,7 @@ func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch)
 
 // createContacts stores the records in one transaction.
 func (s *Store) createContacts(ctx context.Context, records []*contacts.ContactRecord) []error {
-	rows := make([][]driver.NamedValue, len(records))
+	rows := make([][]driver.Value, len(records))
 	for i, r := range records {
 		rows[i] = encodeContact(r)
 	}
@@ -113,9 +113,9 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 
 // encodeContact returns the arguments of insertContactSQL, which share no memory
 // that the caller may change.
-func encodeContact(r *contacts.ContactRecord) []driver.NamedValue {
+func encodeContact(r *contacts.ContactRecord) []driver.Value {
 	c := &r.Contact
-	return arguments(
+	return []driver.Value{
 		bytes.Clone(c.AccountID[:]), bytes.Clone(c.ID[:]),
 		c.FirstName, optional(c.LastName), optional(c.Email), optional(c.Company), optional(c.Website),
 		optional(c.Address), optional(c.City), optional(c.State), optional(c.ZipCode),
@@ -123,7 +123,7 @@ func encodeContact(r *contacts.ContactRecord) []driver.NamedValue {
 		encodePhones(c.PhoneNumbers), encodeTags(c.Tags),
 		optional(r.CustomContext), optional(r.IndustryContext),
 		micros(c.CreatedAt), micros(c.UpdatedAt),
-	)
+	}
 }
 
 // decodeContact returns the contact in a row of contactColumns, which do not

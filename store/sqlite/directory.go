@@ -91,13 +91,13 @@ func clone(d contacts.Directory) contacts.Directory {
 }
 
 func (c *writeConn) addAccount(a contacts.Account) error {
-	return verdictOr(c.insertAccount.exec(arguments(a.ID[:], a.Name, micros(a.CreatedAt), micros(a.DisabledAt))...))
+	return verdictOr(c.insertAccount.exec(a.ID[:], a.Name, micros(a.CreatedAt), micros(a.DisabledAt)))
 }
 
 // account returns the number of an account, and when it was disabled.
 func (c *writeConn) account(id uuid.UUID) (n, disabledAt driver.Value, err error) {
 	var row [2]driver.Value
-	found, err := c.findAccount.row(row[:], arguments(id[:])...)
+	found, err := c.findAccount.row(row[:], id[:])
 	if err == nil && !found {
 		err = contacts.ErrNotFound
 	}
@@ -112,7 +112,7 @@ func (c *writeConn) addTeam(t *contacts.Team) error {
 	}
 	if t.ID == 0 {
 		var last [1]driver.Value
-		if _, err := c.lastTeam.row(last[:], arguments(account)...); err != nil {
+		if _, err := c.lastTeam.row(last[:], account); err != nil {
 			return err
 		}
 		n := max(integer(last[0]), 0)
@@ -121,7 +121,7 @@ func (c *writeConn) addTeam(t *contacts.Team) error {
 		}
 		t.ID = n + 1
 	}
-	return verdictOr(c.insertTeam.exec(arguments(account, t.ID, t.Name, micros(t.CreatedAt))...))
+	return verdictOr(c.insertTeam.exec(account, t.ID, t.Name, micros(t.CreatedAt)))
 }
 
 // addKey stores the key and sets what its account adds to it.
@@ -139,9 +139,9 @@ func (c *writeConn) addKey(k *contacts.KeyRecord) error {
 	if err != nil {
 		return err
 	}
-	return verdictOr(c.insertKey.exec(arguments(account,
+	return verdictOr(c.insertKey.exec(account,
 		k.ID[:], k.Hash[:], k.Name, permissions, teamIDs, k.AllTeams,
-		micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))...))
+		micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt)))
 }
 
 // verdictOr returns what the contract says of err, or err itself.
@@ -220,11 +220,11 @@ func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
 		var err error
 		switch {
 		case ofKey:
-			found, err = c.revokeKey.row(row[:], arguments(micros(d.At), d.KeyID[:])...)
+			found, err = c.revokeKey.row(row[:], micros(d.At), d.KeyID[:])
 		case d.At.IsZero():
-			found, err = c.enableAccount.row(row[:], arguments(d.AccountID[:])...)
+			found, err = c.enableAccount.row(row[:], d.AccountID[:])
 		default:
-			found, err = c.disableAccount.row(row[:], arguments(micros(d.At), d.AccountID[:])...)
+			found, err = c.disableAccount.row(row[:], micros(d.At), d.AccountID[:])
 		}
 		if err == nil && !found {
 			err = contacts.ErrNotFound

@@ -194,19 +194,17 @@ func (r *run) merge(c *writeConn, n int) error {
 	rest := r.entries[r.merged:]
 	rest = rest[:min(n, len(rest))]
 	r.step = len(rest)
-	args := make([]driver.NamedValue, 0, 4*lookupsAtOnce)
+	values := make([]driver.Value, 0, 4*lookupsAtOnce)
 	for len(rest) > 0 {
-		insert, n := c.insertLookups, lookupsAtOnce
+		insert, n := &c.insertLookups, lookupsAtOnce
 		if len(rest) < n {
-			insert, n = c.insertLookup, 1
+			insert, n = &c.insertLookup, 1
 		}
-		args = args[:0]
+		values = values[:0]
 		for _, e := range rest[:n] {
-			for _, v := range [4]int64{e.account, int64(e.kind), e.value, e.seq} {
-				args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: v})
-			}
+			values = append(values, e.account, int64(e.kind), e.value, e.seq)
 		}
-		if err := insert.exec(args...); err != nil {
+		if err := insert.exec(values...); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -214,7 +212,7 @@ func (r *run) merge(c *writeConn, n int) error {
 	if r.merged+r.step < len(r.entries) {
 		return nil
 	}
-	return c.setLookup.exec(arguments(r.upTo)...)
+	return c.setLookup.exec(r.upTo)
 }
 
 // prepare reads the contacts that are not in the look-ups yet, if they are that

@@ -154,7 +154,7 @@ func (c *readConn) rows(q query, args []driver.Value) ([][]driver.Value, error) 
 		}
 		s.SQLiteStmt = prepared.(*sqlite3.SQLiteStmt)
 	}
-	rows, err := s.QueryContext(context.Background(), arguments(args...))
+	rows, err := s.query(args...)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func (c *readConn) rows(q query, args []driver.Value) ([][]driver.Value, error) 
 
 func (c *readConn) close() error {
 	var errs []error
-	for _, s := range c.statements {
+	for _, s := range &c.statements {
 		if s.SQLiteStmt != nil {
 			errs = append(errs, s.Close())
 		}

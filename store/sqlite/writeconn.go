@@ -87,12 +87,24 @@ func (c *writeConn) close() error { return errors.Join(c.closeStatements(), c.db
 // A statement is prepared once and used by one goroutine at a time. It runs
 // under no context: an interrupted one would end the whole transaction, which
 // others may share, and each is short.
-type statement struct{ *sqlite3.SQLiteStmt }
+type statement struct {
+	*sqlite3.SQLiteStmt
+	args []driver.NamedValue // of the last run, to be used again
+}
 
-// exec runs the statement for what it does. It goes through Query, which takes
-// one step over to C where Exec takes one for each argument.
-func (s statement) exec(args ...driver.NamedValue) error {
-	rows, err := s.QueryContext(context.Background(), args)
+// query runs the statement. It is not Exec even for what returns nothing: that
+// takes a step over to C for each argument, and this takes one in all.
+func (s *statement) query(values ...driver.Value) (driver.Rows, error) {
+	s.args = s.args[:0]
+	for i, v := range values {
+		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1, Value: v})
+	}
+	return s.QueryContext(context.Background(), s.args)
+}
+
+// exec runs the statement for what it does.
+func (s *statement) exec(values ...driver.Value) error {
+	rows, err := s.query(values...)
 	if err != nil {
 		return err
 	}
@@ -100,8 +112,8 @@ func (s statement) exec(args ...driver.NamedValue) error {
 }
 
 // row runs the statement for its first row, and reports whether there was one.
-func (s statement) row(dest []driver.Value, args ...driver.NamedValue) (bool, error) {
-	rows, err := s.QueryContext(context.Background(), args)
+func (s *statement) row(dest []driver.Value, values ...driver.Value) (bool, error) {
+	rows, err := s.query(values...)
 	if err != nil {
 		return false, err
 	}
@@ -110,13 +122,4 @@ func (s statement) row(dest []driver.Value, args ...driver.NamedValue) (bool, er
 		return false, rows.Close()
 	}
 	return err == nil, errors.Join(err, rows.Close())
-}
-
-// arguments numbers the values for a statement.
-func arguments(values ...driver.Value) []driver.NamedValue {
-	args := make([]driver.NamedValue, len(values))
-	for i, v := range values {
-		args[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
-	}
-	return args
 }
