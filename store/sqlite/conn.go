@@ -209,7 +209,7 @@ func classify(err error) error {
 		switch errno := e.SystemErrno; errno {
 		case 0:
 			return err
-		case syscall.ENOSPC, syscall.EDQUOT:
+		case syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG:
 			kind = ErrDiskFull
 		case syscall.EROFS:
 			kind = ErrReadOnly

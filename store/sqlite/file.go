@@ -152,7 +152,7 @@ func inspect(path string, newest int) error {
 		return ErrNewerSchema
 	case err == nil:
 		return nil
-	case e.Code == sqlite3.ErrCorrupt:
+	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB && startsEmpty(path):
 		return inspectBeside(path, err)
 	default:
 		return classify(err)
@@ -210,6 +210,15 @@ func inspectBeside(path string, verdict error) error {
 		}
 	}
 	return classify(verdict)
+}
+
+// startsEmpty reports whether the first sector of the file at path was never
+// written. A power cut leaves it so while SQLite writes the first pages of a
+// file, which reach the disk in any order.
+func startsEmpty(path string) bool {
+	const sector = 512
+	b, err := readPrefix(path, sector)
+	return err == nil && len(bytes.Trim(b, "\x00")) == 0
 }
 
 func readPrefix(name string, n int64) ([]byte, error) {

@@ -1,0 +1,367 @@
+//go:build cgo && linux
+
+package sqlite_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
+)
+
+// In a power cut only what was synced survives for sure. The tests have a
+// process log each write and sync of the store together with each
+// acknowledgement, pick moments in that log, and open what a disk could hold
+// after a power cut then.
+//
+// The third of them proves that the other two can see a loss.
+
+func TestFaultPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
+	if path, yes := inAnotherProcess(); yes {
+		createAndMark(t, path, faultPlan, nil)
+		return
+	}
+	cut := cutPower(t, extent(1, 5), extent(8, 40))
+	if cut.lost != 0 {
+		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
+	}
+}
+
+// What a sync that failed was to sync may be lost, even if a later sync
+// succeeds: the system has forgotten that it is not on the disk.
+func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
+	t.Parallel()
+	if path, yes := inAnotherProcess(); yes {
+		c := newControl(t)
+		createAndMark(t, path, faultPlan, func() {
+			if c.failed() {
+				c.fail(syncs, syscall.EIO, 1+rand.IntN(6))
+			}
+		})
+		return
+	}
+	cut := cutPower(t, extent(1, 5), extent(8, 40))
+	if cut.lost != 0 {
+		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
+	}
+	if cut.failedSyncs == 0 {
+		t.Error("no sync failed")
+	}
+}
+
+func TestFaultPowerCutIsSeenWithoutSyncs(t *testing.T) {
+	t.Parallel()
+	if path, yes := inAnotherProcess(); yes {
+		createAndMark(t, path, func() *sqlite.Plan { return faultPlan().Set("synchronous", "NORMAL", "1") }, nil)
+		return
+	}
+	if cut := cutPower(t, 1, extent(8, 40)); cut.lost == 0 {
+		t.Errorf("in %d power cuts nothing was lost of a store that does not sync", cut.cuts)
+	}
+}
+
+// createAndMark creates contacts in several ways, in a store that is closed and
+// opened again in between, and appends to the shim's log the ids that were
+// acknowledged. It calls disturb before each create.
+func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb func()) {
+	log, err := os.OpenFile(os.Getenv(faultLog), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	add := func(s *sqlite.Store, n int) {
+		batch := contacts.ContactBatch{}
+		for range n {
+			batch.Records = append(batch.Records, contactOf(newID()))
+		}
+		if disturb != nil {
+			disturb()
+		}
+		errs := s.CreateContacts(t.Context(), batch)
+		for i, r := range batch.Records {
+			switch {
+			case errs == nil || errs[i] == nil:
+				log.Write(logRecord{kind: acknowledged, data: r.Contact.ID[:]}.append(nil))
+			case disturb == nil:
+				t.Errorf("CreateContacts: %v", errs[i])
+			}
+		}
+	}
+	// The log of the first is never copied into the main file before the end,
+	// that of the others all the time, and of the last never at the end.
+	for i, pages := range []string{"4000", "8", "50", "20"} {
+		s, err := plan().Set("wal_autocheckpoint", pages, pages).Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, pragma := range map[string]func() (any, error){
+			"writer": func() (any, error) { return s.WriterPragma("mmap_size") },
+			"reader": func() (any, error) { return s.ReaderPragma(t.Context(), "mmap_size") },
+		} {
+			if v, err := pragma(); err != nil || v != int64(0) {
+				t.Errorf("mmap_size of the %s is %v, %v: what it writes is not in the log", name, v, err)
+			}
+		}
+		if err := addTheAccount(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			add(s, 1)
+		}
+		var wg sync.WaitGroup
+		for range 32 {
+			wg.Go(func() {
+				for range 6 {
+					add(s, 1)
+				}
+			})
+		}
+		wg.Wait()
+		add(s, 40)
+		if i < 3 {
+			if err := s.Close(); err != nil && disturb == nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A cutResult is what came of power cuts.
+type cutResult struct{ cuts, acknowledged, lost, failedSyncs int }
+
+// cutPower runs the test in another process, and opens what could be left of
+// its store after a power cut, so many times for each of the runs.
+func cutPower(t *testing.T, runs, cuts int) (sum cutResult) {
+	t.Helper()
+	for range runs {
+		shim, path := newShim(t), newPath(t)
+		relay(t, again(t, path, shim.under(t, path)))
+		log := readLog(t, shim.log)
+		for i := range cuts {
+			moment := rand.IntN(len(log))
+			if i%4 == 0 {
+				moment = rand.IntN(min(45, len(log))) // while the file is made
+			}
+			n, lost := checkCut(t, log[:moment])
+			sum.acknowledged += n
+			sum.lost += lost
+			if t.Failed() {
+				t.Fatalf("cut at record %d of %d", moment, len(log))
+			}
+		}
+		for _, r := range log {
+			if r.kind == syncFailed {
+				sum.failedSyncs++
+			}
+		}
+		sum.cuts += cuts
+		os.Remove(shim.log)
+	}
+	t.Logf("%d runs, %d power cuts: of %d contacts that were acknowledged before a cut %d were lost; %d syncs failed",
+		runs, sum.cuts, sum.acknowledged, sum.lost, sum.failedSyncs)
+	return sum
+}
+
+// checkCut opens what a disk could hold after a power cut at the end of the log.
+func checkCut(t *testing.T, log []logRecord) (acked, lost int) {
+	t.Helper()
+	d, l := newDisk(), newLedger()
+	for _, r := range log {
+		if r.kind == acknowledged {
+			l.note(uuid.UUID(r.data), nil)
+			continue
+		}
+		d.apply(r)
+	}
+	path := filepath.Join(t.TempDir(), "contacts.db")
+	for file, suffix := range map[byte]string{mainFile: "", walFile: "-wal", journalFile: "-journal"} {
+		if b, ok := d.survivor(file); ok {
+			write(t, path+suffix, string(b))
+		}
+	}
+	s, err := faultPlan().Open(t.Context(), path)
+	if err != nil {
+		t.Errorf("Open after a power cut: %v", err)
+		return len(l.told), 0
+	}
+	defer os.RemoveAll(filepath.Dir(path))
+	defer s.Close()
+	lost = l.lost(t, s)
+	wantSoundAndWhole(t, path, s, nil)
+	if err := errors.Join(addTheAccount(t.Context(), s), create(t.Context(), s, contactOf(newID()))); err != nil {
+		t.Errorf("CreateContacts after a power cut: %v", err)
+	}
+	return len(l.told), lost
+}
+
+// The kinds of records in the log of the shim, and of files.
+const (
+	opened, written, truncated, unlinked, synced, syncFailed = 'o', 'w', 't', 'u', 's', 'f'
+	acknowledged                                             = 'a' // ours; the data is the id
+
+	mainFile, walFile, journalFile, directory = 'm', 'w', 'j', 'd'
+)
+
+type logRecord struct {
+	kind, file byte
+	offset     int64
+	data       []byte
+}
+
+const logHeader = 16
+
+func (r logRecord) append(b []byte) []byte {
+	b = append(b, r.kind, r.file, 0, 0)
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(r.data)))
+	b = binary.NativeEndian.AppendUint64(b, uint64(r.offset))
+	return append(b, r.data...)
+}
+
+func readLog(t *testing.T, name string) (log []logRecord) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := make(map[string]int)
+	for len(b) >= logHeader {
+		r := logRecord{kind: b[0], file: b[1], offset: int64(binary.NativeEndian.Uint64(b[8:]))}
+		n := logHeader + int(binary.NativeEndian.Uint32(b[4:]))
+		r.data, b = b[logHeader:n], b[n:]
+		log = append(log, r)
+		kinds[fmt.Sprintf("%c%c", r.kind, r.file)]++
+	}
+	for _, kind := range []string{"om", "wm", "sm", "ow", "ww", "sw", "tw", "uw", "oj", "wj", "sj", "uj", "sd"} {
+		if kinds[kind] == 0 {
+			t.Fatalf("the log has nothing of kind %s: %v", kind, kinds)
+		}
+	}
+	return log
+}
+
+// A disk holds what is on a disk for sure, and what may be.
+type disk struct{ names map[byte]*name }
+
+// A name of a file leads to its content, nil for none.
+type name struct {
+	sure  *content
+	maybe []*content // the changes since the folder was synced, in their order
+}
+
+type content struct {
+	sure  []byte
+	maybe []logRecord // since the file was synced
+}
+
+func newDisk() *disk {
+	return &disk{map[byte]*name{mainFile: {}, walFile: {}, journalFile: {}}}
+}
+
+func (n *name) now() *content {
+	if len(n.maybe) > 0 {
+		return n.maybe[len(n.maybe)-1]
+	}
+	return n.sure
+}
+
+func (d *disk) apply(r logRecord) {
+	if r.file == directory {
+		for _, n := range d.names {
+			if r.kind == synced {
+				n.sure, n.maybe = n.now(), nil
+			}
+		}
+		return
+	}
+	n := d.names[r.file]
+	switch c := n.now(); r.kind {
+	case opened:
+		if c == nil {
+			n.maybe = append(n.maybe, &content{})
+		}
+	case unlinked:
+		n.maybe = append(n.maybe, nil)
+	case written, truncated:
+		c.maybe = append(c.maybe, r)
+	case synced:
+		for _, m := range c.maybe {
+			c.sure = m.whole(c.sure)
+		}
+		c.maybe = nil
+	case syncFailed:
+		c.sure, c.maybe = c.survivor(), nil
+	}
+}
+
+// survivor returns a content that the file could have after a power cut, if it
+// could be there.
+func (d *disk) survivor(file byte) ([]byte, bool) {
+	n := d.names[file]
+	c := n.sure
+	if i := rand.IntN(len(n.maybe) + 1); i > 0 {
+		c = n.maybe[i-1]
+	}
+	if c == nil {
+		return nil, false
+	}
+	return c.survivor(), true
+}
+
+func (c *content) survivor() []byte {
+	b := slices.Clone(c.sure)
+	luck := rand.IntN(4) // nothing that was not synced survives, or all, or some
+	for _, m := range c.maybe {
+		switch fate := rand.IntN(3); {
+		case luck == 0 || luck > 1 && fate == 0:
+		case luck == 1 || fate == 1:
+			b = m.whole(b)
+		default:
+			b = m.torn(b)
+		}
+	}
+	return b
+}
+
+// whole returns b with all of the change.
+func (r logRecord) whole(b []byte) []byte {
+	if r.kind == truncated {
+		return grow(b, r.offset)[:r.offset]
+	}
+	b = grow(b, r.offset+int64(len(r.data)))
+	copy(b[r.offset:], r.data)
+	return b
+}
+
+// torn returns b with some sectors of the change.
+func (r logRecord) torn(b []byte) []byte {
+	if r.kind == truncated {
+		return b
+	}
+	const sector = 512
+	for at := r.offset; at < r.offset+int64(len(r.data)); {
+		next := min(at/sector*sector+sector, r.offset+int64(len(r.data)))
+		if rand.IntN(2) == 0 {
+			b = logRecord{kind: written, offset: at, data: r.data[at-r.offset : next-r.offset]}.whole(b)
+		}
+		at = next
+	}
+	return b
+}
+
+// grow returns b with zeros behind it, if it is shorter than size.
+func grow(b []byte, size int64) []byte {
+	return append(b, bytes.Repeat([]byte{0}, int(max(0, size-int64(len(b)))))...)
+}
