@@ -34,13 +34,13 @@ func TestFaultEachWriteAndSyncFails(t *testing.T) {
 	c := newControl(t)
 	told := 0
 	for _, f := range []fault{
-		{"sync", syncs, syscall.EIO, extent(8, 60), true},
-		{"sync, no space", syncs, syscall.ENOSPC, extent(3, 30), true},
-		{"write", writes, syscall.EIO, extent(40, 300), true},
-		{"write, no space", writes, syscall.ENOSPC, extent(40, 300), false},
-		{"half a write", shortWrites, syscall.EIO, extent(20, 150), true},
-		{"half a write, no space", shortWrites, syscall.ENOSPC, extent(20, 150), false},
-		{"truncation", truncations, syscall.EIO, extent(2, 10), false},
+		{"sync", syncs, syscall.EIO, extent(10, 60), 1, true},
+		{"sync, no space", syncs, syscall.ENOSPC, extent(3, 30), 1, true},
+		{"write", writes, syscall.EIO, extent(40, 300), extent(4, 1), true},
+		{"write, no space", writes, syscall.ENOSPC, extent(40, 300), extent(4, 1), false},
+		{"half a write", shortWrites, syscall.EIO, extent(20, 150), extent(5, 1), true},
+		{"half a write, no space", shortWrites, syscall.ENOSPC, extent(20, 150), extent(5, 1), false},
+		{"truncation", truncations, syscall.EIO, extent(1, 10), 1, false},
 	} {
 		l := createWithFaults(t, path, c, f)
 		stored, refused, unknown := l.counts()
@@ -58,14 +58,14 @@ func TestFaultEachWriteAndSyncFails(t *testing.T) {
 	}
 }
 
-// A fault is a call to the system that fails: the first, then the second, and
-// so on to the last.
+// A fault is a call to the system that fails: one of the first step of them,
+// then the one that is step later, and so on to the last.
 type fault struct {
-	name    string
-	kind    calls
-	errno   syscall.Errno
-	last    int
-	unknown bool // a caller may be told that nobody knows
+	name       string
+	kind       calls
+	errno      syscall.Errno
+	last, step int
+	unknown    bool // a caller may be told that nobody knows
 }
 
 // createWithFaults creates contacts in a new store while calls fail.
@@ -79,12 +79,15 @@ func createWithFaults(t *testing.T, path string, c *control, f fault) *ledger {
 		t.Fatal(err)
 	}
 	all, seen := newLedger(), make(map[uuid.UUID]bool)
-	step := extent(4, 1)
-	for n := 1 + rand.IntN(min(step, f.last)); n <= f.last; n += step {
+	for n := 1 + rand.IntN(f.step); n <= f.last; n += f.step {
 		l := newLedger()
 		c.fail(f.kind, f.errno, n)
 		for !c.failed() {
-			crowd(1+rand.IntN(8), func() { wantDiskError(t, l.create(t.Context(), s), f.errno) })
+			callers := 1 // half of the time, and then a failure is nobody else's
+			if rand.IntN(2) == 0 {
+				callers += rand.IntN(8)
+			}
+			crowd(callers, func() { wantDiskError(t, l.create(t.Context(), s), f.errno) })
 		}
 		checkCrash(t, path, l, seen)
 		l.want(t, s)
@@ -219,7 +222,10 @@ func fillDisk(t *testing.T, path string, known bool, fill, free func()) {
 			_, refused, unknown := l.counts()
 			return refused + unknown
 		}
-		for before := failures(); failures() < before+40; {
+		for before, i := failures(), 0; failures() < before+40; i++ {
+			if i == 1000 {
+				t.Fatal("the disk is not full")
+			}
 			crowd(8, func() {
 				switch err := l.create(t.Context(), s); {
 				case err == nil: // the last space, or what a checkpoint has freed

@@ -34,26 +34,31 @@ func TestFaultPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 		createAndMark(t, path, faultPlan, nil)
 		return
 	}
-	cut := cutPower(t, extent(1, 5), extent(8, 40))
+	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(8, 40), beginning: whileMade})
 	if cut.lost != 0 {
 		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
 	}
 }
 
 // What a sync that failed was to sync may be lost, even if a later sync
-// succeeds: the system has forgotten that it is not on the disk.
+// succeeds: the system has forgotten that it is not on the disk. A commit that
+// failed so is written anew.
+//
+// The syncs of the -wal file alone fail. SQLite copies a part of it into the
+// main file without a sync where a reader is in the way of the rest, and does
+// not copy that part again when the sync of the rest has failed.
 func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
 	t.Parallel()
 	if path, yes := inAnotherProcess(); yes {
 		c := newControl(t)
 		createAndMark(t, path, faultPlan, func() {
 			if c.failed() {
-				c.fail(syncs, syscall.EIO, 1+rand.IntN(6))
+				c.fail(walSyncs, syscall.EIO, 1+rand.IntN(6))
 			}
 		})
 		return
 	}
-	cut := cutPower(t, extent(1, 5), extent(8, 40))
+	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(8, 40), beginning: extent(0, whileMade)})
 	if cut.lost != 0 {
 		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
 	}
@@ -68,7 +73,7 @@ func TestFaultPowerCutIsSeenWithoutSyncs(t *testing.T) {
 		createAndMark(t, path, func() *sqlite.Plan { return faultPlan().Set("synchronous", "NORMAL", "1") }, nil)
 		return
 	}
-	if cut := cutPower(t, 1, extent(8, 40)); cut.lost == 0 {
+	if cut := cutPower(t, cutPlan{runs: 1, moments: 200, untilLost: extent(1, 0) == 1}); cut.lost == 0 {
 		t.Errorf("in %d power cuts nothing was lost of a store that does not sync", cut.cuts)
 	}
 }
@@ -139,27 +144,45 @@ func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb 
 	}
 }
 
+// whileMade is how many records there are before a new file is complete.
+const whileMade = 45
+
 // A cutResult is what came of power cuts.
 type cutResult struct{ cuts, acknowledged, lost, failedSyncs int }
 
+// A cutPlan says when the power is cut.
+type cutPlan struct {
+	runs      int
+	moments   int  // of each run, at random
+	beginning int  // so many records of the log, a cut at each of them
+	untilLost bool // a loss is enough
+}
+
 // cutPower runs the test in another process, and opens what could be left of
-// its store after a power cut, so many times for each of the runs.
-func cutPower(t *testing.T, runs, cuts int) (sum cutResult) {
+// its store after each power cut.
+func cutPower(t *testing.T, plan cutPlan) (sum cutResult) {
 	t.Helper()
-	for range runs {
+	for range plan.runs {
 		shim, path := newShim(t), newPath(t)
 		relay(t, again(t, path, shim.under(t, path)))
 		log := readLog(t, shim.log)
-		for i := range cuts {
-			moment := rand.IntN(len(log))
-			if i%4 == 0 {
-				moment = rand.IntN(min(45, len(log))) // while the file is made
-			}
+		var moments []int
+		for range plan.moments {
+			moments = append(moments, rand.IntN(len(log)))
+		}
+		for moment := range plan.beginning {
+			moments = append(moments, moment)
+		}
+		for _, moment := range moments {
 			n, lost := checkCut(t, log[:moment])
+			sum.cuts++
 			sum.acknowledged += n
 			sum.lost += lost
 			if t.Failed() {
 				t.Fatalf("cut at record %d of %d", moment, len(log))
+			}
+			if plan.untilLost && lost > 0 {
+				break
 			}
 		}
 		for _, r := range log {
@@ -167,11 +190,10 @@ func cutPower(t *testing.T, runs, cuts int) (sum cutResult) {
 				sum.failedSyncs++
 			}
 		}
-		sum.cuts += cuts
 		os.Remove(shim.log)
 	}
 	t.Logf("%d runs, %d power cuts: of %d contacts that were acknowledged before a cut %d were lost; %d syncs failed",
-		runs, sum.cuts, sum.acknowledged, sum.lost, sum.failedSyncs)
+		plan.runs, sum.cuts, sum.acknowledged, sum.lost, sum.failedSyncs)
 	return sum
 }
 

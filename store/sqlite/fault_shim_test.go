@@ -61,7 +61,8 @@ const (
 	writes      calls = 1
 	syncs       calls = 2
 	truncations calls = 4
-	shortWrites calls = 8 // half of the data is written, and then writing fails
+	shortWrites calls = 8  // half of the data is written, and then writing fails
+	walSyncs    calls = 16 // of the -wal file alone
 )
 
 // A control is what this process shares with the shim under it.

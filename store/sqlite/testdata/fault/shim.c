@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, SHORT = 8 };
+enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, SHORT = 8, SYNC_WAL = 16 };
 
 /* Shared with the test, which is the one that sets it. */
 struct control {
@@ -179,7 +179,7 @@ static int sync_(int fd, long call)
 		return syscall(call, fd);
 	pthread_mutex_lock(&mutex);
 	/* SQLite does not look whether a folder could be synced. */
-	int failed = file != 'd' && fails(SYNC), rc = failed ? -1 : syscall(call, fd), e = errno;
+	int failed = file != 'd' && (fails(SYNC) || (file == 'w' && fails(SYNC_WAL))), rc = failed ? -1 : syscall(call, fd), e = errno;
 	record(rc ? 'f' : 's', file, 0, NULL, 0);
 	pthread_mutex_unlock(&mutex);
 	errno = e;
