@@ -230,7 +230,19 @@ func (s *Service) serverError(ctx context.Context, doing, key string, cause erro
 
 // newID returns a UUIDv7: ids in the order of creation keep a store's index in
 // one place.
-func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) } // fails only without a source of randomness
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7FromReader(randomBits{})) } // fails only if its reader does
+
+// randomBits reads from the runtime's ChaCha8, which needs no system call.
+type randomBits struct{}
+
+func (randomBits) Read(p []byte) (int, error) {
+	for i := 0; i < len(p); i += 8 {
+		var bits [8]byte
+		binary.LittleEndian.PutUint64(bits[:], rand.Uint64())
+		copy(p[i:], bits[:])
+	}
+	return len(p), nil
+}
 
 // siblingID returns a UUIDv7 of the same instant as id, with random bits of its
 // own: a part of a contact is made with it, and needs no clock and no system

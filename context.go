@@ -176,11 +176,27 @@ func (e *contextEncoder) string(s string) error {
 	if strings.IndexByte(s, 0) >= 0 {
 		return &contextError{FieldInvalid, "must hold no NUL"}
 	}
+	if needsNoEscape(s) {
+		e.text = append(e.text, '"')
+		e.text = append(e.text, s...)
+		e.text = append(e.text, '"')
+		return e.checkSize()
+	}
 	var err error
 	if e.text, err = jsontext.AppendQuote(e.text, s); err != nil {
 		return &contextError{FieldInvalid, "must be valid UTF-8"}
 	}
 	return e.checkSize()
+}
+
+// needsNoEscape reports whether s is ASCII that JSON quotes as it is.
+func needsNoEscape(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // number keeps the text of a number, digit for digit.

@@ -244,6 +244,12 @@ func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch)
 	}
 	defer s.mu.RUnlock()
 
+	if len(batch.Records) == 1 {
+		if err := s.create(copyContact(batch.Records[0])); err != nil {
+			return []error{err}
+		}
+		return nil
+	}
 	var errs []error
 	records := copyContacts(batch.Records)
 	for i := range records {
@@ -293,7 +299,7 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	if r == nil {
 		return nil, contacts.ErrNotFound
 	}
-	return &copyContacts([]*contacts.ContactRecord{r})[0], nil
+	return copyContact(r), nil
 }
 
 // Close releases all records.
@@ -331,6 +337,25 @@ func copyKey(k *contacts.KeyRecord) contacts.KeyRecord {
 	c.Permissions = append([]contacts.Permission(nil), k.Permissions...) // an empty one becomes nil
 	c.TeamIDs = append([]int64(nil), k.TeamIDs...)
 	return c
+}
+
+// copyContact returns a copy that shares no slice with the original. It takes one
+// allocation for a contact of common size.
+func copyContact(r *contacts.ContactRecord) *contacts.ContactRecord {
+	var common struct {
+		record contacts.ContactRecord
+		phones [2]contacts.PhoneNumber
+		tags   [3]string
+	}
+	if len(r.Contact.PhoneNumbers) > len(common.phones) || len(r.Contact.Tags) > len(common.tags) {
+		return &copyContacts([]*contacts.ContactRecord{r})[0]
+	}
+	c := &common
+	c.record = *r
+	phones, tags := c.phones[:0], c.tags[:0]
+	c.record.Contact.PhoneNumbers = place(&phones, r.Contact.PhoneNumbers)
+	c.record.Contact.Tags = place(&tags, r.Contact.Tags)
+	return &c.record
 }
 
 // copyContacts returns copies that share no slice with the originals. It takes
