@@ -12,10 +12,6 @@ import (
 	"example.com/contacts"
 )
 
-// maxBody is the documented limit of a body. It stands here too, so that the
-// server can hang up on whoever sends more.
-const maxBody = 1 << 20
-
 func newHandler(svc *contacts.Service, log *slog.Logger) http.Handler {
 	s := &server{svc: svc, log: log}
 	mux := http.NewServeMux()
@@ -30,7 +26,7 @@ type server struct {
 }
 
 func (s *server) create(w http.ResponseWriter, r *http.Request) {
-	c, err := s.svc.CreateContactJSON(r.Context(), apiKey(r), http.MaxBytesReader(w, r.Body, maxBody))
+	c, err := s.svc.CreateContactJSON(r.Context(), apiKey(r), r.Body)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -66,7 +62,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		e = &contacts.Error{Code: contacts.CodeServerError, Message: "an unexpected server error"}
 	}
 	status := e.Code.HTTPStatus()
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+	if errors.Is(err, contacts.ErrBodyTooLarge) {
 		status = http.StatusRequestEntityTooLarge
 	}
 	if status == http.StatusUnauthorized {

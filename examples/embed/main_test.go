@@ -89,7 +89,7 @@ func TestErrors(t *testing.T) {
 		{"no first name", "POST", "/people", `{}`, bearer(f.Key), 400, contacts.CodeMissingFirstName, "first_name"},
 		{"wrong field", "POST", "/people", `{"first_name": "John", "phone_numbers": [{"phone_number": "1"}]}`, bearer(f.Key), 400, contacts.CodeValidationError, "phone_numbers[0].phone_number"},
 		{"no such team", "POST", "/people", `{"first_name": "John", "team_id": 999}`, bearer(f.Key), 404, contacts.CodeTeamNotFound, ""},
-		{"too large", "POST", "/people", `{"first_name": "` + strings.Repeat("x", maxBody) + `"}`, bearer(f.Key), 413, contacts.CodeInvalidJSON, ""},
+		{"too large", "POST", "/people", `{"first_name": "` + strings.Repeat("x", 1<<20) + `"}`, bearer(f.Key), 413, contacts.CodeInvalidJSON, ""},
 		{"no such contact", "GET", zeroID, "", bearer(f.Key), 404, contacts.CodeNotFound, ""},
 		{"no id", "GET", "/people/john", "", bearer(f.Key), 404, contacts.CodeNotFound, ""},
 	} {
