@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -15,7 +16,8 @@ import (
 // that [Open] opens: whole and of one moment, while others go on reading and
 // writing. When it has returned without an error the file is on the disk; with
 // one, or when the process dies in the middle, there is no file at path. A file
-// that is there already is an error that matches [io/fs.ErrExist].
+// that is there already, or a -wal or -journal file of one that was, is an error
+// that matches [io/fs.ErrExist]. The file system must have hard links.
 //
 // It is at its end as large as the store without its free pages. While it runs,
 // the -wal file beside the store grows by all that is written.
@@ -36,6 +38,9 @@ func (s *Store) backup(ctx context.Context, path string) (err error) {
 	if path, err = resolve(path); err != nil {
 		return err
 	}
+	if err := isFree(path); err != nil {
+		return err
+	}
 	// The name is given at the end, to a file that is whole.
 	f, err := os.CreateTemp(filepath.Dir(path), ".contacts-*") // mode 0600
 	if err != nil {
@@ -49,13 +54,33 @@ func (s *Store) backup(ctx context.Context, path string) (err error) {
 	if err := f.Sync(); err != nil {
 		return err
 	}
+	if err := isFree(path); err != nil {
+		return err
+	}
 	if err := os.Link(f.Name(), path); err != nil { // unlike a rename, it replaces nothing
 		if e, ok := errors.AsType[*os.LinkError](err); ok {
 			err = e.Err
 		}
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// isFree returns an error if there is a file at path, or one beside it that
+// SQLite would take for a part of it.
+func isFree(path string) error {
+	for _, suffix := range []string{"", "-wal", "-journal"} {
+		switch _, err := os.Lstat(path + suffix); {
+		case err == nil:
+			return fmt.Errorf("%s: %w", filepath.Base(path)+suffix, fs.ErrExist)
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	return nil
 }
 
 // copyInto copies what one read sees into an empty file.

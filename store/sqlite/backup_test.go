@@ -74,6 +74,17 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	if err := os.WriteFile(there, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for _, suffix := range []string{"-wal", "-journal"} { // of a backup that is gone
+		if err := os.WriteFile(filepath.Join(folder, "old.db"+suffix), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Backup(t.Context(), filepath.Join(folder, "old.db")); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("beside an old file %s: got %v", suffix, err)
+		}
+		if err := os.Remove(filepath.Join(folder, "old.db"+suffix)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, c := range []struct {

@@ -105,6 +105,7 @@ func (a lookup) compare(b lookup) int {
 // A run is the entries of the contacts up to one, sorted.
 type run struct {
 	upTo    int64
+	rate    int // entries to merge for each contact that is written
 	entries []lookup
 	merged  int // how many of them are in the file
 	step    int // how many more are in the transaction that is open
@@ -115,6 +116,8 @@ type run struct {
 type indexer struct {
 	readers *readers
 	length  int // contacts in a run
+	ctx     context.Context
+	cancel  func() // ends what is being prepared
 
 	// The leader alone touches these.
 	run     *run
@@ -131,13 +134,15 @@ const (
 	// is what a search reads one by one at the most, or twice that.
 	defaultRun = 32_768
 
-	// mergeRate is how many entries are merged for each contact that is
-	// written. A contact has five or so, and the look-ups must catch up.
-	mergeRate = 12
+	// mostEntries is where a run ends before its length, of contacts that have
+	// many numbers and tags: a run is kept in memory.
+	mostEntries = 1 << 20
 )
 
 func newIndexer(r *readers, length int) *indexer {
-	return &indexer{readers: r, length: length, written: length}
+	x := &indexer{readers: r, length: length, written: length}
+	x.ctx, x.cancel = context.WithCancel(context.Background())
+	return x
 }
 
 // merge merges a part of the run that is ready, in proportion to the contacts
@@ -150,7 +155,7 @@ func (x *indexer) merge(c *writeConn, contacts int) (bool, error) {
 	if x.run == nil {
 		return false, nil
 	}
-	return true, x.run.merge(c, mergeRate*contacts)
+	return true, x.run.merge(c, x.run.rate*contacts)
 }
 
 // next takes the run that was prepared, or has one prepared when it is time.
@@ -164,7 +169,7 @@ func (x *indexer) next() {
 		x.written = 0
 		x.working = true
 		x.busy.Go(func() {
-			r, err := x.prepare(context.Background(), x.length)
+			r, err := x.prepare(x.ctx, x.length)
 			if err != nil {
 				r = nil // the next one will read the same contacts
 			}
@@ -227,6 +232,7 @@ func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 		return nil, nil
 	}
 	r := &run{upTo: min(last, from+4*int64(x.length))}
+	first := from
 	const page = 1000 // a reader is not held for longer
 	for from < r.upTo {
 		rows, err := x.readers.rows(ctx, lookupRows, from, r.upTo, int64(page))
@@ -239,8 +245,12 @@ func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 		if len(rows) < page {
 			break
 		}
-		from = integer(rows[len(rows)-1][0])
+		if from = integer(rows[len(rows)-1][0]); len(r.entries) >= mostEntries {
+			r.upTo = from
+		}
 	}
+	// Twice as fast as contacts like these come, so that the look-ups catch up.
+	r.rate = 2 * (len(r.entries)/int(r.upTo-first) + 1)
 	slices.SortFunc(r.entries, lookup.compare)
 	return r, nil
 }
@@ -267,6 +277,7 @@ func appendLookups(entries []lookup, row []driver.Value) []lookup {
 
 // finish merges all that is left, unless another process is writing.
 func (x *indexer) finish(w *writer) error {
+	x.cancel()
 	x.busy.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // for others' locks, not for the work
 	defer cancel()

@@ -102,6 +102,45 @@ func mustOpen(t rapid.TB, plan *sqlite.Plan, path string) *sqlite.Store {
 	return s
 }
 
+// Contacts of many numbers and tags must not leave the look-ups behind.
+func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
+	t.Parallel()
+	const length = 50
+	s := mustOpen(t, sqlite.NewPlan().Run(length), newPath(t))
+	defer s.Close()
+	a := mustAccount(t, s)
+	for range 1500 {
+		r := newContact(a)
+		r.Contact.Tags = nil
+		for i := range 40 {
+			r.Contact.Tags = append(r.Contact.Tags, fmt.Sprint(i))
+		}
+		if err := create(t.Context(), s, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if behind, err := s.Behind(t.Context()); err != nil || behind > 10*length {
+		t.Errorf("the look-ups are %d of 1500 contacts behind, with runs of %d, %v", behind, length, err)
+	}
+}
+
+// A seq that was given twice would be one that the look-ups have passed.
+func TestNewestContactCannotBeDeletedByHand(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	a := mustAccount(t, s)
+	mustCreate(t, s, a)
+	mustCreate(t, s, a)
+	db := plain(t, path)
+	if _, err := db.ExecContext(t.Context(), "DELETE FROM contact_data WHERE seq = 2"); err == nil {
+		t.Error("the newest contact was deleted")
+	}
+	if _, err := db.ExecContext(t.Context(), "DELETE FROM contact_data WHERE seq = 1"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLookupsFollowTheContacts(t *testing.T) {
 	t.Parallel()
 	const length = 100

@@ -46,6 +46,7 @@ type change struct {
 	job  job
 	size int // in contacts, or alone
 
+	again   bool          // it was undone with others, and is made again without any
 	started bool          // guarded by writer.mu: it may be stored from now on
 	done    chan struct{} // closed when err is there
 	err     error
@@ -188,12 +189,10 @@ func (w *writer) commitNext() {
 		w.undo()
 		return
 	}
-	indexed, err := w.run(batch, true)
+	indexed, err := w.run(batch, !batch[0].again)
 	if err != nil && (len(batch) > 1 || indexed || isBusy(err)) && !errors.Is(err, contacts.ErrOutcomeUnknown) {
 		// One of them failed, or the look-ups did. A failure is nobody else's.
-		for _, c := range batch {
-			w.finish([]*change{c}, w.runAgain([]*change{c}))
-		}
+		w.putBack(batch)
 		return
 	}
 	w.finish(batch, err)
@@ -249,11 +248,12 @@ func (w *writer) take() []*change {
 	defer w.mu.Unlock()
 	n, size := 0, 0
 	for _, c := range w.queue {
-		if n > 0 && (c.size == alone || size+c.size > w.most) {
+		single := c.again || c.size == alone
+		if n > 0 && (single || size+c.size > w.most) {
 			break
 		}
 		n++
-		if size += c.size; c.size == alone {
+		if size += c.size; single {
 			break
 		}
 	}
@@ -323,16 +323,21 @@ func (w *writer) run(batch []*change, merge bool) (merged bool, err error) {
 	return merged, nil
 }
 
-// runAgain runs changes that were undone in a new transaction, for which it
-// waits as long as it takes.
-func (w *writer) runAgain(batch []*change) error {
-	return retry(context.Background(), func() error {
-		if err := w.tryBegin(context.Background()); err != nil {
-			return err
+// putBack puts changes that were undone at the head of the queue, each to be made
+// without the others. Those whose callers have gone are dropped.
+func (w *writer) putBack(batch []*change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waiting := make([]*change, 0, len(batch)+len(w.queue))
+	for _, c := range batch {
+		if err := c.ctx.Err(); err != nil {
+			c.end(err)
+			continue
 		}
-		_, err := w.run(batch, false)
-		return err
-	})
+		c.again, c.started = true, false
+		waiting = append(waiting, c)
+	}
+	w.queue = append(waiting, w.queue...)
 }
 
 // undo makes the connection ready for the next transaction, whatever state the

@@ -91,6 +91,11 @@ CREATE TABLE lookup (
   PRIMARY KEY (account, kind, value, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- The newest contact's seq would be given again, and the look-ups have passed it.
+CREATE TRIGGER contact_data_newest BEFORE DELETE ON contact_data
+WHEN old.seq = (SELECT max(seq) FROM contact_data)
+BEGIN SELECT RAISE(ABORT, 'the newest contact cannot be deleted: its seq would be used again'); END;
+
 CREATE TABLE lookup_state (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   seq INTEGER NOT NULL
