@@ -168,6 +168,38 @@ func TestFailureInASharedTransactionIsItsOwn(t *testing.T) {
 	}
 }
 
+func TestCreateWhoseCallerHasGoneIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	g, a := newGate(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting atomic.Bool
+	err := g.store.Writing(func(c *sqlite3.SQLiteConn) error {
+		c.SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+		c.RegisterRollbackHook(func() {
+			if waiting.Load() {
+				cancel() // while all three are undone
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge, patient, gone := newContact(a), newContact(a), newContact(a)
+	huge.CustomContext = `{"a":"` + fmt.Sprintf("%0200000d", 0) + `"}`
+	errs := g.crowd(t, []func() error{
+		func() error { return create(ctx, g.store, gone) },
+		func() error { return create(t.Context(), g.store, huge) },
+		func() error { return create(t.Context(), g.store, patient) },
+	}, func() { waiting.Store(true) })
+	if !errors.Is(errs[0], context.Canceled) || errs[1] == nil || errs[2] != nil {
+		t.Errorf("got %v, want a cancelled one, a refused one and a stored one", errs)
+	}
+	if diff := cmp.Diff([]string{patient.Contact.ID.String()}, g.ids(t)); diff != "" {
+		t.Errorf("in the file (-want +got):\n%s", diff)
+	}
+}
+
 func TestCreateWhoseContextEndsWhileItWaitsIsDropped(t *testing.T) {
 	t.Parallel()
 	g, a := newGate(t)
