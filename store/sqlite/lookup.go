@@ -287,7 +287,7 @@ func (x *indexer) finish(w *writer) error {
 			return err
 		}
 		const step = 16_384
-		for r.merged < len(r.entries) || r.step == 0 {
+		for done := false; !done; { // once at least: a run may have no entries
 			err := retry(ctx, func() error {
 				if err := w.tryBegin(ctx); err != nil {
 					return err
@@ -304,9 +304,8 @@ func (x *indexer) finish(w *writer) error {
 			if err != nil {
 				return err
 			}
-			if r.merged += r.step; r.step == 0 {
-				break
-			}
+			r.merged += r.step
+			done = r.merged == len(r.entries)
 		}
 	}
 }
