@@ -284,3 +284,41 @@ func list[T any](ctx context.Context, a *Admin, q DirectoryQuery, page func(Dire
 		}
 	}
 }
+
+// A PurgeInput says which of the deleted contacts are to be removed for good.
+// At least one field must be set; all that are narrow it down.
+type PurgeInput struct {
+	AccountID     uuid.UUID // zero: of every account
+	ContactID     uuid.UUID // zero: every contact
+	DeletedBefore time.Time // zero: whenever it was deleted
+}
+
+// PurgeContacts removes deleted contacts for good, and returns how many. It is
+// for erasing one person, and for keeping deleted contacts no longer than they
+// may be. A contact that is not deleted is left alone. Where it fails, those
+// counted are removed.
+//
+// Its errors: CodeValidationError where in says nothing, CodeServerError.
+func (a *Admin) PurgeContacts(ctx context.Context, in PurgeInput) (int, error) {
+	if a.store == nil {
+		return 0, noStore()
+	}
+	if in.AccountID == uuid.Nil && in.ContactID == uuid.Nil && in.DeletedBefore.IsZero() {
+		return 0, invalid(CodeValidationError, []FieldError{{Field: "deleted_before", Code: FieldRequired, Message: "is required, where neither an account nor a contact is given"}})
+	}
+	const atOnce = 500 // a store's other writers wait no longer than that takes
+	q := PurgeQuery{AccountID: in.AccountID, ContactID: in.ContactID, Limit: atOnce}
+	if !in.DeletedBefore.IsZero() {
+		q.DeletedBefore = timestamp(in.DeletedBefore)
+	}
+	for total := 0; ; {
+		n, err := a.store.PurgeContacts(ctx, q)
+		total += n
+		if err != nil {
+			return total, serverFault(err)
+		}
+		if n < atOnce {
+			return total, nil
+		}
+	}
+}

@@ -142,6 +142,8 @@ func TestAdminWithoutAStoreIsAnError(t *testing.T) {
 		t.Errorf("%v does not say what to do", err)
 	}
 	wantError(t, admin.RevokeKey(t.Context(), uuid.New()), contacts.CodeServerError)
+	_, err = admin.PurgeContacts(t.Context(), contacts.PurgeInput{ContactID: uuid.New()})
+	wantError(t, err, contacts.CodeServerError)
 	for _, err := range admin.Accounts(t.Context()) {
 		wantError(t, err, contacts.CodeServerError)
 	}

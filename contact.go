@@ -34,14 +34,26 @@ type CreateContactInput struct {
 	// has a JSON form. It is kept as it is.
 	CustomContext   map[string]any `json:"custom_context,omitzero"`
 	IndustryContext map[string]any `json:"industry_context,omitzero"`
+
+	// IdempotencyKey makes it safe to send the create again: with a key that
+	// the account used before, for the same input, nothing is stored and the
+	// first result is returned once more, whatever became of the contact since.
+	// With another input it is CodeIdempotencyConflict. It is any text of up to
+	// 255 bytes, random or made of what is created, and holds for
+	// Options.IdempotencyRetention. "": none.
+	IdempotencyKey string `json:"idempotency_key,omitempty"`
 }
 
-// A PhoneNumberInput is one phone number of a new contact.
+// A PhoneNumberInput is one phone number of a new or replaced contact.
 type PhoneNumberInput struct {
 	PhoneNumber string `json:"phone_number"` // E.164; spaces, dots, dashes and parentheses may stand in it
 	PhoneType   string `json:"phone_type,omitempty"`
 	Primary     bool   `json:"primary,omitempty"`
 	DoNotCall   bool   `json:"do_not_call,omitempty"`
+
+	// ID names a phone number that the contact has, for
+	// [Service.ReplaceContact]. Zero in a new contact.
+	ID uuid.UUID `json:"id,omitzero"`
 }
 
 // A Contact is a stored contact. Its text is normalised, its defaults are
@@ -75,6 +87,9 @@ type Contact struct {
 
 	CreatedAt time.Time `json:"created_at"` // UTC, whole microseconds
 	UpdatedAt time.Time `json:"updated_at"` // UTC, whole microseconds
+
+	Version   int64     `json:"version"`             // 1, and one more with every change
+	DeletedAt time.Time `json:"deleted_at,omitzero"` // zero: not deleted
 }
 
 // A PhoneNumber is one phone number of a stored contact.

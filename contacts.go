@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,14 +15,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Service creates and reads contacts on behalf of API keys. All rules are
+// A Service creates, reads and changes contacts on behalf of API keys. All rules are
 // here; the [Store] behind it only keeps what it is given. Its methods may be
 // called from many goroutines at once. The zero value is of no use; see [New].
 type Service struct {
 	store            Store
 	auth             Authenticator
 	createPermission Permission
+	readPermission   Permission
+	writePermission  Permission
 	rules            rules
+	retention        time.Duration // of idempotency keys
 	log              *slog.Logger
 	now              func() time.Time
 }
@@ -46,7 +50,10 @@ func New(store Store, opts *Options) (*Service, error) {
 	s := &Service{
 		store:            store,
 		auth:             opts.Authenticator,
-		createPermission: opts.CreatePermission,
+		createPermission: cmp.Or(opts.CreatePermission, PermissionReadContacts),
+		readPermission:   cmp.Or(opts.ReadPermission, PermissionReadContacts),
+		writePermission:  cmp.Or(opts.WritePermission, PermissionWriteContacts),
+		retention:        cmp.Or(opts.IdempotencyRetention, defaultRetention),
 		rules: rules{
 			limits:       limits,
 			phones:       phoneRules{region: opts.DefaultRegion, validOnly: opts.ValidNumbersOnly},
@@ -64,9 +71,6 @@ func New(store Store, opts *Options) (*Service, error) {
 	if s.auth == nil {
 		s.auth = KeyAuthenticator(store, s.now)
 	}
-	if s.createPermission == "" {
-		s.createPermission = PermissionReadContacts
-	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -81,13 +85,15 @@ func New(store Store, opts *Options) (*Service, error) {
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeMissingFirstName,
 // CodeValidationError, CodeTeamNotFound, CodeTeamAccessDenied,
-// CodeServerError. All wrong fields are reported at once.
+// CodeIdempotencyConflict, CodeServerError. All wrong fields are reported at
+// once.
 func (s *Service) CreateContact(ctx context.Context, key string, in CreateContactInput) (*Contact, error) {
 	p, err := s.authorise(ctx, key, s.createPermission)
 	if err != nil {
 		return nil, err
 	}
-	return s.create(ctx, key, p, &in, new(problems))
+	c, _, err := s.create(ctx, key, p, &in, new(problems))
+	return c, err
 }
 
 // CreateContactJSON is CreateContact for the documented JSON body, which it
@@ -100,46 +106,88 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 // nested too deep. A value of the wrong type and an unknown field are
 // CodeValidationError.
 func (s *Service) CreateContactJSON(ctx context.Context, key string, body io.Reader) (*Contact, error) {
+	c, _, err := s.CreateContactOnceJSON(ctx, key, "", body)
+	return c, err
+}
+
+// CreateContactOnceJSON is CreateContactJSON with the idempotency key beside the
+// body, as an HTTP request has it in a header; see
+// [CreateContactInput.IdempotencyKey]. "" leaves it to the body, which must not
+// name another one. It reports whether the contact is the result of an earlier
+// create, and nothing was stored.
+func (s *Service) CreateContactOnceJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (c *Contact, replayed bool, err error) {
+	const doing = "create contact"
 	p, err := s.authorise(ctx, key, s.createPermission)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var bad problems
-	in, err := s.rules.decode(ctx, body, &bad)
-	if err != nil {
-		if ctx.Err() != nil { // the body ended because the caller did
-			return nil, s.serverError(ctx, "create contact", key, ctx.Err())
+	in := new(CreateContactInput)
+	if err := s.decode(ctx, doing, key, body, s.rules.limits.BodyBytes, func(d *decoder) { d.contact(&s.rules, in) }, &bad); err != nil {
+		return nil, false, err
+	}
+	if idempotencyKey != "" {
+		if in.IdempotencyKey != "" && in.IdempotencyKey != idempotencyKey {
+			bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
 		}
-		return nil, err
+		in.IdempotencyKey = idempotencyKey
 	}
 	return s.create(ctx, key, p, in, &bad)
 }
 
+// decode reads a JSON body of at most limit bytes with read.
+func (s *Service) decode(ctx context.Context, doing, key string, body io.Reader, limit int, read func(*decoder), bad *problems) error {
+	err := decode(ctx, body, limit, read, bad)
+	if err != nil && ctx.Err() != nil { // the body ended because the caller did
+		return s.serverError(ctx, doing, key, ctx.Err())
+	}
+	return err
+}
+
 // GetContact returns a contact of the key's account; it needs
-// PermissionReadContacts.
+// Options.ReadPermission.
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeNotFound, CodeServerError. A contact
-// of another account, or in a team that the key may not access, is not found,
-// just as one that never was.
+// of another account, in a team that the key may not access, or deleted is not
+// found, just as one that never was.
 func (s *Service) GetContact(ctx context.Context, key string, id uuid.UUID) (*Contact, error) {
-	p, err := s.authorise(ctx, key, PermissionReadContacts)
+	const doing = "get contact"
+	p, err := s.authorise(ctx, key, s.readPermission)
 	if err != nil {
 		return nil, err
 	}
+	record, err := s.find(ctx, doing, key, p, id)
+	if err != nil {
+		return nil, err
+	}
+	if !record.Contact.DeletedAt.IsZero() {
+		return nil, fail(ErrNotFound, nil)
+	}
+	return s.load(ctx, doing, key, record)
+}
+
+// find returns a contact that the principal may see, a deleted one too.
+func (s *Service) find(ctx context.Context, doing, key string, p *Principal, id uuid.UUID) (*ContactRecord, error) {
 	record, err := s.store.FindContact(ctx, p.AccountID, id)
 	if errors.Is(err, ErrNotFound) || err == nil && !p.CanAccessTeam(record.Contact.TeamID) {
 		return nil, fail(ErrNotFound, nil)
 	}
 	if err != nil {
-		return nil, s.serverError(ctx, "get contact", key, err)
+		return nil, s.serverError(ctx, doing, key, err)
 	}
+	return record, nil
+}
+
+// load returns the contact of a record that came from the store.
+func (s *Service) load(ctx context.Context, doing, key string, record *ContactRecord) (*Contact, error) {
 	c := &record.Contact
+	var err error
 	if c.CustomContext, err = loadContext(record.CustomContext); err == nil {
 		c.IndustryContext, err = loadContext(record.IndustryContext)
 	}
 	if err != nil {
-		return nil, s.serverError(ctx, "get contact", key, err)
+		return nil, s.serverError(ctx, doing, key, err)
 	}
 	return c, nil
 }
@@ -173,30 +221,97 @@ func (s *Service) authenticationError(ctx context.Context, key string, err error
 	}
 }
 
-// create is the way of every new contact from its input to the store.
-func (s *Service) create(ctx context.Context, key string, p *Principal, in *CreateContactInput, bad *problems) (*Contact, error) {
-	record, contexts := s.rules.contact(in, bad)
-	if err := bad.err(); err != nil {
-		return nil, err
+// create is the way of a new contact from its input to the store. It reports
+// whether an earlier create has the same idempotency key, whose result it
+// returns then.
+func (s *Service) create(ctx context.Context, key string, p *Principal, in *CreateContactInput, bad *problems) (*Contact, bool, error) {
+	d, err := s.draft(in, bad)
+	if err != nil {
+		return nil, false, err
 	}
-	c := &record.Contact
-	if err := s.checkTeam(ctx, key, p, c.TeamID); err != nil {
-		return nil, err
+	if err := s.checkTeam(ctx, key, p, d.record.Contact.TeamID); err != nil {
+		return nil, false, err
 	}
-	c.ID, c.AccountID = newID(), p.AccountID
+	if err := s.sign(&d, p, in.IdempotencyKey); err != nil {
+		return nil, false, s.serverError(ctx, "create contact", key, err)
+	}
+	batch := ContactBatch{Records: []*ContactRecord{d.record}}
+	if d.idempotency != nil {
+		batch.Idempotencies = []*Idempotency{d.idempotency}
+		batch.Now = d.record.Contact.CreatedAt
+	}
+	var outcome ContactOutcome
+	if outcomes := s.store.CreateContacts(ctx, batch); len(outcomes) > 0 {
+		outcome = outcomes[0]
+	}
+	replayed, err := d.settle(outcome)
+	if err != nil {
+		return nil, false, s.createError(ctx, key, &d, err)
+	}
+	return &d.record.Contact, replayed, nil
+}
+
+// A draft is a contact on its way to the store.
+type draft struct {
+	record      *ContactRecord
+	forms       contextForms
+	idempotency *Idempotency // nil: none
+}
+
+// draft makes a draft of the input, or one error for all that is wrong with it.
+func (s *Service) draft(in *CreateContactInput, bad *problems) (d draft, err error) {
+	idempotencyKey(in.IdempotencyKey, bad)
+	for i, phone := range in.PhoneNumbers {
+		if phone.ID != uuid.Nil {
+			bad.add(element("phone_numbers", i)+".id", FieldInvalid, "must not be given for a new contact")
+		}
+	}
+	d.record, d.forms = s.rules.contact(in, bad)
+	return d, bad.err()
+}
+
+// sign gives the draft its identity and its time.
+func (s *Service) sign(d *draft, p *Principal, idempotencyKey string) (err error) {
+	c := &d.record.Contact
+	c.ID, c.AccountID, c.Version = newID(), p.AccountID, 1
 	c.CreatedAt = timestamp(s.now())
 	c.UpdatedAt = c.CreatedAt
 	for i := range c.PhoneNumbers {
 		c.PhoneNumbers[i].ID = siblingID(c.ID)
 	}
-	if errs := s.store.CreateContacts(ctx, ContactBatch{Records: []*ContactRecord{record}}); len(errs) > 0 && errs[0] != nil {
-		if c.TeamID != 0 && errors.Is(errs[0], ErrNotFound) {
-			return nil, fail(ErrTeamNotFound, nil) // it went after the check
-		}
-		return nil, s.serverError(ctx, "create contact", key, errs[0])
+	if idempotencyKey != "" {
+		d.idempotency, err = newIdempotency(idempotencyKey, d.record, s.retention)
 	}
-	c.CustomContext, c.IndustryContext = contexts.custom, contexts.industry
-	return c, nil
+	return err
+}
+
+// settle makes the draft what its outcome says is stored.
+func (d *draft) settle(outcome ContactOutcome) (replayed bool, err error) {
+	if outcome.Err != nil {
+		return false, outcome.Err
+	}
+	if outcome.Result != "" {
+		if err := replay(&d.record.Contact, outcome.Result); err != nil {
+			return false, err
+		}
+		replayed = true
+	}
+	d.record.Contact.CustomContext, d.record.Contact.IndustryContext = d.forms.custom, d.forms.industry
+	return replayed, nil
+}
+
+// createError turns what a store says of a record into a code.
+func (s *Service) createError(ctx context.Context, key string, d *draft, err error) error {
+	switch {
+	case errors.Is(err, ErrIdempotencyConflict):
+		return fail(ErrIdempotencyConflict, nil)
+	case errors.Is(err, ErrBatchFailed):
+		return fail(ErrBatchFailed, nil)
+	case errors.Is(err, ErrNotFound) && d.record.Contact.TeamID != 0:
+		return fail(ErrTeamNotFound, nil) // it went after the check
+	default:
+		return s.serverError(ctx, "create contact", key, err)
+	}
 }
 
 // checkTeam finds the team first: a key learns of no team but its account's.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func TestDocumentedExampleIsStoredNormalisedAndReadBackEqual(t *testing.T) {
 				"nested": map[string]any{"list": []any{json.Number("1.5"), true, nil}},
 			},
 			IndustryContext: map[string]any{"industry": "software"},
-			CreatedAt:       stamp, UpdatedAt: stamp,
+			CreatedAt:       stamp, UpdatedAt: stamp, Version: 1,
 		}
 		if diff := cmp.Diff(want, created); diff != "" {
 			t.Errorf("CreateContact (-want +got):\n%s", diff)
@@ -65,7 +66,7 @@ func TestFirstNameAloneIsAContact(t *testing.T) {
 		created := w.create(t, contacts.CreateContactInput{FirstName: " Ann "})
 		want := &contacts.Contact{
 			ID: created.ID, AccountID: w.acme.ID, FirstName: "Ann", Country: "US", Status: "not_contacted", Stage: "lead",
-			CreatedAt: created.CreatedAt, UpdatedAt: created.UpdatedAt,
+			CreatedAt: created.CreatedAt, UpdatedAt: created.UpdatedAt, Version: 1,
 		}
 		got, err := w.svc.GetContact(t.Context(), w.key, created.ID)
 		if err != nil {
@@ -334,9 +335,9 @@ func (s *brokenStore) FindTeam(ctx context.Context, account uuid.UUID, id int64)
 	return s.Store.FindTeam(ctx, account, id)
 }
 
-func (s *brokenStore) CreateContacts(ctx context.Context, b contacts.ContactBatch) []error {
+func (s *brokenStore) CreateContacts(ctx context.Context, b contacts.ContactBatch) []contacts.ContactOutcome {
 	if s.create != nil {
-		return []error{s.create}
+		return slices.Repeat([]contacts.ContactOutcome{{Err: s.create}}, len(b.Records))
 	}
 	return s.Store.CreateContacts(ctx, b)
 }

@@ -13,29 +13,34 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 )
 
-// decode reads the documented JSON body of a create. What is not JSON is an
-// error; what is JSON of the wrong type, or a field that does not exist, is
-// added to bad, and the rest is read all the same.
-func (r *rules) decode(ctx context.Context, body io.Reader, bad *problems) (*CreateContactInput, error) {
+// decode reads a JSON body of at most limit bytes: read takes the one object that
+// it must be. What is not JSON is an error; what is JSON of the wrong type, or a
+// field that does not exist, is added to bad, and the rest is read all the same.
+func decode(ctx context.Context, body io.Reader, limit int, read func(*decoder), bad *problems) error {
 	if body == nil {
 		body = bytes.NewReader(nil)
 	}
-	text, err := io.ReadAll(io.LimitReader(&bodyReader{ctx: ctx, body: body}, int64(r.limits.BodyBytes)+1))
+	text, err := io.ReadAll(io.LimitReader(&bodyReader{ctx: ctx, body: body}, int64(limit)+1))
 	if err != nil {
-		return nil, invalidJSON("the body could not be read", err)
+		return invalidJSON("the body could not be read", err)
 	}
-	if len(text) > r.limits.BodyBytes {
-		return nil, invalidJSON(fmt.Sprintf("the body has more than %d bytes", r.limits.BodyBytes), ErrBodyTooLarge)
+	if len(text) > limit {
+		return invalidJSON(fmt.Sprintf("the body has more than %d bytes", limit), ErrBodyTooLarge)
 	}
 	d := newDecoder(text, bad)
-	in := d.contact(r)
+	if d.kind() == '{' {
+		read(d)
+	} else if d.token(); d.err == nil {
+		d.err = errNoObject
+	}
 	d.end()
 	if d.err != nil {
-		return nil, d.explain(text)
+		return d.explain(text)
 	}
-	return in, nil
+	return nil
 }
 
 // A bodyReader ends with its context, and when nothing comes any more.
@@ -72,28 +77,31 @@ type decoder struct {
 	bad  *problems
 	err  error
 	at   int64 // where the present token starts, or white space before it
+
+	deep   int  // how deep the text may nest
+	change bool // of a stored contact: phone numbers may have ids, and what is given is told:
+
+	given  fieldSet   // the parameters
+	phones []phoneSet // the members of each phone number
 }
 
 // What the syntax alone does not find.
 var (
 	errNoObject = errors.New("the body is not one JSON object")
-	errTooDeep  = fmt.Errorf("nested deeper than %d", bodyDepth)
+	errTooDeep  = errors.New("nested too deep")
 	errTrailing = errors.New("data behind the object")
 )
 
 func newDecoder(text []byte, bad *problems) *decoder {
-	return &decoder{json: jsontext.NewDecoder(bytes.NewBuffer(text)), bad: bad}
+	return &decoder{json: jsontext.NewDecoder(bytes.NewBuffer(text)), bad: bad, deep: bodyDepth}
 }
 
-func (d *decoder) contact(r *rules) *CreateContactInput {
-	in := new(CreateContactInput)
-	if d.kind() != '{' {
-		if d.token(); d.err == nil {
-			d.err = errNoObject
-		}
-		return in
-	}
+// contact reads an object, which must be next.
+func (d *decoder) contact(r *rules, in *CreateContactInput) {
 	for name := range d.members() {
+		if d.change {
+			d.given |= fieldsOf(name)
+		}
 		switch name {
 		case "first_name":
 			d.string(&in.FirstName, name)
@@ -141,40 +149,69 @@ func (d *decoder) contact(r *rules) *CreateContactInput {
 					d.skip()
 					return
 				}
-				in.PhoneNumbers = append(in.PhoneNumbers, d.phoneNumber(element(name, i), r.allowUnknown))
+				phone, given := d.phoneNumber(element(name, i), r.allowUnknown)
+				in.PhoneNumbers = append(in.PhoneNumbers, phone)
+				if d.change {
+					d.phones = append(d.phones, given)
+				}
 			})
 		case "custom_context":
 			d.object(&in.CustomContext, name)
 		case "industry_context":
 			d.object(&in.IndustryContext, name)
+		case "idempotency_key":
+			d.string(&in.IdempotencyKey, name)
 		default:
 			d.unknown(nameOf(name), r.allowUnknown)
 		}
 	}
-	return in
 }
 
-func (d *decoder) phoneNumber(field string, allowUnknown bool) (p PhoneNumberInput) {
+func (d *decoder) phoneNumber(field string, allowUnknown bool) (p PhoneNumberInput, given phoneSet) {
 	if d.kind() != '{' {
 		d.wrongType(field, "an object")
-		return p
+		return p, given
 	}
 	for name := range d.members() {
 		path := field + "." + nameOf(name)
-		switch name {
-		case "phone_number":
+		switch {
+		case name == "phone_number":
+			given |= phoneNumberGiven
 			d.string(&p.PhoneNumber, path)
-		case "phone_type":
+		case name == "phone_type":
+			given |= phoneTypeGiven
 			d.string(&p.PhoneType, path)
-		case "primary":
+		case name == "primary":
+			given |= primaryGiven
 			d.boolean(&p.Primary, path)
-		case "do_not_call":
+		case name == "do_not_call":
+			given |= doNotCallGiven
 			d.boolean(&p.DoNotCall, path)
+		case name == "id" && d.change:
+			d.id(&p.ID, path)
 		default:
 			d.unknown(path, allowUnknown)
 		}
 	}
-	return p
+	return p, given
+}
+
+func (d *decoder) id(dst *uuid.UUID, field string) {
+	if d.kind() != '"' {
+		var none string
+		d.string(&none, field) // null, or the wrong type
+		return
+	}
+	s := d.token().String()
+	if d.err != nil {
+		return
+	}
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) != len(id.String()) {
+		d.bad.add(field, FieldInvalid, "must be a UUID")
+		return
+	}
+	*dst = id
 }
 
 func (d *decoder) string(dst *string, field string) {
@@ -341,7 +378,7 @@ func (d *decoder) token() jsontext.Token {
 	}
 	d.at = d.json.InputOffset()
 	t, err := d.json.ReadToken()
-	if err == nil && d.json.StackDepth() > bodyDepth {
+	if err == nil && d.json.StackDepth() > d.deep {
 		err = errTooDeep
 	}
 	if err != nil {
@@ -399,6 +436,8 @@ func (d *decoder) explain(text []byte) error {
 	switch {
 	case errors.Is(d.err, io.ErrUnexpectedEOF):
 		why, at = "the text ends too early", int64(len(text))
+	case errors.Is(d.err, errTooDeep):
+		why = fmt.Sprintf("nested deeper than %d", d.deep)
 	case !isSyntax:
 		why = d.err.Error()
 	case errors.Is(d.err, jsontext.ErrDuplicateName):

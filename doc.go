@@ -16,6 +16,11 @@
 //	svc, err := contacts.New(store, nil)
 //	john, err := svc.CreateContact(ctx, key, contacts.CreateContactInput{FirstName: "John"})
 //
+// From then on [Service.ListContacts], [Service.UpdateContact] and
+// [Service.DeleteContact] go with it through its life, [Service.CreateContacts]
+// and [Service.CreateContactStream] make many, and package contactshttp puts all
+// of it behind a URL.
+//
 // # Errors
 //
 // Every error is an [*Error] with one of the documented codes: see [CodeOf],

@@ -14,7 +14,7 @@ import (
 type Code string
 
 // The codes. Those up to CodeServerError are the documented ones of the
-// create; CodeNotFound is that of its sibling calls.
+// create; CodeNotFound is that of its sibling calls; the last three are ours.
 const (
 	CodeMissingFirstName       Code = "missing_first_name"      // 400
 	CodeInvalidJSON            Code = "invalid_json"            // 400
@@ -26,9 +26,12 @@ const (
 	CodeTeamNotFound           Code = "team_not_found"          // 404
 	CodeServerError            Code = "server_error"            // 500
 	CodeNotFound               Code = "not_found"               // 404
+	CodeConflict               Code = "conflict"                // 409
+	CodeIdempotencyConflict    Code = "idempotency_conflict"    // 409
+	CodeBatchFailed            Code = "batch_failed"            // 424
 )
 
-// HTTPStatus returns the documented HTTP status of the code: 500 for
+// HTTPStatus returns the HTTP status of the code, as documented: 500 for
 // CodeServerError and for a code this package does not know.
 func (c Code) HTTPStatus() int {
 	switch c {
@@ -40,6 +43,10 @@ func (c Code) HTTPStatus() int {
 		return 403
 	case CodeTeamNotFound, CodeNotFound:
 		return 404
+	case CodeConflict, CodeIdempotencyConflict:
+		return 409
+	case CodeBatchFailed:
+		return 424
 	default:
 		return 500
 	}
@@ -111,13 +118,22 @@ var (
 // than Limits.BodyBytes, for servers that answer that with 413.
 var ErrBodyTooLarge = errors.New("contacts: body too large")
 
-// What a [Store] returns, wrapped as it likes, to say what happened. A Service
-// turns them into codes; the last three stay visible to [errors.Is] behind the
-// code.
+// What a [Store] returns, wrapped as it likes, to say what happened. The first
+// four are errors of a Service too, and match its [Error] of that code. It turns
+// the last three into a server error, behind which they stay visible to
+// [errors.Is].
 var (
-	// ErrNotFound: there is no such record in that account. A Service and an
-	// Admin return it too, with CodeNotFound.
+	// ErrNotFound: there is no such record in that account.
 	ErrNotFound error = &Error{Code: CodeNotFound, Message: "not found"}
+	// ErrConflict: the contact has another version than the change expects:
+	// somebody else has changed it.
+	ErrConflict error = &Error{Code: CodeConflict, Message: "the contact has been changed by somebody else"}
+	// ErrIdempotencyConflict: the idempotency key was used for another input.
+	ErrIdempotencyConflict error = &Error{Code: CodeIdempotencyConflict, Message: "the idempotency key was used before, for another contact"}
+	// ErrBatchFailed: nothing is wrong with this contact, but it was not stored
+	// since another of its batch could not be.
+	ErrBatchFailed error = &Error{Code: CodeBatchFailed, Message: "not stored, since another contact of the batch could not be"}
+
 	// ErrExists: a record with that identity is already there.
 	ErrExists = errors.New("contacts: already exists")
 	// ErrClosed: the store was closed.

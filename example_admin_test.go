@@ -127,5 +127,5 @@ func ExampleAdmin_Keys() {
 		}
 		fmt.Println(key.Permissions, key.TeamIDs, key.RevokedAt.IsZero())
 	}
-	// Output: [can_read_contacts] [101] true
+	// Output: [can_read_contacts can_write_contacts] [101] true
 }

@@ -31,7 +31,7 @@ func serve(opts *contacts.Options) (svc *contacts.Service, admin *contacts.Admin
 	}
 	key, _, err = admin.IssueKey(ctx, contacts.IssueKeyInput{
 		AccountID:   acme.ID,
-		Permissions: []contacts.Permission{contacts.PermissionReadContacts},
+		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
 		TeamIDs:     []int64{101},
 	})
 	if err != nil {

@@ -24,3 +24,9 @@ func WhyNoWebsite(s string) string { return whyNoWebsite(s, false) }
 
 // MaxProblems is how many details an error has at most.
 const MaxProblems = maxProblems
+
+// The form of cursors.
+var (
+	EncodeCursor = encodeCursor
+	DecodeCursor = decodeCursor
+)

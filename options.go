@@ -18,6 +18,18 @@ type Options struct {
 	// "": PermissionReadContacts, as documented.
 	CreatePermission Permission
 
+	// ReadPermission is what a key needs to get and to list contacts.
+	// "": PermissionReadContacts, as documented.
+	ReadPermission Permission
+
+	// WritePermission is what a key needs to change, delete and restore a
+	// contact. "": PermissionWriteContacts, as documented.
+	WritePermission Permission
+
+	// IdempotencyRetention is how long an idempotency key is kept from the
+	// create that used it first. 0: 24 hours.
+	IdempotencyRetention time.Duration
+
 	// Limits on the size of what comes in. A zero field: its documented limit.
 	Limits Limits
 
@@ -29,8 +41,8 @@ type Options struct {
 	// False: a possible length is enough, as the documented example needs it.
 	ValidNumbersOnly bool
 
-	// AllowUnknownFields makes CreateContactJSON skip fields it does not know.
-	// False: they are refused, since a misspelt name would lose data.
+	// AllowUnknownFields makes the methods that read JSON skip fields they do
+	// not know. False: they are refused, since a misspelt name would lose data.
 	AllowUnknownFields bool
 
 	// Statuses, Stages and PhoneTypes close the vocabularies: other values are
@@ -67,6 +79,9 @@ type Limits struct {
 	ContextBytes int // each context as compact JSON, in bytes; 65,536
 	ContextDepth int // objects and arrays inside each other, the context included; 32
 	BodyBytes    int // the JSON body as received, in bytes; 1,048,576
+	Search       int // the text of a search; 200
+	Batch        int // contacts in a batch; 10,000
+	BatchBytes   int // the JSON body of a batch as received, in bytes; 16,777,216
 }
 
 // bodyDepth is how deep a JSON body may nest; with the two contexts' limit of
@@ -101,6 +116,9 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"ContextBytes", &l.ContextBytes, 64 << 10},
 		{"ContextDepth", &l.ContextDepth, 32},
 		{"BodyBytes", &l.BodyBytes, 1 << 20},
+		{"Search", &l.Search, 200},
+		{"Batch", &l.Batch, 10_000},
+		{"BatchBytes", &l.BatchBytes, 16 << 20},
 	} {
 		switch {
 		case *f.value < 0 || *f.value > maxLimit:
@@ -119,6 +137,9 @@ func (l Limits) withDefaults() (Limits, error) {
 func (o *Options) check(limits Limits) error {
 	if r := o.DefaultRegion; r != "" && !isRegion(r) {
 		return fmt.Errorf("contacts: Options.DefaultRegion is %q; give two upper-case letters of ISO 3166 such as %q, or \"\" to take E.164 numbers only", r, "US")
+	}
+	if o.IdempotencyRetention < 0 {
+		return fmt.Errorf("contacts: Options.IdempotencyRetention is %s; give how long an idempotency key is kept, or 0 for %s", o.IdempotencyRetention, defaultRetention)
 	}
 	for _, v := range []struct {
 		name  string

@@ -22,6 +22,9 @@ func (p *problems) add(field, code, message string) {
 	}
 }
 
+// clone returns a copy to which more can be added.
+func (p *problems) clone() *problems { return &problems{list: slices.Clone(p.list)} }
+
 // full reports whether what else is wrong need not be looked for.
 func (p *problems) full() bool { return len(p.list) >= maxProblems }
 
@@ -59,6 +62,19 @@ func (p *problems) err() error {
 var parameters = [...]string{
 	"first_name", "last_name", "email", "company", "website", "address", "city", "state", "zip_code",
 	"country", "status", "stage", "team_id", "tags", "phone_numbers", "custom_context", "industry_context",
+}
+
+// A fieldSet is a set of the documented parameters.
+type fieldSet uint32
+
+// fieldsOf returns the set of the parameters with the names; others are in none.
+func fieldsOf(names ...string) (set fieldSet) {
+	for _, name := range names {
+		if i := slices.Index(parameters[:], name); i >= 0 {
+			set |= 1 << i
+		}
+	}
+	return set
 }
 
 // rank returns where the field's parameter stands among the documented ones,

@@ -20,7 +20,7 @@ import (
 //     the call has returned; a result belongs to the caller too, and changing it
 //     changes nothing in the store. The one exception is said at FindKey.
 //   - Atomicity: a record is stored whole, with everything in it, or not at
-//     all. Nobody ever sees a part of it.
+//     all, and so is a change of it. Nobody ever sees a part of it.
 //   - Durability: when a write has returned without an error, it outlives the
 //     process, as far as the store promises to outlive it at all. Every later
 //     read sees it, from any process on the same store.
@@ -35,11 +35,12 @@ import (
 //
 // # What a store returns
 //
-// A store says what happened with [ErrNotFound], [ErrExists], [ErrClosed] and
+// A store says what happened with [ErrNotFound], [ErrExists], [ErrConflict],
+// [ErrIdempotencyConflict], [ErrBatchFailed], [ErrClosed] and
 // [ErrOutcomeUnknown], wrapped as it likes; everything else is taken for a
 // fault. An error of a write means that nothing was stored, unless it matches
 // ErrOutcomeUnknown. No error may hold a name, an e-mail address, a number, a
-// context or a key hash.
+// context or a hash.
 //
 // # What a Service promises to a store
 //
@@ -47,7 +48,10 @@ import (
 // and keys are unique (UUIDv7) and set. Ids of teams are not negative. Times are
 // UTC and whole microseconds. The contexts of a record are JSON objects, with
 // their names sorted. A query has a known kind and a positive limit. A
-// deactivation names one key, with a time, or one account.
+// deactivation names one key, with a time, or one account. A change keeps the
+// ids of its record, and when it was created. Idempotencies are nil, or as many
+// as the records of their batch; each that is set has a time, in whole
+// microseconds, at which it ends.
 type Store interface {
 	// AddToDirectory stores all records of add in one atomic step and returns
 	// them as stored, in the order given: a team with ID 0 gets the lowest id
@@ -88,17 +92,56 @@ type Store interface {
 
 	// CreateContacts stores the records of the batch, each on its own: one that
 	// fails takes no other with it. It returns nil if all were stored, else one
-	// error for each record, in the order of the batch, nil for those stored.
-	// The batch may mix accounts. An empty batch is no error.
+	// outcome for each record, in the order of the batch, the zero value for
+	// those stored. The batch may mix accounts. An empty batch is no error.
+	//
+	// With AllOrNothing either all records are stored, in one atomic step, or
+	// none: then each that did not fail itself fails with ErrBatchFailed. A
+	// record that is answered with an earlier Result has not failed.
+	//
+	// A record with an idempotency is stored together with it, in one atomic
+	// step, unless the account has one of that Key already which has not ended
+	// by batch.Now. Then nothing is stored for it: if the Input of both is the
+	// same, the outcome holds the earlier one's Result, and no error; if not,
+	// the outcome is ErrIdempotencyConflict. That holds within a batch as well.
+	// Of any number of creates with one Key at the same time, in any number of
+	// processes, one stores its contact. An idempotency that has ended may be
+	// forgotten, and one that has not never is.
 	//
 	// ErrExists: the account has a contact of that id, or the batch had it
 	// before. ErrNotFound: the account, or its team of that id, does not exist.
-	CreateContacts(ctx context.Context, batch ContactBatch) []error
+	CreateContacts(ctx context.Context, batch ContactBatch) []ContactOutcome
 
-	// FindContact returns a contact of the account.
+	// FindContact returns a contact of the account. It does not judge: one that
+	// was deleted is found too.
 	//
 	// ErrNotFound: the account has no such contact.
 	FindContact(ctx context.Context, accountID, id uuid.UUID) (*ContactRecord, error)
+
+	// ListContacts returns the contacts of an account that match all of the
+	// query, in descending order of id, at most Limit of them; a field of the
+	// zero value matches everything, if nothing else is said of it. Text is
+	// compared byte for byte. A listing goes on behind the id of the last
+	// contact of its previous page, so that whoever writes meanwhile makes it
+	// neither skip nor repeat a contact. An account that does not exist has
+	// none.
+	ListContacts(ctx context.Context, q ContactQuery) (ContactList, error)
+
+	// UpdateContacts replaces contacts with their changed records, each on its
+	// own, if the stored one has the version that the change expects. A contact
+	// that was deleted can be changed too. It returns nil if all were stored,
+	// else one error for each change, in their order, nil for those stored. Of
+	// any number of changes that expect one version, one is stored.
+	//
+	// ErrNotFound: the account has no such contact, or no such team.
+	// ErrConflict: the stored contact has another version.
+	UpdateContacts(ctx context.Context, changes []ContactChange) []error
+
+	// PurgeContacts removes contacts for good, with all that is kept of them:
+	// of those that match the query, at most Limit, and only such as were
+	// deleted. It returns how many. An idempotency outlives the contact that it
+	// was stored with.
+	PurgeContacts(ctx context.Context, q PurgeQuery) (int, error)
 
 	// Close finishes what was accepted and releases what the store holds. From
 	// then on every method returns ErrClosed. Close may be called twice; the
@@ -153,6 +196,78 @@ type KeyRecord struct {
 // batch of one.
 type ContactBatch struct {
 	Records []*ContactRecord
+
+	// Idempotencies holds one for each record; nil for a record without. It is
+	// nil where no record has one.
+	Idempotencies []*Idempotency
+	Now           time.Time // set where there are Idempotencies; UTC, whole microseconds
+
+	AllOrNothing bool
+}
+
+// An Idempotency makes a create that is sent again the same create. It is stored
+// with the contact and found under its Key, within the contact's account.
+type Idempotency struct {
+	Key    [32]byte  // SHA-256 of the key that the caller gave
+	Input  [32]byte  // SHA-256 of the input, to tell another one by
+	Result string    // what the Service needs to answer again: JSON, kept byte for byte
+	EndsAt time.Time // from then on it is as if it had never been
+}
+
+// A ContactOutcome is what became of one record of a batch. The zero value: it
+// was stored.
+type ContactOutcome struct {
+	Err    error
+	Result string // of the earlier create with the same idempotency; "": there was none
+}
+
+// A ContactQuery asks for one page of the contacts of an account. Each field that
+// is set narrows it down.
+type ContactQuery struct {
+	AccountID uuid.UUID
+
+	// A contact in a team matches if the team is one of Teams, or with
+	// AllTeams; one without a team always does.
+	Teams    []int64
+	AllTeams bool
+
+	// Deleted asks for the contacts that were deleted, in place of those that
+	// were not.
+	Deleted bool
+
+	Status, Stage, Email string // equal to the contact's
+	Tag                  string // one of its tags
+	PhoneNumber          string // one of its numbers
+	TeamID               int64  // its team
+	Search               string // a part of its [ContactRecord.SearchText]
+
+	After uuid.UUID // the page starts behind this contact
+	Skip  int       // and leaves out so many that match
+	Limit int       // at least 1
+
+	// Count asks how many match in all, After, Skip and Limit apart.
+	Count bool
+}
+
+// A ContactList is one page of contacts.
+type ContactList struct {
+	Records []*ContactRecord
+	Count   int // 0 where the query did not ask
+}
+
+// A ContactChange puts a changed record in the place of the stored contact with
+// its account and id.
+type ContactChange struct {
+	Record  *ContactRecord
+	Version int64 // the version that the stored contact must have
+}
+
+// A PurgeQuery says which deleted contacts are to be removed.
+type PurgeQuery struct {
+	AccountID     uuid.UUID // zero: of every account
+	ContactID     uuid.UUID // zero: every contact
+	DeletedBefore time.Time // zero: whenever it was deleted
+	Limit         int       // at least 1
 }
 
 // A ContactRecord is a contact as a store keeps it.

@@ -53,6 +53,9 @@ type world struct {
 	powerless  string // no permission
 	expired    string
 	foreignKey string // of the other account
+
+	// The same that may write, too.
+	writer, limitedWriter, foreignWriter string
 }
 
 const (
@@ -101,6 +104,11 @@ func newWorld(t testing.TB, store contacts.Store, opts *contacts.Options) *world
 	w.powerless = issue(contacts.IssueKeyInput{AccountID: w.acme.ID, AllTeams: true})
 	w.expired = issue(contacts.IssueKeyInput{AccountID: w.acme.ID, Permissions: read, AllTeams: true, ExpiresAt: noon})
 	w.foreignKey = issue(contacts.IssueKeyInput{AccountID: w.other.ID, Permissions: read, AllTeams: true})
+
+	both := append(read, contacts.PermissionWriteContacts)
+	w.writer = issue(contacts.IssueKeyInput{AccountID: w.acme.ID, Permissions: both, AllTeams: true})
+	w.limitedWriter = issue(contacts.IssueKeyInput{AccountID: w.acme.ID, Permissions: both, TeamIDs: []int64{team, foreignTeam, absentTeam}})
+	w.foreignWriter = issue(contacts.IssueKeyInput{AccountID: w.other.ID, Permissions: both, AllTeams: true})
 
 	o := contacts.Options{Now: now}
 	if opts != nil {

@@ -51,7 +51,7 @@ func storeSchema(ctx context.Context, parent string, w *world) (names string, er
 		return 0, db.QueryRowContext(ctx, `SELECT group_concat(name || ' (' || columns || ')', ', ') FROM (
 			SELECT t.name AS name, group_concat(c.name, ' ') AS columns
 			FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
-			WHERE t.type = 'table' AND EXISTS (SELECT * FROM pragma_table_info(t.name) WHERE name = 'seq')
+			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND EXISTS (SELECT * FROM pragma_table_info(t.name) WHERE name = 'seq')
 			GROUP BY t.name
 			UNION ALL
 			SELECT 'index', group_concat(c.name, ' ')

@@ -48,9 +48,9 @@ func (t *ourTarget) create(ctx context.Context, c *contact) error {
 }
 
 func (t *ourTarget) createAll(ctx context.Context, all []*contacts.ContactRecord) error {
-	for _, err := range t.store.CreateContacts(ctx, contacts.ContactBatch{Records: all}) {
-		if err != nil {
-			return err // the others are most likely the same
+	for _, o := range t.store.CreateContacts(ctx, contacts.ContactBatch{Records: all}) {
+		if o.Err != nil {
+			return o.Err // the others are most likely the same
 		}
 	}
 	return nil

@@ -77,9 +77,14 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 }
 
 // FailNext makes the next call of the service that brings a key fail with the
-// code, and with the details where some are given; the calls behind it work
-// again. Called twice, it makes the next two fail, in that order. Errors of
-// CodeInvalidKey and CodeServerError have no details.
+// code, and with the details where some are given, whatever the call reads or
+// writes; it stores nothing. The calls behind it work again. Called twice, it
+// makes the next two fail, in that order. Errors of CodeInvalidKey and
+// CodeServerError have no details.
+//
+// A batch fails as a whole. A walk of [contacts.Service.Contacts] is one call for
+// each page, and a stream of [contacts.Service.CreateContactStream] one for each
+// thousand contacts.
 func (f *Fixture) FailNext(code contacts.Code, details ...contacts.FieldError) {
 	f.failures.add(&contacts.Error{Code: code, Message: "asked for by FailNext", Details: details})
 }

@@ -189,7 +189,7 @@ int main(int argc, char **argv) {
 	Table *tables = NULL; /* that of one row for each contact first */
 	int count = 0;
 	s = prepare("SELECT t.name FROM source.sqlite_schema AS t, pragma_table_info(t.name) AS c"
-	            " WHERE t.type = 'table' AND c.name = 'seq' ORDER BY c.pk <> 1, t.rowid", NULL);
+	            " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%%' AND c.name = 'seq' ORDER BY c.pk <> 1, t.rowid", NULL);
 	while (next_row(s)) {
 		tables = resize(tables, sizeof *tables * (count + 1));
 		tables[count] = (Table){.name = sqlite3_mprintf("%s", sqlite3_column_text(s, 0))};

@@ -15,8 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/store/memory"
@@ -36,11 +40,15 @@ type Store struct {
 
 // An entry is one line of the journal: one write, with its arguments. It holds
 // what was asked, not what came of it. Doing the same writes in the same order
-// gives the same results, the failures among them.
+// gives the same results, the failures among them: a create brings the time by
+// which its idempotencies are judged. A purge is the exception, since a query
+// with a limit does not say which contacts it removes, so the entry does.
 type entry struct {
-	Add        *contacts.Directory    `json:"add,omitempty"`
-	Deactivate *contacts.Deactivation `json:"deactivate,omitempty"`
-	Create     *contacts.ContactBatch `json:"create,omitempty"`
+	Add        *contacts.Directory      `json:"add,omitempty"`
+	Deactivate *contacts.Deactivation   `json:"deactivate,omitempty"`
+	Create     *contacts.ContactBatch   `json:"create,omitempty"`
+	Update     []contacts.ContactChange `json:"update,omitempty"`
+	Purge      []contacts.PurgeQuery    `json:"purge,omitempty"` // each of one contact
 }
 
 // Open opens the journal, or creates it.
@@ -104,31 +112,58 @@ func (s *Store) apply(ctx context.Context, e *entry) {
 		_ = s.Store.Deactivate(ctx, *e.Deactivate)
 	case e.Create != nil:
 		_ = s.Store.CreateContacts(ctx, *e.Create)
+	case e.Update != nil:
+		_ = s.Store.UpdateContacts(ctx, e.Update)
+	case e.Purge != nil:
+		_ = s.purge(ctx, e.Purge)
 	}
 }
 
 // write appends the entry to the journal and then calls do on the index, with a
-// context that is never done: from here on the write happens. Writes take turns,
-// so the journal has them in the order in which the index has them.
+// context that is never done: from here on the write happens.
 func (s *Store) write(ctx context.Context, e *entry, do func(context.Context)) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.end()
+	if err := s.append(e); err != nil {
+		return err
+	}
+	do(context.WithoutCancel(ctx))
+	return nil
+}
+
+// begin waits for the turn to write, until end. The journal has the writes in the
+// order in which the index has them.
+func (s *Store) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var line bytes.Buffer
-	if err := json.NewEncoder(&line).Encode(e); err != nil {
-		return errors.New("customstore: the record has no JSON form")
-	}
 	select {
 	case s.writing <- struct{}{}:
-		defer func() { <-s.writing }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	var err error
 	switch {
 	case s.journal == nil:
-		return contacts.ErrClosed
+		err = contacts.ErrClosed
 	case s.broken != nil:
-		return fmt.Errorf("customstore: an earlier write failed, so %s must be opened anew: %w", s.path, s.broken)
+		err = fmt.Errorf("customstore: an earlier write failed, so %s must be opened anew: %w", s.path, s.broken)
+	}
+	if err != nil {
+		s.end()
+	}
+	return err
+}
+
+func (s *Store) end() { <-s.writing }
+
+// append adds the entry to the end of the journal, for good.
+func (s *Store) append(e *entry) error {
+	var line bytes.Buffer
+	if err := json.NewEncoder(&line).Encode(e); err != nil {
+		return errors.New("customstore: the record has no JSON form") // the cause may quote it
 	}
 	_, err := s.journal.Write(line.Bytes())
 	if err == nil {
@@ -140,7 +175,6 @@ func (s *Store) write(ctx context.Context, e *entry, do func(context.Context)) e
 		s.broken = err
 		return fmt.Errorf("customstore: append to %s: %w: %w", s.path, contacts.ErrOutcomeUnknown, err)
 	}
-	do(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -161,17 +195,74 @@ func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) (err er
 }
 
 // CreateContacts implements [contacts.Store].
-func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) (errs []error) {
+func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) (outcomes []contacts.ContactOutcome) {
 	failed := s.write(ctx, &entry{Create: &batch}, func(ctx context.Context) {
-		errs = s.Store.CreateContacts(ctx, batch)
+		outcomes = s.Store.CreateContacts(ctx, batch)
 	})
 	if failed != nil {
-		errs = make([]error, len(batch.Records))
-		for i := range errs {
-			errs[i] = failed
-		}
+		return slices.Repeat([]contacts.ContactOutcome{{Err: failed}}, len(batch.Records))
+	}
+	return outcomes
+}
+
+// UpdateContacts implements [contacts.Store].
+func (s *Store) UpdateContacts(ctx context.Context, changes []contacts.ContactChange) (errs []error) {
+	failed := s.write(ctx, &entry{Update: changes}, func(ctx context.Context) {
+		errs = s.Store.UpdateContacts(ctx, changes)
+	})
+	if failed != nil {
+		return slices.Repeat([]error{failed}, len(changes))
 	}
 	return errs
+}
+
+// PurgeContacts implements [contacts.Store].
+func (s *Store) PurgeContacts(ctx context.Context, q contacts.PurgeQuery) (int, error) {
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer s.end()
+	found, err := s.purgeable(ctx, q)
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	if err := s.append(&entry{Purge: found}); err != nil {
+		return 0, err
+	}
+	return len(found), s.purge(context.WithoutCancel(ctx), found)
+}
+
+// purgeable finds the contacts that the query removes. Nobody writes meanwhile.
+func (s *Store) purgeable(ctx context.Context, q contacts.PurgeQuery) (found []contacts.PurgeQuery, err error) {
+	accounts := contacts.Directory{Accounts: []contacts.Account{{ID: q.AccountID}}}
+	if q.AccountID == uuid.Nil {
+		accounts, err = s.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: math.MaxInt})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range accounts.Accounts {
+		list, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a.ID, AllTeams: true, Deleted: true, Limit: math.MaxInt})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range list.Records {
+			if len(found) < q.Limit && q.Matches(r) {
+				found = append(found, contacts.PurgeQuery{AccountID: a.ID, ContactID: r.Contact.ID, Limit: 1})
+			}
+		}
+	}
+	return found, nil
+}
+
+// purge removes contacts from the index, one with each query.
+func (s *Store) purge(ctx context.Context, found []contacts.PurgeQuery) error {
+	for _, q := range found {
+		if _, err := s.Store.PurgeContacts(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close implements [contacts.Store].

@@ -67,7 +67,8 @@ func Example() {
 	//     "industry": "technology"
 	//   },
 	//   "created_at": "TIME",
-	//   "updated_at": "TIME"
+	//   "updated_at": "TIME",
+	//   "version": 1
 	// }
 	//
 	// What fails, and how:

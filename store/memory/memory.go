@@ -10,9 +10,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -40,8 +42,13 @@ type account struct {
 	teams []contacts.Team // by id
 	keys  []*key          // by id
 
-	mu       sync.RWMutex // guards contacts; taken while Store.mu is held for reading
+	mu       sync.RWMutex // guards the rest; taken while Store.mu is held for reading
 	contacts map[uuid.UUID]*contacts.ContactRecord
+	ids      []uuid.UUID // of the contacts, in ascending order if sorted
+	sorted   bool
+
+	idempotencies map[[32]byte]*contacts.Idempotency
+	sweepAt       int // how many idempotencies are looked through for such as have ended
 }
 
 // A key holds the record that FindKey hands out. The record is shared, so it is
@@ -93,7 +100,7 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (_ c
 		if taken {
 			return contacts.Directory{}, contacts.ErrExists
 		}
-		entry := &account{Account: a, contacts: make(map[uuid.UUID]*contacts.ContactRecord)}
+		entry := &account{Account: a, contacts: make(map[uuid.UUID]*contacts.ContactRecord), sorted: true}
 		s.accounts[a.ID] = entry
 		s.ordered = slices.Insert(s.ordered, at, entry)
 		undo = append(undo, func() {
@@ -238,49 +245,125 @@ func (s *Store) FindTeam(ctx context.Context, accountID uuid.UUID, id int64) (*c
 	return &t, nil
 }
 
-func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []error {
-	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
-		return slices.Repeat([]error{err}, len(batch.Records))
+func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+	l := s.mu.RLocker()
+	if batch.AllOrNothing {
+		l = &s.mu // nobody sees a part of it
 	}
-	defer s.mu.RUnlock()
+	if err := s.enter(ctx, l); err != nil {
+		return slices.Repeat([]contacts.ContactOutcome{{Err: err}}, len(batch.Records))
+	}
+	defer l.Unlock()
 
 	if len(batch.Records) == 1 {
-		if err := s.create(copyContact(batch.Records[0])); err != nil {
-			return []error{err}
+		if o := s.create(copyContact(batch.Records[0]), batch.Idempotencies, batch.Now); o != (contacts.ContactOutcome{}) {
+			return []contacts.ContactOutcome{o}
 		}
 		return nil
 	}
-	var errs []error
+	var outcomes []contacts.ContactOutcome
+	failed := false
 	records := copyContacts(batch.Records)
 	for i := range records {
-		if err := s.create(&records[i]); err != nil {
-			if errs == nil {
-				errs = make([]error, len(records))
-			}
-			errs[i] = err
+		var idempotency []*contacts.Idempotency
+		if batch.Idempotencies != nil {
+			idempotency = batch.Idempotencies[i : i+1]
 		}
+		o := s.create(&records[i], idempotency, batch.Now)
+		if o == (contacts.ContactOutcome{}) {
+			continue
+		}
+		if outcomes == nil {
+			outcomes = make([]contacts.ContactOutcome, len(records))
+		}
+		outcomes[i] = o
+		failed = failed || o.Err != nil
 	}
-	return errs
+	if batch.AllOrNothing && failed {
+		s.takeBack(batch, outcomes)
+	}
+	return outcomes
 }
 
-// create keeps the record, which is the store's own copy.
-func (s *Store) create(r *contacts.ContactRecord) error {
+// create keeps the record, which is the store's own copy, and the idempotency if
+// there is one.
+func (s *Store) create(r *contacts.ContactRecord, idempotency []*contacts.Idempotency, now time.Time) (o contacts.ContactOutcome) {
 	a := s.accounts[r.Contact.AccountID]
 	if a == nil {
-		return contacts.ErrNotFound
-	}
-	if id := r.Contact.TeamID; id != 0 {
-		if _, found := slices.BinarySearchFunc(a.teams, id, compareTeam); !found {
-			return contacts.ErrNotFound
-		}
+		return contacts.ContactOutcome{Err: contacts.ErrNotFound}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.contacts[r.Contact.ID] != nil {
-		return contacts.ErrExists
+	var first *contacts.Idempotency
+	if len(idempotency) > 0 {
+		first = idempotency[0]
 	}
-	a.contacts[r.Contact.ID] = r
-	return nil
+	if first != nil {
+		if earlier := a.idempotencies[first.Key]; earlier != nil && earlier.EndsAt.After(now) {
+			if earlier.Input != first.Input {
+				return contacts.ContactOutcome{Err: contacts.ErrIdempotencyConflict}
+			}
+			return contacts.ContactOutcome{Result: earlier.Result}
+		}
+	}
+	if !a.hasTeam(r.Contact.TeamID) {
+		return contacts.ContactOutcome{Err: contacts.ErrNotFound}
+	}
+	id := r.Contact.ID
+	if a.contacts[id] != nil {
+		return contacts.ContactOutcome{Err: contacts.ErrExists}
+	}
+	a.contacts[id] = r
+	if n := len(a.ids); n > 0 && bytes.Compare(a.ids[n-1][:], id[:]) > 0 {
+		a.sorted = false
+	}
+	a.ids = append(a.ids, id)
+	if first != nil {
+		a.remember(first, now)
+	}
+	return contacts.ContactOutcome{}
+}
+
+// hasTeam reports whether a contact may be in the team; 0 is none.
+func (a *account) hasTeam(id int64) bool {
+	if id == 0 {
+		return true
+	}
+	_, found := slices.BinarySearchFunc(a.teams, id, compareTeam)
+	return found
+}
+
+// remember keeps a copy of the idempotency. Whenever twice as many are kept as
+// were left the last time, those that have ended are forgotten.
+func (a *account) remember(i *contacts.Idempotency, now time.Time) {
+	if a.idempotencies == nil {
+		a.idempotencies = make(map[[32]byte]*contacts.Idempotency)
+	}
+	if len(a.idempotencies) >= max(a.sweepAt, 100) {
+		maps.DeleteFunc(a.idempotencies, func(_ [32]byte, i *contacts.Idempotency) bool { return !i.EndsAt.After(now) })
+		a.sweepAt = 2 * len(a.idempotencies)
+	}
+	kept := *i
+	a.idempotencies[i.Key] = &kept
+}
+
+// takeBack removes what a batch has stored before one of its records failed, and
+// makes the outcomes of the others say so. The store is locked.
+func (s *Store) takeBack(batch contacts.ContactBatch, outcomes []contacts.ContactOutcome) {
+	for i, r := range batch.Records {
+		if outcomes[i].Err != nil {
+			continue
+		}
+		if outcomes[i].Result == "" {
+			a := s.accounts[r.Contact.AccountID]
+			delete(a.contacts, r.Contact.ID)
+			a.ids = slices.DeleteFunc(a.ids, func(id uuid.UUID) bool { return id == r.Contact.ID })
+			if batch.Idempotencies != nil && batch.Idempotencies[i] != nil {
+				delete(a.idempotencies, batch.Idempotencies[i].Key)
+			}
+		}
+		outcomes[i] = contacts.ContactOutcome{Err: contacts.ErrBatchFailed}
+	}
 }
 
 func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {
@@ -294,12 +377,132 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 		return nil, contacts.ErrNotFound
 	}
 	a.mu.RLock()
-	r := a.contacts[id] // never changed once it is there
+	r := a.contacts[id] // replaced by a change, and never changed itself
 	a.mu.RUnlock()
 	if r == nil {
 		return nil, contacts.ErrNotFound
 	}
 	return copyContact(r), nil
+}
+
+func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return contacts.ContactList{}, err
+	}
+	defer s.mu.RUnlock()
+
+	var list contacts.ContactList
+	a := s.accounts[q.AccountID]
+	if a == nil {
+		return list, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sort()
+	end := len(a.ids)
+	if q.After != uuid.Nil {
+		end, _ = slices.BinarySearchFunc(a.ids, q.After, compareIDs)
+	}
+	for i := len(a.ids) - 1; i >= 0; i-- {
+		full := len(list.Records) == q.Limit
+		if full && !q.Count {
+			break
+		}
+		r := a.contacts[a.ids[i]]
+		if i >= end && !q.Count || !q.Matches(r) {
+			continue
+		}
+		list.Count++
+		if i >= end || full {
+			continue
+		}
+		if q.Skip > 0 {
+			q.Skip--
+			continue
+		}
+		list.Records = append(list.Records, copyContact(r))
+	}
+	if !q.Count {
+		list.Count = 0
+	}
+	return list, ctx.Err()
+}
+
+func (s *Store) UpdateContacts(ctx context.Context, changes []contacts.ContactChange) []error {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return slices.Repeat([]error{err}, len(changes))
+	}
+	defer s.mu.RUnlock()
+
+	var errs []error
+	for i, c := range changes {
+		if err := s.update(copyContact(c.Record), c.Version); err != nil {
+			if errs == nil {
+				errs = make([]error, len(changes))
+			}
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// update puts the record, which is the store's own copy, in the place of the one
+// of that version.
+func (s *Store) update(r *contacts.ContactRecord, version int64) error {
+	a := s.accounts[r.Contact.AccountID]
+	if a == nil || !a.hasTeam(r.Contact.TeamID) {
+		return contacts.ErrNotFound
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	stored := a.contacts[r.Contact.ID]
+	switch {
+	case stored == nil:
+		return contacts.ErrNotFound
+	case stored.Contact.Version != version:
+		return contacts.ErrConflict
+	}
+	a.contacts[r.Contact.ID] = r
+	return nil
+}
+
+func (s *Store) PurgeContacts(ctx context.Context, q contacts.PurgeQuery) (int, error) {
+	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
+		return 0, err
+	}
+	defer s.mu.RUnlock()
+
+	n := 0
+	for _, a := range s.ordered {
+		if q.AccountID == uuid.Nil || q.AccountID == a.ID {
+			n += a.purge(q, q.Limit-n)
+		}
+	}
+	return n, nil
+}
+
+// purge removes at most limit contacts.
+func (a *account) purge(q contacts.PurgeQuery, limit int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	a.ids = slices.DeleteFunc(a.ids, func(id uuid.UUID) bool {
+		if n == limit || !q.Matches(a.contacts[id]) {
+			return false
+		}
+		n++
+		delete(a.contacts, id)
+		return true
+	})
+	return n
+}
+
+// sort brings the ids of the contacts into order; nearly all of them are.
+func (a *account) sort() {
+	if !a.sorted {
+		slices.SortFunc(a.ids, compareIDs)
+		a.sorted = true
+	}
 }
 
 // Close releases all records.
@@ -313,6 +516,7 @@ func (s *Store) Close() error {
 
 func (a *account) compare(id uuid.UUID) int     { return bytes.Compare(a.ID[:], id[:]) }
 func (k *key) compare(id uuid.UUID) int         { return bytes.Compare(k.ID[:], id[:]) }
+func compareIDs(x, y uuid.UUID) int             { return bytes.Compare(x[:], y[:]) }
 func compareTeam(t contacts.Team, id int64) int { return cmp.Compare(t.ID, id) }
 
 // replace puts a changed copy in the place of the record.
@@ -328,7 +532,8 @@ func page[E, P any](list []E, behind P, compare func(E, P) int, limit int) []E {
 	if found {
 		at++
 	}
-	return list[at:min(len(list), at+max(limit, 0))]
+	list = list[at:]
+	return list[:min(len(list), max(limit, 0))]
 }
 
 // copyKey returns a copy that shares no slice with the original.

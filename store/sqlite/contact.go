@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -19,74 +20,132 @@ const (
 	// The columns in the order of encodeContact and decodeContact.
 	contactColumns = `id, first_name, last_name, email, company, website,
 		address, city, state, zip_code, country, status, stage, team_id,
-		phones, tags, custom_context, industry_context, created_at, updated_at`
+		phones, tags, custom_context, industry_context, created_at, updated_at, version, deleted_at`
+
+	// Where some of them are in a row of encodeContact.
+	rowEmail, rowPhones, rowTags = 4, 15, 16
 
 	// An account that does not exist has no number: NULL, which its column
 	// does not take.
 	insertContactSQL = `INSERT INTO contact_data (account, ` + contactColumns + `)
-		VALUES ((SELECT n FROM account WHERE id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (` + accountSQL + `, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)`
 
-	findContactSQL = `SELECT ` + contactColumns + ` FROM contact_data
-		WHERE account = (SELECT n FROM account WHERE id = ?) AND id = ?`
+	findContactSQL = `SELECT ` + contactColumns + ` FROM contact_data WHERE account = ` + accountSQL + ` AND id = ?2`
 )
 
 // CreateContacts implements [contacts.Store]. Batches that are created at the
-// same time share a transaction and its sync to the disk, and a large batch has
-// several transactions. A failure that is not that of one record is that of all
-// in its transaction.
-func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []error {
-	n := len(batch.Records)
+// same time share a transaction and its sync to the disk. A large batch has
+// several transactions, unless it is all or nothing. A failure that is not that
+// of one record is that of all in its transaction.
+func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+	n, most := len(batch.Records), s.writer.most
 	if n == 0 {
 		return nil
 	}
 	if err := s.enter(); err != nil {
-		return slices.Repeat([]error{createError(err)}, n)
+		return slices.Repeat([]contacts.ContactOutcome{{Err: createError(err)}}, n)
 	}
 	defer s.calls.Done()
 
-	if n <= s.writer.most {
-		return s.createContacts(ctx, batch.Records)
+	if n <= most || batch.AllOrNothing {
+		return s.createContacts(ctx, batch)
 	}
-	var errs []error // nil while every record is fine
-	for i := 0; i < n; i += s.writer.most {
-		failed := s.createContacts(ctx, batch.Records[i:min(i+s.writer.most, n)])
-		if failed != nil && errs == nil {
-			errs = make([]error, n)
+	var outcomes []contacts.ContactOutcome // nil while every record is stored
+	for i := 0; i < n; i += most {
+		part, end := batch, min(i+most, n)
+		part.Records = batch.Records[i:end]
+		if batch.Idempotencies != nil {
+			part.Idempotencies = batch.Idempotencies[i:end]
 		}
-		if failed != nil {
-			copy(errs[i:], failed)
+		of := s.createContacts(ctx, part)
+		if of != nil && outcomes == nil {
+			outcomes = make([]contacts.ContactOutcome, n)
+		}
+		if of != nil {
+			copy(outcomes[i:], of)
 		}
 	}
-	return errs
+	return outcomes
 }
 
 // createContacts stores the records in one transaction.
-func (s *Store) createContacts(ctx context.Context, records []*contacts.ContactRecord) []error {
-	rows := make([][]driver.Value, len(records))
-	for i, r := range records {
+func (s *Store) createContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+	rows := make([][]driver.Value, len(batch.Records))
+	for i, r := range batch.Records {
 		rows[i] = encodeContact(r)
 	}
-	var errs []error // nil while every record is fine
-	err := s.writer.do(ctx, len(rows), func(c *writeConn) error {
-		errs = nil
+	idempotencies := encodeIdempotencies(&batch)
+	allOrNothing := batch.AllOrNothing
+	var outcomes []contacts.ContactOutcome // nil while every record is stored
+	create := func(c *writeConn) error {
+		outcomes = nil
+		failed := false
 		for i, row := range rows {
-			if err := c.insertContact.exec(row...); err != nil {
-				verdict := constraint(err)
-				if verdict == nil {
-					return err
-				}
-				if errs == nil {
-					errs = make([]error, len(rows))
-				}
-				errs[i] = createError(verdict)
+			var first *idempotency
+			if idempotencies != nil {
+				first = idempotencies[i]
 			}
+			o, err := c.createContact(row, first)
+			if err != nil {
+				return err
+			}
+			if o.Err == nil && o.Result == "" {
+				continue
+			}
+			if outcomes == nil {
+				outcomes = make([]contacts.ContactOutcome, len(rows))
+			}
+			outcomes[i] = o
+			failed = failed || o.Err != nil
+		}
+		if failed && allOrNothing {
+			return errRecordFailed
 		}
 		return nil
-	})
-	if err != nil {
-		return slices.Repeat([]error{createError(classify(err))}, len(rows))
 	}
-	return errs
+	var err error
+	if allOrNothing {
+		err = s.writer.doAlone(ctx, len(rows), create)
+	} else {
+		err = s.writer.do(ctx, len(rows), create)
+	}
+	switch {
+	case errors.Is(err, errRecordFailed):
+		for i := range outcomes {
+			if outcomes[i].Err == nil {
+				outcomes[i] = contacts.ContactOutcome{Err: createError(contacts.ErrBatchFailed)}
+			}
+		}
+	case err != nil:
+		return slices.Repeat([]contacts.ContactOutcome{{Err: createError(classify(err))}}, len(rows))
+	}
+	return outcomes
+}
+
+// errRecordFailed undoes a batch that is all or nothing. It reaches no caller.
+var errRecordFailed = errors.New("a record of the batch failed")
+
+// createContact stores the contact in a row of encodeContact, unless its
+// idempotency has an answer already; nil: it has none. The outcome is what has to
+// do with this contact alone.
+func (c *writeConn) createContact(row []driver.Value, first *idempotency) (o contacts.ContactOutcome, err error) {
+	if first != nil {
+		if answered, err := c.replay(first, &o); answered || err != nil {
+			return o, err
+		}
+	}
+	if err := c.insertContact.exec(row...); err != nil {
+		verdict := constraint(err)
+		if verdict == nil {
+			return o, err
+		}
+		o.Err = createError(verdict)
+		return o, nil
+	}
+	if first != nil {
+		err = c.remember(first)
+	}
+	return o, err
 }
 
 func createError(err error) error { return fmt.Errorf("sqlite: create contacts: %w", err) }
@@ -122,7 +181,7 @@ func encodeContact(r *contacts.ContactRecord) []driver.Value {
 		c.Country, c.Status, c.Stage, number(c.TeamID),
 		encodePhones(c.PhoneNumbers), encodeTags(c.Tags),
 		optional(r.CustomContext), optional(r.IndustryContext),
-		micros(c.CreatedAt), micros(c.UpdatedAt),
+		micros(c.CreatedAt), micros(c.UpdatedAt), number(c.Version), micros(c.DeletedAt),
 	}
 }
 
@@ -145,6 +204,7 @@ func decodeContact(row []driver.Value) (*contacts.ContactRecord, error) {
 			Country: text(row[10]), Status: text(row[11]), Stage: text(row[12]), TeamID: integer(row[13]),
 			PhoneNumbers: phones, Tags: tags,
 			CreatedAt: instant(row[18]), UpdatedAt: instant(row[19]),
+			Version: integer(row[20]), DeletedAt: instant(row[21]),
 		},
 		CustomContext:   text(row[16]),
 		IndustryContext: text(row[17]),

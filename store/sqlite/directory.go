@@ -17,6 +17,9 @@ import (
 )
 
 const (
+	// The number of the account whose id is the first argument.
+	accountSQL = `(SELECT n FROM account WHERE id = ?1)`
+
 	insertAccountSQL  = `INSERT INTO account (id, name, created_at, disabled_at) VALUES (?, ?, ?, ?)`
 	findAccountSQL    = `SELECT n, disabled_at FROM account WHERE id = ?`
 	disableAccountSQL = `UPDATE account SET disabled_at = coalesce(disabled_at, ?) WHERE id = ? RETURNING n`
@@ -52,7 +55,7 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 
 	add = clone(add) // for the job, and then for the caller
 	teams := slices.Clone(add.Teams)
-	err := s.writer.do(ctx, alone, func(c *writeConn) error {
+	err := s.writer.doAlone(ctx, 0, func(c *writeConn) error {
 		copy(add.Teams, teams) // the ids of an earlier run are void
 		for _, a := range add.Accounts {
 			if err := c.addAccount(a); err != nil {
@@ -214,7 +217,7 @@ func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
 	case ofKey && d.At.IsZero():
 		return fmt.Errorf(op, errors.New("a key that was revoked stays so"))
 	}
-	err := s.writer.do(ctx, alone, func(c *writeConn) error {
+	err := s.writer.doAlone(ctx, 0, func(c *writeConn) error {
 		var row [1]driver.Value
 		var found bool
 		var err error

@@ -7,10 +7,13 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 
 	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
+
+	"example.com/contacts"
 )
 
 // A Plan is what opening a store depends on, for tests that bend it.
@@ -21,6 +24,9 @@ func NewPlan() *Plan {
 	return &Plan{config{
 		transaction:    defaultMost,
 		run:            defaultRun,
+		behind:         defaultBehind,
+		found:          defaultFound,
+		fold:           contacts.FoldSearch,
 		migrations:     migrations(),
 		writerSettings: writerSettings(),
 		readerSettings: readerSettings(),
@@ -90,6 +96,26 @@ func (s *Store) ReaderPragma(ctx context.Context, name string) (any, error) {
 	return pragma(c.db, name)
 }
 
+// Explain returns the plan of a query, as a connection that reads has it.
+func (s *Store) Explain(ctx context.Context, query string) (plan string, err error) {
+	c, err := s.readers.take(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { s.readers.idle <- c }()
+	prepared, err := c.db.Prepare("EXPLAIN QUERY PLAN " + query)
+	if err != nil {
+		return "", err
+	}
+	explain := statement{SQLiteStmt: prepared.(*sqlite3.SQLiteStmt)}
+	defer explain.Close()
+	rows, err := explain.rows(ctx, make([]driver.Value, explain.NumInput()))
+	for _, row := range rows {
+		plan += text(row[3]) + "\n"
+	}
+	return plan, err
+}
+
 // Queries returns the SQL of every statement that runs once or more a call.
 func Queries() map[string]string {
 	return map[string]string{
@@ -107,9 +133,24 @@ func Queries() map[string]string {
 		"insert contact":  insertContactSQL,
 		"lookup state":    lookupStateSQL,
 		"lookup rows":     lookupRowsSQL,
-		"search phone":    searchPhoneSQL,
-		"search email":    searchEmailSQL,
-		"search tag":      searchTagSQL,
+		"lookup reach":    lookupReachSQL,
+		"list living":     listLivingSQL,
+		"list deleted":    listDeletedSQL,
+		"list found":      listFoundSQL,
+		"count living":    countLivingSQL,
+		"count deleted":   countDeletedSQL,
+		"count found":     countFoundSQL,
+		"count all":       countAllSQL,
+		"stored contact":  storedContactSQL,
+		"update contact":  updateContactSQL,
+		"deleted of":      deletedOfSQL,
+		"deleted of all":  deletedOfAllSQL,
+		"delete contact":  deleteContactSQL,
+		"delete lookup":   deleteLookupSQL,
+
+		"find idempotency":    findIdempotencySQL,
+		"insert idempotency":  insertIdempotencySQL,
+		"prune idempotencies": pruneIdempotenciesSQL,
 	}
 }
 
@@ -194,18 +235,66 @@ func (p *Plan) Run(length int) *Plan {
 	return p
 }
 
+// Behind sets from how many contacts on, that are not in the look-ups, a search
+// has them merged.
+func (p *Plan) Behind(contacts int) *Plan {
+	p.behind = contacts
+	return p
+}
+
+// Found sets of how many entries of the look-ups a page is made at most.
+func (p *Plan) Found(entries int) *Plan {
+	p.found = entries
+	return p
+}
+
+// Fold sets what a search does to text that is not ASCII.
+func (p *Plan) Fold(f func(string) string) *Plan {
+	p.fold = f
+	return p
+}
+
+// Readers sets how many connections read.
+func (p *Plan) Readers(n int) *Plan {
+	p.readConnections = n
+	return p
+}
+
+// AwaitCatchUp returns when no search has look-ups merged.
+func (s *Store) AwaitCatchUp() {
+	x := s.writer.index
+	for {
+		x.mu.Lock()
+		catching := x.catching
+		x.mu.Unlock()
+		if !catching {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
 // SearchPhone, SearchEmail and SearchTag return the ids of an account's contacts
 // with that number, address or tag.
 func (s *Store) SearchPhone(ctx context.Context, account uuid.UUID, what string) ([]uuid.UUID, error) {
-	return s.search(ctx, account, byPhone, what)
+	return s.search(ctx, contacts.ContactQuery{AccountID: account, PhoneNumber: what})
 }
 
 func (s *Store) SearchEmail(ctx context.Context, account uuid.UUID, what string) ([]uuid.UUID, error) {
-	return s.search(ctx, account, byEmail, what)
+	return s.search(ctx, contacts.ContactQuery{AccountID: account, Email: what})
 }
 
 func (s *Store) SearchTag(ctx context.Context, account uuid.UUID, what string) ([]uuid.UUID, error) {
-	return s.search(ctx, account, byTag, what)
+	return s.search(ctx, contacts.ContactQuery{AccountID: account, Tag: what})
+}
+
+func (s *Store) search(ctx context.Context, q contacts.ContactQuery) (ids []uuid.UUID, err error) {
+	q.AllTeams, q.Limit = true, math.MaxInt
+	list, err := s.ListContacts(ctx, q)
+	for _, r := range list.Records {
+		ids = append(ids, r.Contact.ID)
+	}
+	return ids, err
 }
 
 // Behind returns how many contacts are not in the look-ups yet.

@@ -243,7 +243,7 @@ func fillDisk(t *testing.T, path string, known bool, fill, free func()) {
 		for i := range large {
 			large[i] = contactOf(newID())
 		}
-		for i, err := range s.CreateContacts(t.Context(), contacts.ContactBatch{Records: large}) {
+		for i, err := range errorsOf(s.CreateContacts(t.Context(), contacts.ContactBatch{Records: large})) {
 			wantErr(t, "CreateContacts of a large batch", err, sqlite.ErrDiskFull)
 			l.note(large[i].Contact.ID, err)
 		}

@@ -3,7 +3,10 @@
 package sqlite_test
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"example.com/contacts"
 )
 
 // createUntilKilled opens the store at path and creates with many writers at
@@ -48,12 +53,18 @@ const storedPrefix = "stored "
 // acknowledged.
 func killAtRandom(t *testing.T, p *process, after int, l *ledger) {
 	t.Helper()
+	killWhileItSays(t, p, after, func(acknowledged string) { l.note(uuid.MustParse(acknowledged), nil) })
+}
+
+// killWhileItSays is killAtRandom for whatever it acknowledges.
+func killWhileItSays(t *testing.T, p *process, after int, note func(acknowledged string)) {
+	t.Helper()
 	var timer *time.Timer
 	acknowledged := 0
 	for p.out.Scan() {
 		line := p.out.Text()
 		if text, ok := strings.CutPrefix(line, storedPrefix); ok {
-			l.note(uuid.MustParse(text), nil)
+			note(text)
 			acknowledged++
 		} else if !strings.HasPrefix(line, "=== ") {
 			t.Errorf("the other process says: %s", line)
@@ -148,4 +159,102 @@ func TestFaultProcessKilledBesideAnother(t *testing.T) {
 	a, _, _ := ours.counts()
 	b, _, _ := theirs.counts()
 	t.Logf("%d kills, %d contacts acknowledged by the survivor, %d by the others", kills, a, b)
+}
+
+// createWithKeys creates a contact for each of the same keys as everybody who
+// calls it, until it is killed, and prints what it was told: the key and the id.
+func createWithKeys(t *testing.T, path string, writers int) {
+	s := openWithAccount(t, path)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := 0; !t.Failed(); i++ {
+				key := fmt.Sprintf("%d/%d", w, i)
+				id, err := createWithKey(t.Context(), s, key)
+				if err != nil {
+					t.Errorf("CreateContacts: %v", err)
+					return
+				}
+				os.Stdout.WriteString(storedPrefix + key + " " + id + "\n")
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// createWithKey creates a contact, which has the key as its tag, and returns the
+// id of the one that the key has.
+func createWithKey(ctx context.Context, s contacts.Store, key string) (string, error) {
+	r := contactOf(newID())
+	r.Contact.Tags = []string{key}
+	outcomes := s.CreateContacts(ctx, contacts.ContactBatch{
+		Records:       []*contacts.ContactRecord{r},
+		Idempotencies: []*contacts.Idempotency{{Key: sha256.Sum256([]byte(key)), Result: r.Contact.ID.String(), EndsAt: noon.Add(time.Hour)}},
+		Now:           noon,
+	})
+	if outcomes == nil {
+		return r.Contact.ID.String(), nil
+	}
+	return outcomes[0].Result, outcomes[0].Err
+}
+
+// Two processes create for the same keys and are killed, over and over. Whoever is
+// told the id of a key's contact is told the same one for ever, and it is there;
+// and no key has two.
+func TestFaultKilledProcessesCreateOneContactForAKey(t *testing.T) {
+	t.Parallel()
+	const writers = 4
+	if path, yes := inAnotherProcess(); yes {
+		createWithKeys(t, path, writers)
+		return
+	}
+	path := newPath(t)
+	openWithAccount(t, path).Close()
+	var mu sync.Mutex
+	ids := make(map[string]string)
+	note := func(acknowledged string) {
+		key, id, _ := strings.Cut(acknowledged, " ")
+		mu.Lock()
+		defer mu.Unlock()
+		if first, told := ids[key]; told && first != id {
+			t.Errorf("key %s: told %s, and later %s", key, first, id)
+		}
+		ids[key] = id
+	}
+	kills := extent(3, 50)
+	for range kills {
+		var wg sync.WaitGroup
+		for range 2 {
+			p := again(t, path)
+			wg.Go(func() { killWhileItSays(t, p, 1+rand.IntN(300), note) })
+		}
+		wg.Wait()
+	}
+	s := openFault(t, path)
+	for w := range writers { // the next of each may have been stored, and nobody was told
+		for i := 0; ; i++ {
+			key := fmt.Sprintf("%d/%d", w, i)
+			_, told := ids[key]
+			id, err := createWithKey(t.Context(), s, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			note(key + " " + id)
+			if !told {
+				break
+			}
+		}
+	}
+	for key, id := range ids {
+		found, err := s.SearchTag(t.Context(), theAccount, key)
+		if err != nil || len(found) != 1 || found[0].String() != id {
+			t.Errorf("key %s: found %v, %v; want %s", key, found, err, id)
+		}
+	}
+	var n int
+	if err := plain(t, path).QueryRowContext(t.Context(), "SELECT count(*) FROM contact_data").Scan(&n); err != nil || n != len(ids) {
+		t.Errorf("%d contacts, %v; want one for each of %d keys", n, err, len(ids))
+	}
+	wantSound(t, path)
+	t.Logf("%d kills of two processes, %d keys", kills, len(ids))
 }

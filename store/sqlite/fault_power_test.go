@@ -95,7 +95,7 @@ func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb 
 		if disturb != nil {
 			disturb()
 		}
-		errs := s.CreateContacts(t.Context(), batch)
+		errs := errorsOf(s.CreateContacts(t.Context(), batch))
 		for i, r := range batch.Records {
 			switch {
 			case errs == nil || errs[i] == nil:

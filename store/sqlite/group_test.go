@@ -310,7 +310,7 @@ func TestBatchOverTheLimitIsStoredInSeveralTransactions(t *testing.T) {
 		batch[i] = newContact(a)
 	}
 	batch[42] = batch[7]
-	for i, err := range s.CreateContacts(t.Context(), contacts.ContactBatch{Records: batch}) {
+	for i, err := range errorsOf(s.CreateContacts(t.Context(), contacts.ContactBatch{Records: batch})) {
 		want := error(nil)
 		if i == 42 {
 			want = contacts.ErrExists

@@ -4,7 +4,9 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -125,19 +127,122 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 }
 
 // A seq that was given twice would be one that the look-ups have passed.
-func TestNewestContactCannotBeDeletedByHand(t *testing.T) {
+func TestContactCreatedAfterTheNewestWasPurgedIsFound(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := mustOpen(t, sqlite.NewPlan().Run(10), path)
+	a := mustAccount(t, s)
+	for range 25 {
+		mustCreate(t, s, a)
+	}
+	newest := newContact(a)
+	newest.Contact.DeletedAt = noon
+	if err := create(t.Context(), s, newest); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil { // which brings the look-ups up to it
+		t.Fatal(err)
+	}
+	s = mustOpen(t, sqlite.NewPlan().Run(10), path)
+	if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{ContactID: newest.Contact.ID, Limit: 1}); n != 1 || err != nil {
+		t.Fatalf("purged %d, %v", n, err)
+	}
+	if err := s.Close(); err != nil { // nothing in memory knows of the purged one
+		t.Fatal(err)
+	}
+	s = mustOpen(t, sqlite.NewPlan().Run(10), path)
+	next := newContact(a)
+	next.Contact.Tags = []string{"next"}
+	if err := create(t.Context(), s, next); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := s.SearchTag(t.Context(), a, "next"); err != nil || len(ids) != 1 {
+		t.Errorf("found %v, %v", ids, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var seq, entries int
+	db := plain(t, path)
+	if err := db.QueryRowContext(t.Context(), "SELECT max(seq) FROM contact_data").Scan(&seq); err != nil || seq != 27 {
+		t.Errorf("the seq of the contact after it is %d, %v; want 27", seq, err)
+	}
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM lookup WHERE seq NOT IN (SELECT seq FROM contact_data)").Scan(&entries); err != nil || entries != 0 {
+		t.Errorf("%d look-ups are left of the purged one, %v", entries, err)
+	}
+}
+
+// Creates merge the look-ups on their way. Where they have come to an end, a
+// search that has too many contacts to read one by one has them merged.
+func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
-	mustCreate(t, s, a)
-	mustCreate(t, s, a)
-	db := plain(t, path)
-	if _, err := db.ExecContext(t.Context(), "DELETE FROM contact_data WHERE seq = 2"); err == nil {
-		t.Error("the newest contact was deleted")
+	batch := make([]*contacts.ContactRecord, 5000)
+	for i := range batch {
+		batch[i] = newContact(a)
 	}
-	if _, err := db.ExecContext(t.Context(), "DELETE FROM contact_data WHERE seq = 1"); err != nil {
-		t.Error(err)
+	if err := create(t.Context(), s, batch...); err != nil {
+		t.Fatal(err)
+	}
+	if behind, err := s.Behind(t.Context()); err != nil || behind != 5000 {
+		t.Fatalf("%d contacts are not in the look-ups, %v", behind, err)
+	}
+	for range 2 {
+		if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != 5000 {
+			t.Errorf("found %d of 5000, %v", len(ids), err)
+		}
+		s.AwaitCatchUp()
+	}
+	if behind, err := s.Behind(t.Context()); err != nil || behind != 0 {
+		t.Errorf("after a search %d contacts are not in the look-ups, %v", behind, err)
+	}
+}
+
+// Close ends what a search has begun, which must not keep it nor go on after it.
+func TestCloseInTheMiddleOfACatchUp(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		path := newPath(t)
+		s := mustOpen(t, sqlite.NewPlan().Run(10).Behind(1), path)
+		a := mustAccount(t, s)
+		var batch []*contacts.ContactRecord
+		for range 100 {
+			batch = append(batch, newContact(a))
+		}
+		if err := create(t.Context(), s, batch...); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					if _, err := s.SearchTag(t.Context(), a, "math"); errors.Is(err, contacts.ErrClosed) {
+						return
+					} else if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+			wg.Go(func() {
+				for {
+					if err := create(t.Context(), s, newContact(a)); errors.Is(err, contacts.ErrClosed) {
+						return
+					} else if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		s.AwaitCatchUp()
+		wg.Wait()
+		wantFiles(t, filepath.Dir(path), "contacts.db")
 	}
 }
 

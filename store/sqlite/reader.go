@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"io"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -26,9 +25,16 @@ const (
 	directoryVersion
 	lookupState
 	lookupRows
-	searchPhone
-	searchEmail
-	searchTag
+	lookupReach
+	listLiving
+	listDeleted
+	listFound
+	countLiving
+	countDeleted
+	countFound
+	countAll
+	beginRead
+	endRead
 	queries // how many there are
 )
 
@@ -43,9 +49,16 @@ func (q query) sql() string {
 		directoryVersion: directoryVersionSQL,
 		lookupState:      lookupStateSQL,
 		lookupRows:       lookupRowsSQL,
-		searchPhone:      searchPhoneSQL,
-		searchEmail:      searchEmailSQL,
-		searchTag:        searchTagSQL,
+		lookupReach:      lookupReachSQL,
+		listLiving:       listLivingSQL,
+		listDeleted:      listDeletedSQL,
+		listFound:        listFoundSQL,
+		countLiving:      countLivingSQL,
+		countDeleted:     countDeletedSQL,
+		countFound:       countFoundSQL,
+		countAll:         countAllSQL,
+		beginRead:        "BEGIN",
+		endRead:          "COMMIT",
 	}[q]
 }
 
@@ -120,7 +133,7 @@ func (r *readers) rows(ctx context.Context, q query, args ...driver.Value) (all 
 	}
 	defer func() { r.idle <- c }()
 	err = retry(ctx, func() error {
-		all, err = c.rows(q, args)
+		all, err = c.rows(context.Background(), q, args)
 		return err
 	})
 	return all, err
@@ -138,6 +151,23 @@ func (r *readers) row(ctx context.Context, q query, args ...driver.Value) ([]dri
 	return rows[0], nil
 }
 
+// snapshot runs f with a connection that shows one state of the file, for reads
+// that are more than one or may be long. f may be run again, from the start.
+func (r *readers) snapshot(ctx context.Context, f func(*readConn) error) error {
+	c, err := r.take(ctx)
+	if err != nil {
+		return err
+	}
+	err = retry(ctx, func() error { return c.snapshot(f) })
+	if c.db.AutoCommit() {
+		r.idle <- c
+	} else { // it still shows the old state
+		r.idle <- nil
+		err = errors.Join(err, c.close())
+	}
+	return err
+}
+
 // A readConn is a connection that reads, with the statements that it has needed
 // so far.
 type readConn struct {
@@ -145,7 +175,8 @@ type readConn struct {
 	statements [queries]statement
 }
 
-func (c *readConn) rows(q query, args []driver.Value) ([][]driver.Value, error) {
+// rows returns all rows of a read, which ends when ctx is done.
+func (c *readConn) rows(ctx context.Context, q query, args []driver.Value) ([][]driver.Value, error) {
 	s := &c.statements[q]
 	if s.SQLiteStmt == nil {
 		prepared, err := c.db.Prepare(q.sql())
@@ -154,22 +185,16 @@ func (c *readConn) rows(q query, args []driver.Value) ([][]driver.Value, error) 
 		}
 		s.SQLiteStmt = prepared.(*sqlite3.SQLiteStmt)
 	}
-	rows, err := s.query(args...)
-	if err != nil {
-		return nil, err
+	return s.rows(ctx, args)
+}
+
+func (c *readConn) snapshot(f func(*readConn) error) error {
+	if _, err := c.rows(context.Background(), beginRead, nil); err != nil {
+		return err
 	}
-	var all [][]driver.Value
-	for {
-		row := make([]driver.Value, len(rows.Columns()))
-		err := rows.Next(row)
-		if errors.Is(err, io.EOF) {
-			return all, rows.Close()
-		}
-		if err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		all = append(all, row)
-	}
+	err := f(c)
+	_, end := c.rows(context.Background(), endRead, nil)
+	return errors.Join(err, end)
 }
 
 func (c *readConn) close() error {

@@ -45,6 +45,7 @@ type Store struct {
 	writer    *writer
 	readers   *readers
 	directory *directory
+	found     int // entries of the look-ups that a page is made of, at most
 
 	mu     sync.Mutex
 	closed bool
@@ -70,6 +71,9 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 		readConnections: opts.ReadConnections,
 		transaction:     defaultMost,
 		run:             defaultRun,
+		behind:          defaultBehind,
+		found:           defaultFound,
+		fold:            contacts.FoldSearch,
 		migrations:      migrations(),
 		writerSettings:  writerSettings(),
 		readerSettings:  readerSettings(),
@@ -83,8 +87,11 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 // A config is all that opening a store depends on besides its path.
 type config struct {
 	readConnections int
-	transaction     int // contacts in a transaction, at most
-	run             int // contacts whose look-ups are merged together
+	transaction     int                 // contacts in a transaction, at most
+	run             int                 // contacts whose look-ups are merged together
+	behind          int                 // contacts not in the look-ups from which on a search has them merged
+	found           int                 // entries of the look-ups that a page is made of, at most
+	fold            func(string) string // what a search does to text that is not ASCII
 	migrations      []migration
 	writerSettings  []setting
 	readerSettings  []setting
@@ -112,12 +119,12 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := openReaders(ctx, &connector{path, c.readerSettings, nil}, c.readConnections)
+	r, err := openReaders(ctx, &connector{path, c.readerSettings, register(c.fold)}, c.readConnections)
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.index = newIndexer(r, c.run)
-	return &Store{writer: w, readers: r, directory: newDirectory(r)}, nil
+	w.index = newIndexer(r, c.run, c.behind)
+	return &Store{writer: w, readers: r, directory: newDirectory(r), found: c.found}, nil
 }
 
 // enter accepts a call, which ends with s.calls.Done.

@@ -169,14 +169,22 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 				{ID: newID(), PhoneNumber: "+15551234567", PhoneType: "mobile", Primary: true},
 				{ID: newID(), PhoneNumber: "+442071234567", DoNotCall: true},
 			},
-			CreatedAt: noon, UpdatedAt: noon.Add(time.Second),
+			CreatedAt: noon, UpdatedAt: noon.Add(time.Second), Version: 1,
 		},
 		CustomContext: `{"engine":"analytical"}`,
 	}
 }
 
 func create(ctx context.Context, s contacts.Store, records ...*contacts.ContactRecord) error {
-	return errors.Join(s.CreateContacts(ctx, contacts.ContactBatch{Records: records})...)
+	return errors.Join(errorsOf(s.CreateContacts(ctx, contacts.ContactBatch{Records: records}))...)
+}
+
+// errorsOf returns the error of each outcome.
+func errorsOf(outcomes []contacts.ContactOutcome) (errs []error) {
+	for _, o := range outcomes {
+		errs = append(errs, o.Err)
+	}
+	return errs
 }
 
 func mustCreate(t testing.TB, s contacts.Store, account uuid.UUID) *contacts.ContactRecord {

@@ -4,9 +4,7 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
-	"io"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -21,8 +19,14 @@ type writeConn struct {
 	insertKey, revokeKey          statement
 	disableAccount, enableAccount statement
 	insertContact                 statement
+	storedContact, updateContact  statement
+	deletedOf, deletedOfAll       statement
+	deleteContact                 statement
 	insertLookup, insertLookups   statement
-	setLookup                     statement
+	deleteLookup, setLookup       statement
+	findIdempotency               statement
+	insertIdempotency             statement
+	pruneIdempotencies            statement
 }
 
 func newWriteConn(ctx context.Context, db *sqlite3.SQLiteConn, steps []migration) (*writeConn, error) {
@@ -52,21 +56,30 @@ func newWriteConn(ctx context.Context, db *sqlite3.SQLiteConn, steps []migration
 
 func (c *writeConn) statements() map[string]*statement {
 	return map[string]*statement{
-		"BEGIN IMMEDIATE":  &c.begin,
-		"COMMIT":           &c.commit,
-		"ROLLBACK":         &c.rollback,
-		insertAccountSQL:   &c.insertAccount,
-		findAccountSQL:     &c.findAccount,
-		insertTeamSQL:      &c.insertTeam,
-		lastTeamSQL:        &c.lastTeam,
-		insertKeySQL:       &c.insertKey,
-		revokeKeySQL:       &c.revokeKey,
-		disableAccountSQL:  &c.disableAccount,
-		enableAccountSQL:   &c.enableAccount,
-		insertContactSQL:   &c.insertContact,
-		insertLookupSQL:    &c.insertLookup,
-		insertLookupsSQL(): &c.insertLookups,
-		setLookupSQL:       &c.setLookup,
+		"BEGIN IMMEDIATE":     &c.begin,
+		"COMMIT":              &c.commit,
+		"ROLLBACK":            &c.rollback,
+		insertAccountSQL:      &c.insertAccount,
+		findAccountSQL:        &c.findAccount,
+		insertTeamSQL:         &c.insertTeam,
+		lastTeamSQL:           &c.lastTeam,
+		insertKeySQL:          &c.insertKey,
+		revokeKeySQL:          &c.revokeKey,
+		disableAccountSQL:     &c.disableAccount,
+		enableAccountSQL:      &c.enableAccount,
+		insertContactSQL:      &c.insertContact,
+		storedContactSQL:      &c.storedContact,
+		updateContactSQL:      &c.updateContact,
+		deletedOfSQL:          &c.deletedOf,
+		deletedOfAllSQL:       &c.deletedOfAll,
+		deleteContactSQL:      &c.deleteContact,
+		insertLookupSQL:       &c.insertLookup,
+		insertLookupsSQL():    &c.insertLookups,
+		deleteLookupSQL:       &c.deleteLookup,
+		setLookupSQL:          &c.setLookup,
+		findIdempotencySQL:    &c.findIdempotency,
+		insertIdempotencySQL:  &c.insertIdempotency,
+		pruneIdempotenciesSQL: &c.pruneIdempotencies,
 	}
 }
 
@@ -83,43 +96,3 @@ func (c *writeConn) closeStatements() error {
 // close closes the statements first: SQLite keeps the file open while there is
 // one.
 func (c *writeConn) close() error { return errors.Join(c.closeStatements(), c.db.Close()) }
-
-// A statement is prepared once and used by one goroutine at a time. It runs
-// under no context: an interrupted one would end the whole transaction, which
-// others may share, and each is short.
-type statement struct {
-	*sqlite3.SQLiteStmt
-	args []driver.NamedValue // of the last run, to be used again
-}
-
-// query runs the statement. It is not Exec even for what returns nothing: that
-// takes a step over to C for each argument, and this takes one in all.
-func (s *statement) query(values ...driver.Value) (driver.Rows, error) {
-	s.args = s.args[:0]
-	for i, v := range values {
-		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1, Value: v})
-	}
-	return s.QueryContext(context.Background(), s.args)
-}
-
-// exec runs the statement for what it does.
-func (s *statement) exec(values ...driver.Value) error {
-	rows, err := s.query(values...)
-	if err != nil {
-		return err
-	}
-	return rows.Close()
-}
-
-// row runs the statement for its first row, and reports whether there was one.
-func (s *statement) row(dest []driver.Value, values ...driver.Value) (bool, error) {
-	rows, err := s.query(values...)
-	if err != nil {
-		return false, err
-	}
-	err = rows.Next(dest)
-	if errors.Is(err, io.EOF) {
-		return false, rows.Close()
-	}
-	return err == nil, errors.Join(err, rows.Close())
-}

@@ -44,8 +44,9 @@ type writer struct {
 type change struct {
 	ctx  context.Context
 	job  job
-	size int // in contacts, or alone
+	size int // in contacts
 
+	alone   bool          // it shares its transaction with nobody
 	again   bool          // it was undone with others, and is made again without any
 	started bool          // guarded by writer.mu: it may be stored from now on
 	done    chan struct{} // closed when err is there
@@ -60,9 +61,6 @@ type change struct {
 // may still run when its caller has given up: it must not touch what the caller
 // may change then.
 type job func(*writeConn) error
-
-// alone is the size of a change that shares its transaction with nobody.
-const alone = 0
 
 // defaultMost is where larger transactions gain little more.
 const defaultMost = 1024
@@ -90,17 +88,28 @@ func (w *writer) connect(ctx context.Context) error {
 }
 
 // do runs the job in a transaction; when it returns nil, all that the job did is
-// durable. A job of size alone may fail halfway, and shares its transaction with nobody.
+// durable. The size of the job is how many contacts it creates or changes.
 //
 // When ctx is done before the transaction began, the job is dropped and do
 // returns the context's error. When it is done later, do returns at once with
 // ErrOutcomeUnknown beside it. After an error that does not match
 // ErrOutcomeUnknown nothing is stored.
 func (w *writer) do(ctx context.Context, size int, j job) error {
+	return w.commit(&change{ctx: ctx, job: j, size: size, done: make(chan struct{})})
+}
+
+// doAlone is do for a job that may fail halfway, or is of any size: it shares its
+// transaction with nobody.
+func (w *writer) doAlone(ctx context.Context, size int, j job) error {
+	return w.commit(&change{ctx: ctx, job: j, size: size, alone: true, done: make(chan struct{})})
+}
+
+// commit sees the change through.
+func (w *writer) commit(c *change) error {
+	ctx := c.ctx
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c := &change{ctx: ctx, job: j, size: size, done: make(chan struct{})}
 	w.mu.Lock()
 	w.queue = append(w.queue, c)
 	lead := !w.leading
@@ -248,7 +257,7 @@ func (w *writer) take() []*change {
 	defer w.mu.Unlock()
 	n, size := 0, 0
 	for _, c := range w.queue {
-		single := c.again || c.size == alone
+		single := c.again || c.alone
 		if n > 0 && (single || size+c.size > w.most) {
 			break
 		}
@@ -371,6 +380,7 @@ func commitError(err error) error {
 // up to the contacts as far as it can: searches are complete without. No change
 // may come any more.
 func (w *writer) settle() {
+	w.index.stop() // it makes changes, too
 	w.mu.Lock()
 	for w.leading {
 		w.idle.Wait()

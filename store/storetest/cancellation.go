@@ -54,7 +54,7 @@ var cancellationCases = []testCase{
 			}
 			var returned atomic.Int32
 			together(many, func(i int) {
-				errs[i] = errors.Join(s.CreateContacts(ctx, contacts.ContactBatch{Records: records[i : i+1]})...)
+				errs[i] = errors.Join(errorsOf(s.CreateContacts(ctx, contacts.ContactBatch{Records: records[i : i+1]}))...)
 				if returned.Add(1) == many/4 {
 					cancel()
 				}
@@ -67,6 +67,71 @@ var cancellationCases = []testCase{
 			s.wantStored(t, records, errs)
 		},
 	},
+	{
+		"batch cancelled in the middle",
+		"An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			batches := make([]contacts.ContactBatch, many)
+			errs := make([]error, many)
+			for i := range batches {
+				batches[i] = contacts.ContactBatch{Records: []*contacts.ContactRecord{newFullContact(a, 1), newContact(a)}, AllOrNothing: true}
+			}
+			var returned atomic.Int32
+			together(many, func(i int) {
+				errs[i] = errors.Join(errorsOf(s.CreateContacts(ctx, batches[i]))...)
+				if returned.Add(1) == many/4 {
+					cancel()
+				}
+			})
+			for i, err := range errs {
+				if err != nil {
+					wantErr(t, "CreateContacts", err, context.Canceled)
+				}
+				if errors.Is(err, contacts.ErrOutcomeUnknown) {
+					_, err = s.FindContact(t.Context(), a, batches[i].Records[0].Contact.ID) // either way, but for both
+				}
+				s.wantStored(t, batches[i].Records, []error{err, err})
+			}
+		},
+	},
+	{
+		"changes cancelled in the middle",
+		"An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			records := make([]*contacts.ContactRecord, many)
+			for i := range records {
+				records[i] = newFullContact(a, 1)
+			}
+			s.create(t, records...)
+			changes, errs := make([]contacts.ContactChange, many), make([]error, many)
+			for i, r := range records {
+				changes[i] = changeOf(r, func(c *contacts.Contact) { c.Tags = []string{"changed"} })
+			}
+			var returned atomic.Int32
+			together(many, func(i int) {
+				errs[i] = errors.Join(s.UpdateContacts(ctx, changes[i:i+1])...)
+				if returned.Add(1) == many/4 {
+					cancel()
+				}
+			})
+			for i, err := range errs {
+				if err != nil {
+					wantErr(t, "UpdateContacts", err, context.Canceled)
+				}
+				want := records[i]
+				if err == nil || errors.Is(err, contacts.ErrOutcomeUnknown) && s.contact(t, a, want.Contact.ID).Contact.Version != want.Contact.Version {
+					want = changes[i].Record
+				}
+				s.wantContacts(t, want)
+			}
+		},
+	},
 }
 
 // doneBefore checks every method with a context that is done.
@@ -74,12 +139,14 @@ func doneBefore(ctx context.Context, t *testing.T, s *store) {
 	t.Helper()
 	calls := s.everyCall(t)
 	before := s.directory(t)
+	stored := s.allContacts(t, before.Accounts[0].ID)
 	for _, c := range calls {
 		for _, err := range c.call(ctx) {
 			wantErr(t, c.name, err, ctx.Err())
 		}
 	}
 	wantSame(t, "the directory afterwards", before, s.directory(t))
+	wantSame(t, "the contacts afterwards", stored, s.allContacts(t, before.Accounts[0].ID))
 	for _, c := range calls {
 		s.wantNoContacts(t, c.creates...)
 	}
@@ -119,10 +186,14 @@ func (s *store) everyCall(t *testing.T) []call {
 	t.Helper()
 	a := s.tenant(t, 1)
 	k := s.addKey(t, a)
-	old := newFullContact(a, 1)
-	s.create(t, old)
+	old, other := newFullContact(a, 1), newContact(a)
+	s.create(t, old, other)
 	fresh := []*contacts.ContactRecord{newFullContact(a, 1), newContact(a)}
 
+	changes := []contacts.ContactChange{
+		changeOf(old, func(c *contacts.Contact) { c.DeletedAt, c.Tags = time.Time{}, nil }),
+		changeOf(other, nil),
+	}
 	one := func(name string, f func(context.Context) error) call {
 		return call{name: name, call: func(ctx context.Context) []error { return []error{f(ctx)} }}
 	}
@@ -136,6 +207,11 @@ func (s *store) everyCall(t *testing.T) []call {
 		return one(name, func(ctx context.Context) error {
 			return s.Deactivate(ctx, contacts.Deactivation{KeyID: key, AccountID: account, At: noon})
 		})
+	}
+	create := func(name string, batch contacts.ContactBatch) call {
+		return call{name, func(ctx context.Context) []error {
+			return wantForEach(t, name, errorsOf(s.CreateContacts(ctx, batch)), len(batch.Records))
+		}, batch.Records}
 	}
 	return []call{
 		one("AddToDirectory", func(ctx context.Context) error {
@@ -159,13 +235,32 @@ func (s *store) everyCall(t *testing.T) []call {
 			_, err := s.FindContact(ctx, a, old.Contact.ID)
 			return err
 		}),
-		{"CreateContacts", func(ctx context.Context) []error {
-			errs := s.CreateContacts(ctx, contacts.ContactBatch{Records: fresh})
-			if len(errs) != len(fresh) {
-				t.Errorf("CreateContacts: got %d errors for %d records", len(errs), len(fresh))
-				return []error{nil}
-			}
-			return errs
-		}, fresh},
+		one("ListContacts", func(ctx context.Context) error {
+			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, AllTeams: true, Limit: 9})
+			return err
+		}),
+		one("ListContacts with a filter and a count", func(ctx context.Context) error {
+			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, Tag: "vip", Search: "ada", Deleted: true, Limit: 9, Count: true})
+			return err
+		}),
+		create("CreateContacts", contacts.ContactBatch{Records: fresh}),
+		create("CreateContacts of all or nothing", contacts.ContactBatch{Records: fresh, AllOrNothing: true}),
+		create("CreateContacts with an idempotency", onceBatch(fresh[0], onceAs("key"))),
+		{"UpdateContacts", func(ctx context.Context) []error {
+			return wantForEach(t, "UpdateContacts", s.UpdateContacts(ctx, changes), len(changes))
+		}, nil},
+		one("PurgeContacts", func(ctx context.Context) error {
+			_, err := s.PurgeContacts(ctx, contacts.PurgeQuery{Limit: 9})
+			return err
+		}),
 	}
+}
+
+// wantForEach returns the errors, of which a call that cannot succeed returns one
+// for each of its records.
+func wantForEach(t *testing.T, what string, errs []error, n int) []error {
+	if len(errs) != n {
+		t.Errorf("%s: got %d errors for %d records", what, len(errs), n)
+	}
+	return errs
 }

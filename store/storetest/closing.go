@@ -51,8 +51,8 @@ var closingCases = []testCase{
 	},
 }
 
-// closeWhileCalled closes the store while contacts are created and found, and
-// checks that each call succeeded or got ErrClosed, and that none succeeded that
+// closeWhileCalled closes the store while contacts are created, found and
+// listed, and checks that each call succeeded or got ErrClosed, and that none succeeded that
 // started after Close. It returns the contacts with their errors.
 func closeWhileCalled(t *testing.T, s *store) (records []*contacts.ContactRecord, errs []error) {
 	t.Helper()
@@ -67,6 +67,9 @@ func closeWhileCalled(t *testing.T, s *store) (records []*contacts.ContactRecord
 		mu.Unlock()
 		if err == nil {
 			_, err = s.FindContact(t.Context(), a, r.Contact.ID)
+		}
+		if err == nil {
+			_, err = s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: "vip", Deleted: true, Limit: 1})
 		}
 		if err != nil && !errors.Is(err, contacts.ErrOutcomeUnknown) {
 			wantErr(t, "a call while the store is closed", err, contacts.ErrClosed)

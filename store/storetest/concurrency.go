@@ -32,7 +32,7 @@ var concurrencyCases = []testCase{
 			}
 			errs := make([][]error, many)
 			together(many, func(i int) {
-				errs[i] = s.CreateContacts(t.Context(), contacts.ContactBatch{Records: records[3*i : 3*i+3]})
+				errs[i] = errorsOf(s.CreateContacts(t.Context(), contacts.ContactBatch{Records: records[3*i : 3*i+3]}))
 			})
 			for _, err := range errs {
 				wantErr(t, "CreateContacts", errors.Join(err...), nil)
@@ -115,7 +115,7 @@ var concurrencyCases = []testCase{
 	},
 	{
 		"contacts seen whole",
-		"Atomicity: a record is stored whole, with everything in it, or not at all. Nobody ever sees a part of it.",
+		"Atomicity: a record is stored whole, with everything in it, or not at all, and so is a change of it. Nobody ever sees a part of it.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			records := make([]*contacts.ContactRecord, 2*many)
@@ -257,9 +257,15 @@ func together(n int, f func(i int)) {
 	callers.Wait()
 }
 
-// onlyOne has many callers do the same at once. It checks that one of them
-// succeeded, which it returns, and that all others got ErrExists.
+// onlyOne is winnerOf for callers that store the same identity.
 func onlyOne(t *testing.T, f func(i int) error) (winner int) {
+	t.Helper()
+	return winnerOf(t, contacts.ErrExists, f)
+}
+
+// winnerOf has many callers do the same at once. It checks that one of them
+// succeeded, which it returns, and that all others got that error.
+func winnerOf(t *testing.T, loss error, f func(i int) error) (winner int) {
 	t.Helper()
 	errs := make([]error, many)
 	together(many, func(i int) { errs[i] = f(i) })
@@ -270,7 +276,7 @@ func onlyOne(t *testing.T, f func(i int) error) (winner int) {
 			winners++
 			continue
 		}
-		wantErr(t, "one of many that do the same", err, contacts.ErrExists)
+		wantErr(t, "one of many that do the same", err, loss)
 	}
 	if winners != 1 {
 		t.Fatalf("%d of %d that do the same succeeded, want 1", winners, many)
@@ -281,7 +287,7 @@ func onlyOne(t *testing.T, f func(i int) error) (winner int) {
 // createOne stores one contact and returns its error. Other than create, it may
 // be called in any goroutine.
 func (s *store) createOne(t *testing.T, r *contacts.ContactRecord) error {
-	errs := s.CreateContacts(t.Context(), contacts.ContactBatch{Records: []*contacts.ContactRecord{r}})
+	errs := errorsOf(s.CreateContacts(t.Context(), contacts.ContactBatch{Records: []*contacts.ContactRecord{r}}))
 	if len(errs) > 1 {
 		return fmt.Errorf("got %d errors for 1 record", len(errs))
 	}

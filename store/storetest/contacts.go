@@ -72,7 +72,7 @@ var contactCases = []testCase{
 				r.Contact.CreatedAt, r.Contact.UpdatedAt = noon, at
 				records = append(records, r)
 				r = newContact(a)
-				r.Contact.CreatedAt, r.Contact.UpdatedAt = at, noon
+				r.Contact.CreatedAt, r.Contact.UpdatedAt, r.Contact.DeletedAt = at, noon, at
 				records = append(records, r)
 				account := newAccount()
 				account.CreatedAt, account.DisabledAt = at, at
@@ -160,7 +160,7 @@ var contactCases = []testCase{
 	},
 	{
 		"one error for each",
-		"It returns nil if all were stored, else one error for each record, in the order of the batch, nil for those stored.",
+		"It returns nil if all were stored, else one outcome for each record, in the order of the batch, the zero value for those stored.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			for bad := range 4 { // the place of the bad one; the last time there is none
@@ -245,9 +245,21 @@ var contactCases = []testCase{
 					t.Errorf("CreateContacts with an unknown %s: got %d errors for 1 record", name, len(errs))
 					continue
 				}
-				wantErr(t, "CreateContacts with an unknown "+name, errs[0], contacts.ErrNotFound)
+				wantErr(t, "CreateContacts with an unknown "+name, errs[0].Err, contacts.ErrNotFound)
 				s.wantNoContacts(t, r)
 			}
+		},
+	},
+	{
+		"deleted ones are found",
+		"It does not judge: one that was deleted is found too.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			stored, later := named(a, "Ada", deleted(noon)), named(a, "Grace", nil)
+			s.create(t, stored, later)
+			deletion := changeOf(later, deleted(noon.Add(time.Hour)))
+			s.update(t, deletion)
+			s.wantContacts(t, stored, deletion.Record)
 		},
 	},
 	{

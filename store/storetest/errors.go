@@ -15,20 +15,41 @@ import (
 var errorCases = []testCase{
 	{
 		"sentinels",
-		"A store says what happened with [ErrNotFound], [ErrExists], [ErrClosed] and [ErrOutcomeUnknown], wrapped as it likes; everything else is taken for a fault.",
+		"A store says what happened with [ErrNotFound], [ErrExists], [ErrConflict], [ErrIdempotencyConflict], [ErrBatchFailed], [ErrClosed] and [ErrOutcomeUnknown], wrapped as it likes; everything else is taken for a fault.",
 		func(t *testing.T, s *store) {
-			sentinels := []error{contacts.ErrNotFound, contacts.ErrExists, contacts.ErrClosed, contacts.ErrOutcomeUnknown}
+			sentinels := []error{
+				contacts.ErrNotFound, contacts.ErrExists, contacts.ErrConflict, contacts.ErrIdempotencyConflict,
+				contacts.ErrBatchFailed, contacts.ErrClosed, contacts.ErrOutcomeUnknown,
+			}
 			a := s.tenant(t, 1)
 			r := newContact(a)
-			s.create(t, r)
+			once := onceAs("key")
+			wantErr(t, "CreateContacts", s.createOnce(t, r, once).Err, nil)
 			_, notFound := s.FindContact(t.Context(), a, newID())
 			_, taken := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{newTeam(a, 1)}})
-			exists := s.createOne(t, r)
+			batch := s.CreateContacts(t.Context(), contacts.ContactBatch{
+				Records:      []*contacts.ContactRecord{newContact(a), r},
+				AllOrNothing: true,
+			})
+			wantErrs(t, batch, contacts.ErrBatchFailed, contacts.ErrExists)
+			other := *once
+			other.Input[0]++
+			stale := changeOf(r, nil)
+			stale.Version = 99
+			changes := s.UpdateContacts(t.Context(), []contacts.ContactChange{stale, changeOf(newContact(a), nil)})
+			wantChanged(t, changes, contacts.ErrConflict, contacts.ErrNotFound)
 			for _, c := range []struct{ got, want error }{
-				{notFound, contacts.ErrNotFound}, {taken, contacts.ErrExists}, {exists, contacts.ErrExists},
+				{notFound, contacts.ErrNotFound},
+				{taken, contacts.ErrExists},
+				{s.createOne(t, r), contacts.ErrExists},
+				{batch[0].Err, contacts.ErrBatchFailed},
+				{batch[1].Err, contacts.ErrExists},
+				{s.createOnce(t, newContact(a), &other).Err, contacts.ErrIdempotencyConflict},
+				{changes[0], contacts.ErrConflict},
+				{changes[1], contacts.ErrNotFound},
 			} {
 				for _, sentinel := range sentinels {
-					if errors.Is(c.got, sentinel) != (sentinel == c.want) {
+					if errors.Is(c.got, sentinel) != errors.Is(c.want, sentinel) {
 						t.Errorf("got error %v, want one that matches %v and no other", c.got, c.want)
 						break
 					}
@@ -50,16 +71,22 @@ var errorCases = []testCase{
 			wantErr(t, "AddToDirectory", err, contacts.ErrExists)
 			wantSame(t, "the directory afterwards", before, s.directory(t))
 			s.wantNoContacts(t, r)
+			stored := newFullContact(a, 0)
+			s.create(t, stored)
+			move := changeOf(stored, func(c *contacts.Contact) { c.TeamID, c.Tags = 5, []string{"moved"} })
+			wantChanged(t, s.UpdateContacts(t.Context(), []contacts.ContactChange{move}), contacts.ErrNotFound)
+			s.wantContacts(t, stored)
 
 			// Nothing is left that is in the way of another attempt.
 			s.add(t, contacts.Directory{Teams: bad.Teams[:1]})
 			s.create(t, r)
-			s.wantContacts(t, r)
+			s.update(t, move)
+			s.wantContacts(t, r, move.Record)
 		},
 	},
 	{
 		"no personal data",
-		"No error may hold a name, an e-mail address, a number, a context or a key hash.",
+		"No error may hold a name, an e-mail address, a number, a context or a hash.",
 		func(t *testing.T, s *store) {
 			account := newAccount()
 			account.Name = telltale("account")
@@ -85,10 +112,17 @@ var errorCases = []testCase{
 
 			d := contacts.Directory{Accounts: []contacts.Account{account}, Teams: []contacts.Team{team}, Keys: []contacts.KeyRecord{k}}
 			s.add(t, d)
-			s.create(t, r)
+			once := onceAs(telltale("idempotency"))
+			once.Result = telltale("result")
+			wantErr(t, "CreateContacts", s.createOnce(t, r, once).Err, nil)
+			otherInput := *once
+			otherInput.Input[0]++
+			stale, unknown := changeOf(r, nil), changeOf(&noTeam, nil)
+			stale.Version++
 			var errs []error
+			closed := false
 			provoke := func(ctx context.Context) {
-				errs = append(errs, s.CreateContacts(ctx, contacts.ContactBatch{Records: []*contacts.ContactRecord{r, &noTeam, &noAccount}})...)
+				errs = append(errs, errorsOf(s.CreateContacts(ctx, contacts.ContactBatch{Records: []*contacts.ContactRecord{r, &noTeam, &noAccount}}))...)
 				for _, add := range []contacts.Directory{
 					d,
 					{Accounts: d.Accounts},
@@ -104,6 +138,21 @@ var errorCases = []testCase{
 				errs = append(errs, err)
 				_, err = s.FindContact(ctx, account.ID, newID())
 				errs = append(errs, err)
+				batch := onceBatch(&noTeam, &otherInput)
+				batch.Records = append(batch.Records, r, newContact(account.ID))
+				batch.Idempotencies = append(batch.Idempotencies, nil, nil)
+				batch.AllOrNothing = true
+				errs = append(errs, errorsOf(s.CreateContacts(ctx, batch))...)
+				errs = append(errs, s.UpdateContacts(ctx, []contacts.ContactChange{stale, unknown})...)
+				if ctx.Err() == nil && !closed {
+					return // nothing else makes the rest fail
+				}
+				_, err = s.ListContacts(ctx, contacts.ContactQuery{
+					AccountID: account.ID, Email: r.Contact.Email, PhoneNumber: "+15558675309", Search: r.Contact.FirstName, Tag: telltale("tag"), Limit: 9,
+				})
+				errs = append(errs, err)
+				_, err = s.PurgeContacts(ctx, contacts.PurgeQuery{AccountID: account.ID, Limit: 9})
+				errs = append(errs, err)
 			}
 			provoke(t.Context())
 			cancelled, cancel := context.WithCancel(t.Context())
@@ -112,20 +161,20 @@ var errorCases = []testCase{
 			if err := s.Close(); err != nil {
 				t.Fatalf("Close: %v", err)
 			}
+			closed = true
 			provoke(t.Context())
 
+			secrets := []string{"telltale", "5558675309", "@example.com", "lovelace", "london"}
+			for _, hash := range [][32]byte{k.Hash, foreign.Hash, once.Key, once.Input, otherInput.Input} {
+				secrets = append(secrets, hex.EncodeToString(hash[:8]), base64.StdEncoding.EncodeToString(hash[:6]), strings.Trim(fmt.Sprint(hash[:4]), "[]"))
+			}
 			for _, err := range errs {
 				if err == nil {
 					t.Error("a call that must fail did not")
 					continue
 				}
 				text := strings.ToLower(fmt.Sprintf("%v %+v", err, err))
-				for _, secret := range []string{
-					"telltale", "5558675309", "@example.com", "lovelace", "london",
-					hex.EncodeToString(k.Hash[:8]), hex.EncodeToString(foreign.Hash[:8]),
-					base64.StdEncoding.EncodeToString(k.Hash[:6]), base64.StdEncoding.EncodeToString(foreign.Hash[:6]),
-					strings.Trim(fmt.Sprint(k.Hash[:4]), "[]"), strings.Trim(fmt.Sprint(foreign.Hash[:4]), "[]"),
-				} {
+				for _, secret := range secrets {
 					if strings.Contains(text, strings.ToLower(secret)) {
 						t.Errorf("an error holds %q: %v", secret, err)
 					}

@@ -16,13 +16,17 @@ import (
 	"example.com/contacts"
 )
 
-// faults are the stores that are broken on purpose: each breaks one rule, and
-// the case that is named for it must fail.
-var faults = []struct {
+// A fault is a store that is broken on purpose: it breaks one rule, and the case
+// that is named for it must fail.
+type fault struct {
 	name string
 	fail string // subject/case
 	in   func(*process)
-}{
+}
+
+var faults = slices.Concat(recordFaults, batchFaults, idempotencyFaults, listingFaults, updateFaults, purgeFaults)
+
+var recordFaults = []fault{
 	// Fidelity.
 	{"drops the last name", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.LastName = "" })},
 	{"drops the do-not-call mark", "contacts/full record", onContact(func(r *contacts.ContactRecord) {
@@ -62,16 +66,19 @@ var faults = []struct {
 		}
 	})},
 	{"rejects an invalid record", "contacts/no rules", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			for _, r := range batch.Records {
 				if r.Contact.FirstName == "" {
-					return slices.Repeat([]error{errors.New("first name is missing")}, len(batch.Records))
+					return failAll(batch, errors.New("first name is missing"))
 				}
 			}
 			return p.data.CreateContacts(ctx, batch)
 		}
 	}},
 	{"trims text", "text/hostile text in contacts", onContact(func(r *contacts.ContactRecord) { r.Contact.City = strings.TrimSpace(r.Contact.City) })},
+	{"trims text of changes", "text/hostile text in changes", onChange(func(c *contacts.ContactChange, _ *contacts.ContactRecord) {
+		c.Record.Contact.ZipCode = strings.TrimSpace(c.Record.Contact.ZipCode)
+	})},
 	{"trims text of the directory", "text/hostile text in the directory", onKey(func(k *contacts.KeyRecord) { k.Name = strings.TrimSpace(k.Name) })},
 	{"folds letter case", "text/letter case", onContact(func(r *contacts.ContactRecord) { r.Contact.Email = strings.ToLower(r.Contact.Email) })},
 	{"takes tags that differ in case for one", "text/letter case", onContact(func(r *contacts.ContactRecord) {
@@ -278,10 +285,10 @@ var faults = []struct {
 
 	// Batches.
 	{"stores nothing of a batch after a failure", "contacts/each on its own", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			for i, r := range batch.Records {
-				if errs := p.data.CreateContacts(ctx, contacts.ContactBatch{Records: []*contacts.ContactRecord{r}}); errs != nil {
-					rest := slices.Repeat(errs, len(batch.Records))
+				if outcomes := p.data.CreateContacts(ctx, contacts.ContactBatch{Records: []*contacts.ContactRecord{r}}); outcomes != nil {
+					rest := slices.Repeat(outcomes, len(batch.Records))
 					clear(rest[:i])
 					return rest
 				}
@@ -290,20 +297,20 @@ var faults = []struct {
 		}
 	}},
 	{"returns only the errors there are", "contacts/one error for each", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
-			return slices.DeleteFunc(p.data.CreateContacts(ctx, batch), func(err error) bool { return err == nil })
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+			return slices.DeleteFunc(p.data.CreateContacts(ctx, batch), func(o contacts.ContactOutcome) bool { return o.Err == nil })
 		}
 	}},
 	{"returns a slice of nils", "contacts/one error for each", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
-			if errs := p.data.CreateContacts(ctx, batch); errs != nil {
-				return errs
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+			if outcomes := p.data.CreateContacts(ctx, batch); outcomes != nil {
+				return outcomes
 			}
-			return make([]error, len(batch.Records))
+			return make([]contacts.ContactOutcome, len(batch.Records))
 		}
 	}},
 	{"takes all records for the first one's account", "contacts/accounts mixed", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			moved := slices.Clone(batch.Records)
 			for i, r := range moved {
 				c := *r
@@ -314,15 +321,15 @@ var faults = []struct {
 		}
 	}},
 	{"returns an error for an empty batch", "contacts/empty batch", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			if len(batch.Records) == 0 {
-				return []error{errors.New("nothing to do")}
+				return []contacts.ContactOutcome{{Err: errors.New("nothing to do")}}
 			}
 			return p.data.CreateContacts(ctx, batch)
 		}
 	}},
 	{"stores no more than a hundred at once", "contacts/large batch", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			batch.Records = batch.Records[:min(100, len(batch.Records))]
 			return p.data.CreateContacts(ctx, batch)
 		}
@@ -338,6 +345,20 @@ var faults = []struct {
 			return nil
 		}
 		return err
+	})},
+	{"finds no deleted contact", "contacts/deleted ones are found", func(p *process) {
+		p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
+			r, err := p.data.FindContact(ctx, account, id)
+			if err == nil && !r.Contact.DeletedAt.IsZero() {
+				return nil, contacts.ErrNotFound
+			}
+			return r, err
+		}
+	}},
+	{"drops the time of the deletion", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.DeletedAt = time.Time{} })},
+	{"keeps versions in 32 bits", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.Version = int64(int32(r.Contact.Version)) })},
+	{"truncates the time of the deletion", "contacts/times", onContact(func(r *contacts.ContactRecord) {
+		r.Contact.DeletedAt = r.Contact.DeletedAt.Truncate(time.Millisecond)
 	})},
 	{"finds a contact that is not there", "contacts/contact unknown", func(p *process) {
 		p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
@@ -356,13 +377,13 @@ var faults = []struct {
 		}
 	}},
 	{"has one contact id for all tenants", "tenancy/one contact id in two accounts", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			for _, r := range batch.Records {
 				_, err := anyTenant(ctx, p, r.Contact.AccountID, func(a uuid.UUID) (*contacts.ContactRecord, error) {
 					return p.data.FindContact(ctx, a, r.Contact.ID)
 				})
 				if err == nil {
-					return slices.Repeat([]error{contacts.ErrExists}, len(batch.Records))
+					return failAll(batch, contacts.ErrExists)
 				}
 			}
 			return p.data.CreateContacts(ctx, batch)
@@ -379,6 +400,48 @@ var faults = []struct {
 		}
 		return err
 	})},
+	{"lists the contacts of all tenants", "tenancy/contacts of another account are not listed", func(p *process) {
+		p.listContacts = func(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+			list, err := p.data.ListContacts(ctx, q)
+			if err != nil || q.Tag == "" {
+				return list, err
+			}
+			all, err := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
+			for _, a := range all.Accounts {
+				if q.AccountID != a.ID {
+					q.AccountID = a.ID
+					more, _ := p.data.ListContacts(ctx, q)
+					list.Records = append(list.Records, more.Records...)
+				}
+			}
+			return list, err
+		}
+	}},
+	{"changes the contact of another tenant", "tenancy/contact of another account is not changed", func(p *process) {
+		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
+			errs := p.data.UpdateContacts(ctx, changes)
+			for i, err := range errs {
+				if !errors.Is(err, contacts.ErrNotFound) {
+					continue
+				}
+				r := changes[i].Record
+				_, errs[i] = anyTenant(ctx, p, r.Contact.AccountID, func(a uuid.UUID) (*contacts.ContactRecord, error) {
+					c := *r
+					c.Contact.AccountID = a
+					return &c, errors.Join(p.data.UpdateContacts(ctx, []contacts.ContactChange{{Record: &c, Version: changes[i].Version}})...)
+				})
+			}
+			return errs
+		}
+	}},
+	{"purges one id of all tenants", "tenancy/contacts of another account are not purged", func(p *process) {
+		p.purgeContacts = func(ctx context.Context, q contacts.PurgeQuery) (int, error) {
+			if q.ContactID != uuid.Nil {
+				q.AccountID = uuid.Nil
+			}
+			return p.data.PurgeContacts(ctx, q)
+		}
+	}},
 	{"lists the keys of all tenants", "tenancy/teams and keys of another account are not listed", func(p *process) {
 		p.listDirectory = func(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
 			d, err := p.data.ListDirectory(ctx, q)
@@ -421,6 +484,31 @@ var faults = []struct {
 		return &c
 	})},
 	{"returns one record to many", "ownership/contacts found by many", keepFound(func(r *contacts.ContactRecord) *contacts.ContactRecord { return r })},
+	{"lists the inner record", "ownership/contacts listed", keepListed},
+	{"lists one record to many", "ownership/contacts listed to many", keepListed},
+	{"keeps the caller's change", "ownership/changes given", func(p *process) {
+		var kept sync.Map
+		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
+			for _, c := range changes {
+				kept.Store(c.Record.Contact.ID, c.Record)
+			}
+			return p.data.UpdateContacts(ctx, changes)
+		}
+		changeContacts(p, func(r *contacts.ContactRecord) {
+			if own, ok := kept.Load(r.Contact.ID); ok {
+				r.Contact.Tags = own.(*contacts.ContactRecord).Contact.Tags
+			}
+		})
+	}},
+	{"keeps the caller's idempotency", "ownership/idempotency given", func(p *process) {
+		var kept sync.Map
+		onOutcome(func(once *contacts.Idempotency, o *contacts.ContactOutcome) {
+			if first, again := kept.LoadOrStore(once.Key, once); again {
+				o.Result = first.(*contacts.Idempotency).Result
+			}
+		})(p)
+	}},
+	{"sorts the caller's teams", "ownership/argument unchanged", onQuery(func(q *contacts.ContactQuery) { slices.Sort(q.Teams) })},
 	{"keeps the caller's permissions", "ownership/directory given", func(p *process) {
 		var mu sync.Mutex
 		kept := map[uuid.UUID][]contacts.Permission{}
@@ -498,7 +586,7 @@ var faults = []struct {
 	{"loses one of many", "concurrency/different contacts", func(p *process) {
 		var mu sync.Mutex
 		busy := 0
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			mu.Lock()
 			busy++
 			alone := busy == 1
@@ -512,10 +600,10 @@ var faults = []struct {
 		}
 	}},
 	{"looks before it creates", "concurrency/one contact by many", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			for _, r := range batch.Records {
 				if _, err := p.data.FindContact(ctx, r.Contact.AccountID, r.Contact.ID); err == nil {
-					return slices.Repeat([]error{contacts.ErrExists}, len(batch.Records))
+					return failAll(batch, contacts.ErrExists)
 				}
 			}
 			dally()
@@ -537,12 +625,12 @@ var faults = []struct {
 				busy[r.Contact.ID] = state
 			}
 		}
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			mark(batch, true)
 			defer mark(batch, false)
-			errs := p.data.CreateContacts(ctx, batch)
+			outcomes := p.data.CreateContacts(ctx, batch)
 			dally()
-			return errs
+			return outcomes
 		}
 		changeContacts(p, func(r *contacts.ContactRecord) {
 			mu.Lock()
@@ -598,12 +686,54 @@ var faults = []struct {
 		}
 	}},
 	{"stores though cancelled", "cancellation/cancelled before", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
-			errs := p.data.CreateContacts(context.Background(), batch)
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+			outcomes := p.data.CreateContacts(context.Background(), batch)
 			if ctx.Err() != nil {
-				errs = slices.Repeat([]error{ctx.Err()}, len(batch.Records))
+				outcomes = failAll(batch, ctx.Err())
+			}
+			return outcomes
+		}
+	}},
+	{"stores a part though cancelled", "cancellation/batch cancelled in the middle", func(p *process) {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+			for _, r := range batch.Records {
+				if ctx.Err() != nil {
+					return failAll(batch, ctx.Err())
+				}
+				p.data.CreateContacts(ctx, contacts.ContactBatch{Records: []*contacts.ContactRecord{r}})
+				dally()
+			}
+			return nil
+		}
+	}},
+	{"changes though cancelled", "cancellation/changes cancelled in the middle", func(p *process) {
+		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
+			errs := p.data.UpdateContacts(ctx, changes)
+			dally()
+			if errs == nil && ctx.Err() != nil {
+				errs = slices.Repeat([]error{ctx.Err()}, len(changes))
 			}
 			return errs
+		}
+	}},
+	{"changes though cancelled before", "cancellation/cancelled before", func(p *process) {
+		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
+			errs := p.data.UpdateContacts(context.Background(), changes)
+			if ctx.Err() != nil {
+				errs = slices.Repeat([]error{ctx.Err()}, len(changes))
+			}
+			return errs
+		}
+	}},
+	{"purges though cancelled", "cancellation/cancelled before", func(p *process) {
+		p.purgeContacts = func(ctx context.Context, q contacts.PurgeQuery) (int, error) {
+			n, err := p.data.PurgeContacts(context.Background(), q)
+			return n, errors.Join(err, ctx.Err())
+		}
+	}},
+	{"lists though cancelled", "cancellation/cancelled before", func(p *process) {
+		p.listContacts = func(_ context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+			return p.data.ListContacts(context.Background(), q)
 		}
 	}},
 	{"says cancelled for a deadline", "cancellation/deadline passed before", func(p *process) {
@@ -623,13 +753,13 @@ var faults = []struct {
 		}
 	}},
 	{"stores though cancelled in the middle", "cancellation/cancelled in the middle", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
-			errs := p.data.CreateContacts(ctx, batch)
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+			outcomes := p.data.CreateContacts(ctx, batch)
 			dally()
-			if errs == nil && ctx.Err() != nil {
-				errs = slices.Repeat([]error{ctx.Err()}, len(batch.Records))
+			if outcomes == nil && ctx.Err() != nil {
+				outcomes = failAll(batch, ctx.Err())
 			}
-			return errs
+			return outcomes
 		}
 	}},
 
@@ -662,26 +792,7 @@ var faults = []struct {
 	}},
 
 	// Durability.
-	{"loses contacts on reopening", "durability/all is there after reopening", func(p *process) {
-		var mu sync.Mutex
-		mine := map[uuid.UUID]bool{}
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
-			mu.Lock()
-			defer mu.Unlock()
-			for _, r := range batch.Records {
-				mine[r.Contact.ID] = true
-			}
-			return p.data.CreateContacts(ctx, batch)
-		}
-		p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !mine[id] {
-				return nil, contacts.ErrNotFound
-			}
-			return p.data.FindContact(ctx, account, id)
-		}
-	}},
+	{"loses contacts on reopening", "durability/all is there after reopening", keepToItself},
 	{"keeps revocations to itself", "durability/revocation holds after reopening", keepRevocations},
 	{"keeps revocations from a second process", "durability/revocation seen by a second process", keepRevocations},
 	{"counts team ids from 1 in each process", "durability/identities stay taken after reopening", func(p *process) {
@@ -704,7 +815,7 @@ var faults = []struct {
 		// What was accepted lately is still in a buffer, which Close forgets.
 		var mu sync.Mutex
 		var buffer []*contacts.ContactRecord
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			mu.Lock()
 			defer mu.Unlock()
 			buffer = append(buffer, batch.Records...)
@@ -737,12 +848,12 @@ var faults = []struct {
 	}},
 	{"locks for its own process alone", "durability/one contact by two processes", func(p *process) {
 		var mu sync.Mutex
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, r := range batch.Records {
 				if _, err := p.data.FindContact(ctx, r.Contact.AccountID, r.Contact.ID); err == nil {
-					return slices.Repeat([]error{contacts.ErrExists}, len(batch.Records))
+					return failAll(batch, contacts.ErrExists)
 				}
 			}
 			dally()
@@ -836,15 +947,15 @@ func onList(change func(contacts.DirectoryQuery, *contacts.Directory)) func(*pro
 // onCreate changes the error of each record.
 func onCreate(change func(*contacts.ContactRecord, error) error) func(*process) {
 	return func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
-			errs := p.data.CreateContacts(ctx, batch)
-			for i := range errs {
-				errs[i] = change(batch.Records[i], errs[i])
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+			outcomes := p.data.CreateContacts(ctx, batch)
+			for i := range outcomes {
+				outcomes[i].Err = change(batch.Records[i], outcomes[i].Err)
 			}
-			if !slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+			if !slices.ContainsFunc(outcomes, func(o contacts.ContactOutcome) bool { return o != contacts.ContactOutcome{} }) {
 				return nil
 			}
-			return errs
+			return outcomes
 		}
 	}
 }
@@ -853,7 +964,7 @@ func onCreate(change func(*contacts.ContactRecord, error) error) func(*process) 
 func keepContacts(share func(*contacts.ContactRecord) *contacts.ContactRecord) func(*process) {
 	return func(p *process) {
 		var kept sync.Map
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []error {
+		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 			for _, r := range batch.Records {
 				kept.Store(r.Contact.ID, share(r))
 			}
@@ -886,6 +997,31 @@ func keepFound(share func(*contacts.ContactRecord) *contacts.ContactRecord) func
 			return share(found[id]), nil
 		}
 	}
+}
+
+// keepToItself finds and lists only the contacts that the process itself has
+// created.
+func keepToItself(p *process) {
+	var mine sync.Map
+	p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+		for _, r := range batch.Records {
+			mine.Store(r.Contact.ID, true)
+		}
+		return p.data.CreateContacts(ctx, batch)
+	}
+	isMine := func(id uuid.UUID) bool {
+		_, ok := mine.Load(id)
+		return ok
+	}
+	p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
+		if !isMine(id) {
+			return nil, contacts.ErrNotFound
+		}
+		return p.data.FindContact(ctx, account, id)
+	}
+	listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+		return q.Matches(r) && isMine(r.Contact.ID)
+	})(p)
 }
 
 // keepRevocations keeps what is deactivated in the process.

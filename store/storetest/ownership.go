@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"example.com/contacts"
@@ -61,6 +63,76 @@ var ownershipCases = []testCase{
 		},
 	},
 	{
+		"contacts listed",
+		ownershipRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			want := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
+			s.create(t, want...)
+			slices.Reverse(want) // newest first
+			for _, r := range s.allContacts(t, a) {
+				spoilContact(r)
+			}
+			wantSame(t, "ListContacts after its result was changed", want, s.allContacts(t, a))
+			s.wantContacts(t, want...)
+		},
+	},
+	{
+		"contacts listed to many",
+		ownershipRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			want := newFullContact(a, 1)
+			s.create(t, want)
+			// With -race, two that change their own results must not meet.
+			errs := make([]error, 8)
+			together(len(errs), func(i int) {
+				list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Deleted: true, Limit: 1})
+				errs[i] = err
+				for _, r := range list.Records {
+					spoilContact(r)
+				}
+			})
+			for _, err := range errs {
+				wantErr(t, "ListContacts", err, nil)
+			}
+			s.wantContacts(t, want)
+		},
+	},
+	{
+		"changes given",
+		ownershipRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			old := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
+			s.create(t, old...)
+			given := []contacts.ContactChange{changeOf(old[0], nil), changeOf(old[1], nil)}
+			want := []*contacts.ContactRecord{copyContact(given[0].Record), copyContact(given[1].Record)}
+			s.update(t, given...)
+			spoilContact(given[0].Record)
+			clear(given[1].Record.Contact.Tags) // within the slices alone
+			clear(given[1].Record.Contact.PhoneNumbers)
+			clear(given)
+			s.wantContacts(t, want...)
+		},
+	},
+	{
+		"idempotency given",
+		ownershipRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			given := onceAs("key")
+			want := *given
+			batch := onceBatch(newContact(a), given)
+			if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
+				t.Fatalf("CreateContacts: %v", errors.Join(errorsOf(outcomes)...))
+			}
+			*given = contacts.Idempotency{}
+			clear(batch.Idempotencies)
+			wantSame(t, "CreateContacts again", contacts.ContactOutcome{Result: want.Result}, s.createOnce(t, newContact(a), &want))
+		},
+	},
+	{
 		"directory given",
 		ownershipRule,
 		func(t *testing.T, s *store) {
@@ -107,6 +179,28 @@ var ownershipCases = []testCase{
 			want := copyContact(r)
 			s.create(t, r)
 			wantSame(t, "the argument of CreateContacts", want, r)
+
+			change := changeOf(r, nil)
+			want = copyContact(change.Record)
+			changes := []contacts.ContactChange{change}
+			s.update(t, changes...)
+			wantSame(t, "the argument of UpdateContacts", want, changes[0].Record)
+
+			query := contacts.ContactQuery{AccountID: a, Teams: []int64{4, 9, 1}, Deleted: true, Limit: 1}
+			s.listContacts(t, query)
+			wantSame(t, "the teams of ListContacts", []int64{4, 9, 1}, query.Teams)
+
+			fresh := newContact(a)
+			failing := func() contacts.ContactBatch {
+				batch := onceBatch(copyContact(fresh), onceAs("key"))
+				batch.AllOrNothing = true
+				batch.Records = append(batch.Records, copyContact(r)) // which exists
+				batch.Idempotencies = append(batch.Idempotencies, onceAs("other key"))
+				return batch
+			}
+			batch := failing()
+			s.CreateContacts(t.Context(), batch)
+			wantSame(t, "the argument of CreateContacts of all or nothing", failing(), batch)
 		},
 	},
 	{

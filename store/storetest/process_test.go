@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -26,8 +27,11 @@ type process struct {
 	deactivate     func(context.Context, contacts.Deactivation) error
 	findKey        func(context.Context, [32]byte) (*contacts.KeyRecord, error)
 	findTeam       func(context.Context, uuid.UUID, int64) (*contacts.Team, error)
-	createContacts func(context.Context, contacts.ContactBatch) []error
+	createContacts func(context.Context, contacts.ContactBatch) []contacts.ContactOutcome
 	findContact    func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error)
+	listContacts   func(context.Context, contacts.ContactQuery) (contacts.ContactList, error)
+	updateContacts func(context.Context, []contacts.ContactChange) []error
+	purgeContacts  func(context.Context, contacts.PurgeQuery) (int, error)
 	close          func() error
 }
 
@@ -43,6 +47,9 @@ func harness(fault func(*process)) storetest.Harness {
 			findTeam:       data.FindTeam,
 			createContacts: data.CreateContacts,
 			findContact:    data.FindContact,
+			listContacts:   data.ListContacts,
+			updateContacts: data.UpdateContacts,
+			purgeContacts:  data.PurgeContacts,
 		}
 		p.close = p.end
 		if fault != nil {
@@ -120,13 +127,9 @@ func (p *process) FindTeam(ctx context.Context, account uuid.UUID, id int64) (*c
 	return p.findTeam(ctx, account, id)
 }
 
-func (p *process) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []error {
+func (p *process) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 	if err := p.enter(); err != nil {
-		errs := make([]error, len(batch.Records))
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
+		return failAll(batch, err)
 	}
 	defer p.mu.RUnlock()
 	return p.createContacts(ctx, batch)
@@ -138,6 +141,35 @@ func (p *process) FindContact(ctx context.Context, account, id uuid.UUID) (*cont
 	}
 	defer p.mu.RUnlock()
 	return p.findContact(ctx, account, id)
+}
+
+func (p *process) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	if err := p.enter(); err != nil {
+		return contacts.ContactList{}, err
+	}
+	defer p.mu.RUnlock()
+	return p.listContacts(ctx, q)
+}
+
+func (p *process) UpdateContacts(ctx context.Context, changes []contacts.ContactChange) []error {
+	if err := p.enter(); err != nil {
+		return slices.Repeat([]error{err}, len(changes))
+	}
+	defer p.mu.RUnlock()
+	return p.updateContacts(ctx, changes)
+}
+
+func (p *process) PurgeContacts(ctx context.Context, q contacts.PurgeQuery) (int, error) {
+	if err := p.enter(); err != nil {
+		return 0, err
+	}
+	defer p.mu.RUnlock()
+	return p.purgeContacts(ctx, q)
+}
+
+// failAll returns the outcomes of a batch that failed as a whole.
+func failAll(batch contacts.ContactBatch, err error) []contacts.ContactOutcome {
+	return slices.Repeat([]contacts.ContactOutcome{{Err: err}}, len(batch.Records))
 }
 
 func (p *process) Close() error { return p.close() }

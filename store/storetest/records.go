@@ -66,10 +66,12 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 		Stage:     "lead",
 		CreatedAt: noon,
 		UpdatedAt: noon,
+		Version:   1,
 	}}
 }
 
-// newFullContact returns a contact with every field set, each to another value.
+// newFullContact returns a contact with every field set, each to another value:
+// it was deleted, too.
 func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 	return &contacts.ContactRecord{
 		Contact: contacts.Contact{
@@ -95,10 +97,38 @@ func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 			},
 			CreatedAt: noon,
 			UpdatedAt: noon.Add(time.Microsecond),
+			Version:   1<<53 + 1,
+			DeletedAt: noon.Add(2 * time.Microsecond),
 		},
 		CustomContext:   `{"score":12345678901234567890.10,"source":"letter"}`,
 		IndustryContext: `{"field":{"name":"computing","since":1842}}`,
 	}
+}
+
+// named returns a new contact of that name, changed by change, if there is one.
+func named(account uuid.UUID, name string, change func(*contacts.Contact)) *contacts.ContactRecord {
+	r := newContact(account)
+	r.Contact.FirstName = name
+	if change != nil {
+		change(&r.Contact)
+	}
+	return r
+}
+
+// deleted makes the contact one that was deleted then.
+func deleted(at time.Time) func(*contacts.Contact) {
+	return func(c *contacts.Contact) { c.DeletedAt = at }
+}
+
+// changeOf returns the change that brings the contact to its next version.
+func changeOf(r *contacts.ContactRecord, change func(*contacts.Contact)) contacts.ContactChange {
+	next := copyContact(r)
+	next.Contact.Version++
+	next.Contact.UpdatedAt = next.Contact.UpdatedAt.Add(time.Second)
+	if change != nil {
+		change(&next.Contact)
+	}
+	return contacts.ContactChange{Record: next, Version: r.Contact.Version}
 }
 
 // tenant adds an account with those teams and returns its id.
@@ -172,8 +202,8 @@ func (s *store) deactivate(t *testing.T, d contacts.Deactivation) {
 // create stores the contacts as one batch.
 func (s *store) create(t *testing.T, records ...*contacts.ContactRecord) {
 	t.Helper()
-	if errs := s.CreateContacts(t.Context(), contacts.ContactBatch{Records: records}); errs != nil {
-		t.Fatalf("CreateContacts: %v", errors.Join(errs...))
+	if outcomes := s.CreateContacts(t.Context(), contacts.ContactBatch{Records: records}); outcomes != nil {
+		t.Fatalf("CreateContacts: %v", errors.Join(errorsOf(outcomes)...))
 	}
 }
 
@@ -184,6 +214,42 @@ func (s *store) contact(t *testing.T, account, id uuid.UUID) *contacts.ContactRe
 		t.Fatalf("FindContact: %v", err)
 	}
 	return r
+}
+
+// update makes the changes in one call.
+func (s *store) update(t *testing.T, changes ...contacts.ContactChange) {
+	t.Helper()
+	if errs := s.UpdateContacts(t.Context(), changes); errs != nil {
+		t.Fatalf("UpdateContacts: %v", errors.Join(errs...))
+	}
+}
+
+func (s *store) purge(t *testing.T, q contacts.PurgeQuery) int {
+	t.Helper()
+	n, err := s.PurgeContacts(t.Context(), q)
+	if err != nil {
+		t.Fatalf("PurgeContacts(%+v): %v", q, err)
+	}
+	return n
+}
+
+func (s *store) listContacts(t *testing.T, q contacts.ContactQuery) contacts.ContactList {
+	t.Helper()
+	list, err := s.ListContacts(t.Context(), q)
+	if err != nil {
+		t.Fatalf("ListContacts(%+v): %v", q, err)
+	}
+	return list
+}
+
+// allContacts returns all contacts of the account: those that were not deleted,
+// and then those that were, newest first.
+func (s *store) allContacts(t *testing.T, account uuid.UUID) []*contacts.ContactRecord {
+	t.Helper()
+	q := contacts.ContactQuery{AccountID: account, AllTeams: true, Limit: 1 << 20}
+	all := s.listContacts(t, q).Records
+	q.Deleted = true
+	return append(all, s.listContacts(t, q).Records...)
 }
 
 // wantContacts checks that each of the contacts is found as it was given.
@@ -218,9 +284,32 @@ func wantErr(t *testing.T, what string, got, want error) {
 	}
 }
 
-// wantErrs checks what CreateContacts returned, one for each record.
-func wantErrs(t *testing.T, got []error, want ...error) {
+// wantChanged checks what UpdateContacts returned, one for each change.
+func wantChanged(t *testing.T, got []error, want ...error) {
 	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("UpdateContacts: got %d errors for %d changes: %v", len(got), len(want), errors.Join(got...))
+	}
+	for i := range want {
+		if !errors.Is(got[i], want[i]) {
+			t.Errorf("UpdateContacts: got error %v for change %d, want %v", got[i], i, want[i])
+		}
+	}
+}
+
+// errorsOf returns the errors of the outcomes; nil for none.
+func errorsOf(outcomes []contacts.ContactOutcome) []error {
+	var errs []error
+	for _, o := range outcomes {
+		errs = append(errs, o.Err)
+	}
+	return errs
+}
+
+// wantErrs checks what CreateContacts returned, one for each record.
+func wantErrs(t *testing.T, outcomes []contacts.ContactOutcome, want ...error) {
+	t.Helper()
+	got := errorsOf(outcomes)
 	if len(got) != len(want) {
 		t.Fatalf("CreateContacts: got %d errors for %d records: %v", len(got), len(want), errors.Join(got...))
 	}

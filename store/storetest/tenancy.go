@@ -68,6 +68,54 @@ var tenancyCases = []testCase{
 		},
 	},
 	{
+		"contacts of another account are not listed",
+		tenancyRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 1), s.tenant(t, 1)
+			records := append(s.createMixed(t, a, 1), s.createMixed(t, b, 1)...)
+			for _, q := range filters(records[0]) {
+				for _, q.AccountID = range []uuid.UUID{a, b, newID(), {}} {
+					for _, q.AllTeams = range []bool{true, false} {
+						q.Teams, q.Limit, q.Count = []int64{1}, 100, true
+						s.wantListed(t, q, records...)
+					}
+				}
+			}
+		},
+	},
+	{
+		"contact of another account is not changed",
+		tenancyRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 1), s.tenant(t, 1)
+			r, same, other := newFullContact(a, 1), newFullContact(b, 1), newFullContact(a, 1)
+			same.Contact.ID = r.Contact.ID
+			s.create(t, r, same, other)
+			c := changeOf(same, func(c *contacts.Contact) { c.FirstName, c.Tags, c.PhoneNumbers = "Grace", nil, nil })
+			s.update(t, c)
+			s.wantContacts(t, r, c.Record, other)
+			foreign := changeOf(other, func(c *contacts.Contact) { c.AccountID = b })
+			wantChanged(t, s.UpdateContacts(t.Context(), []contacts.ContactChange{foreign}), contacts.ErrNotFound)
+			s.wantContacts(t, r, c.Record, other)
+			s.wantNoContacts(t, foreign.Record)
+		},
+	},
+	{
+		"contacts of another account are not purged",
+		tenancyRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t), s.tenant(t)
+			r, same, other := newFullContact(a, 0), newFullContact(b, 0), newFullContact(b, 0)
+			same.Contact.ID = r.Contact.ID
+			s.create(t, r, same, other)
+			wantSame(t, "PurgeContacts of an unknown account", 0, s.purge(t, contacts.PurgeQuery{AccountID: newID(), ContactID: r.Contact.ID, Limit: 9}))
+			wantSame(t, "PurgeContacts of one account", 1, s.purge(t, contacts.PurgeQuery{AccountID: a, Limit: 9}))
+			s.wantNoContacts(t, r)
+			s.wantContacts(t, same, other)
+			wantSame(t, "ListContacts in the other account", []*contacts.ContactRecord{other, same}, s.allContacts(t, b))
+		},
+	},
+	{
 		"teams and keys of another account are not listed",
 		tenancyRule,
 		func(t *testing.T, s *store) {

@@ -51,6 +51,31 @@ var textCases = []testCase{
 		},
 	},
 	{
+		"hostile text in changes",
+		"text byte for byte whatever it holds (NUL excepted, which never arrives)",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			var records []*contacts.ContactRecord
+			for range hostile {
+				records = append(records, newFullContact(a, 0))
+			}
+			s.create(t, records...)
+			var changes []contacts.ContactChange
+			for i, text := range hostile {
+				c := changeOf(records[i], func(c *contacts.Contact) {
+					c.FirstName, c.LastName, c.Email, c.Company, c.Website, c.Address = text, text, text, text, text, text
+					c.City, c.State, c.ZipCode, c.Country, c.Status, c.Stage = text, text, text, text, text, text
+					c.Tags = []string{text + text, text}
+					c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: text, PhoneType: text}}
+				})
+				changes = append(changes, c)
+				records[i] = c.Record
+			}
+			s.update(t, changes...)
+			s.wantContacts(t, records...)
+		},
+	},
+	{
 		"hostile text in the directory",
 		"text byte for byte whatever it holds (NUL excepted, which never arrives)",
 		func(t *testing.T, s *store) {

@@ -52,8 +52,10 @@ CREATE TRIGGER api_key_inserted AFTER INSERT ON api_key BEGIN UPDATE directory_v
 CREATE TRIGGER api_key_updated AFTER UPDATE ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
 CREATE TRIGGER api_key_deleted AFTER DELETE ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
 
+-- A seq is never given again, not even after the newest contact was removed: the
+-- look-ups may have passed it.
 CREATE TABLE contact_data (
-  seq              INTEGER PRIMARY KEY,
+  seq              INTEGER PRIMARY KEY AUTOINCREMENT,
   account          INTEGER NOT NULL REFERENCES account (n),
   id               BLOB NOT NULL,
   first_name       TEXT NOT NULL,
@@ -75,9 +77,16 @@ CREATE TABLE contact_data (
   industry_context TEXT, -- JSON object
   created_at       INTEGER,
   updated_at       INTEGER,
+  version          INTEGER,
+  deleted_at       INTEGER, -- NULL: the contact was not deleted
   UNIQUE (account, id),
   FOREIGN KEY (account, team_id) REFERENCES team (account, id)
 ) STRICT;
+
+-- A contact is in these from its deletion on: one lists the deleted contacts of an
+-- account, the other finds those of all that were deleted before some time.
+CREATE INDEX contact_deleted ON contact_data (account, id, deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX contact_deleted_at ON contact_data (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- Where contacts are found: kind 1 by the digits of a phone number, 2 by a hash
 -- of an e-mail address, 3 by one of a tag. A row here says where to look, and
@@ -91,11 +100,6 @@ CREATE TABLE lookup (
   PRIMARY KEY (account, kind, value, seq)
 ) STRICT, WITHOUT ROWID;
 
--- The newest contact's seq would be given again, and the look-ups have passed it.
-CREATE TRIGGER contact_data_newest BEFORE DELETE ON contact_data
-WHEN old.seq = (SELECT max(seq) FROM contact_data)
-BEGIN SELECT RAISE(ABORT, 'the newest contact cannot be deleted: its seq would be used again'); END;
-
 CREATE TABLE lookup_state (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   seq INTEGER NOT NULL
@@ -103,7 +107,22 @@ CREATE TABLE lookup_state (
 
 INSERT INTO lookup_state VALUES (1, 0);
 
+-- A create that is sent again with the same key is the same create. Rows that
+-- have ended are as good as gone.
+CREATE TABLE idempotency (
+  account INTEGER NOT NULL REFERENCES account (n),
+  key     BLOB NOT NULL,    -- SHA-256 of the caller's key
+  input   BLOB NOT NULL,    -- SHA-256 of what was to be created
+  result  TEXT NOT NULL,    -- JSON
+  ends_at INTEGER NOT NULL,
+  PRIMARY KEY (account, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_ends_at ON idempotency (ends_at);
+
 -- The views are for people with the sqlite3 shell; the program never reads them.
+-- Contacts that were deleted are in all of them until they are purged: where
+-- deleted_at IS NULL are those that the program shows.
 
 CREATE VIEW contact AS
 SELECT
@@ -118,7 +137,10 @@ SELECT
   strftime('%Y-%m-%dT%H:%M:%S', c.created_at / 1000000, 'unixepoch')
     || printf('.%06dZ', c.created_at % 1000000) AS created_at,
   strftime('%Y-%m-%dT%H:%M:%S', c.updated_at / 1000000, 'unixepoch')
-    || printf('.%06dZ', c.updated_at % 1000000) AS updated_at
+    || printf('.%06dZ', c.updated_at % 1000000) AS updated_at,
+  c.version,
+  strftime('%Y-%m-%dT%H:%M:%S', c.deleted_at / 1000000, 'unixepoch')
+    || printf('.%06dZ', c.deleted_at % 1000000) AS deleted_at
 FROM (SELECT *, lower(hex(id)) AS hex FROM contact_data) AS c
 JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = c.account
 LEFT JOIN team AS t ON t.account = c.account AND t.id = c.team_id;

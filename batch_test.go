@@ -1,0 +1,493 @@
+package contacts_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/contacts"
+	"example.com/contacts/store/memory"
+)
+
+func (w *world) batch(t testing.TB, in contacts.CreateContactsInput) []contacts.CreateResult {
+	t.Helper()
+	results, err := w.svc.CreateContacts(t.Context(), w.writer, in)
+	if err != nil {
+		t.Fatalf("CreateContacts: %v", err)
+	}
+	if len(results) != len(in.Contacts) {
+		t.Fatalf("got %d results for %d contacts", len(results), len(in.Contacts))
+	}
+	return results
+}
+
+// outcomes are the codes of the results, "" for what was created and "again" for
+// what had been before.
+func outcomes(results []contacts.CreateResult) []string {
+	all := make([]string, len(results))
+	for i, r := range results {
+		all[i] = string(contacts.CodeOf(r.Err))
+		if r.Replayed {
+			all[i] += "again"
+		}
+	}
+	return all
+}
+
+func TestBatchHasOneResultForEachContact(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		in := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{
+			documented(), {}, {FirstName: "x", Email: "x"}, {FirstName: "x", TeamID: absentTeam}, {FirstName: "x", TeamID: foreignTeam}, {FirstName: "last"},
+		}}
+		results := w.batch(t, in)
+		if diff := cmp.Diff([]string{"", "missing_first_name", "validation_error", "team_not_found", "team_not_found", ""}, outcomes(results)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		wantError(t, results[2].Err, contacts.CodeValidationError, wrong("email", contacts.FieldInvalid))
+		for i, r := range results {
+			if (r.Contact == nil) != (r.Err != nil) {
+				t.Errorf("result %d has contact %v and error %v", i, r.Contact, r.Err)
+			} else if r.Contact != nil {
+				if diff := cmp.Diff(r.Contact, w.get(t, r.Contact.ID)); diff != "" {
+					t.Errorf("result %d and what is stored (-result +stored):\n%s", i, diff)
+				}
+			}
+		}
+		limited, err := w.svc.CreateContacts(t.Context(), w.limitedKey, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "x", TeamID: closedTeam}, {FirstName: "x", TeamID: team}}})
+		if err != nil || !cmp.Equal(outcomes(limited), []string{"team_access_denied", ""}) {
+			t.Errorf("got %v, %v", outcomes(limited), err)
+		}
+
+		before := w.names(t, contacts.ListContactsInput{})
+		in.AllOrNothing = true
+		if diff := cmp.Diff([]string{"batch_failed", "missing_first_name", "validation_error", "team_not_found", "team_not_found", "batch_failed"}, outcomes(w.batch(t, in))); diff != "" {
+			t.Errorf("all or nothing (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(before, w.names(t, contacts.ListContactsInput{})); diff != "" {
+			t.Errorf("stored all the same (-before +after):\n%s", diff)
+		}
+		in.Contacts = []contacts.CreateContactInput{{FirstName: "a"}, {FirstName: "b"}}
+		w.batch(t, in)
+		if got := w.names(t, contacts.ListContactsInput{}); len(got) != len(before)+2 {
+			t.Errorf("got %v", got)
+		}
+		if results := w.batch(t, contacts.CreateContactsInput{}); len(results) != 0 {
+			t.Errorf("got %v for no contacts", results)
+		}
+	})
+}
+
+func TestBatchOfThousands(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		in := contacts.CreateContactsInput{Contacts: make([]contacts.CreateContactInput, 3000)}
+		for i := range in.Contacts {
+			in.Contacts[i].FirstName = fmt.Sprint(i)
+		}
+		in.Contacts[2999].IdempotencyKey = "the last"
+		for i, r := range w.batch(t, in) {
+			if r.Err != nil || r.Contact.FirstName != fmt.Sprint(i) {
+				t.Fatalf("result %d: %+v", i, r)
+			}
+		}
+		in.AllOrNothing = true
+		w.batch(t, in)
+		if got := len(w.names(t, contacts.ListContactsInput{})); got != 5999 {
+			t.Errorf("%d contacts are there, want 5999", got)
+		}
+	})
+}
+
+func TestBatchFromJSON(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, &contacts.Options{Limits: contacts.Limits{Batch: 3, BatchBytes: 300}})
+	deep := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
+	for _, c := range []struct {
+		name, body string
+		code       contacts.Code
+		details    []contacts.FieldError
+		want       []string
+	}{
+		{"good and bad", `{"contacts":[{"first_name":"a"},{"first_name":1,"x":2},{"first_name":"b","idempotency_key":"k"}],"all_or_nothing":false}`, "", nil, []string{"", "validation_error", ""}},
+		{"all or nothing", `{"all_or_nothing":true,"contacts":[{"first_name":"a"},{}]}`, "", nil, []string{"batch_failed", "missing_first_name"}},
+		{"no object", `{"contacts":[7,null,{"first_name":"a"}]}`, "", nil, []string{"validation_error", "validation_error", ""}},
+		{"none", `{"contacts":[]}`, "", nil, []string{}},
+		{"null", `{"contacts":null,"all_or_nothing":null}`, "", nil, []string{}},
+		{"too many", `{"contacts":[{},{},{},{}]}`, contacts.CodeValidationError, []contacts.FieldError{wrong("contacts", contacts.FieldTooMany)}, nil},
+		{"wrong types", `{"contacts":{},"all_or_nothing":1,"more":0}`, contacts.CodeValidationError, []contacts.FieldError{
+			wrong("contacts", contacts.FieldWrongType), wrong("all_or_nothing", contacts.FieldWrongType), wrong("more", contacts.FieldUnknown)}, nil},
+		{"an array", `[{"first_name":"a"}]`, contacts.CodeInvalidJSON, nil, nil},
+		{"a name twice", `{"contacts":[{"first_name":"a","first_name":"b"}]}`, contacts.CodeInvalidJSON, nil, nil},
+		{"too long", `{"contacts":[` + strings.Repeat(" ", 300) + `]}`, contacts.CodeInvalidJSON, nil, nil},
+		{"a context too deep", `{"contacts":[{"first_name":"a","custom_context":` + deep(33) + `}]}`, "", nil, []string{"validation_error"}},
+		{"a body too deep", `{"contacts":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`, contacts.CodeInvalidJSON, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			results, err := w.svc.CreateContactsJSON(t.Context(), w.key, strings.NewReader(c.body))
+			if c.code != "" {
+				wantError(t, err, c.code, c.details...)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, outcomes(results)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestContextsMayNestInABatchAsDeepAsInACreate(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, &contacts.Options{Limits: contacts.Limits{ContextDepth: 63}})
+	contact := `{"first_name":"a","custom_context":` + strings.Repeat(`{"a":`, 63) + "1" + strings.Repeat("}", 63) + `}`
+	if _, err := w.svc.CreateContactJSON(t.Context(), w.key, strings.NewReader(contact)); err != nil {
+		t.Error(err)
+	}
+	results, err := w.svc.CreateContactsJSON(t.Context(), w.key, strings.NewReader(`{"contacts":[`+contact+`]}`))
+	if err != nil || !cmp.Equal(outcomes(results), []string{""}) {
+		t.Errorf("got %v, %v", outcomes(results), err)
+	}
+}
+
+func TestFaultOfAStoreIsThatOfEachContactAndOneLogLine(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	store := &brokenStore{Store: memory.New()}
+	w := newWorld(t, store, &contacts.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	store.create = contacts.ErrOutcomeUnknown
+	in := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "a"}, {}, {FirstName: "b"}}}
+	results := w.batch(t, in)
+	if diff := cmp.Diff([]string{"server_error", "missing_first_name", "server_error"}, outcomes(results)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !errors.Is(results[0].Err, contacts.ErrOutcomeUnknown) || !errors.Is(results[2].Err, contacts.ErrOutcomeUnknown) {
+		t.Errorf("got %v and %v, want an unknown outcome", results[0].Err, results[2].Err)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 1 {
+		t.Errorf("%d log lines:\n%s", lines, &log)
+	}
+	store.findTeam = errors.New("disk on fire")
+	_, err := w.svc.CreateContacts(t.Context(), w.key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "a", TeamID: team}}})
+	wantError(t, err, contacts.CodeServerError)
+	_, err = w.svc.CreateContacts(cancelled(t), w.key, in)
+	wantError(t, err, contacts.CodeServerError)
+}
+
+func TestSameIdempotencyKeyIsTheSameContact(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		at := noon
+		w := newWorld(t, store, &contacts.Options{Now: func() time.Time { return at }})
+		ctx := t.Context()
+		in := documented()
+		in.IdempotencyKey = "order 66"
+		first := w.create(t, in)
+		at = noon.Add(time.Hour)
+
+		// The same is what is stored the same.
+		same := in
+		same.PhoneNumbers = slices.Clone(in.PhoneNumbers)
+		same.PhoneNumbers[0].PhoneNumber, same.Country, same.Email = " +1 555-123-4567", "us", "john@EXAMPLE.com"
+		for name, create := range map[string]func() (*contacts.Contact, bool, error){
+			"again": func() (*contacts.Contact, bool, error) {
+				c, err := w.svc.CreateContact(ctx, w.key, in)
+				return c, true, err
+			},
+			"spelled otherwise": func() (*contacts.Contact, bool, error) {
+				c, err := w.svc.CreateContact(ctx, w.key, same)
+				return c, true, err
+			},
+			"from JSON": func() (*contacts.Contact, bool, error) {
+				return w.svc.CreateContactOnceJSON(ctx, w.key, "order 66", strings.NewReader(`{ "industry_context":{"industry":"software"}, "custom_context":{"nested":{"list":[1.5,true,null]},"score":42,"source":"web"},
+					"phone_numbers":[{"phone_type":"mobile","phone_number":"+15551234567"},{"do_not_call":true,"phone_number":"+15557654321","phone_type":"work"}],
+					"tags":["vip","newsletter"],"team_id":101,"zip_code":"62701","state":"IL","city":"Springfield","address":"123 Main St\nSuite 4","website":"example.com",
+					"company":"Acme Inc","email":"john@example.com","last_name":"Doe","first_name":"John","status":null}`))
+			},
+			"in a batch": func() (*contacts.Contact, bool, error) {
+				r := w.batch(t, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in}})[0]
+				return r.Contact, r.Replayed, r.Err
+			},
+		} {
+			got, replayed, err := create()
+			if err != nil || !replayed {
+				t.Errorf("%s: replayed %v, %v", name, replayed, err)
+				continue
+			}
+			if diff := cmp.Diff(first, got); diff != "" {
+				t.Errorf("%s (-first +again):\n%s", name, diff)
+			}
+		}
+
+		other := in
+		other.City = "Turin"
+		_, err := w.svc.CreateContact(ctx, w.key, other)
+		wantError(t, err, contacts.CodeIdempotencyConflict)
+		invalid := in
+		invalid.FirstName = ""
+		_, err = w.svc.CreateContact(ctx, w.key, invalid)
+		wantError(t, err, contacts.CodeMissingFirstName)
+
+		// The first result it is, whatever became of the contact.
+		w.update(t, first.ID, contacts.UpdateContactInput{City: new("Rome")})
+		if err := w.svc.DeleteContact(ctx, w.writer, first.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.admin.PurgeContacts(ctx, contacts.PurgeInput{ContactID: first.ID}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(first, w.create(t, in)); diff != "" {
+			t.Errorf("after the purge (-first +again):\n%s", diff)
+		}
+
+		// Another account has keys of its own, and after a day all is forgotten.
+		foreign := contacts.CreateContactInput{FirstName: "x", IdempotencyKey: "order 66"}
+		if _, err := w.svc.CreateContact(ctx, w.foreignKey, foreign); err != nil {
+			t.Error(err)
+		}
+		at = noon.Add(24*time.Hour - time.Microsecond)
+		_, err = w.svc.CreateContact(ctx, w.key, other)
+		wantError(t, err, contacts.CodeIdempotencyConflict)
+		at = noon.Add(24 * time.Hour)
+		if got := w.create(t, other); got.ID == first.ID || got.City != "Turin" {
+			t.Errorf("a day later: got %s in %s", got.ID, got.City)
+		}
+	})
+}
+
+func TestIdempotencyKeyIsAnyShortText(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	for _, key := range []string{" ", "\t", "a\nb", "a\x00", "\xff", strings.Repeat("x", 256)} {
+		_, err := w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "x", IdempotencyKey: key})
+		if e, _ := errors.AsType[*contacts.Error](err); contacts.CodeOf(err) != contacts.CodeValidationError || e.Details[0].Field != "idempotency_key" {
+			t.Errorf("%q: got %v", key, err)
+		}
+	}
+	seen := make(map[string]bool)
+	for _, key := range []string{"x", "X", "x ", "'; --", "猫", strings.Repeat("x", 255)} {
+		id := w.create(t, contacts.CreateContactInput{FirstName: "x", IdempotencyKey: key}).ID.String()
+		if seen[id] {
+			t.Errorf("%q is taken for another key", key)
+		}
+		seen[id] = true
+	}
+	_, _, err := w.svc.CreateContactOnceJSON(t.Context(), w.key, "a", strings.NewReader(`{"first_name":"x","idempotency_key":"b"}`))
+	wantError(t, err, contacts.CodeValidationError, wrong("idempotency_key", contacts.FieldInvalid))
+	_, replayed, err := w.svc.CreateContactOnceJSON(t.Context(), w.key, "x", strings.NewReader(`{"first_name":"x","idempotency_key":"x"}`))
+	if err != nil || !replayed {
+		t.Errorf("the same key twice: replayed %v, %v", replayed, err)
+	}
+}
+
+func TestIdempotencyKeysWithinABatch(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		c := func(name, key string) contacts.CreateContactInput {
+			return contacts.CreateContactInput{FirstName: name, IdempotencyKey: key}
+		}
+		in := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{c("a", "1"), c("a", "1"), c("b", "1"), c("b", ""), c("b", "2")}}
+		results := w.batch(t, in)
+		if diff := cmp.Diff([]string{"", "again", "idempotency_conflict", "", ""}, outcomes(results)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(results[0].Contact, results[1].Contact); diff != "" {
+			t.Errorf("(-first +again):\n%s", diff)
+		}
+		in.AllOrNothing = true
+		if diff := cmp.Diff([]string{"batch_failed", "batch_failed", "idempotency_conflict", "batch_failed", "batch_failed"}, outcomes(w.batch(t, in))); diff != "" {
+			t.Errorf("all or nothing (-want +got):\n%s", diff)
+		}
+		in.Contacts = []contacts.CreateContactInput{c("a", "1"), c("new", "3"), c("new", "3")}
+		if diff := cmp.Diff([]string{"again", "", "again"}, outcomes(w.batch(t, in))); diff != "" {
+			t.Errorf("all (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"a", "b", "b", "new"}, slices.Sorted(slices.Values(w.names(t, contacts.ListContactsInput{})))); diff != "" {
+			t.Errorf("stored (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestManyCreatesWithOneIdempotencyKeyAreOneContact(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		in := documented()
+		in.IdempotencyKey = "once"
+		got := make([]*contacts.Contact, 64)
+		var wg sync.WaitGroup
+		for i := range got {
+			wg.Go(func() {
+				var err error
+				if got[i], err = w.svc.CreateContact(context.Background(), w.key, in); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, c := range got[1:] {
+			if diff := cmp.Diff(got[0], c); diff != "" {
+				t.Fatalf("two answers differ:\n%s", diff)
+			}
+		}
+		if names := w.names(t, contacts.ListContactsInput{}); len(names) != 1 {
+			t.Errorf("%d contacts are stored", len(names))
+		}
+	})
+}
+
+func TestStreamCreatesInOrderAndHoldsLittle(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		ahead, most := 0, 0
+		source := func(n int) iter.Seq[contacts.CreateContactInput] {
+			return func(yield func(contacts.CreateContactInput) bool) {
+				for i := range n {
+					name := fmt.Sprint(i)
+					if i%1000 == 7 {
+						name = ""
+					}
+					ahead++
+					most = max(most, ahead)
+					if !yield(contacts.CreateContactInput{FirstName: name}) {
+						return
+					}
+				}
+			}
+		}
+		i := 0
+		for r, err := range w.svc.CreateContactStream(t.Context(), w.key, source(2500)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case i%1000 == 7:
+				wantError(t, r.Err, contacts.CodeMissingFirstName)
+			case r.Err != nil || r.Contact.FirstName != fmt.Sprint(i):
+				t.Fatalf("result %d: %+v", i, r)
+			}
+			if r.Index != i {
+				t.Fatalf("result %d has index %d", i, r.Index)
+			}
+			i++
+			ahead--
+		}
+		if i != 2500 || most > 1000 {
+			t.Errorf("%d results, and %d contacts in hand at most, want 2500 and 1000", i, most)
+		}
+		if n := len(w.names(t, contacts.ListContactsInput{})); n != 2497 {
+			t.Errorf("%d contacts are stored, want 2497", n)
+		}
+
+		for range w.svc.CreateContactStream(t.Context(), w.key, source(5000)) {
+			break // and no more is taken from the source
+		}
+		if n := len(w.names(t, contacts.ListContactsInput{})); n != 2497+999 {
+			t.Errorf("%d contacts are stored, want 3496", n)
+		}
+		for range w.svc.CreateContactStream(t.Context(), w.key, source(0)) {
+			t.Error("a result for nothing")
+		}
+	})
+}
+
+func TestStreamEndsWhenItsKeyDoes(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	secret, key, err := w.admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: w.acme.ID, AllTeams: true, Permissions: []contacts.Permission{contacts.PermissionReadContacts}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := 0
+	var last error
+	for _, err := range w.svc.CreateContactStream(t.Context(), secret, func(yield func(contacts.CreateContactInput) bool) {
+		for yield(contacts.CreateContactInput{FirstName: "x"}) {
+		}
+	}) {
+		if last = err; err == nil {
+			results++
+		}
+		if results == 1000 {
+			if err := w.admin.RevokeKey(t.Context(), key.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if wantError(t, last, contacts.CodeInvalidKey); results != 1000 {
+		t.Errorf("%d results, want 1000", results)
+	}
+}
+
+func TestStreamEndsWithTheStore(t *testing.T) {
+	t.Parallel()
+	store := &brokenStore{Store: memory.New()}
+	w := newWorld(t, store, nil)
+	results := 0
+	var last error
+	for r, err := range w.svc.CreateContactStream(t.Context(), w.key, func(yield func(contacts.CreateContactInput) bool) {
+		for yield(contacts.CreateContactInput{FirstName: "x"}) {
+		}
+	}) {
+		if last = err; err == nil {
+			results++
+			if want := results > 1000; (r.Err != nil) != want {
+				t.Fatalf("result %d: %v", results, r.Err)
+			}
+		}
+		if results == 1000 {
+			store.create = errors.New("disk on fire")
+		}
+	}
+	if wantError(t, last, contacts.CodeServerError); results != 2000 {
+		t.Errorf("%d results, want 2000", results)
+	}
+}
+
+func FuzzCreateContactsJSON(f *testing.F) {
+	for _, s := range []string{`{"contacts":[{"first_name":"a","idempotency_key":"k"},{"first_name":"a","idempotency_key":"k"}],"all_or_nothing":true}`,
+		`{"contacts":[{},7,null,[]]}`, `{"contacts":null}`, `{"contacts":[{"a":1,"a":2}]}`, `{"all_or_nothing":0}`, `{`} {
+		f.Add(s)
+	}
+	w := newWorld(f, memory.New(), nil)
+	f.Fuzz(func(t *testing.T, body string) {
+		results, err := w.svc.CreateContactsJSON(t.Context(), w.key, strings.NewReader(body))
+		if err != nil {
+			if code := contacts.CodeOf(err); code != contacts.CodeInvalidJSON && code != contacts.CodeValidationError || results != nil {
+				t.Fatalf("got %v, %v", results, err)
+			}
+			return
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				if contacts.CodeOf(r.Err) == contacts.CodeServerError || r.Contact != nil {
+					t.Fatal(r.Err)
+				}
+				continue
+			}
+			stored, err := w.svc.GetContact(t.Context(), w.key, r.Contact.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(r.Contact, stored); diff != "" {
+				t.Fatalf("returned and stored differ:\n%s", diff)
+			}
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package contactstest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"example.com/contacts"
+	"example.com/contacts/contactstest"
+)
+
+// An exampleT stands in for the *testing.T that a test has.
+type exampleT struct{ testing.TB }
+
+func (exampleT) Helper()        {}
+func (exampleT) Cleanup(func()) {}
+
+func Example() {
+	var t exampleT // in a test: t *testing.T
+	ctx := context.Background()
+	f := contactstest.New(t, nil)
+	john, err := f.Service.CreateContact(ctx, f.Key, contacts.CreateContactInput{FirstName: "John", TeamID: f.Team.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(john.FirstName, john.Status, john.Version)
+	// Output: John not_contacted 1
+}
+
+// A program that changes a contact tries again when somebody else was faster.
+func ExampleFixture_FailNext() {
+	var t exampleT // in a test: t *testing.T
+	ctx := context.Background()
+	f := contactstest.New(t, nil)
+	john, err := f.Service.CreateContact(ctx, f.Key, contacts.CreateContactInput{FirstName: "John"})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	f.FailNext(contacts.CodeConflict)
+	stage := "customer"
+	for tries := 1; ; tries++ {
+		changed, err := f.Service.UpdateContact(ctx, f.Key, john.ID, contacts.UpdateContactInput{Stage: &stage}, nil)
+		if contacts.CodeOf(err) == contacts.CodeConflict {
+			fmt.Println("try", tries, "was a conflict")
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println(changed.FirstName, "is a", changed.Stage, "after try", tries)
+		return
+	}
+	// Output:
+	// try 1 was a conflict
+	// John is a customer after try 2
+}
+
+// A program that does not know what became of a create sends it again with the
+// same idempotency key.
+func ExampleFixture_FailNextWith() {
+	var t exampleT // in a test: t *testing.T
+	ctx := context.Background()
+	f := contactstest.New(t, nil)
+	in := contacts.CreateContactInput{FirstName: "John", IdempotencyKey: "d1a5f9a0"}
+
+	f.FailNextWith(contacts.ErrOutcomeUnknown)
+	_, err := f.Service.CreateContact(ctx, f.Key, in)
+	for errors.Is(err, contacts.ErrOutcomeUnknown) {
+		fmt.Println("again:", contacts.CodeOf(err))
+		_, err = f.Service.CreateContact(ctx, f.Key, in)
+	}
+	page, err := f.Service.ListContacts(ctx, f.Key, contacts.ListContactsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(len(page.Contacts), "contact")
+	// Output:
+	// again: server_error
+	// 1 contact
+}

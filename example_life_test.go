@@ -1,0 +1,285 @@
+package contacts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// create creates a contact for an example.
+func create(svc *contacts.Service, key string, in contacts.CreateContactInput) *contacts.Contact {
+	c, err := svc.CreateContact(context.Background(), key, in)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return c
+}
+
+func ExampleService_ListContacts() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	for _, name := range []string{"Ada", "Grace", "Katherine"} {
+		create(svc, key, contacts.CreateContactInput{FirstName: name, Company: "Example Labs"})
+	}
+
+	in := contacts.ListContactsInput{Search: "LABS", Limit: 2}
+	for {
+		page, err := svc.ListContacts(ctx, key, in)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, c := range page.Contacts {
+			fmt.Println(c.FirstName)
+		}
+		if in.Cursor = page.NextCursor; in.Cursor == "" {
+			break
+		}
+		fmt.Println("--")
+	}
+
+	page, err := svc.ListContacts(ctx, key, contacts.ListContactsInput{Page: 1, Limit: 2})
+	fmt.Println(page.Count, "contacts on", page.Pages, "pages", err)
+	// Output:
+	// Katherine
+	// Grace
+	// --
+	// Ada
+	// 3 contacts on 2 pages <nil>
+}
+
+func ExampleService_Contacts() {
+	svc, _, _, key := serve(nil)
+	create(svc, key, contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}})
+	create(svc, key, contacts.CreateContactInput{FirstName: "Grace"})
+
+	// Who is calling?
+	for c, err := range svc.Contacts(context.Background(), key, contacts.ListContactsInput{PhoneNumber: "+1 555 123 4567"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(c.FirstName)
+	}
+	// Output: Ada
+}
+
+func ExampleService_UpdateContact() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	ada := create(svc, key, contacts.CreateContactInput{
+		FirstName:     "Ada",
+		Stage:         "lead",
+		PhoneNumbers:  []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}},
+		CustomContext: map[string]any{"score": 42, "source": "web"},
+	})
+
+	changed, err := svc.UpdateContact(ctx, key, ada.ID, contacts.UpdateContactInput{
+		Stage:         new("customer"),
+		PhoneNumbers:  &[]contacts.UpdatePhoneNumber{{ID: ada.PhoneNumbers[0].ID, DoNotCall: new(true)}},
+		CustomContext: &map[string]any{"source": nil}, // removed
+	}, &contacts.ChangeOptions{Version: ada.Version})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(changed.FirstName, changed.Stage, changed.PhoneNumbers[0].DoNotCall, changed.CustomContext)
+
+	// Whoever still holds the old version must read again first.
+	_, err = svc.UpdateContact(ctx, key, ada.ID, contacts.UpdateContactInput{Stage: new("lost")}, &contacts.ChangeOptions{Version: ada.Version})
+	fmt.Println(errors.Is(err, contacts.ErrConflict))
+	// Output:
+	// Ada customer true map[score:42]
+	// true
+}
+
+func ExampleService_UpdateContactJSON() {
+	svc, _, _, key := serve(nil)
+	ada := create(svc, key, contacts.CreateContactInput{FirstName: "Ada", Company: "Example Labs", Tags: []string{"vip"}})
+
+	body := `{"company": null, "tags": ["vip", "speaker"]}`
+	changed, err := svc.UpdateContactJSON(context.Background(), key, ada.ID, strings.NewReader(body), nil)
+	fmt.Printf("%s %q %v %v\n", changed.FirstName, changed.Company, changed.Tags, err)
+	// Output: Ada "" [vip speaker] <nil>
+}
+
+func ExampleService_ReplaceContact() {
+	svc, _, _, key := serve(nil)
+	ada := create(svc, key, contacts.CreateContactInput{FirstName: "Ada", Company: "Example Labs", Stage: "customer"})
+
+	changed, err := svc.ReplaceContact(context.Background(), key, ada.ID, contacts.CreateContactInput{FirstName: "Augusta Ada"}, nil)
+	fmt.Printf("%s %q %s %t %v\n", changed.FirstName, changed.Company, changed.Stage, changed.ID == ada.ID, err)
+	// Output: Augusta Ada "" lead true <nil>
+}
+
+func ExampleService_ReplaceContactJSON() {
+	svc, _, _, key := serve(nil)
+	ada := create(svc, key, contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}})
+
+	body := fmt.Sprintf(`{"first_name": "Ada", "phone_numbers": [{"id": %q, "phone_number": "+15557654321"}]}`, ada.PhoneNumbers[0].ID)
+	changed, err := svc.ReplaceContactJSON(context.Background(), key, ada.ID, strings.NewReader(body), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(changed.PhoneNumbers[0].PhoneNumber, changed.PhoneNumbers[0].ID == ada.PhoneNumbers[0].ID)
+	// Output: +15557654321 true
+}
+
+func ExampleService_DeleteContact() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	ada := create(svc, key, contacts.CreateContactInput{FirstName: "Ada"})
+
+	fmt.Println(svc.DeleteContact(ctx, key, ada.ID, nil))
+	_, err := svc.GetContact(ctx, key, ada.ID)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// contacts: not_found: not found
+}
+
+func ExampleService_RestoreContact() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	ada := create(svc, key, contacts.CreateContactInput{FirstName: "Ada"})
+	if err := svc.DeleteContact(ctx, key, ada.ID, nil); err != nil {
+		log.Fatal(err)
+	}
+
+	back, err := svc.RestoreContact(ctx, key, ada.ID, nil)
+	fmt.Println(back.FirstName, back.Version, err)
+	// Output: Ada 3 <nil>
+}
+
+func ExampleAdmin_PurgeContacts() {
+	ctx := context.Background()
+	svc, admin, acme, key := serve(nil)
+	ada := create(svc, key, contacts.CreateContactInput{FirstName: "Ada"})
+	if err := svc.DeleteContact(ctx, key, ada.ID, nil); err != nil {
+		log.Fatal(err)
+	}
+
+	// What was deleted more than 30 days ago, in every account.
+	n, err := admin.PurgeContacts(ctx, contacts.PurgeInput{DeletedBefore: time.Now().AddDate(0, 0, -30)})
+	fmt.Println(n, err)
+	// One person, at once.
+	n, err = admin.PurgeContacts(ctx, contacts.PurgeInput{AccountID: acme.ID, ContactID: ada.ID})
+	fmt.Println(n, err)
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+}
+
+func ExampleService_CreateContacts() {
+	svc, _, _, key := serve(nil)
+	results, err := svc.CreateContacts(context.Background(), key, contacts.CreateContactsInput{
+		Contacts: []contacts.CreateContactInput{
+			{FirstName: "Ada", IdempotencyKey: "row 1"},
+			{FirstName: "Grace", Email: "grace"},
+			{FirstName: "Ada", IdempotencyKey: "row 1"},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Err != nil {
+			fmt.Println(r.Err)
+		} else {
+			fmt.Println(r.Contact.FirstName, r.Replayed)
+		}
+	}
+	// Output:
+	// Ada false
+	// contacts: validation_error: email: must be one bare address such as name@example.com
+	// Ada true
+}
+
+func ExampleService_CreateContactsJSON() {
+	svc, _, _, key := serve(nil)
+	body := `{"all_or_nothing": true, "contacts": [{"first_name": "Ada"}, {"first_name": "Grace", "team_id": 999}]}`
+	results, err := svc.CreateContactsJSON(context.Background(), key, strings.NewReader(body))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range results {
+		fmt.Println(contacts.CodeOf(r.Err))
+	}
+	// Output:
+	// batch_failed
+	// team_not_found
+}
+
+func ExampleService_CreateContactStream() {
+	svc, _, _, key := serve(nil)
+	rows := func(yield func(contacts.CreateContactInput) bool) { // of a file of any size
+		for i := range 2500 {
+			if !yield(contacts.CreateContactInput{FirstName: fmt.Sprintf("Row %d", i)}) {
+				return
+			}
+		}
+	}
+	created := 0
+	for r, err := range svc.CreateContactStream(context.Background(), key, rows) {
+		if err != nil {
+			log.Fatal(err) // nothing more was created
+		}
+		if r.Err == nil {
+			created++
+		}
+	}
+	fmt.Println(created)
+	// Output: 2500
+}
+
+func ExampleService_CreateContactOnceJSON() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	once := uuid.NewString() // what a client sends along, and again when it heard no answer
+
+	first, replayed, err := svc.CreateContactOnceJSON(ctx, key, once, strings.NewReader(`{"first_name": "Ada", "city": "London"}`))
+	fmt.Println(first.FirstName, replayed, err)
+	again, replayed, err := svc.CreateContactOnceJSON(ctx, key, once, strings.NewReader(`{"city":"London","first_name":"Ada"}`))
+	fmt.Println(again.ID == first.ID, replayed, err)
+	_, _, err = svc.CreateContactOnceJSON(ctx, key, once, strings.NewReader(`{"first_name": "Grace"}`))
+	fmt.Println(contacts.CodeOf(err))
+	// Output:
+	// Ada false <nil>
+	// true true <nil>
+	// idempotency_conflict
+}
+
+func ExampleFoldSearch() {
+	fmt.Println(contacts.FoldSearch("JOSÉ Straße"))
+	// Output: josé strasse
+}
+
+func ExampleContactRecord_SearchText() {
+	r := contacts.ContactRecord{Contact: contacts.Contact{FirstName: "Ada", LastName: "Lovelace", Company: "Example Labs", Email: "Ada@example.com"}}
+	fmt.Println(r.SearchText())
+	// Output:
+	// ada lovelace
+	// example labs
+	// ada@example.com
+}
+
+func ExampleContactQuery_Matches() {
+	r := contacts.ContactRecord{Contact: contacts.Contact{FirstName: "Ada", LastName: "Lovelace", Tags: []string{"vip"}, TeamID: 101}}
+	seen := contacts.ContactQuery{Tag: "vip", Search: "a love", Teams: []int64{101}}
+	unseen := contacts.ContactQuery{Tag: "vip", Teams: []int64{102}}
+	fmt.Println(seen.Matches(&r), unseen.Matches(&r))
+	// Output: true false
+}
+
+func ExamplePurgeQuery_Matches() {
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	q := contacts.PurgeQuery{DeletedBefore: noon}
+	fmt.Println(
+		q.Matches(&contacts.ContactRecord{}),
+		q.Matches(&contacts.ContactRecord{Contact: contacts.Contact{DeletedAt: noon.Add(-time.Hour)}}))
+	// Output: false true
+}

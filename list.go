@@ -1,0 +1,215 @@
+package contacts
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// The documented size of a page.
+const (
+	defaultPageSize = 25
+	maxPageSize     = 100
+)
+
+// maxPage keeps the place of a page's contacts within an int of 32 bits.
+const maxPage = 1 << 24
+
+// A ListContactsInput says which contacts to list. Every field that is set
+// narrows the list down; the zero value lists all contacts, newest first.
+type ListContactsInput struct {
+	Stage       string // the contact's, to the letter
+	Status      string // the contact's, to the letter
+	Tag         string // one of its tags, to the letter
+	TeamID      int64  // its team, which the key must have access to
+	PhoneNumber string // one of its numbers, normalised as in a create
+	Email       string // its address, normalised as in a create
+
+	// Search is a part of the full name, the company or the e-mail address;
+	// upper and lower case are the same.
+	Search string
+
+	// Deleted lists the contacts that were deleted, in place of the others.
+	Deleted bool
+
+	// Limit is the size of a page. 0: 25, as documented; at most 100.
+	Limit int
+
+	// Cursor is the NextCursor of the page before. "": the first page.
+	Cursor string
+
+	// Page asks for a page by its number, from 1, and for the numbers of
+	// contacts and pages. It costs more than a cursor, the more the later the
+	// page, and while others write, a contact may be on two pages or on none.
+	// 0: go by Cursor; not both.
+	Page int
+}
+
+// A ContactPage is one page of a list.
+type ContactPage struct {
+	Contacts []*Contact // newest first
+
+	// NextCursor gets the next page. "": this is the last one.
+	NextCursor string
+
+	// Of all contacts that the list has, where a page was asked for by its
+	// number; else zero.
+	Count int // contacts
+	Pages int // pages
+	Page  int // this one
+	Limit int // contacts on a page, always set
+}
+
+// ListContacts returns one page of the contacts that the key may see, newest
+// first; it needs Options.ReadPermission. Whoever follows NextCursor to the end
+// gets every contact that was there throughout exactly once, whatever others
+// create, change and delete meanwhile. A cursor holds for ever, for any key and
+// any filters.
+//
+// By phone number, e-mail address and tag a store finds contacts without reading
+// others; with other filters it reads the account's contacts, newest first, until
+// the page is full.
+//
+// Its errors, in the order of the checks: CodeAuthenticationRequired,
+// CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeTeamNotFound,
+// CodeTeamAccessDenied, CodeServerError.
+func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsInput) (*ContactPage, error) {
+	const doing = "list contacts"
+	p, err := s.authorise(ctx, key, s.readPermission)
+	if err != nil {
+		return nil, err
+	}
+	var bad problems
+	q := s.rules.list(&in, &bad)
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	if err := s.checkTeam(ctx, key, p, q.TeamID); err != nil {
+		return nil, err
+	}
+	q.AccountID, q.AllTeams = p.AccountID, p.AllTeams
+	if !p.AllTeams {
+		q.Teams = slices.Clone(p.TeamIDs)
+	}
+	page := &ContactPage{Limit: q.Limit, Page: in.Page}
+	q.Limit++ // the last one says that there is more
+	list, err := s.store.ListContacts(ctx, q)
+	if err != nil {
+		return nil, s.serverError(ctx, doing, key, err)
+	}
+	records := list.Records
+	if len(records) > page.Limit {
+		records = records[:page.Limit]
+		page.NextCursor = encodeCursor(records[page.Limit-1].Contact.ID)
+	}
+	page.Contacts = make([]*Contact, len(records))
+	for i, r := range records {
+		if page.Contacts[i], err = s.load(ctx, doing, key, r); err != nil {
+			return nil, err
+		}
+	}
+	if in.Page > 0 {
+		page.Count = list.Count
+		page.Pages = (list.Count + page.Limit - 1) / page.Limit
+	}
+	return page, nil
+}
+
+// Contacts walks all contacts of a list, from its Cursor to the end, as
+// following NextCursor does; Page must be 0. It holds one page at a time. An
+// error, one of those of ListContacts, is the last thing it yields.
+func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput) iter.Seq2[*Contact, error] {
+	return func(yield func(*Contact, error) bool) {
+		if in.Page != 0 {
+			yield(nil, invalid(CodeValidationError, []FieldError{{Field: "page", Code: FieldInvalid, Message: "must not be given for a walk, which has no pages"}}))
+			return
+		}
+		if in.Limit == 0 {
+			in.Limit = maxPageSize
+		}
+		for in := in; ; {
+			page, err := s.ListContacts(ctx, key, in)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, c := range page.Contacts {
+				if !yield(c, nil) {
+					return
+				}
+			}
+			if page.NextCursor == "" {
+				return
+			}
+			in.Cursor = page.NextCursor
+		}
+	}
+}
+
+// list checks and normalises what a list is narrowed down by.
+func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
+	l := &r.limits
+	q := ContactQuery{
+		Stage:   text(in.Stage, "stage", l.Stage, bad),
+		Status:  text(in.Status, "status", l.Status, bad),
+		Tag:     text(in.Tag, "tag", l.Tag, bad),
+		TeamID:  teamID(in.TeamID, bad),
+		Email:   r.email(in.Email, bad),
+		Search:  FoldSearch(text(in.Search, "search", l.Search, bad)),
+		Deleted: in.Deleted,
+		Limit:   in.Limit,
+		Count:   in.Page > 0,
+	}
+	if in.PhoneNumber != "" {
+		number, why := r.phones.normalise(in.PhoneNumber)
+		if why != "" {
+			bad.add("phone_number", FieldInvalid, why)
+		}
+		q.PhoneNumber = number
+	}
+	switch {
+	case in.Limit == 0:
+		q.Limit = defaultPageSize
+	case in.Limit < 0 || in.Limit > maxPageSize:
+		bad.add("limit", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxPageSize))
+	}
+	switch {
+	case in.Page < 0 || in.Page > maxPage:
+		bad.add("page", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxPage))
+	case in.Page > 0 && in.Cursor != "":
+		bad.add("cursor", FieldInvalid, "must not be given together with page")
+	case in.Page > 0:
+		q.Skip = (in.Page - 1) * q.Limit
+	case in.Cursor != "":
+		after, ok := decodeCursor(in.Cursor)
+		if !ok {
+			bad.add("cursor", FieldInvalid, "is not a cursor that a list has returned")
+		}
+		q.After = after
+	}
+	return q
+}
+
+// A cursor is the id of the last contact of a page behind one byte, which tells
+// its form from later ones.
+const cursorForm = 1
+
+func encodeCursor(id uuid.UUID) string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte{cursorForm}, id[:]...))
+}
+
+func decodeCursor(s string) (id uuid.UUID, ok bool) {
+	if len(s) > base64.RawURLEncoding.EncodedLen(1+len(id)) {
+		return id, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) != 1+len(id) || b[0] != cursorForm {
+		return id, false
+	}
+	id = uuid.UUID(b[1:])
+	return id, id != uuid.Nil
+}

@@ -1,0 +1,329 @@
+package contacts_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// names returns the first names that a list has, in its order, all pages.
+func (w *world) names(t testing.TB, in contacts.ListContactsInput) []string {
+	t.Helper()
+	var names []string
+	for c, err := range w.svc.Contacts(t.Context(), w.writer, in) {
+		if err != nil {
+			t.Fatalf("Contacts(%+v): %v", in, err)
+		}
+		names = append(names, c.FirstName)
+	}
+	return names
+}
+
+func TestListIsNarrowedDownByEachFilter(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, &contacts.Options{DefaultRegion: "US"})
+		for _, in := range []contacts.CreateContactInput{
+			{FirstName: "Ada", LastName: "Lovelace", Email: "Ada@Example.com", Company: "Analytical Engines", Stage: "customer", Tags: []string{"vip", "100%"}},
+			{FirstName: "Bob", Email: "bob@example.com", Status: "active", TeamID: team, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}, {PhoneNumber: "+393331234567"}}},
+			{FirstName: "Çelik", LastName: "İstanbul", Company: "Straße_GmbH", TeamID: closedTeam, Tags: []string{"VIP"}},
+			{FirstName: "Dora", LastName: "O'Neil", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}},
+		} {
+			w.create(t, in)
+		}
+		for _, c := range []struct {
+			name string
+			in   contacts.ListContactsInput
+			want string
+		}{
+			{"all, newest first", contacts.ListContactsInput{}, "Dora Çelik Bob Ada"},
+			{"stage", contacts.ListContactsInput{Stage: "customer"}, "Ada"},
+			{"default stage", contacts.ListContactsInput{Stage: "lead"}, "Dora Çelik Bob"},
+			{"stage to the letter", contacts.ListContactsInput{Stage: "Customer"}, ""},
+			{"status", contacts.ListContactsInput{Status: "active"}, "Bob"},
+			{"tag", contacts.ListContactsInput{Tag: "vip"}, "Ada"},
+			{"tag with a wildcard", contacts.ListContactsInput{Tag: "100%"}, "Ada"},
+			{"tag that nobody has", contacts.ListContactsInput{Tag: "%"}, ""},
+			{"team", contacts.ListContactsInput{TeamID: team}, "Bob"},
+			{"e-mail", contacts.ListContactsInput{Email: "Ada@EXAMPLE.com"}, "Ada"},
+			{"e-mail to the letter before the @", contacts.ListContactsInput{Email: "ada@example.com"}, ""},
+			{"phone number", contacts.ListContactsInput{PhoneNumber: "(555) 123-4567"}, "Dora Bob"},
+			{"second phone number", contacts.ListContactsInput{PhoneNumber: "+39 333 1234567"}, "Bob"},
+			{"part of a phone number", contacts.ListContactsInput{PhoneNumber: "+39333123456"}, ""},
+			{"search in the first name", contacts.ListContactsInput{Search: "DOR"}, "Dora"},
+			{"search in the full name", contacts.ListContactsInput{Search: "ada love"}, "Ada"},
+			{"search in the company", contacts.ListContactsInput{Search: "engine"}, "Ada"},
+			{"search in the e-mail", contacts.ListContactsInput{Search: "@example"}, "Bob Ada"},
+			{"search beyond ASCII", contacts.ListContactsInput{Search: "ÇELİK"}, ""}, // i with a dot is another letter than i
+			{"search with a folded letter", contacts.ListContactsInput{Search: "çel"}, "Çelik"},
+			{"search with letters that fold to two", contacts.ListContactsInput{Search: "STRASSE"}, "Çelik"},
+			{"search across fields", contacts.ListContactsInput{Search: "lovelace\u2028analytical"}, "error"},
+			{"search with wildcards", contacts.ListContactsInput{Search: "%"}, ""},
+			{"search with an underscore", contacts.ListContactsInput{Search: "e_g"}, "Çelik"},
+			{"search with a quote", contacts.ListContactsInput{Search: "o'n"}, "Dora"},
+			{"all together", contacts.ListContactsInput{Stage: "lead", Status: "active", TeamID: team, Search: "bob", Email: "bob@example.com", PhoneNumber: "+15551234567"}, "Bob"},
+			{"together nothing", contacts.ListContactsInput{Stage: "customer", Search: "bob"}, ""},
+		} {
+			var got []string
+			for contact, err := range w.svc.Contacts(t.Context(), w.key, c.in) {
+				if err != nil {
+					got = append(got, "error")
+					break
+				}
+				got = append(got, contact.FirstName)
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+			}
+		}
+	})
+}
+
+func TestListShowsWhatTheKeyMaySee(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		for name, id := range map[string]int64{"none": 0, "open": team, "closed": closedTeam} {
+			w.create(t, contacts.CreateContactInput{FirstName: name, TeamID: id})
+		}
+		_, err := w.svc.CreateContact(t.Context(), w.foreignKey, contacts.CreateContactInput{FirstName: "foreign", TeamID: foreignTeam})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string][]string{w.key: {"closed", "none", "open"}, w.limitedKey: {"none", "open"}, w.foreignKey: {"foreign"}} {
+			page, err := w.svc.ListContacts(t.Context(), key, contacts.ListContactsInput{Page: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range page.Contacts {
+				got = append(got, c.FirstName)
+			}
+			slices.Sort(got)
+			if !cmp.Equal(got, want) || page.Count != len(want) {
+				t.Errorf("got %v of %d, want %v", got, page.Count, want)
+			}
+		}
+		for id, want := range map[int64]contacts.Code{team: "", closedTeam: contacts.CodeTeamAccessDenied, foreignTeam: contacts.CodeTeamNotFound, absentTeam: contacts.CodeTeamNotFound} {
+			_, err := w.svc.ListContacts(t.Context(), w.limitedKey, contacts.ListContactsInput{TeamID: id})
+			if got := contacts.CodeOf(err); got != want {
+				t.Errorf("list of team %d: got %q, want %q", id, got, want)
+			}
+		}
+	})
+}
+
+func TestPagesByNumberAndByCursor(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		ctx := t.Context()
+		var want []uuid.UUID
+		for i := range 57 {
+			in := contacts.CreateContactInput{FirstName: fmt.Sprint(i)}
+			if i%2 == 0 {
+				in.Tags = []string{"even"}
+			}
+			want = append(want, w.create(t, in).ID)
+		}
+		slices.SortFunc(want, func(a, b uuid.UUID) int { return strings.Compare(b.String(), a.String()) })
+		for _, limit := range []int{0, 1, 10, 57, 100} {
+			size := limit
+			if size == 0 {
+				size = 25
+			}
+			var byNumber []uuid.UUID
+			pages := (57 + size - 1) / size
+			for number := 1; number <= pages+1; number++ {
+				page, err := w.svc.ListContacts(ctx, w.key, contacts.ListContactsInput{Limit: limit, Page: number})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if page.Count != 57 || page.Pages != pages || page.Page != number || page.Limit != size || (page.NextCursor == "") != (number >= pages) {
+					t.Errorf("page %d of %d: %+v", number, size, page)
+				}
+				for _, c := range page.Contacts {
+					byNumber = append(byNumber, c.ID)
+				}
+			}
+			if diff := cmp.Diff(want, byNumber); diff != "" {
+				t.Errorf("by number, %d a page (-want +got):\n%s", size, diff)
+			}
+			var byCursor []uuid.UUID
+			for in := (contacts.ListContactsInput{Limit: limit}); ; {
+				page, err := w.svc.ListContacts(ctx, w.key, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if page.Count != 0 || page.Pages != 0 || page.Page != 0 || page.Limit != size {
+					t.Errorf("by cursor: %+v", page)
+				}
+				for _, c := range page.Contacts {
+					byCursor = append(byCursor, c.ID)
+				}
+				if in.Cursor = page.NextCursor; in.Cursor == "" {
+					break
+				}
+			}
+			if diff := cmp.Diff(want, byCursor); diff != "" {
+				t.Errorf("by cursor, %d a page (-want +got):\n%s", size, diff)
+			}
+		}
+		page, err := w.svc.ListContacts(ctx, w.key, contacts.ListContactsInput{Tag: "even", Page: 2, Limit: 10})
+		if err != nil || page.Count != 29 || page.Pages != 3 || len(page.Contacts) != 10 {
+			t.Errorf("the second page of a tag: %+v, %v", page, err)
+		}
+	})
+}
+
+func TestWrongListIsRefusedWithEachReason(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	for _, c := range []struct {
+		in   contacts.ListContactsInput
+		want []contacts.FieldError
+	}{
+		{contacts.ListContactsInput{Limit: 101}, []contacts.FieldError{wrong("limit", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Limit: -1}, []contacts.FieldError{wrong("limit", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Page: -1}, []contacts.FieldError{wrong("page", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Page: 1 << 30}, []contacts.FieldError{wrong("page", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Page: 1, Cursor: "x"}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Cursor: "x"}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Cursor: strings.Repeat("A", 1<<20)}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Email: "x", Tag: "\x00", PhoneNumber: "x", TeamID: -1, Search: strings.Repeat("x", 201), Stage: strings.Repeat("x", 65), Status: "\xff"}, []contacts.FieldError{
+			wrong("email", contacts.FieldInvalid), wrong("status", contacts.FieldInvalid), wrong("stage", contacts.FieldTooLong), wrong("team_id", contacts.FieldInvalid),
+			wrong("tag", contacts.FieldInvalid), wrong("search", contacts.FieldTooLong), wrong("phone_number", contacts.FieldInvalid)}},
+	} {
+		_, err := w.svc.ListContacts(t.Context(), w.key, c.in)
+		wantError(t, err, contacts.CodeValidationError, c.want...)
+	}
+	for _, err := range w.svc.Contacts(t.Context(), w.key, contacts.ListContactsInput{Page: 1}) {
+		wantError(t, err, contacts.CodeValidationError, wrong("page", contacts.FieldInvalid))
+	}
+	for _, err := range w.svc.Contacts(t.Context(), w.expired, contacts.ListContactsInput{}) {
+		wantError(t, err, contacts.CodeInvalidKey)
+	}
+	_, err := w.svc.ListContacts(cancelled(t), w.key, contacts.ListContactsInput{})
+	wantError(t, err, contacts.CodeServerError)
+}
+
+func TestCursorHoldsForOtherFilters(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	for i := range 4 {
+		w.create(t, contacts.CreateContactInput{FirstName: fmt.Sprint(i)})
+	}
+	page, err := w.svc.ListContacts(t.Context(), w.key, contacts.ListContactsInput{Limit: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, err := w.svc.ListContacts(t.Context(), w.limitedKey, contacts.ListContactsInput{Stage: "lead", Cursor: page.NextCursor})
+	if err != nil || len(rest.Contacts) != 2 {
+		t.Errorf("got %+v, %v", rest, err)
+	}
+	// The walk may begin in the middle, and be broken off.
+	n := 0
+	for _, err := range w.svc.Contacts(t.Context(), w.key, contacts.ListContactsInput{Limit: 1, Cursor: page.NextCursor}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("the walk yielded %d times", n)
+	}
+}
+
+func TestWalkHasWhatStaysExactlyOnceWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		const writers = 8
+		var want []uuid.UUID
+		var passing [writers][]uuid.UUID // deleted and created while the walk goes on
+		for i := range 300 {
+			c := w.create(t, contacts.CreateContactInput{FirstName: "stays", Tags: []string{"t"}})
+			want = append(want, c.ID)
+			passing[i%writers] = append(passing[i%writers], w.create(t, contacts.CreateContactInput{FirstName: "goes", Tags: []string{"t"}}).ID)
+		}
+		slices.SortFunc(want, func(a, b uuid.UUID) int { return strings.Compare(b.String(), a.String()) })
+
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for _, mine := range passing {
+			wg.Go(func() {
+				for i := 0; ctx.Err() == nil; i++ {
+					c, err := w.svc.CreateContact(t.Context(), w.writer, contacts.CreateContactInput{FirstName: "comes", Tags: []string{"t"}})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					gone := c.ID
+					if i < len(mine) {
+						gone = mine[i]
+					}
+					if err := w.svc.DeleteContact(t.Context(), w.writer, gone, nil); err != nil {
+						t.Error(err)
+					}
+					if _, err := w.admin.PurgeContacts(t.Context(), contacts.PurgeInput{ContactID: gone}); err != nil {
+						t.Error(err)
+					}
+					// What stays is changed, too, as it is walked over.
+					if _, err := w.svc.UpdateContact(t.Context(), w.writer, want[i%len(want)], contacts.UpdateContactInput{City: new("Turin")}, nil); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for _, in := range []contacts.ListContactsInput{{Limit: 7}, {Limit: 7, Tag: "t"}, {Limit: 1, Search: "stays"}, {Stage: "lead"}} {
+			var got []uuid.UUID
+			for c, err := range w.svc.Contacts(t.Context(), w.key, in) {
+				if err != nil {
+					t.Error(err)
+					break
+				}
+				if c.FirstName == "stays" {
+					got = append(got, c.ID)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%+v (-want +got):\n%s", in, diff)
+			}
+		}
+		stop()
+		wg.Wait()
+	})
+}
+
+func FuzzCursor(f *testing.F) {
+	w := memoryWorld(f, nil)
+	c := w.create(f, contacts.CreateContactInput{FirstName: "x"})
+	own := contacts.EncodeCursor(c.ID)
+	for _, s := range []string{own, own + "=", own[1:], "", "AQ", "\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, cursor string) {
+		id, ok := contacts.DecodeCursor(cursor)
+		if ok && contacts.EncodeCursor(id) != cursor {
+			t.Fatalf("%q is another way to write the cursor of %s", cursor, id)
+		}
+		page, err := w.svc.ListContacts(t.Context(), w.key, contacts.ListContactsInput{Cursor: cursor})
+		switch {
+		case !ok && cursor != "":
+			wantError(t, err, contacts.CodeValidationError, wrong("cursor", contacts.FieldInvalid))
+		case err != nil:
+			t.Fatal(err)
+		case len(page.Contacts) == 1 != (cursor == "" || c.ID.String() < id.String()):
+			t.Fatalf("behind %s there are %d contacts; %s is the only one", id, len(page.Contacts), c.ID)
+		}
+	})
+}

@@ -1,0 +1,56 @@
+package contacts
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// SearchText returns what a search looks through: first and last name, company
+// and e-mail address, in the form of [FoldSearch]. The two names are one line,
+// with one space between them even where one is absent, and the others a line
+// each, so that nothing is found across them. Safe for concurrent use.
+func (r *ContactRecord) SearchText() string {
+	c := &r.Contact
+	return FoldSearch(c.FirstName + " " + c.LastName + "\n" + c.Company + "\n" + c.Email)
+}
+
+// FoldSearch brings text into the form in which searches compare it: without
+// letter case (Unicode's full case folding), in NFC. ASCII comes out in lower
+// case, byte for byte as SQL's lower has it in the C locale.
+func FoldSearch(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
+	return norm.NFC.String(cases.Fold().String(s))
+}
+
+// Matches reports whether the query asks for the record, its position and its
+// size apart: it is what the fields of a query mean, for stores that look at
+// records one by one. Safe for concurrent use.
+func (q *ContactQuery) Matches(r *ContactRecord) bool {
+	c := &r.Contact
+	return c.AccountID == q.AccountID &&
+		c.DeletedAt.IsZero() != q.Deleted &&
+		(c.TeamID == 0 || q.AllTeams || slices.Contains(q.Teams, c.TeamID)) &&
+		(q.TeamID == 0 || c.TeamID == q.TeamID) &&
+		(q.Status == "" || c.Status == q.Status) &&
+		(q.Stage == "" || c.Stage == q.Stage) &&
+		(q.Email == "" || c.Email == q.Email) &&
+		(q.Tag == "" || slices.Contains(c.Tags, q.Tag)) &&
+		(q.PhoneNumber == "" || slices.ContainsFunc(c.PhoneNumbers, func(p PhoneNumber) bool { return p.PhoneNumber == q.PhoneNumber })) &&
+		(q.Search == "" || strings.Contains(r.SearchText(), q.Search))
+}
+
+// Matches reports whether the query asks for the record, its limit apart. Safe
+// for concurrent use.
+func (q *PurgeQuery) Matches(r *ContactRecord) bool {
+	c := &r.Contact
+	return !c.DeletedAt.IsZero() &&
+		(q.AccountID == uuid.Nil || c.AccountID == q.AccountID) &&
+		(q.ContactID == uuid.Nil || c.ID == q.ContactID) &&
+		(q.DeletedBefore.IsZero() || c.DeletedAt.Before(q.DeletedBefore))
+}

@@ -1,0 +1,237 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A run is the entries of the contacts up to one, sorted.
+type run struct {
+	upTo    int64
+	rate    int // entries to merge for each contact that is written
+	entries []lookup
+	merged  int // how many of them are in the file
+	step    int // how many more are in the transaction that is open
+}
+
+// An indexer brings the look-ups up to the contacts. It reads and sorts a run
+// beside the writer, which then merges it, a part in each of its transactions.
+type indexer struct {
+	readers *readers
+	length  int // contacts in a run
+	behind  int // contacts that a search reads one by one without minding
+	ctx     context.Context
+	cancel  func() // ends what is being done beside the writer
+
+	// The leader alone touches these.
+	run     *run
+	written int // contacts since the last look at how far the look-ups are behind
+
+	mu       sync.Mutex
+	prepared *run
+	busy     sync.WaitGroup // has one for each of the two below; only mu's holder adds to it
+	working  bool           // a run is being prepared
+	catching bool           // catchUp is at work
+}
+
+const (
+	// defaultRun lets some six entries share a page at a million contacts, and
+	// is what a search reads one by one at the most, or twice that.
+	defaultRun = 32_768
+
+	// defaultBehind takes a search some milliseconds.
+	defaultBehind = 2048
+
+	// mostEntries is where a run ends before its length, of contacts that have
+	// many numbers and tags: a run is kept in memory.
+	mostEntries = 1 << 20
+)
+
+func newIndexer(r *readers, length, behind int) *indexer {
+	x := &indexer{readers: r, length: length, behind: behind, written: length}
+	x.ctx, x.cancel = context.WithCancel(context.Background())
+	return x
+}
+
+// merge merges a part of the run that is ready, in proportion to the contacts
+// that the open transaction holds. It reports whether it wrote anything.
+func (x *indexer) merge(c *writeConn, contacts int) (bool, error) {
+	x.written += contacts
+	if x.run == nil {
+		x.next()
+	}
+	if x.run == nil {
+		return false, nil
+	}
+	return true, x.run.merge(c, x.run.rate*contacts)
+}
+
+// next takes the run that was prepared, or has one prepared when it is time.
+func (x *indexer) next() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.prepared != nil:
+		x.run, x.prepared = x.prepared, nil
+	case !x.working && x.written >= x.length && x.ctx.Err() == nil:
+		x.written = 0
+		x.working = true
+		x.busy.Go(func() {
+			r, err := x.prepare(x.ctx, x.length)
+			if err != nil {
+				r = nil // the next one will read the same contacts
+			}
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.prepared, x.working = r, false
+		})
+	}
+}
+
+// committed is told that what merge wrote is in the file.
+func (x *indexer) committed() {
+	r := x.run
+	if r == nil {
+		return
+	}
+	r.merged += r.step
+	r.step = 0
+	if r.merged == len(r.entries) {
+		x.run = nil
+	}
+}
+
+// merge writes at most n entries more, and with the last of them how far the
+// look-ups have come.
+func (r *run) merge(c *writeConn, n int) error {
+	rest := r.entries[r.merged:]
+	rest = rest[:min(n, len(rest))]
+	r.step = len(rest)
+	values := make([]driver.Value, 0, 4*lookupsAtOnce)
+	for len(rest) > 0 {
+		insert, n := &c.insertLookups, lookupsAtOnce
+		if len(rest) < n {
+			insert, n = &c.insertLookup, 1
+		}
+		values = values[:0]
+		for _, e := range rest[:n] {
+			values = e.values(values)
+		}
+		if err := insert.exec(values...); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	if r.merged+r.step < len(r.entries) {
+		return nil
+	}
+	return c.setLookup.exec(r.upTo)
+}
+
+// prepare reads the contacts that are not in the look-ups yet, if they are that
+// many, and returns their run; otherwise nil.
+func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
+	state, err := x.readers.row(ctx, lookupState)
+	if err != nil {
+		return nil, err
+	}
+	from, last := integer(state[0]), integer(state[1])
+	if last-from < int64(max(atLeast, 1)) {
+		return nil, nil
+	}
+	r := &run{upTo: min(last, from+4*int64(x.length))}
+	first := from
+	const page = 1000 // a reader is not held for longer
+	for from < r.upTo {
+		rows, err := x.readers.rows(ctx, lookupRows, from, r.upTo, int64(page))
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			r.entries = appendLookups(r.entries, row)
+		}
+		if len(rows) < page {
+			break
+		}
+		if from = integer(rows[len(rows)-1][0]); len(r.entries) >= mostEntries {
+			r.upTo = from
+		}
+	}
+	// Twice as fast as contacts like these come, so that the look-ups catch up.
+	r.rate = 2 * (len(r.entries)/int(r.upTo-first) + 1)
+	slices.SortFunc(r.entries, lookup.compare)
+	return r, nil
+}
+
+// catchUp brings the look-ups up to the contacts beside the writer, in changes of
+// its own that hold up the others for some milliseconds each. A search asks for
+// it: what creates merge on their way is not enough where they have come to an
+// end.
+func (x *indexer) catchUp(w *writer) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.catching || x.ctx.Err() != nil {
+		return
+	}
+	x.catching = true
+	x.busy.Go(func() {
+		// Where it fails, a later search asks again.
+		_ = x.mergeAll(x.ctx, x.behind, 4096, func(j job) error { return w.doAlone(x.ctx, 0, j) })
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.catching = false
+	})
+}
+
+// stop ends what is being done beside the writer, for good.
+func (x *indexer) stop() {
+	x.mu.Lock()
+	x.cancel()
+	x.mu.Unlock()
+	x.busy.Wait()
+}
+
+// finish merges all that is left, unless another process is writing. Nobody leads
+// the writer any more.
+func (x *indexer) finish(w *writer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // for others' locks, not for the work
+	defer cancel()
+	return x.mergeAll(ctx, 1, 16_384, func(j job) error {
+		return retry(ctx, func() error {
+			if err := w.tryBegin(ctx); err != nil {
+				return err
+			}
+			err := j(w.conn)
+			if err == nil {
+				err = w.conn.commit.exec()
+			}
+			if err != nil {
+				w.undo()
+			}
+			return err
+		})
+	})
+}
+
+// mergeAll merges runs of its own as long as so many contacts are not in the
+// look-ups, a step in each transaction. Of a run that the leader or another
+// process works on as well, one of them finds its entries there.
+func (x *indexer) mergeAll(ctx context.Context, atLeast, step int, commit func(job) error) error {
+	for {
+		r, err := x.prepare(ctx, atLeast)
+		if r == nil || err != nil {
+			return err
+		}
+		for done := false; !done; done = r.merged == len(r.entries) { // once at least: a run may have no entries
+			if err := commit(func(c *writeConn) error { return r.merge(c, step) }); err != nil {
+				return err
+			}
+			r.merged += r.step
+		}
+	}
+}

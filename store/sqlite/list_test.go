@@ -1,0 +1,210 @@
+//go:build cgo
+
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
+)
+
+// wantList checks which contacts a query lists, in their order.
+func wantList(t *testing.T, s contacts.Store, q contacts.ContactQuery, want ...*contacts.ContactRecord) {
+	t.Helper()
+	list, err := s.ListContacts(t.Context(), q)
+	if err != nil {
+		t.Errorf("ListContacts: %v", err)
+		return
+	}
+	name := func(records []*contacts.ContactRecord) (names []string) {
+		for _, r := range records {
+			names = append(names, r.Contact.FirstName)
+		}
+		return names
+	}
+	if got, want := name(list.Records), name(want); !slices.Equal(got, want) {
+		t.Errorf("%+v: got %.500q, want %.500q", q, fmt.Sprint(got), fmt.Sprint(want))
+	}
+}
+
+// A search finds what contacts.FoldSearch makes of a row, whether SQLite or Go
+// does it.
+func TestSearchFoldsAsTheContractDoes(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	records := make([]*contacts.ContactRecord, 0, 8)
+	for _, name := range []string{"Ada", "ÅSA", "A\u030Asa", "Straße", "STRASSE", "İpek", "100% _x_", "ſet", "\u212Aelvin", "a\nb"} {
+		r := newContact(a)
+		r.Contact.FirstName, r.Contact.LastName, r.Contact.Company, r.Contact.Email = name, "", "Ünit Co", ""
+		if name[0] < 0x80 {
+			r.Contact.Company = "Unit Co"
+		}
+		records = append(records, r)
+	}
+	if err := create(t.Context(), s, records...); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(records)
+	for _, search := range []string{"ada", "ADA", "åsa", "strasse", "ss", "i̇pek", "ipek", "%", "_", "_x", "set", "kelvin", "k", "a \nunit", "ada unit", "nit co\n", "\n", "a\nb", "ü", "unit", "e", " ", "\xcc\x8a"} {
+		q := contacts.ContactQuery{AccountID: a, AllTeams: true, Search: search, Limit: 100}
+		var want []*contacts.ContactRecord
+		for _, r := range records {
+			if q.Matches(r) {
+				want = append(want, r)
+			}
+		}
+		wantList(t, s, q, want...)
+	}
+}
+
+// A listing that reads for long ends when its context does, and leaves its
+// connection as it was.
+func TestListingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	const many = 5000
+	var calls atomic.Int64
+	var cancel func()
+	s, err := sqlite.NewPlan().Readers(1).Fold(func(text string) string {
+		calls.Add(1)
+		if cancel != nil {
+			cancel()
+			runtime.Gosched() // to whoever interrupts
+		}
+		return contacts.FoldSearch(text)
+	}).Open(t.Context(), newPath(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a := mustAccount(t, s)
+	batch := make([]*contacts.ContactRecord, many)
+	for i := range batch {
+		batch[i] = newContact(a)
+		batch[i].Contact.FirstName, batch[i].Contact.Email = "Zoë", ""
+	}
+	if err := create(t.Context(), s, batch...); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []contacts.ContactQuery{
+		{Search: "nobody"},
+		{Search: "zoë"},              // in the middle of its rows
+		{Search: "zoë", Count: true}, // in the first of them or in the count
+		{Search: "nobody", Tag: "math"},
+	} {
+		q.AccountID, q.AllTeams, q.Limit = a, true, many
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(t.Context())
+		calls.Store(0)
+		list, err := s.ListContacts(ctx, q)
+		cancel()
+		cancel = nil
+		if !errors.Is(err, context.Canceled) || len(list.Records) > 0 {
+			t.Errorf("%+v: got %d contacts and error %v, want context.Canceled", q, len(list.Records), err)
+		}
+		if n := calls.Load(); n == 0 || n >= many {
+			t.Errorf("%+v: it has looked at %d of %d contacts", q, n, many)
+		}
+		r := mustCreate(t, s, a)
+		q.Search = "ada" // the same statement on the same connection, which sees what is new
+		wantList(t, s, q, r)
+		wantContact(t, s, a, r.Contact.ID)
+		change(t, s, r, func(c *contacts.Contact) { c.FirstName, c.Email, c.Tags = "Bob", "", nil })
+	}
+}
+
+// change makes a change of a contact and stores it.
+func change(t *testing.T, s contacts.Store, r *contacts.ContactRecord, f func(*contacts.Contact)) {
+	t.Helper()
+	next := *r
+	f(&next.Contact)
+	next.Contact.Version++
+	if err := errors.Join(s.UpdateContacts(t.Context(), []contacts.ContactChange{{Record: &next, Version: r.Contact.Version}})...); err != nil {
+		t.Fatal(err)
+	}
+	*r = next
+}
+
+// What somebody's ANALYZE leaves in the file changes no listing.
+func TestListingAfterAnalyze(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	a := mustAccount(t, s)
+	var records []*contacts.ContactRecord
+	for i := range 50 {
+		r := newContact(a)
+		r.Contact.FirstName = fmt.Sprint(i)
+		if i%2 == 1 {
+			r.Contact.DeletedAt = noon
+		}
+		records = append(records, r)
+	}
+	if err := create(t.Context(), s, records...); err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, plain(t, path), "ANALYZE")
+	slices.Reverse(records)
+	for _, q := range []contacts.ContactQuery{{}, {Deleted: true}, {Tag: "math"}, {Tag: "math", Deleted: true}} {
+		q.AccountID, q.AllTeams, q.Limit = a, true, 100
+		var want []*contacts.ContactRecord
+		for _, r := range records {
+			if q.Matches(r) {
+				want = append(want, r)
+			}
+		}
+		wantList(t, s, q, want...)
+	}
+	plan, err := s.Explain(t.Context(), sqlite.Queries()["list living"])
+	if err != nil || !strings.Contains(plan, "(account=? AND id<?)") {
+		t.Errorf("%s, %v", plan, err)
+	}
+}
+
+// An account that is purged of what it deleted has no look-ups of it, and those
+// of other accounts stay.
+func TestPurgeLeavesNoLookups(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := mustOpen(t, sqlite.NewPlan().Run(1), path)
+	var accounts []uuid.UUID
+	for range 2 {
+		a := mustAccount(t, s)
+		accounts = append(accounts, a)
+		for range 20 {
+			change(t, s, mustCreate(t, s, a), func(c *contacts.Contact) { c.DeletedAt = noon })
+		}
+		mustCreate(t, s, a)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, sqlite.NewPlan().Run(1), path)
+	for _, want := range []int{15, 5, 0} {
+		n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: accounts[0], Limit: 15})
+		if n != want || err != nil {
+			t.Errorf("purged %d, %v; want %d", n, err, want)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := plain(t, path)
+	const entries = 5 // of each contact: its address, two numbers, two tags
+	for i, want := range []int{entries, 21 * entries} {
+		var n int
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM lookup WHERE account = ?", i+1).Scan(&n); err != nil || n != want {
+			t.Errorf("account %d: %d look-ups, %v; want %d", i+1, n, err, want)
+		}
+	}
+}

@@ -1,0 +1,617 @@
+package storetest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+const (
+	listingRule = "ListContacts returns the contacts of an account that match all of the query, in descending order of id, at most Limit of them; a field of the zero value matches everything, if nothing else is said of it."
+	bytesRule   = "Text is compared byte for byte."
+	goesOnRule  = "A listing goes on behind the id of the last contact of its previous page, so that whoever writes meanwhile makes it neither skip nor repeat a contact."
+)
+
+var listingCases = []testCase{
+	{
+		"order",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			var records []*contacts.ContactRecord
+			// Both sides of a sign bit, in no order, and in several calls.
+			for _, first := range []byte{0x80, 0x01, 0xfe, 0x7f, 0x40} {
+				r := newContact(a)
+				r.Contact.ID = idAt(first)
+				records = append(records, r)
+				s.create(t, r)
+				s.wantListed(t, contacts.ContactQuery{AccountID: a, Limit: 9}, records...)
+			}
+		},
+	},
+	{
+		"whole records",
+		"Fidelity: a record comes back equal, field by field",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1<<53+1)
+			bare := &contacts.ContactRecord{Contact: contacts.Contact{ID: newID(), AccountID: a}}
+			full, again := newFullContact(a, 1<<53+1), newFullContact(a, 0)
+			again.Contact.DeletedAt = time.Time{}
+			empty := newContact(a)
+			empty.Contact.Tags, empty.Contact.PhoneNumbers = []string{}, []contacts.PhoneNumber{}
+			records := []*contacts.ContactRecord{bare, full, again, empty}
+			for _, text := range hostile {
+				r := newContact(a)
+				r.Contact.Company, r.Contact.Tags = text, []string{text}
+				r.Contact.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: text, PhoneType: text}}
+				records = append(records, r)
+			}
+			s.create(t, records...)
+			empty.Contact.Tags, empty.Contact.PhoneNumbers = nil, nil
+			for _, deleted := range []bool{false, true} {
+				s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, Deleted: deleted, Limit: 100}, records...)
+			}
+		},
+	},
+	{
+		"limit and skip",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a, 1)
+			for _, tag := range []string{"", "vip"} {
+				for limit := 1; limit <= len(records)+1; limit++ {
+					for skip := range len(records) + 2 {
+						s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: tag, Skip: skip, Limit: limit}, records...)
+					}
+				}
+			}
+		},
+	},
+	{
+		"count",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a, 1)
+			for _, q := range filters(records[0]) {
+				q.AccountID, q.AllTeams, q.Count = a, true, true
+				for _, q.Limit = range []int{1, 100} {
+					for _, q.Skip = range []int{0, 1, 100} {
+						for _, q.After = range []uuid.UUID{{}, records[1].Contact.ID, idAt(0)} {
+							s.wantListed(t, q, records...) // how many match in all, whatever the page
+						}
+					}
+				}
+			}
+		},
+	},
+	{
+		"pages",
+		goesOnRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a, 1)
+			for _, tag := range []string{"", "vip"} {
+				q := contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: tag, Limit: 100}
+				whole := s.listContacts(t, q).Records
+				for q.Limit = 1; q.Limit <= len(records); q.Limit++ {
+					var got []*contacts.ContactRecord
+					q.After = uuid.Nil
+					for range len(records) + 1 {
+						page := s.listContacts(t, q).Records
+						if len(page) == 0 {
+							break
+						}
+						got = append(got, page...)
+						q.After = page[len(page)-1].Contact.ID
+					}
+					wantSame(t, fmt.Sprintf("all pages of %d", q.Limit), whole, got)
+				}
+			}
+			// The position need not be that of a contact, and the rest of the
+			// page may be left out too.
+			for _, after := range []uuid.UUID{idAt(0), idAt(0xff), idAt(0x50), records[0].Contact.ID} {
+				for skip := range 3 {
+					s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, After: after, Skip: skip, Limit: 3}, records...)
+				}
+			}
+		},
+	},
+	{
+		"behind what has gone",
+		goesOnRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a, 1)
+			slices.SortFunc(records, newestFirst)
+			records = slices.DeleteFunc(records, func(r *contacts.ContactRecord) bool { return !r.Contact.DeletedAt.IsZero() })
+			// The last of the page is deleted, then changed no more but gone.
+			q := contacts.ContactQuery{AccountID: a, AllTeams: true, After: records[1].Contact.ID, Limit: 100}
+			want := records[2:]
+			wantSame(t, "the next page", want, s.listContacts(t, q).Records)
+			s.update(t, changeOf(records[1], deleted(noon)))
+			wantSame(t, "the next page when the last of this one was deleted", want, s.listContacts(t, q).Records)
+			s.purge(t, contacts.PurgeQuery{AccountID: a, Limit: 100})
+			wantSame(t, "the next page when the last of this one was purged", want, s.listContacts(t, q).Records)
+			newest := newContact(a)
+			newest.Contact.ID = idAt(0xff)
+			s.create(t, newest)
+			wantSame(t, "the next page when there is a new contact", want, s.listContacts(t, q).Records)
+		},
+	},
+	{
+		"each filter",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1, 2)
+			records := s.createMixed(t, a, 1)
+			for name, q := range filters(records[0]) {
+				q.AccountID, q.AllTeams, q.Limit = a, true, 100
+				s.wantListed(t, q, records...)
+				if n := len(listed(q, records).Records); n == 0 || n == len(records) && name != "none" {
+					t.Fatalf("the filter by %s tells nothing apart", name)
+				}
+			}
+			for name, q := range map[string]contacts.ContactQuery{
+				"status": {Status: "lost"}, "stage": {Stage: "none"}, "email": {Email: "nobody@example.com"},
+				"tag": {Tag: "nothing"}, "number": {PhoneNumber: "+15550000000"}, "team": {TeamID: 2}, "search": {Search: "nobody"},
+			} {
+				q.AccountID, q.AllTeams, q.Limit, q.Count = a, true, 100, true
+				wantSame(t, "ListContacts by a "+name+" that none has", contacts.ContactList{}, s.listContacts(t, q))
+			}
+		},
+	},
+	{
+		"filters together",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a, 1)
+			one := records[0]
+			all := filters(one)
+			for x, qx := range all {
+				for y, qy := range all {
+					if x < y {
+						s.wantListed(t, both(a, qx, qy), records...)
+					}
+				}
+			}
+			var every contacts.ContactQuery
+			for name, q := range all {
+				if name != "deletion" && !strings.HasPrefix(name, "second") {
+					every = both(a, every, q)
+				}
+			}
+			s.wantListed(t, every, records...)
+			if n := len(listed(every, records).Records); n == 0 {
+				t.Fatal("all filters together do not match the contact that they are made of")
+			}
+		},
+	},
+	{
+		"letter case",
+		bytesRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			s.wantToldApart(t, a, "vip", "VIP", "Vip", "vIP", "straße", "STRASSE", "strasse", "ı", "i", "I", "İ", "σ", "ς", "Σ", "ﬀ", "ff", "K", "\u212A")
+		},
+	},
+	{
+		"alike and different",
+		bytesRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			s.wantToldApart(t, a, "Zoë", "Zoe\u0308", "Zoe", "x", "x ", " x", "x\u200b", "Å", "\u212b", "１", "1", "01", "1.0", "1e0", "true")
+		},
+	},
+	{
+		"no patterns",
+		bytesRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			s.wantToldApart(t, a, "%", "_", "100%", "100x", "a_c", "abc", "*", "?", "[a-c]", "a", "^a", ".*", `\`, `\\`, `\%`, `%%`, `a\_c`)
+		},
+	},
+	{
+		"hostile text",
+		bytesRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			s.wantToldApart(t, a, hostile...)
+		},
+	},
+	{
+		"search",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			var records []*contacts.ContactRecord
+			for _, c := range []contacts.Contact{
+				{FirstName: "Ada", LastName: "Lovelace", Company: "Analytical Engines", Email: "ada@example.com"},
+				{FirstName: "ADA", Email: "countess@Example.COM"},
+				{LastName: "Adamson"},
+				{FirstName: "Madame", LastName: "Tussaud", Company: "100% Wax_Works \\ Sons"},
+				{FirstName: "Zoë", LastName: "Straße", Company: "Ελλάς ΟΔΟΣ"},
+				{FirstName: "ZOE\u0308", LastName: "STRASSE", Company: "ελλάς οδος"},
+				{FirstName: "İrem", LastName: "Iıi", Company: "ﬁnance ﬀ"},
+				{FirstName: "日本", LastName: "太郎", Company: "\u1112\u1161\u11ab 한국"},
+				{FirstName: "O'Brien", LastName: `"Bo" b`, Company: "x' OR '1'='1", Email: "o'brien@example.com"},
+				{FirstName: "Ada-Lovelace", LastName: "", Company: "👍🏽 ltd", Email: "a+b_c@example.com"},
+				{FirstName: "NULL", LastName: "null", City: "Paris", Address: "Ada", Tags: []string{"lovelace"}, Status: "wax"},
+			} {
+				c.ID, c.AccountID, c.Version = newID(), a, 1
+				records = append(records, &contacts.ContactRecord{Contact: c, CustomContext: `{"a":"tussaud"}`})
+			}
+			s.create(t, records...)
+			for _, text := range []string{
+				"ada", "ada ", "ada l", " lovelace", "da lo", "lovelace", "a lovelace ", "ada lovelace analytical", "lovelaceanalytical",
+				"engines", "@example.com", "@", ".", "a", " ", "  ", "adam", "madam", "ada-", "-lovelace", "x",
+				"%", "100%", "_", "wax_works", "wax%", "waxxworks", `\`, `\\`, `\ s`, "%a", "a%", "_da", "*", "ada*", "ada or", `"ada"`, "ada not x", "ada:", "^ada", "(", ")",
+				"'", "''", `"`, `"bo"`, "o'b", "' or '", "1'='1", ";", "--",
+				"zoë", "zoe", "zoe\u0308", "\u0308", "strasse", "straße", "ß", "ss", "ελλάσ", "ελλάς", "οδοσ", "οδ", "λλ",
+				"i", "i\u0307", "ı", "irem", "fi", "ff", "ﬁ", "日", "日本 太", "本", "한", "한국", "\u1112\u1161\u11ab", "\u1112", "👍", "👍🏽", "🏽", "ltd",
+				"null", "null null", "paris", "wax", "tussaud", "+", "a+b_c", "a+bxc", "n/a",
+				"ADA", "Ada", "Lovelace", "STRASSE", "Zoë", // not in the form of a search: none
+			} {
+				s.wantListed(t, contacts.ContactQuery{AccountID: a, Search: text, Limit: 100, Count: true}, records...)
+				s.wantListed(t, contacts.ContactQuery{AccountID: a, Search: contacts.FoldSearch(text), Limit: 100}, records...)
+			}
+		},
+	},
+	{
+		"visible teams",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1, 2, 1<<53+1)
+			var records []*contacts.ContactRecord
+			for _, team := range []int64{0, 1, 2, 1<<53 + 1, 1, 0} {
+				records = append(records, named(a, "Ada", func(c *contacts.Contact) {
+					c.TeamID, c.Tags, c.Email = team, []string{"vip"}, "ada@example.com"
+					c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: "+15551234567"}}
+				}))
+			}
+			s.create(t, records...)
+			for _, q := range []contacts.ContactQuery{
+				{}, {AllTeams: true}, {Teams: []int64{}}, {Teams: []int64{1}}, {Teams: []int64{2, 1}}, {Teams: []int64{1<<53 + 1}}, {Teams: []int64{1 << 53}},
+				{Teams: []int64{99}}, {Teams: []int64{0}}, {Teams: []int64{2}, AllTeams: true}, {Teams: []int64{1, 1, 1}},
+				{TeamID: 1}, {TeamID: 1, Teams: []int64{2}}, {TeamID: 2, Teams: []int64{1, 2}}, {TeamID: 1, AllTeams: true}, {TeamID: 99, AllTeams: true},
+			} {
+				for _, by := range []contacts.ContactQuery{{}, {Tag: "vip"}, {Email: "ada@example.com"}, {PhoneNumber: "+15551234567"}, {Search: "ada"}} {
+					by.AccountID, by.Teams, by.AllTeams, by.TeamID, by.Limit, by.Count = a, q.Teams, q.AllTeams, q.TeamID, 100, true
+					s.wantListed(t, by, records...)
+				}
+			}
+		},
+	},
+	{
+		"many visible teams",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 39_999, 40_000)
+			records := []*contacts.ContactRecord{newContact(a), newContact(a), newContact(a)}
+			records[1].Contact.TeamID, records[2].Contact.TeamID = 39_999, 40_000
+			s.create(t, records...)
+			q := contacts.ContactQuery{AccountID: a, Limit: 9, Count: true}
+			for id := range int64(39_999) { // all but the last
+				q.Teams = append(q.Teams, id+1)
+			}
+			s.wantListed(t, q, records...)
+		},
+	},
+	{
+		"deleted or not",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			kept, stored, changed, restored := named(a, "kept", nil), named(a, "gone", deleted(noon)), named(a, "later", nil), named(a, "back", deleted(noon))
+			s.create(t, kept, stored, changed, restored)
+			deletion := changeOf(changed, deleted(noon.Add(time.Hour)))
+			restoration := changeOf(restored, deleted(time.Time{}))
+			s.update(t, deletion, restoration)
+			for _, gone := range []bool{false, true} {
+				q := contacts.ContactQuery{AccountID: a, Deleted: gone, Limit: 9, Count: true}
+				s.wantListed(t, q, kept, stored, deletion.Record, restoration.Record)
+			}
+		},
+	},
+	{
+		"account unknown",
+		"An account that does not exist has none.",
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			s.create(t, newContact(a))
+			for _, account := range []uuid.UUID{newID(), {}} {
+				for _, q := range []contacts.ContactQuery{{}, {Tag: "vip"}, {Search: "j"}, {Deleted: true}} {
+					q.AccountID, q.AllTeams, q.Limit, q.Count = account, true, 9, true
+					wantSame(t, "ListContacts of an unknown account", contacts.ContactList{}, s.listContacts(t, q))
+				}
+			}
+		},
+	},
+	{
+		"a walk while others write",
+		goesOnRule,
+		func(t *testing.T, s *store) { walkWhileWritten(t, s, s) },
+	},
+	{
+		"a walk while another process writes",
+		goesOnRule,
+		func(t *testing.T, s *store) { walkWhileWritten(t, s, s.second(t)) },
+	},
+	{
+		"after reopening",
+		durabilityRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a, 1)
+			again := s.reopen(t)
+			for _, q := range filters(records[0]) {
+				q.AccountID, q.AllTeams, q.Limit, q.Count = a, true, 100, true
+				again.wantListed(t, q, records...)
+			}
+		},
+	},
+	{
+		"seen by a second process",
+		"Every later read sees it, from any process on the same store.",
+		func(t *testing.T, s *store) {
+			other := s.second(t)
+			a := s.tenant(t, 1)
+			var records []*contacts.ContactRecord
+			check := func() {
+				t.Helper()
+				for _, s := range []*store{s, other} {
+					for _, q := range filters(records[0]) {
+						q.AccountID, q.AllTeams, q.Limit, q.Count = a, true, 100, true
+						s.wantListed(t, q, records...)
+					}
+				}
+			}
+			records = s.createMixed(t, a, 1)
+			check()
+			records = append(records, other.createMixed(t, a, 1)...)
+			check()
+			change := changeOf(records[0], func(c *contacts.Contact) { c.Tags, c.Email = nil, "new@example.com" })
+			other.update(t, change)
+			records = append(records[1:], change.Record)
+			check()
+		},
+	},
+}
+
+// newestFirst is the order of a listing.
+func newestFirst(x, y *contacts.ContactRecord) int {
+	return bytes.Compare(y.Contact.ID[:], x.Contact.ID[:])
+}
+
+// listed returns what the query asks for if these are all contacts.
+func listed(q contacts.ContactQuery, all []*contacts.ContactRecord) contacts.ContactList {
+	var list contacts.ContactList
+	for _, r := range slices.SortedFunc(slices.Values(all), newestFirst) {
+		if !q.Matches(r) {
+			continue
+		}
+		if q.Count {
+			list.Count++
+		}
+		switch {
+		case q.After != uuid.Nil && bytes.Compare(r.Contact.ID[:], q.After[:]) >= 0:
+		case q.Skip > 0:
+			q.Skip--
+		case len(list.Records) < q.Limit:
+			list.Records = append(list.Records, r)
+		}
+	}
+	return list
+}
+
+// wantListed checks that the query lists what it asks for of all contacts.
+func (s *store) wantListed(t *testing.T, q contacts.ContactQuery, all ...*contacts.ContactRecord) {
+	t.Helper()
+	d := diff(listed(q, all), s.listContacts(t, q))
+	if d == "" {
+		return
+	}
+	if len(q.Teams) > 9 {
+		q.Teams = q.Teams[:9]
+	}
+	t.Errorf("ListContacts(%.500s) (-want +got):\n%s", fmt.Sprintf("%+v", q), d)
+}
+
+// createMixed creates contacts that differ in what a query filters by, in no
+// order. The first one is live, in the team and matched by all filters.
+func (s *store) createMixed(t *testing.T, account uuid.UUID, team int64) []*contacts.ContactRecord {
+	t.Helper()
+	one := newFullContact(account, team)
+	one.Contact.DeletedAt = time.Time{}
+	var records []*contacts.ContactRecord
+	for i, change := range []func(*contacts.Contact){
+		func(c *contacts.Contact) {},
+		func(c *contacts.Contact) { c.Status = "new" },
+		func(c *contacts.Contact) { c.Stage = "lead" },
+		func(c *contacts.Contact) { c.Email = "grace@example.com" },
+		func(c *contacts.Contact) { c.Tags = []string{"navy", "math"} },
+		func(c *contacts.Contact) { c.Tags = nil },
+		func(c *contacts.Contact) {
+			c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: "+15557654321"}, {ID: newID(), PhoneNumber: "+442079460018"}}
+		},
+		func(c *contacts.Contact) { c.PhoneNumbers = nil },
+		func(c *contacts.Contact) { c.TeamID = 0 },
+		func(c *contacts.Contact) { c.FirstName, c.LastName = "Grace", "Hopper" },
+		func(c *contacts.Contact) { c.DeletedAt = noon },
+	} {
+		r := copyContact(one)
+		r.Contact.ID = idAt(byte(i * 97)) // 0, 97, 194, 35, ...
+		change(&r.Contact)
+		records = append(records, r)
+	}
+	s.create(t, records[:4]...)
+	s.create(t, records[4:]...)
+	return records
+}
+
+// filters returns queries by one field each, which match the contact; but that by
+// deletion, and that of none.
+func filters(r *contacts.ContactRecord) map[string]contacts.ContactQuery {
+	c := &r.Contact
+	return map[string]contacts.ContactQuery{
+		"none":          {},
+		"deletion":      {Deleted: true},
+		"status":        {Status: c.Status},
+		"stage":         {Stage: c.Stage},
+		"email":         {Email: c.Email},
+		"tag":           {Tag: c.Tags[0]},
+		"second tag":    {Tag: c.Tags[1]},
+		"number":        {PhoneNumber: c.PhoneNumbers[0].PhoneNumber},
+		"second number": {PhoneNumber: c.PhoneNumbers[1].PhoneNumber},
+		"team":          {TeamID: c.TeamID},
+		"search":        {Search: contacts.FoldSearch(c.LastName)},
+	}
+}
+
+// both returns the query that is narrowed down by both.
+func both(account uuid.UUID, x, y contacts.ContactQuery) contacts.ContactQuery {
+	or := func(x, y string) string {
+		if x == "" {
+			return y
+		}
+		return x
+	}
+	return contacts.ContactQuery{
+		AccountID: account, AllTeams: true, Limit: 100, Count: true,
+		Deleted: x.Deleted || y.Deleted,
+		Status:  or(x.Status, y.Status), Stage: or(x.Stage, y.Stage), Email: or(x.Email, y.Email), Tag: or(x.Tag, y.Tag),
+		PhoneNumber: or(x.PhoneNumber, y.PhoneNumber), Search: or(x.Search, y.Search),
+		TeamID: max(x.TeamID, y.TeamID),
+	}
+}
+
+// wantToldApart checks that each text, as a status, a stage, an e-mail address, a
+// tag and a number, is found by itself and by none of the others.
+func (s *store) wantToldApart(t *testing.T, account uuid.UUID, texts ...string) {
+	t.Helper()
+	var records []*contacts.ContactRecord
+	for _, text := range texts {
+		r := newContact(account)
+		r.Contact.Status, r.Contact.Stage, r.Contact.Email = text, text, text
+		r.Contact.Tags = []string{"other", text}
+		r.Contact.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: "other"}, {ID: newID(), PhoneNumber: text}}
+		records = append(records, r)
+	}
+	s.create(t, records...)
+	for _, text := range texts {
+		for _, q := range []contacts.ContactQuery{
+			{Status: text}, {Stage: text}, {Email: text}, {Tag: text}, {PhoneNumber: text},
+		} {
+			q.AccountID, q.Limit, q.Count = account, 100, true
+			s.wantListed(t, q, records...)
+		}
+	}
+}
+
+// walkWhileWritten walks the contacts of an account from page to page while
+// contacts are created, changed, deleted and purged through the second store. It
+// checks that every contact that was there throughout comes exactly once, and
+// none twice.
+func walkWhileWritten(t *testing.T, s, writer *store) {
+	t.Helper()
+	const n = 600
+	a := s.tenant(t, 1)
+	var all, kept, doomed []*contacts.ContactRecord
+	for i := range n {
+		r := named(a, fmt.Sprint("Ada ", i), func(c *contacts.Contact) { c.Tags = []string{"vip", "math"} })
+		switch i % 3 {
+		case 0:
+			kept = append(kept, r)
+		case 1:
+			doomed = append(doomed, r)
+		default:
+			r.Contact.DeletedAt = noon // to be purged
+		}
+		all = append(all, r)
+	}
+	s.create(t, all...)
+
+	var done atomic.Bool
+	var writers sync.WaitGroup
+	writers.Go(func() { // changes those that stay, again and again
+		current := slices.Clone(kept)
+		for i := 0; !done.Load() && !t.Failed(); i++ {
+			at := i * 7 % len(current)
+			c := changeOf(current[at], func(c *contacts.Contact) {
+				c.LastName, c.Tags = fmt.Sprint(i), []string{"vip", fmt.Sprint("tag ", i)}
+				c.TeamID = 1 - c.TeamID
+			})
+			for _, err := range writer.UpdateContacts(t.Context(), []contacts.ContactChange{c}) {
+				wantErr(t, "UpdateContacts while others read", err, nil)
+			}
+			current[at] = c.Record
+		}
+	})
+	writers.Go(func() { // deletes and purges others, and creates new ones
+		for i, r := range doomed {
+			if done.Load() || t.Failed() {
+				return
+			}
+			gone := changeOf(r, func(c *contacts.Contact) { c.DeletedAt = noon })
+			for _, err := range writer.UpdateContacts(t.Context(), []contacts.ContactChange{gone}) {
+				wantErr(t, "UpdateContacts while others read", err, nil)
+			}
+			_, err := writer.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: a, Limit: 1 + i%3})
+			wantErr(t, "PurgeContacts while others read", err, nil)
+			wantErr(t, "CreateContacts while others read", writer.createOne(t, named(a, "Grace", func(c *contacts.Contact) { c.Tags = []string{"vip"} })), nil)
+			old := newContact(a)
+			old.Contact.ID, old.Contact.Tags = idAt(0), []string{"vip"} // behind all that is there
+			wantErr(t, "CreateContacts while others read", writer.createOne(t, old), nil)
+		}
+	})
+	stays := make(map[uuid.UUID]string, len(kept))
+	for _, r := range kept {
+		stays[r.Contact.ID] = r.Contact.FirstName
+	}
+	for _, q := range []contacts.ContactQuery{{Limit: 10}, {Tag: "vip", Limit: 7}, {Search: "ada", Limit: 25}, {Limit: 1}} {
+		q.AccountID, q.AllTeams = a, true
+		seen := make(map[uuid.UUID]bool)
+		for pages := 0; pages <= 4*n; pages++ {
+			list, err := s.ListContacts(t.Context(), q)
+			if err != nil {
+				t.Errorf("ListContacts while others write: %v", err)
+				break
+			}
+			if len(list.Records) == 0 {
+				break
+			}
+			for _, r := range list.Records {
+				if seen[r.Contact.ID] {
+					t.Errorf("a walk over pages of %d gets a contact twice", q.Limit)
+				}
+				seen[r.Contact.ID] = true
+				if name := stays[r.Contact.ID]; name != "" && (name != r.Contact.FirstName || r.Contact.Version > 1 && !strings.HasSuffix(r.Contact.Tags[1], " "+r.Contact.LastName)) {
+					t.Errorf("a walk gets a part of a change: %+v", r)
+				}
+			}
+			q.After = list.Records[len(list.Records)-1].Contact.ID
+		}
+		missing := 0
+		for id := range stays {
+			if !seen[id] {
+				missing++
+			}
+		}
+		if missing > 0 {
+			t.Errorf("a walk over pages of %d, by tag %q and search %q, skips %d of the %d contacts that were there throughout", q.Limit, q.Tag, q.Search, missing, len(stays))
+		}
+	}
+	done.Store(true)
+	writers.Wait()
+}
