@@ -1,0 +1,144 @@
+package contactshttp
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/contacts"
+)
+
+// The codes that only HTTP has, beside those of package contacts.
+const (
+	CodeMethodNotAllowed     contacts.Code = "method_not_allowed"     // 405, with Allow
+	CodeBodyTooLarge         contacts.Code = "body_too_large"         // 413
+	CodeUnsupportedMediaType contacts.Code = "unsupported_media_type" // 415, with what is supported
+	CodeRateLimitExceeded    contacts.Code = "rate_limit_exceeded"    // 429, with Retry-After
+)
+
+// An envelope is the documented body of an error.
+type envelope struct {
+	Error   contacts.Code         `json:"error"`
+	Message string                `json:"message"`
+	Details []contacts.FieldError `json:"details,omitempty"`
+}
+
+// A failure is an error as it is sent.
+type failure struct {
+	status  int
+	code    contacts.Code
+	message string
+	details []contacts.FieldError
+	header  [2]string // its name and value; "": none
+}
+
+// Error implements error.
+func (f *failure) Error() string { return "contactshttp: " + string(f.code) + ": " + f.message }
+
+func (f *failure) envelope() *envelope {
+	return &envelope{Error: f.code, Message: f.message, Details: f.details}
+}
+
+func (f *failure) answer() *answer {
+	a := &answer{status: f.status, body: f.envelope()}
+	if name, value := f.header[0], f.header[1]; name != "" {
+		a.set(name, value)
+	}
+	return a
+}
+
+// failureOf returns what is sent for an error: what it says to a client, never
+// its cause.
+func failureOf(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	e, ok := errors.AsType[*contacts.Error](err)
+	if !ok { // no Service returns one
+		return failureOf(contacts.ErrServer)
+	}
+	f := &failure{status: e.Code.HTTPStatus(), code: e.Code, message: e.Message, details: e.Details}
+	switch {
+	case errors.Is(err, contacts.ErrBodyTooLarge) || isMaxBytes(err):
+		f.status, f.code, f.message = http.StatusRequestEntityTooLarge, CodeBodyTooLarge, strings.TrimPrefix(e.Message, "invalid JSON: ")
+	case f.status == http.StatusUnauthorized:
+		f.header = [2]string{"WWW-Authenticate", "Bearer"} // RFC 6750, section 3
+	}
+	return f
+}
+
+// isMaxBytes reports whether the body ended at an [http.MaxBytesReader] around
+// the handler.
+func isMaxBytes(err error) bool {
+	_, ok := errors.AsType[*http.MaxBytesError](err)
+	return ok
+}
+
+func errNoRoute() error {
+	return &failure{status: http.StatusNotFound, code: contacts.CodeNotFound, message: "there is nothing at this path"}
+}
+
+func errMethod(allow string) error {
+	return &failure{
+		status: http.StatusMethodNotAllowed, code: CodeMethodNotAllowed,
+		message: "this path takes " + allow, header: [2]string{"Allow", allow},
+	}
+}
+
+func errRate(wait time.Duration) error {
+	seconds := strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
+	return &failure{
+		status: http.StatusTooManyRequests, code: CodeRateLimitExceeded,
+		message: "too many requests with this API key; try again in " + seconds + " s",
+		header:  [2]string{"Retry-After", seconds}, // RFC 9110, section 10.2.3
+	}
+}
+
+func errMedia(message, header, value string) error {
+	return &failure{
+		status: http.StatusUnsupportedMediaType, code: CodeUnsupportedMediaType,
+		message: message, header: [2]string{header, value},
+	}
+}
+
+// errPrecondition makes the conflict of a change that had a condition what HTTP
+// calls it (RFC 9110, section 15.5.13).
+func errPrecondition(err error, hint []contacts.FieldError) error {
+	f := failureOf(err)
+	f.status, f.details = http.StatusPreconditionFailed, hint
+	return f
+}
+
+// problems is what is wrong with a request besides its body.
+type problems []contacts.FieldError
+
+func (p *problems) add(field, code, message string) {
+	*p = append(*p, contacts.FieldError{Field: field, Code: code, Message: message})
+}
+
+// err returns one validation error for all of them, nil if there are none. Its
+// message names the fields.
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	f := &failure{status: http.StatusBadRequest, code: contacts.CodeValidationError, details: slices.Clip(p)}
+	const named = 5
+	if len(p) == 1 {
+		f.message = p[0].Field + ": " + p[0].Message
+		return f
+	}
+	var fields []string
+	for i, d := range p {
+		if i == named {
+			fields = append(fields, "…")
+			break
+		}
+		fields = append(fields, d.Field)
+	}
+	f.message = strconv.Itoa(len(p)) + " problems, in " + strings.Join(fields, ", ")
+	return f
+}

@@ -1,0 +1,100 @@
+package contactshttp_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"example.com/contacts"
+	"example.com/contacts/contactshttp"
+	"example.com/contacts/store/memory"
+)
+
+// newService returns a service with an account, and a key of that account.
+func newService(ctx context.Context) (svc *contacts.Service, key string) {
+	store := memory.New()
+	admin := contacts.NewAdmin(store, nil)
+	acme, err := admin.CreateAccount(ctx, "Acme Corp")
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, _, err = admin.IssueKey(ctx, contacts.IssueKeyInput{
+		AccountID:   acme.ID,
+		Permissions: []contacts.Permission{contacts.PermissionReadContacts},
+		AllTeams:    true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if svc, err = contacts.New(store, nil); err != nil {
+		log.Fatal(err)
+	}
+	return svc, key
+}
+
+// post sends a create and returns status and headers of the answer, whose body it
+// reads into answer.
+func post(ctx context.Context, url, key, body string, answer any) (status string, header http.Header) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		log.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		log.Fatal(err)
+	}
+	return resp.Status, resp.Header
+}
+
+func ExampleNewHandler() {
+	ctx := context.Background()
+	svc, key := newService(ctx)
+	server := httptest.NewServer(contactshttp.NewHandler(svc, &contactshttp.Options{RateLimit: 60}))
+	defer server.Close()
+
+	var john struct {
+		FullName string `json:"full_name"`
+		Status   string `json:"status_display"`
+	}
+	status, _ := post(ctx, server.URL+"/api/v1/contacts/create", key, `{"first_name": "John", "last_name": "Doe"}`, &john)
+	fmt.Println(status)
+	fmt.Println(john.FullName, "is", john.Status)
+
+	var failure contacts.Error
+	status, _ = post(ctx, server.URL+"/api/v1/contacts/create", key, `{"first_name": "John", "email": "john"}`, &failure)
+	fmt.Println(status)
+	fmt.Println(failure.Code, "of", failure.Details[0].Field)
+	// Output:
+	// 201 Created
+	// John Doe is Not Contacted
+	// 400 Bad Request
+	// validation_error of email
+}
+
+// A larger server has the API under a path of its own.
+func ExampleNewHandler_prefix() {
+	ctx := context.Background()
+	svc, key := newService(ctx)
+	mux := http.NewServeMux()
+	mux.Handle("/crm/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{Prefix: "/crm/v1"}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	var john struct {
+		ID string `json:"id"`
+	}
+	_, header := post(ctx, server.URL+"/crm/v1/contacts/create", key, `{"first_name": "John"}`, &john)
+	fmt.Println(header.Get("Location") == "/crm/v1/contacts/"+john.ID)
+	// Output: true
+}

@@ -1,0 +1,1613 @@
+package contactshttp_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"example.com/contacts"
+	"example.com/contacts/contactshttp"
+	"example.com/contacts/contactstest"
+)
+
+func ExampleOpenAPI() {
+	var description struct {
+		OpenAPI string         `json:"openapi"`
+		Paths   map[string]any `json:"paths"`
+	}
+	if err := json.Unmarshal(contactshttp.OpenAPI("/crm/v1"), &description); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("OpenAPI", description.OpenAPI)
+	for _, path := range slices.Sorted(maps.Keys(description.Paths)) {
+		fmt.Println(path)
+	}
+	// Output:
+	// OpenAPI 3.1.1
+	// /crm/v1/contacts
+	// /crm/v1/contacts/batch
+	// /crm/v1/contacts/create
+	// /crm/v1/contacts/{id}
+	// /crm/v1/contacts/{id}/restore
+	// /crm/v1/contacts/{id}/update
+	// /crm/v1/openapi.json
+}
+
+// TestOpenAPI holds the handler and its description against each other. Every
+// answer is looked up in the description and fails the test where it is not as
+// described; in the end, what is described and was never seen fails it too.
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+	d := loadDescription(t)
+	s := newProof(t, d)
+	for _, group := range []struct {
+		name string
+		run  func(*testing.T, *proof)
+	}{
+		{"paths and methods", proveRoutes},
+		{"the life of a contact", proveLife},
+		{"lists", proveLists},
+		{"batches", proveBatches},
+		{"errors of every operation", proveCommonErrors},
+		{"errors of bodies", proveBodyErrors},
+		{"errors of contacts", proveContactErrors},
+		{"conditions", proveConditions},
+		{"teams", proveTeams},
+		{"codes of fields", proveFieldCodes},
+		{"values", proveValues},
+		{"limits of bodies", proveBodyLimits},
+		{"limits of parameters", proveParameterLimits},
+		{"defaults", proveDefaults},
+		{"names of fields", proveNames},
+		{"codes", proveCodes},
+		{"examples", proveExamples},
+	} {
+		t.Run(group.name, func(t *testing.T) { group.run(t, s.in(t)) })
+	}
+	if t.Failed() {
+		return // what was not seen may follow from that
+	}
+	for _, what := range slices.Sorted(maps.Keys(d.described())) {
+		if !d.seen[what] {
+			t.Errorf("described, and never seen: %s", what)
+		}
+	}
+}
+
+// A description is openapi.json, with a note of what of it was seen.
+type description struct {
+	t          *testing.T
+	root       any
+	compiler   *jsonschema.Compiler
+	schemas    map[string]*jsonschema.Schema
+	operations []*operation
+	seen       map[string]bool
+}
+
+type operation struct {
+	id, method, path string
+	pointer          string
+	open             bool // needs no key
+}
+
+const descriptionURL = "file:///openapi.json"
+
+func loadDescription(t *testing.T) *description {
+	t.Helper()
+	root, err := jsonschema.UnmarshalJSON(bytes.NewReader(contactshttp.OpenAPI("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &description{t: t, root: root, schemas: make(map[string]*jsonschema.Schema), seen: make(map[string]bool)}
+	strict, err := jsonschema.UnmarshalJSON(bytes.NewReader(contactshttp.OpenAPI("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeObjects(strict)
+	d.compiler = jsonschema.NewCompiler()
+	d.compiler.DefaultDraft(jsonschema.Draft2020)
+	d.compiler.AssertFormat()
+	if err := d.compiler.AddResource(descriptionURL, strict); err != nil {
+		t.Fatal(err)
+	}
+	_, paths := d.at("#/paths")
+	for path, item := range paths {
+		for _, method := range []string{"get", "put", "post", "patch", "delete"} {
+			if _, ok := item.(map[string]any)[method]; !ok {
+				continue
+			}
+			pointer, node := d.at("#/paths/" + escapeToken(path) + "/" + method)
+			op := &operation{method: strings.ToUpper(method), path: path, pointer: pointer}
+			op.id, _ = node["operationId"].(string)
+			security, ok := node["security"].([]any)
+			op.open = ok && len(security) == 0
+			d.operations = append(d.operations, op)
+		}
+	}
+	slices.SortFunc(d.operations, func(a, b *operation) int { return strings.Compare(a.id, b.id) })
+	return d
+}
+
+// closeObjects makes the schemas of answers, which clients are told may grow, as
+// strict as this test wants them.
+func closeObjects(node any) {
+	switch node := node.(type) {
+	case []any:
+		for _, n := range node {
+			closeObjects(n)
+		}
+	case map[string]any:
+		_, open := node["additionalProperties"]
+		if _, ok := node["properties"]; ok && !open && node["type"] == "object" {
+			node["additionalProperties"] = false
+		}
+		for _, n := range node {
+			closeObjects(n)
+		}
+	}
+}
+
+func escapeToken(token string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
+}
+
+// at returns the object at the JSON pointer, nil if there is none, and its pointer
+// once all references on the way are followed.
+func (d *description) at(pointer string) (string, map[string]any) {
+	here, node := "#", d.root
+	for token := range strings.SplitSeq(strings.TrimPrefix(strings.TrimPrefix(pointer, "#"), "/"), "/") {
+		key := strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+		switch n := node.(type) {
+		case map[string]any:
+			node = n[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(n) {
+				return "", nil
+			}
+			node = n[i]
+		}
+		here += "/" + token
+		if n, ok := node.(map[string]any); ok {
+			if ref, ok := n["$ref"].(string); ok {
+				var m map[string]any
+				here, m = d.at(ref)
+				node = m
+			}
+		}
+	}
+	m, _ := node.(map[string]any)
+	return here, m
+}
+
+func (d *description) schema(pointer string) *jsonschema.Schema {
+	d.t.Helper()
+	s := d.schemas[pointer]
+	if s == nil {
+		var err error
+		if s, err = d.compiler.Compile(descriptionURL + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(pointer)); err != nil {
+			d.t.Fatal(err)
+		}
+		d.schemas[pointer] = s
+	}
+	return s
+}
+
+func (d *description) byID(id string) *operation {
+	d.t.Helper()
+	i := slices.IndexFunc(d.operations, func(op *operation) bool { return op.id == id })
+	if i < 0 {
+		d.t.Fatalf("the operation %s is not described", id)
+	}
+	return d.operations[i]
+}
+
+// parameters returns those of the operation and of its path, without those that
+// are in the path.
+func (d *description) parameters(op *operation) map[string]string {
+	found := make(map[string]string)
+	for _, list := range []string{op.pointer[:strings.LastIndexByte(op.pointer, '/')] + "/parameters", op.pointer + "/parameters"} {
+		for i := 0; ; i++ {
+			pointer, p := d.at(list + "/" + strconv.Itoa(i))
+			if p == nil {
+				break
+			}
+			if p["in"] != "path" {
+				found[fmt.Sprint(p["in"], " ", p["name"])] = pointer
+			}
+		}
+	}
+	return found
+}
+
+// enum returns the strings of an enum.
+func (d *description) enum(pointer string) (words []string) {
+	_, schema := d.at(pointer)
+	list, _ := schema["enum"].([]any)
+	for _, v := range list {
+		words = append(words, fmt.Sprint(v))
+	}
+	return words
+}
+
+// described returns everything that must be seen.
+func (d *description) described() map[string]bool {
+	all := make(map[string]bool)
+	for _, op := range d.operations {
+		all[op.id] = true
+		for p := range d.parameters(op) {
+			all[op.id+" takes "+p] = true
+		}
+		_, body := d.at(op.pointer + "/requestBody/content")
+		for media := range body {
+			all[op.id+" takes "+media] = true
+		}
+		_, responses := d.at(op.pointer + "/responses")
+		for status := range responses {
+			name := op.id + " " + status
+			all[name] = true
+			pointer, r := d.at(op.pointer + "/responses/" + status)
+			headers, _ := r["headers"].(map[string]any)
+			for h := range headers {
+				all[name+" "+h] = true
+			}
+			schema := pointer + "/content/application~1json/schema"
+			for _, code := range d.enum(schema + "/allOf/1/properties/error") {
+				all[name+" "+code] = true
+			}
+			d.describedValue(schema, all)
+		}
+	}
+	for _, code := range d.enum("#/components/schemas/ErrorCode") {
+		all["code "+code] = true
+	}
+	for _, code := range d.enum("#/components/schemas/FieldErrorCode") {
+		all["field code "+code] = true
+	}
+	for _, code := range d.enum("#/components/schemas/BatchFailed/properties/error/allOf/1/properties/error") {
+		all["batch result "+code] = true
+	}
+	for _, status := range d.enum("#/components/schemas/BatchFailed/properties/status") {
+		all["batch result "+status] = true
+	}
+	all["batch result 201"] = true
+	all["batch result replayed"] = true
+	_, schemes := d.at("#/components/securitySchemes")
+	for name := range schemes {
+		all["key in "+name] = true
+	}
+	_, responses := d.at("#/components/responses/MethodNotAllowed")
+	for h := range responses["headers"].(map[string]any) {
+		all["method_not_allowed "+h] = true
+	}
+	return all
+}
+
+// describedValue adds the properties of the schema and of those in it: each must
+// be seen, and those that are not required must be missing, too.
+func (d *description) describedValue(pointer string, all map[string]bool) {
+	here, schema := d.at(pointer)
+	if all[here] || len(schema) == 0 {
+		return
+	}
+	all[here] = true
+	required, _ := schema["required"].([]any)
+	properties, _ := schema["properties"].(map[string]any)
+	for name := range properties {
+		all[here+" has "+name] = true
+		if !slices.Contains(required, any(name)) {
+			all[here+" lacks "+name] = true
+		}
+		d.describedValue(here+"/properties/"+name, all)
+	}
+	d.describedValue(here+"/items", all)
+	for _, of := range []string{"allOf", "anyOf", "oneOf"} {
+		list, _ := schema[of].([]any)
+		for i := range list {
+			d.describedValue(fmt.Sprintf("%s/%s/%d", here, of, i), all)
+		}
+	}
+}
+
+// seeValue notes which properties a value has, by the schemas that it is of.
+func (d *description) seeValue(pointer string, value any) {
+	here, schema := d.at(pointer)
+	if schema == nil || d.schema(here).Validate(value) != nil {
+		return
+	}
+	d.seen[here] = true
+	for _, of := range []string{"allOf", "anyOf", "oneOf"} {
+		list, _ := schema[of].([]any)
+		for i := range list {
+			d.seeValue(fmt.Sprintf("%s/%s/%d", here, of, i), value)
+		}
+	}
+	switch value := value.(type) {
+	case []any:
+		for _, v := range value[:min(len(value), 100)] {
+			d.seeValue(here+"/items", v)
+		}
+	case map[string]any:
+		properties, _ := schema["properties"].(map[string]any)
+		for name := range properties {
+			v, ok := value[name]
+			if !ok {
+				d.seen[here+" lacks "+name] = true
+				continue
+			}
+			d.seen[here+" has "+name] = true
+			d.seeValue(here+"/properties/"+name, v)
+		}
+	}
+}
+
+// A proof is a handler behind a socket, with the keys for it.
+type proof struct {
+	*description
+	f   *contactstest.Fixture
+	url string
+
+	other   *contacts.Team // which only the fixture's key may access
+	nothing string         // a key without permissions
+	limited string         // a key that may do everything, for the fixture's team
+}
+
+func newProof(t *testing.T, d *description) *proof {
+	t.Helper()
+	s := &proof{description: d, f: contactstest.New(t, nil)}
+	var err error
+	if s.other, err = s.f.Admin.CreateTeam(t.Context(), contacts.Team{AccountID: s.f.Account.ID, Name: "Other"}); err != nil {
+		t.Fatal(err)
+	}
+	s.nothing = s.issue(t, contacts.IssueKeyInput{Permissions: []contacts.Permission{"can_dance"}, AllTeams: true})
+	s.limited = s.issue(t, contacts.IssueKeyInput{
+		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
+		TeamIDs:     []int64{s.f.Team.ID},
+	})
+	s.url = listen(t, s.f.Service, &contactshttp.Options{KeyInQuery: true})
+	return s
+}
+
+func listen(t *testing.T, svc *contacts.Service, opts *contactshttp.Options) string {
+	t.Helper()
+	server := httptest.NewServer(contactshttp.NewHandler(svc, opts))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func (s *proof) issue(t *testing.T, in contacts.IssueKeyInput) string {
+	t.Helper()
+	in.AccountID, in.Name = s.f.Account.ID, "another"
+	key, _, err := s.f.Admin.IssueKey(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// in returns the proof for a subtest.
+func (s *proof) in(t *testing.T) *proof {
+	d, c := *s.description, *s
+	d.t, c.description = t, &d
+	return &c
+}
+
+// with returns the proof with another service or other options.
+func (s *proof) with(svc *contacts.Service, opts contactshttp.Options) *proof {
+	s.t.Helper()
+	c := *s
+	c.url = listen(s.t, svc, &opts)
+	return &c
+}
+
+// service returns a service on the fixture's contacts.
+func (s *proof) service(opts *contacts.Options, wrap func(contacts.Store) contacts.Store) *contacts.Service {
+	s.t.Helper()
+	store := s.f.Store
+	if wrap != nil {
+		store = wrap(store)
+	}
+	svc, err := contacts.New(store, opts)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return svc
+}
+
+// contact creates a contact.
+func (s *proof) contact() *contacts.Contact {
+	s.t.Helper()
+	c, err := s.f.Service.CreateContact(s.t.Context(), s.f.Key, contacts.CreateContactInput{
+		FirstName: "John", LastName: "Doe", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// An asked is a request of an operation, with the fixture's key in Authorization where
+// no header has one.
+type asked struct {
+	op     string // its operationId
+	id     string // in the path
+	query  url.Values
+	header http.Header
+	body   string
+}
+
+// valid returns a request of the operation that succeeds.
+func (s *proof) valid(op string) asked {
+	s.t.Helper()
+	r := asked{op: op, header: make(http.Header), query: make(url.Values)}
+	switch op {
+	case "createContact", "replaceContact":
+		r.body = `{"first_name": "John"}`
+	case "createContacts":
+		r.body = `{"contacts": [{"first_name": "John"}]}`
+	case "updateContact":
+		r.body = `{"stage": "customer"}`
+	case "listContacts", "getContact", "deleteContact", "restoreContact", "getOpenAPI":
+	default:
+		s.t.Fatalf("the test does not know the operation %s", op)
+	}
+	if strings.Contains(s.byID(op).path, "{id}") {
+		r.id = s.contact().ID.String()
+	}
+	if op == "restoreContact" {
+		if err := s.f.Service.DeleteContact(s.t.Context(), s.f.Key, uuid.MustParse(r.id), nil); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return r
+}
+
+type answered struct {
+	status int
+	header http.Header
+	text   string
+	body   any // of the text
+}
+
+// taken reports whether everything that was asked for was done.
+func (r *answered) taken() bool {
+	body, _ := r.body.(map[string]any)
+	failed, isBatch := body["failed"]
+	return r.status < 300 && (!isBatch || failed == json.Number("0"))
+}
+
+// code returns the code of an error.
+func (r *answered) code() string {
+	body, _ := r.body.(map[string]any)
+	code, _ := body["error"].(string)
+	return code
+}
+
+// fields returns each wrong field with its code.
+func (r *answered) fields() (fields []string) {
+	body, _ := r.body.(map[string]any)
+	details, _ := body["details"].([]any)
+	for _, d := range details {
+		d, _ := d.(map[string]any)
+		fields = append(fields, fmt.Sprint(d["field"], " ", d["code"]))
+	}
+	return fields
+}
+
+// send makes the request and compares the answer with the description.
+func (s *proof) send(r asked) *answered {
+	s.t.Helper()
+	op := s.byID(r.op)
+	header := r.header.Clone()
+	if header == nil {
+		header = make(http.Header)
+	}
+	if r.body != "" && header["Content-Type"] == nil {
+		header.Set("Content-Type", "application/json")
+	}
+	if header["Authorization"] == nil && header["X-Api-Key"] == nil && r.query["api_key"] == nil && !op.open {
+		header.Set("Authorization", "Bearer "+s.f.Key)
+	}
+	path := strings.ReplaceAll(op.path, "{id}", r.id)
+	answer := s.exchange(op.method, path, r.query, header, r.body)
+	s.check(op, r, header, answer)
+	return answer
+}
+
+// want is send for a request of which the status and the code, "" for none, are
+// known.
+func (s *proof) want(status int, code string, r asked) *answered {
+	s.t.Helper()
+	a := s.send(r)
+	if a.status != status || a.code() != code {
+		s.t.Errorf("%s: got %d %q, want %d %q\nrequest: %.300s\nanswer: %.500s", r.op, a.status, a.code(), status, code, r.body, a.text)
+	}
+	return a
+}
+
+func (s *proof) exchange(method, path string, query url.Values, header http.Header, body string) *answered {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.URL.RawQuery = query.Encode()
+	if header != nil {
+		req.Header = header
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	answer := &answered{status: res.StatusCode, header: res.Header, text: string(text)}
+	if len(text) > 0 {
+		if answer.body, err = jsonschema.UnmarshalJSON(bytes.NewReader(text)); err != nil {
+			s.t.Errorf("%s %s: the body of the answer is not JSON: %v: %.500s", method, path, err, text)
+		}
+	}
+	return answer
+}
+
+// check compares an answer with what the description says of the operation, and
+// notes what was seen.
+func (s *proof) check(op *operation, r asked, header http.Header, a *answered) {
+	s.t.Helper()
+	name := fmt.Sprintf("%s %d", op.id, a.status)
+	pointer, node := s.at(fmt.Sprintf("%s/responses/%d", op.pointer, a.status))
+	if node == nil {
+		s.t.Errorf("%s: this status is not described: %.500s", name, a.text)
+		return
+	}
+	s.seen[op.id], s.seen[name] = true, true
+	s.checkAnswer(name, pointer, node, a)
+	if a.status < 400 {
+		s.checkRequest(op, r, header, a)
+		s.seeResults(op, a)
+	}
+}
+
+// everywhere are the headers that the text of the description has for all
+// answers, and those of HTTP itself.
+var everywhere = []string{"Cache-Control", "X-Content-Type-Options", "Content-Length", "Content-Type", "Date"}
+
+func (s *proof) checkAnswer(name, pointer string, node map[string]any, a *answered) {
+	s.t.Helper()
+	headers, _ := node["headers"].(map[string]any)
+	canonical := make(map[string]bool)
+	for h := range headers {
+		canonical[http.CanonicalHeaderKey(h)] = true
+		at, described := s.at(pointer + "/headers/" + h)
+		values := a.header.Values(h)
+		if len(values) == 0 {
+			if described["required"] == true {
+				s.t.Errorf("%s: the header %s is missing", name, h)
+			}
+			continue
+		}
+		s.seen[name+" "+h] = true
+		if err := s.schema(at + "/schema").Validate(s.parameter(at, values[0])); err != nil || len(values) > 1 {
+			s.t.Errorf("%s: the header %s is %q: %v", name, h, values, err)
+		}
+	}
+	for h := range a.header {
+		if !canonical[h] && !slices.Contains(everywhere, h) {
+			s.t.Errorf("%s: the header %s is not described", name, h)
+		}
+	}
+	content, _ := node["content"].(map[string]any)
+	if len(content) == 0 {
+		if a.text != "" {
+			s.t.Errorf("%s: there is a body, and none is described: %.500s", name, a.text)
+		}
+		return
+	}
+	media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	if content[media] == nil || err != nil {
+		s.t.Errorf("%s: the Content-Type %q is not described", name, a.header.Get("Content-Type"))
+		return
+	}
+	schema := pointer + "/content/" + escapeToken(media) + "/schema"
+	if err := s.schema(schema).Validate(a.body); err != nil {
+		s.t.Errorf("%s: the body is not as described: %v\n%.1000s", name, err, a.text)
+	}
+	s.seeValue(schema, a.body)
+	if code := a.code(); code != "" {
+		s.seen[name+" "+code], s.seen["code "+code] = true, true
+		s.seeFields(a.body)
+	}
+}
+
+// seeFields notes the codes of the details of an error.
+func (s *proof) seeFields(body any) {
+	for _, f := range (&answered{body: body}).fields() {
+		s.seen["field code "+f[strings.LastIndexByte(f, ' ')+1:]] = true
+	}
+}
+
+// seeResults notes what became of the contacts of a batch.
+func (s *proof) seeResults(op *operation, a *answered) {
+	if op.id != "createContacts" {
+		return
+	}
+	results, _ := a.body.(map[string]any)["results"].([]any)
+	for _, r := range results {
+		r, _ := r.(map[string]any)
+		s.seen[fmt.Sprint("batch result ", r["status"])] = true
+		if r["replayed"] == true {
+			s.seen["batch result replayed"] = true
+		}
+		if code := (&answered{body: r["error"]}).code(); code != "" {
+			s.seen["batch result "+code], s.seen["code "+code] = true, true
+			s.seeFields(r["error"])
+			if want := contacts.Code(code).HTTPStatus(); fmt.Sprint(r["status"]) != strconv.Itoa(want) {
+				s.t.Errorf("a result of a batch has the status %v and the code %s", r["status"], code)
+			}
+		}
+	}
+}
+
+// checkRequest compares what the handler took with what the description says it
+// takes.
+func (s *proof) checkRequest(op *operation, r asked, header http.Header, a *answered) {
+	s.t.Helper()
+	parameters := s.parameters(op)
+	for name, values := range r.query {
+		if name == "api_key" {
+			s.seen["key in query"] = true
+			continue
+		}
+		at, ok := parameters["query "+name]
+		if !ok {
+			s.t.Errorf("%s: the handler takes the parameter %s, which is not described", op.id, name)
+			continue
+		}
+		s.seen[op.id+" takes query "+name] = true
+		if err := s.schema(at + "/schema").Validate(s.parameter(at, values[0])); err != nil {
+			s.t.Errorf("%s: the handler takes %s=%.100q: %v", op.id, name, values[0], err)
+		}
+	}
+	for name, at := range parameters {
+		if h, ok := strings.CutPrefix(name, "header "); ok && header.Get(h) != "" {
+			s.seen[op.id+" takes "+name] = true
+			if err := s.schema(at + "/schema").Validate(s.parameter(at, header.Get(h))); err != nil {
+				s.t.Errorf("%s: the handler takes %s %.100q: %v", op.id, h, header.Get(h), err)
+			}
+		}
+	}
+	if strings.HasPrefix(header.Get("Authorization"), "Bearer ") {
+		s.seen["key in bearer"] = true
+	}
+	if header.Get("X-API-Key") != "" {
+		s.seen["key in header"] = true
+	}
+	if r.body == "" || !a.taken() {
+		return
+	}
+	media, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	if err := s.accepts(op, media, r.body); err != nil {
+		s.t.Errorf("%s: the handler takes what the description does not: %v\n%.500s", op.id, err, r.body)
+	}
+	s.seen[op.id+" takes "+media] = true
+}
+
+// accepts says whether the description takes the body.
+func (s *proof) accepts(op *operation, media, body string) error {
+	s.t.Helper()
+	at, node := s.at(op.pointer + "/requestBody/content/" + escapeToken(media))
+	if node == nil {
+		return fmt.Errorf("the media type %q is not described", media)
+	}
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return s.schema(at + "/schema").Validate(value)
+}
+
+// parameter returns the value of a header or a parameter in the type of its
+// schema.
+func (s *proof) parameter(at, text string) any {
+	_, schema := s.at(at + "/schema")
+	switch schema["type"] {
+	case "integer":
+		return json.Number(text)
+	case "boolean":
+		if v, err := strconv.ParseBool(text); err == nil {
+			return v
+		}
+	}
+	return text
+}
+
+func proveRoutes(t *testing.T, s *proof) {
+	_, paths := s.at("#/paths")
+	described := make(map[string][]string)
+	for _, op := range s.operations {
+		takes := []string{}
+		for p := range s.parameters(op) {
+			if name, ok := strings.CutPrefix(p, "query "); ok {
+				takes = append(takes, name)
+			}
+		}
+		_, body := s.at(op.pointer + "/requestBody/content")
+		takes = slices.AppendSeq(takes, maps.Keys(body))
+		slices.Sort(takes)
+		described[op.method+" "+strings.TrimPrefix(op.path, "/api/v1")] = takes
+	}
+	if diff := cmp.Diff(contactshttp.Operations(), described, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the operations of the handler (-) and of the description (+), with the parameters and media types that they take:\n%s", diff)
+	}
+	for path, item := range paths {
+		var methods []string
+		item := item.(map[string]any)
+		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
+			if item[strings.ToLower(method)] != nil {
+				methods = append(methods, method)
+				if method == http.MethodGet {
+					methods = append(methods, http.MethodHead)
+				}
+			}
+		}
+		allow := strings.Join(append(methods, http.MethodOptions), ", ")
+		concrete := strings.ReplaceAll(path, "{id}", uuid.NewString())
+		for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT", "TRACE", "BREW"} {
+			a := s.exchange(method, concrete, nil, http.Header{"Authorization": {"Bearer " + s.f.Key}}, "")
+			if slices.Contains(methods, method) {
+				if a.status == http.StatusMethodNotAllowed {
+					t.Errorf("%s %s: got 405", method, path)
+				}
+				continue
+			}
+			if a.status != http.StatusMethodNotAllowed && method != "HEAD" {
+				t.Errorf("%s %s: got %d, want 405", method, path, a.status)
+			}
+			if got := a.header.Get("Allow"); got != allow {
+				t.Errorf("%s %s: got Allow %q, want %q", method, path, got, allow)
+			}
+			if method != "HEAD" {
+				pointer, node := s.at("#/components/responses/MethodNotAllowed")
+				s.checkAnswer("method_not_allowed", pointer, node, a)
+			}
+		}
+		if a := s.exchange(http.MethodOptions, concrete, nil, nil, ""); a.status != http.StatusNoContent || a.header.Get("Allow") != allow {
+			t.Errorf("OPTIONS %s: got %d, Allow %q, want 204, %q", path, a.status, a.header.Get("Allow"), allow)
+		}
+	}
+	for _, path := range []string{"/", "/api/v1", "/api/v1/contact", "/api/v1/contacts/x/y"} {
+		a := s.exchange(http.MethodGet, path, nil, nil, "")
+		if a.status != http.StatusNotFound || a.code() != "not_found" {
+			t.Errorf("%s: got %d %s, want 404 not_found", path, a.status, a.code())
+		}
+		pointer, node := s.at("#/components/responses/NotFound")
+		s.checkAnswer("not_found", pointer, node, a)
+	}
+}
+
+func proveLife(t *testing.T, s *proof) {
+	r := s.valid("getOpenAPI")
+	r.header.Set("X-Request-ID", "mine")
+	if a := s.want(200, "", r); a.text != string(contactshttp.OpenAPI("")) || a.header.Get("X-Request-ID") != "mine" {
+		t.Error("the handler serves another description")
+	}
+	for _, op := range s.operations {
+		for _, key := range []asked{
+			{header: http.Header{"X-Request-Id": {"mine"}}},
+			{header: http.Header{"X-Api-Key": {s.f.Key}}},
+			{query: url.Values{"api_key": {s.f.Key}}},
+		} {
+			if op.open && (key.query != nil || key.header["X-Api-Key"] != nil) {
+				continue
+			}
+			r := s.valid(op.id)
+			r.header, r.query = key.header, key.query
+			if a := s.send(r); a.status >= 300 {
+				t.Errorf("%s: got %d %s", op.id, a.status, a.text)
+			}
+		}
+	}
+	create := s.valid("createContact")
+	create.header.Set("Idempotency-Key", "once")
+	first, again := s.want(201, "", create), s.want(201, "", create)
+	if first.text != again.text || again.header.Get("Idempotency-Replayed") != "true" || first.header.Get("Idempotency-Replayed") != "" {
+		t.Errorf("got %s, then %s", first.text, again.text)
+	}
+	if location := s.exchange(http.MethodGet, first.header.Get("Location"), nil, http.Header{"X-Api-Key": {s.f.Key}}, ""); location.text != first.text {
+		t.Errorf("at Location: got %s, want %s", location.text, first.text)
+	}
+	create.body = `{"first_name": "Jane"}`
+	s.want(409, "idempotency_conflict", create)
+	merge := s.valid("updateContact")
+	merge.header.Set("Content-Type", "application/merge-patch+json")
+	s.want(200, "", merge)
+}
+
+func proveLists(t *testing.T, s *proof) {
+	for range 3 {
+		s.contact()
+	}
+	for query, n := range map[string]int{
+		"":                                   -1,
+		"stage=lead&status=not_contacted":    -1,
+		"tag=none":                           0,
+		"search=doe&limit=2":                 2,
+		"phone_number=%2B1+555+123-4567":     -1,
+		"email=nobody@example.com":           0,
+		"deleted=true":                       -1,
+		"page=2&limit=1":                     1,
+		"cursor=&limit=1":                    1,
+		"cursor=":                            -1,
+		"team_id=" + fmt.Sprint(s.f.Team.ID): 0,
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := s.want(200, "", asked{op: "listContacts", query: values})
+		body, _ := a.body.(map[string]any)
+		list, _ := body["contacts"].([]any)
+		if n >= 0 && len(list) != n || n < 0 && len(list) == 0 {
+			t.Errorf("%q: got %d contacts, want %d", query, len(list), n)
+		}
+		_, counted := body["count"]
+		if counted == values.Has("cursor") {
+			t.Errorf("%q: got %v", query, body)
+		}
+		if cursor, ok := body["next_cursor"].(string); ok && values.Has("cursor") {
+			values.Set("cursor", cursor)
+			s.want(200, "", asked{op: "listContacts", query: values})
+		}
+	}
+	s.want(404, "team_not_found", asked{op: "listContacts", query: url.Values{"team_id": {"999"}}})
+	s.want(403, "team_access_denied", asked{
+		op: "listContacts", query: url.Values{"team_id": {fmt.Sprint(s.other.ID)}}, header: http.Header{"X-Api-Key": {s.limited}},
+	})
+	s.want(400, "validation_error", asked{op: "listContacts", query: url.Values{"page": {"1"}, "cursor": {""}}})
+}
+
+func proveBatches(t *testing.T, s *proof) {
+	r := s.valid("createContacts")
+	r.body = fmt.Sprintf(`{"contacts": [
+		{"first_name": "John", "idempotency_key": "b1"},
+		{"last_name": "Doe"},
+		{"first_name": "John", "email": "john"},
+		{"first_name": "John", "team_id": 999},
+		{"first_name": "John", "team_id": %d},
+		{"first_name": "Jane", "idempotency_key": "b1"},
+		{"first_name": "John", "idempotency_key": "b1"}]}`, s.other.ID)
+	r.header.Set("X-API-Key", s.limited)
+	a := s.want(200, "", r)
+	body, _ := a.body.(map[string]any)
+	if fmt.Sprintf("%v %v", body["created"], body["failed"]) != "2 5" {
+		t.Errorf("got %v created, %v failed: %s", body["created"], body["failed"], a.text)
+	}
+	r = s.valid("createContacts")
+	r.body = `{"contacts": [{"first_name": "John"}, {"first_name": "Jane", "email": "jane"}], "all_or_nothing": true}`
+	s.want(200, "", r)
+
+	broken := s.with(s.service(nil, func(store contacts.Store) contacts.Store { return &conflictingStore{Store: store} }), contactshttp.Options{})
+	broken.want(200, "", s.valid("createContacts"))
+
+	r = s.valid("createContacts")
+	r.header.Set("Idempotency-Key", "for all of them")
+	s.want(400, "validation_error", r)
+}
+
+// A conflictingStore creates nothing, and finds every contact changed by others.
+type conflictingStore struct{ contacts.Store }
+
+func (s *conflictingStore) CreateContacts(_ context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+	outcomes := make([]contacts.ContactOutcome, len(batch.Records))
+	for i := range outcomes {
+		outcomes[i].Err = errors.New("disk on fire")
+	}
+	return outcomes
+}
+
+func (s *conflictingStore) UpdateContacts(_ context.Context, changes []contacts.ContactChange) []error {
+	return slices.Repeat([]error{contacts.ErrConflict}, len(changes))
+}
+
+func proveCommonErrors(t *testing.T, s *proof) {
+	rated := s.with(s.f.Service, contactshttp.Options{RateLimit: 1})
+	for _, op := range s.operations {
+		r := s.valid(op.id)
+		r.query = url.Values{"colour": {"red"}}
+		if a := s.want(400, "validation_error", r); !slices.Equal(a.fields(), []string{"colour unknown_field"}) {
+			t.Errorf("%s: an unknown parameter: got %s", op.id, a.text)
+		}
+		if op.open {
+			continue
+		}
+		for _, e := range []struct {
+			header http.Header
+			status int
+			code   string
+		}{
+			{http.Header{"Authorization": {""}}, 401, "authentication_required"},
+			{http.Header{"Authorization": {"Bearer wrong"}}, 401, "invalid_key"},
+			{http.Header{"X-Api-Key": {s.f.Key}, "Authorization": {"Bearer " + s.limited}}, 401, "invalid_key"},
+			{http.Header{"X-Api-Key": {s.nothing}}, 403, "permission_denied"},
+		} {
+			r := s.valid(op.id)
+			r.header = e.header
+			s.want(e.status, e.code, r)
+		}
+		r = s.valid(op.id)
+		s.f.FailNext(contacts.CodeServerError)
+		s.want(500, "server_error", r)
+
+		key := s.issue(t, contacts.IssueKeyInput{
+			Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}, AllTeams: true,
+		})
+		for i, status := range []int{0, 429} {
+			r := s.valid(op.id)
+			r.header.Set("X-API-Key", key)
+			if a := rated.send(r); i == 1 && a.status != status {
+				t.Errorf("%s: too many requests: got %d %s", op.id, a.status, a.text)
+			}
+		}
+		if strings.Contains(op.path, "{id}") {
+			r := s.valid(op.id)
+			for _, id := range []string{uuid.NewString(), "none"} {
+				r.id = id
+				s.want(404, "not_found", r)
+			}
+		}
+	}
+}
+
+// bodied returns the operations that take a body.
+func (s *proof) bodied() (ops []*operation) {
+	for _, op := range s.operations {
+		if _, body := s.at(op.pointer + "/requestBody"); body != nil {
+			ops = append(ops, op)
+			if body["required"] != true {
+				s.t.Errorf("%s: the body is not required", op.id)
+			}
+		}
+	}
+	return ops
+}
+
+func proveBodyErrors(t *testing.T, s *proof) {
+	for _, op := range s.bodied() {
+		for name, change := range map[string]func(*asked){
+			"415 unsupported_media_type plain text": func(r *asked) { r.header.Set("Content-Type", "text/plain") },
+			"415 unsupported_media_type compressed": func(r *asked) { r.header.Set("Content-Encoding", "gzip") },
+			"400 invalid_json none at all":          func(r *asked) { r.body = "" },
+			"400 invalid_json a list":               func(r *asked) { r.body = "[]" },
+			"400 invalid_json twice":                func(r *asked) { r.body = `{"tags": [], "tags": []}` },
+			"400 validation_error unknown":          func(r *asked) { r.body = strings.Replace(r.body, "{", `{"phone": "+15551234567", `, 1) },
+		} {
+			r := s.valid(op.id)
+			change(&r)
+			words := strings.Fields(name)
+			status, _ := strconv.Atoi(words[0])
+			a := s.want(status, words[1], r)
+			if words[2] == "unknown" && !slices.Equal(a.fields(), []string{"phone unknown_field"}) {
+				t.Errorf("%s: got %s", op.id, a.text)
+			}
+		}
+	}
+}
+
+func proveContactErrors(t *testing.T, s *proof) {
+	for op, body := range map[string]string{
+		"createContact":  `{"last_name": "Doe"}`,
+		"replaceContact": `{"last_name": "Doe"}`,
+		"updateContact":  `{"first_name": ""}`,
+	} {
+		r := s.valid(op)
+		r.body = body
+		if err := s.accepts(s.byID(op), "application/json", body); err == nil {
+			t.Errorf("%s: the description takes %s", op, body)
+		}
+		s.want(400, "missing_first_name", r)
+		r.body = `{"first_name": "John", "email": "john", "phone_numbers": [{"phone_number": "555"}]}`
+		a := s.want(400, "validation_error", r)
+		if diff := cmp.Diff([]string{"email invalid", "phone_numbers[0].phone_number invalid"}, a.fields()); diff != "" {
+			t.Errorf("%s: %s", op, diff)
+		}
+	}
+}
+
+func proveConditions(t *testing.T, s *proof) {
+	read := s.valid("getContact")
+	read.header.Set("If-None-Match", s.want(200, "", read).header.Get("ETag"))
+	s.want(304, "", read)
+
+	broken := s.with(s.service(nil, func(store contacts.Store) contacts.Store { return &conflictingStore{Store: store} }), contactshttp.Options{})
+	for _, op := range s.operations {
+		if _, takes := s.parameters(op)["header If-Match"]; !takes {
+			continue
+		}
+		r := s.valid(op.id)
+		broken.want(409, "conflict", r)
+		r.header.Set("If-Match", `"v9"`)
+		s.want(412, "conflict", r)
+		r.header.Set("If-Match", `"v1", "v2"`)
+		if a := s.send(r); a.status >= 300 {
+			t.Errorf("%s: If-Match: got %d %s", op.id, a.status, a.text)
+		}
+		r = s.valid(op.id)
+		r.header.Set("If-None-Match", `"v1"`)
+		s.want(400, "validation_error", r)
+	}
+}
+
+func proveTeams(t *testing.T, s *proof) {
+	for _, op := range []string{"createContact", "replaceContact", "updateContact"} {
+		for team, want := range map[int64]string{999: "404 team_not_found", s.other.ID: "403 team_access_denied", s.f.Team.ID: "20"} {
+			r := s.valid(op)
+			r.header.Set("X-API-Key", s.limited)
+			r.body = fmt.Sprintf(`{"first_name": "John", "team_id": %d}`, team)
+			a := s.send(r)
+			if got := fmt.Sprint(a.status, " ", a.code()); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: team %d: got %s, want %s", op, team, got, want)
+			}
+		}
+	}
+}
+
+func proveFieldCodes(t *testing.T, s *proof) {
+	closed := s.with(s.service(&contacts.Options{Stages: []string{"lead", "customer"}}, nil), contactshttp.Options{})
+	for body, want := range map[string]string{
+		`{"first_name": 7}`:                                                "first_name wrong_type",
+		`{"first_name": "John", "stage": "gone"}`:                          "stage not_allowed",
+		`{"first_name": "John", "tags": [""]}`:                             "tags[0] required",
+		`{"first_name": "John", "custom_context": {"a":` + deep(32) + `}}`: "custom_context too_deep",
+		`{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567"}, {"phone_number": "+15551234567"}]}`: "phone_numbers[1].phone_number duplicate",
+	} {
+		r := s.valid("createContact")
+		r.body = body
+		if a := closed.send(r); !slices.Contains(a.fields(), want) {
+			t.Errorf("%s: got %v, want %s", body, a.fields(), want)
+		}
+	}
+}
+
+func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+
+// looser are the fields whose form a schema cannot say: there the handler may
+// refuse what the description takes.
+var looser = []string{"email", "website", "phone_number", "id"}
+
+// testValues sends all kinds of values in each field, and compares what the
+// handler says of them with what the description does.
+func proveValues(t *testing.T, s *proof) {
+	values := []string{
+		"null", "true", "false", "0", "-1", "1.5", `""`, `"x"`, `"two words"`, "[]", "{}", `[""]`, `["x"]`, "[null]", "[7]", "[{}]", `{"a": {"b": [null, 1]}}`,
+		`"` + uuid.NewString() + `"`, `"+15551234567"`, `"` + strings.Repeat("x", 3000) + `"`,
+	}
+	for _, c := range []struct{ op, schema, body string }{
+		{"createContact", "CreateContact", `{"first_name": "John", %s}`},
+		{"createContact", "CreatePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
+		{"createContacts", "CreateBatch", `{%s}`},
+		{"replaceContact", "ReplaceContact", `{"first_name": "John", %s}`},
+		{"replaceContact", "ReplacePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
+		{"updateContact", "PatchContact", `{%s}`},
+		{"updateContact", "PatchPhoneNumber", `{"phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
+	} {
+		_, properties := s.at("#/components/schemas/" + c.schema + "/properties")
+		r := s.valid(c.op)
+		for name := range properties {
+			for _, value := range values {
+				if name == "id" && value == `""` {
+					continue // taken for none, which the description keeps to itself
+				}
+				member := fmt.Sprintf("%q: %s", name, value)
+				r.body = fmt.Sprintf(c.body, member)
+				// A field that stands there already is given once, all the same.
+				for _, twice := range []string{`"first_name": "John", `, `"phone_number": "+15551234567", `} {
+					if strings.HasPrefix(twice, fmt.Sprintf("%q", name)) {
+						r.body = strings.Replace(r.body, twice, "", 1)
+					}
+				}
+				described := s.accepts(s.byID(c.op), "application/json", r.body)
+				a := s.send(r)
+				switch {
+				case described == nil && !a.taken() && (a.status >= 500 || !slices.Contains(looser, name) && r.body != `{"phone_numbers": [{}]}`):
+					t.Errorf("%s: the description takes %.200s, and the handler says %s", c.op, r.body, a.text)
+				case described != nil && a.taken():
+					t.Errorf("%s: %v\nand the handler takes it: %.200s", c.op, described, r.body)
+				}
+			}
+		}
+		_, schema := s.at("#/components/schemas/" + c.schema)
+		required, _ := schema["required"].([]any)
+		for _, name := range required {
+			if c.schema == "CreatePhoneNumber" || c.schema == "ReplacePhoneNumber" {
+				r.body = `{"first_name": "John", "phone_numbers": [{}]}`
+			} else {
+				r.body = "{}"
+			}
+			if a := s.send(r); !strings.Contains(strings.Join(a.fields(), ", "), name.(string)+" required") {
+				t.Errorf("%s: without %s: got %s", c.op, name, a.text)
+			}
+		}
+		if schema["additionalProperties"] != false {
+			t.Errorf("the schema %s takes unknown fields", c.schema)
+		}
+	}
+}
+
+// of returns a value of the length that the field takes.
+func of(field string, length int) string {
+	switch field {
+	case "email":
+		const local = 64
+		host := strings.Repeat(strings.Repeat("d", 49)+".", 10)
+		return strings.Repeat("l", local) + "@" + host[:length-local-1-3] + "com"
+	case "website":
+		return "https://example.com/" + strings.Repeat("x", length-20)
+	case "phone_number":
+		return "+1" + strings.Repeat(" ", length-12) + "5551234567"
+	default:
+		return strings.Repeat("é", length)
+	}
+}
+
+func proveBodyLimits(t *testing.T, s *proof) {
+	checked := 0
+	check := func(op, field, at, over string) {
+		t.Helper()
+		checked++
+		r := s.valid(op)
+		r.body = at
+		if a := s.send(r); a.status >= 300 {
+			t.Errorf("%s: %s at its limit: %d %.500s", op, field, a.status, a.text)
+		}
+		r = s.valid(op)
+		r.body = over
+		if err := s.accepts(s.byID(op), "application/json", over); err == nil {
+			t.Errorf("%s: the description takes %s over its limit", op, field)
+		}
+		if a := s.send(r); a.status != 400 || !strings.Contains(strings.Join(a.fields(), ","), field+" too_") && !strings.Contains(strings.Join(a.fields(), ","), field+" invalid") {
+			t.Errorf("%s: %s over its limit: %d %.500s", op, field, a.status, a.text)
+		}
+	}
+	number := func(v any) int {
+		n, err := strconv.Atoi(fmt.Sprint(v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for op, schema := range map[string]string{"createContact": "Create", "replaceContact": "Replace", "updateContact": "Patch"} {
+		wrap := func(member string) string {
+			if strings.HasPrefix(member, `"first_name"`) {
+				return "{" + member + "}"
+			}
+			return `{"first_name": "John", ` + member + "}"
+		}
+		phone := func(member string) string {
+			if !strings.HasPrefix(member, `"phone_number"`) {
+				member = `"phone_number": "+15551234567", ` + member
+			}
+			return `{"first_name": "John", "phone_numbers": [{` + member + `}]}`
+		}
+		for part, into := range map[string]func(string) string{"Contact": wrap, "PhoneNumber": phone} {
+			prefix := map[string]string{"PhoneNumber": "phone_numbers[0]."}[part]
+			_, properties := s.at("#/components/schemas/" + schema + part + "/properties")
+			for name := range properties {
+				_, p := s.at("#/components/schemas/" + schema + part + "/properties/" + name)
+				if most, ok := p["maxLength"]; ok {
+					n := number(most)
+					value := func(n int) string { return fmt.Sprintf("%q: %q", name, of(name, n)) }
+					if name == "idempotency_key" { // counted in bytes
+						value = func(n int) string { return fmt.Sprintf("%q: %q", name, strings.Repeat("k", n)) }
+					}
+					check(op, prefix+name, into(value(n)), into(value(n+1)))
+				}
+				if least, ok := p["minimum"]; ok {
+					n := number(least)
+					check(op, prefix+name, into(fmt.Sprintf("%q: %d", name, n)), into(fmt.Sprintf("%q: %d", name, n-1)))
+				}
+				if most, ok := p["maxItems"]; ok {
+					n := number(most)
+					check(op, prefix+name, into(items(name, n)), into(items(name, n+1)))
+				}
+				if _, item := s.at("#/components/schemas/" + schema + part + "/properties/" + name + "/items"); item["maxLength"] != nil {
+					n := number(item["maxLength"])
+					value := func(n int) string { return fmt.Sprintf("%q: [%q]", name, of(name, n)) }
+					check(op, prefix+name+"[0]", into(value(n)), into(value(n+1)))
+				}
+			}
+		}
+	}
+	if checked < 3*17 {
+		t.Errorf("%d limits were checked", checked)
+	}
+
+	_, most := s.at("#/components/schemas/CreateBatch/properties/contacts")
+	batch := func(n int) string {
+		return `{"contacts": [` + strings.TrimSuffix(strings.Repeat(`{"first_name": "John"},`, n), ",") + "]}"
+	}
+	check("createContacts", "contacts", batch(number(most["maxItems"])), batch(number(most["maxItems"])+1))
+
+	for _, op := range s.bodied() {
+		_, body := s.at(op.pointer + "/requestBody")
+		limit, ok := map[string]int{"1 MiB": 1 << 20, "16 MiB": 16 << 20}[strings.TrimSuffix(strings.SplitN(body["description"].(string), "up to ", 2)[1], ".")]
+		if !ok {
+			t.Errorf("%s: no limit in %q", op.id, body["description"])
+		}
+		r := s.valid(op.id)
+		r.body += strings.Repeat(" ", limit-len(r.body))
+		if a := s.send(r); a.status >= 300 {
+			t.Errorf("%s: a body at its limit: %d %s", op.id, a.status, a.text)
+		}
+		r.body += " "
+		s.want(413, "body_too_large", r)
+	}
+
+	for _, field := range []string{"custom_context", "industry_context"} {
+		text := func(n int) string {
+			return fmt.Sprintf(`{"first_name": "John", %q: {"a": "%s"}}`, field, strings.Repeat("x", n-len(`{"a":""}`)))
+		}
+		nested := func(n int) string { return fmt.Sprintf(`{"first_name": "John", %q: {"a": %s}}`, field, deep(n-1)) }
+		for _, c := range []struct{ at, over, code string }{{text(65536), text(65537), "too_long"}, {nested(32), nested(33), "too_deep"}} {
+			r := s.valid("createContact")
+			r.body = c.at
+			s.want(201, "", r)
+			r.body = c.over
+			if a := s.want(400, "validation_error", r); !slices.Equal(a.fields(), []string{field + " " + c.code}) {
+				t.Errorf("%s: got %s", field, a.text)
+			}
+		}
+	}
+}
+
+// items returns a member that is a list of n different elements.
+func items(name string, n int) string {
+	list := make([]string, n)
+	for i := range list {
+		if name == "phone_numbers" {
+			list[i] = fmt.Sprintf(`{"phone_number": "+1555123%04d"}`, i)
+		} else {
+			list[i] = fmt.Sprintf(`"tag %d"`, i)
+		}
+	}
+	return fmt.Sprintf("%q: [%s]", name, strings.Join(list, ", "))
+}
+
+func proveParameterLimits(t *testing.T, s *proof) {
+	for name, at := range s.parameters(s.byID("listContacts")) {
+		name, ok := strings.CutPrefix(name, "query ")
+		if !ok {
+			continue
+		}
+		_, schema := s.at(at + "/schema")
+		var good, bad []string
+		for bound, step := range map[string]int{"minimum": -1, "maximum": 1, "maxLength": 1} {
+			if schema[bound] == nil {
+				continue
+			}
+			n, err := strconv.Atoi(fmt.Sprint(schema[bound]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case bound != "maxLength":
+				good, bad = append(good, strconv.Itoa(n)), append(bad, strconv.Itoa(n+step))
+			case name == "cursor":
+				_, next := s.at("#/paths/" + escapeToken("/api/v1/contacts") + "/get/responses/200/content/application~1json/examples/cursor/value")
+				good, bad = append(good, next["next_cursor"].(string)), append(bad, next["next_cursor"].(string)+"A")
+			default:
+				good, bad = append(good, of(name, n)), append(bad, of(name, n+1))
+			}
+		}
+		switch schema["type"] {
+		case "boolean":
+			good, bad = []string{"true", "false"}, []string{"yes", "1", ""}
+		case "integer":
+			if bad = append(bad, "many", "1.5", ""); schema["maximum"] == nil {
+				good = append(good, strconv.Itoa(1<<62))
+			}
+			if schema["minimum"] == nil {
+				good = append(good, "-1")
+			}
+		default:
+			if schema["maxLength"] == nil {
+				good = append(good, strings.Repeat("x", 5000))
+			}
+		}
+		for _, v := range good {
+			if a := s.send(asked{op: "listContacts", query: url.Values{name: {v}}}); a.status >= 300 && a.code() != "team_not_found" {
+				t.Errorf("%s=%.100s: %d %s", name, v, a.status, a.text)
+			}
+		}
+		for _, v := range bad {
+			a := s.want(400, "validation_error", asked{op: "listContacts", query: url.Values{name: {v}}})
+			if len(a.fields()) != 1 || !strings.HasPrefix(a.fields()[0], name+" ") {
+				t.Errorf("%s=%s: %s", name, v, a.text)
+			}
+		}
+	}
+	// The header that has a limit.
+	for length, status := range map[int]int{255: 201, 256: 400} {
+		r := s.valid("createContact")
+		r.header.Set("Idempotency-Key", strings.Repeat("k", length))
+		if a := s.send(r); a.status != status {
+			t.Errorf("a key of %d bytes: %d %s", length, a.status, a.text)
+		}
+	}
+}
+
+func proveDefaults(t *testing.T, s *proof) {
+	flat := func(detail map[string]any) map[string]any {
+		detail["country"] = detail["address"].(map[string]any)["country"]
+		return detail
+	}
+	same := func(what, schema string, got map[string]any) {
+		t.Helper()
+		_, properties := s.at("#/components/schemas/" + schema + "/properties")
+		found := 0
+		for name := range properties {
+			_, p := s.at("#/components/schemas/" + schema + "/properties/" + name)
+			want, described := p["default"]
+			if described {
+				found++
+			}
+			set := got[name] != nil && got[name] != "" && name != "first_name" && name != "phone_number" && name != "id"
+			if _, isList := got[name].([]any); isList || !described && !set {
+				continue
+			}
+			if _, isObject := got[name].(map[string]any); !isObject && got[name] != want {
+				t.Errorf("%s: %s is %v by default, and described as %v", what, name, got[name], want)
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s has no defaults", schema)
+		}
+	}
+	for op, schema := range map[string]string{"createContact": "Create", "replaceContact": "Replace"} {
+		r := s.valid(op)
+		r.body = `{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567"}, {"phone_number": "+15551234568"}]}`
+		detail := s.send(r).body.(map[string]any)
+		same(op, schema+"Contact", flat(detail))
+		same(op, schema+"PhoneNumber", detail["phone_numbers"].([]any)[1].(map[string]any))
+	}
+	// A PATCH has the defaults of the create for what it clears.
+	r := s.valid("updateContact")
+	r.body = `{"country": "DE", "status": "called", "stage": "customer"}`
+	s.want(200, "", r)
+	r.body = `{"country": null, "status": null, "stage": null}`
+	cleared := flat(s.want(200, "", r).body.(map[string]any))
+	maps.DeleteFunc(cleared, func(name string, _ any) bool { return !strings.Contains(r.body, name) })
+	same("updateContact", "CreateContact", cleared)
+
+	r = s.valid("createContacts")
+	r.body = `{"contacts": [{"first_name": "John"}, {}]}`
+	body := s.want(200, "", r).body.(map[string]any)
+	_, all := s.at("#/components/schemas/CreateBatch/properties/all_or_nothing")
+	if none := fmt.Sprint(body["created"]) == "0"; all["default"] != none {
+		t.Errorf("all_or_nothing is %v by default, and described as %v", none, all["default"])
+	}
+
+	list := s.want(200, "", asked{op: "listContacts"})
+	for name, at := range s.parameters(s.byID("listContacts")) {
+		name = strings.TrimPrefix(name, "query ")
+		_, schema := s.at(at + "/schema")
+		want, ok := schema["default"]
+		if got, told := list.body.(map[string]any)[name]; told && got != want {
+			t.Errorf("%s is %v by default, and described as %v", name, got, want)
+		}
+		if !ok {
+			continue
+		}
+		given := s.want(200, "", asked{op: "listContacts", query: url.Values{name: {fmt.Sprint(want)}}})
+		if given.text != list.text {
+			t.Errorf("%s=%v gives another list than the default", name, want)
+		}
+	}
+}
+
+// testNames compares the fields of requests with those of the inputs, from their
+// JSON tags.
+func proveNames(t *testing.T, s *proof) {
+	names := func(input any, less ...string) (names []string) {
+		for f := range fieldsOf(reflect.TypeOf(input)) {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !slices.Contains(less, name) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	for schema, want := range map[string][]string{
+		"CreateContact":      names(contacts.CreateContactInput{}),
+		"CreatePhoneNumber":  names(contacts.PhoneNumberInput{}, "id"),
+		"CreateBatch":        names(contacts.CreateContactsInput{}),
+		"ReplaceContact":     names(contacts.CreateContactInput{}, "idempotency_key"),
+		"ReplacePhoneNumber": names(contacts.PhoneNumberInput{}),
+		"PatchContact":       names(contacts.CreateContactInput{}, "idempotency_key"),
+		"PatchPhoneNumber":   names(contacts.PhoneNumberInput{}),
+		"Error":              names(contacts.Error{}, ""),
+		"FieldError":         names(contacts.FieldError{}),
+	} {
+		_, properties := s.at("#/components/schemas/" + schema + "/properties")
+		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(properties))); diff != "" {
+			t.Errorf("the fields of the input (-) and of the schema %s (+):\n%s", schema, diff)
+		}
+	}
+}
+
+func fieldsOf(t reflect.Type) func(yield func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range t.NumField() {
+			if !yield(t.Field(i)) {
+				return
+			}
+		}
+	}
+}
+
+// testCodes compares the codes with the stringConstants of both packages.
+func proveCodes(t *testing.T, s *proof) {
+	fields := stringConstants(t, "../errors.go", "Field")
+	ours := stringConstants(t, "../errors.go", "Code")
+	both := slices.Concat(ours, stringConstants(t, "errors.go", "Code"))
+	for schema, want := range map[string][]string{"FieldErrorCode": fields, "ErrorCode": both} {
+		got := s.enum("#/components/schemas/" + schema)
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" || len(got) == 0 {
+			t.Errorf("the stringConstants (-) and the schema %s (+):\n%s", schema, diff)
+		}
+	}
+	all := s.described()
+	for _, code := range ours {
+		status := contacts.Code(code).HTTPStatus()
+		found := all["batch result "+code] && all[fmt.Sprint("batch result ", status)]
+		for _, op := range s.operations {
+			found = found || all[fmt.Sprintf("%s %d %s", op.id, status, code)]
+		}
+		if !found {
+			t.Errorf("no operation has %d %s", status, code)
+		}
+	}
+}
+
+// stringConstants returns the values of the string stringConstants of a file whose names
+// begin with the prefix.
+func stringConstants(t *testing.T, file, prefix string) (values []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, decl := range f.Decls {
+		decl, ok := decl.(*ast.GenDecl)
+		if !ok || decl.Tok != token.CONST {
+			continue
+		}
+		for _, spec := range decl.Specs {
+			spec := spec.(*ast.ValueSpec)
+			for i, name := range spec.Names {
+				if !strings.HasPrefix(name.Name, prefix) || i >= len(spec.Values) {
+					continue
+				}
+				if lit, ok := spec.Values[i].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					value, err := strconv.Unquote(lit.Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					values = append(values, value)
+				}
+			}
+		}
+	}
+	return values
+}
+
+// testExamples sends the examples of requests, and validates those of answers.
+func proveExamples(t *testing.T, s *proof) {
+	for _, op := range s.operations {
+		_, content := s.at(op.pointer + "/requestBody/content")
+		for media := range content {
+			_, m := s.at(op.pointer + "/requestBody/content/" + escapeToken(media))
+			text, err := json.Marshal(m["example"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := s.valid(op.id)
+			r.header.Set("Content-Type", media)
+			r.body = string(text)
+			if a := s.send(r); a.status >= 300 {
+				t.Errorf("%s: the example is refused: %d %s", op.id, a.status, a.text)
+			} else if op.id == "createContact" {
+				_, want := s.at(op.pointer + "/responses/201/content/application~1json/example")
+				if diff := cmp.Diff(timeless(want), timeless(a.body)); diff != "" {
+					t.Errorf("the examples of a create and of its answer: (-described +got)\n%s", diff)
+				}
+			}
+		}
+		_, responses := s.at(op.pointer + "/responses")
+		for status := range responses {
+			pointer, _ := s.at(op.pointer + "/responses/" + status)
+			at, m := s.at(pointer + "/content/application~1json")
+			var examples []any
+			if e, ok := m["example"]; ok {
+				examples = append(examples, e)
+			}
+			named, _ := m["examples"].(map[string]any)
+			for _, e := range named {
+				examples = append(examples, e.(map[string]any)["value"])
+			}
+			for _, e := range examples {
+				if err := s.schema(at + "/schema").Validate(e); err != nil {
+					t.Errorf("%s %s: the example is not as described: %v", op.id, status, err)
+				}
+			}
+		}
+	}
+}
+
+// timeless returns a contact without its ids and times.
+func timeless(v any) any {
+	switch v := v.(type) {
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = timeless(v[i])
+		}
+		return list
+	case map[string]any:
+		m := make(map[string]any)
+		for name, v := range v {
+			if name != "id" && name != "created_at" && name != "updated_at" {
+				m[name] = timeless(v)
+			}
+		}
+		return m
+	default:
+		return v
+	}
+}
+
+// TestTypeScriptClient runs the compiled testdata/client against a server; .ci/run
+// makes it of openapi.json and says where it is.
+func TestTypeScriptClient(t *testing.T) {
+	t.Parallel()
+	program := os.Getenv("CONTACTS_TYPESCRIPT_CLIENT")
+	if program == "" {
+		t.Skip("CONTACTS_TYPESCRIPT_CLIENT names no compiled client, which needs Node: .ci/run makes and runs it")
+	}
+	f := contactstest.New(t, nil)
+	client := exec.CommandContext(t.Context(), "node", program)
+	client.Env = append(os.Environ(), "CONTACTS_URL="+listen(t, f.Service, nil), "CONTACTS_KEY="+f.Key)
+	out, err := client.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}

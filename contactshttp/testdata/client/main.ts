@@ -1,0 +1,125 @@
+// A client made of the API's description goes through the life of a contact.
+//
+// .ci/run generates api.d.ts from openapi.json, compiles this file against it,
+// and has TestTypeScriptClient run it against a server. What the compiler must
+// refuse stands behind @ts-expect-error, which fails where nothing is refused.
+import assert from "node:assert/strict";
+import createClient from "openapi-fetch";
+import type { components, paths } from "./api.js";
+
+type Contact = components["schemas"]["Contact"];
+type CreateContact = components["schemas"]["CreateContact"];
+type Failure = components["schemas"]["Error"];
+
+const { CONTACTS_URL: baseUrl, CONTACTS_KEY: key } = process.env;
+assert(baseUrl && key, "CONTACTS_URL and CONTACTS_KEY say where to go");
+
+const client = createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${key}` } });
+
+// One contact, made and read.
+const created = await client.POST("/api/v1/contacts/create", {
+  params: { header: { "Idempotency-Key": "client-1" } },
+  body: {
+    first_name: "John",
+    last_name: "Doe",
+    email: "john.doe@EXAMPLE.com",
+    tags: ["new"],
+    phone_numbers: [{ phone_number: "+1 (555) 123-4567", phone_type: "mobile" }],
+    custom_context: { plan: { seats: 3 } },
+  },
+});
+assert.equal(created.response.status, 201, JSON.stringify(created.error));
+const john: Contact = created.data!;
+assert.equal(john.full_name, "John Doe");
+assert.equal(john.email, "john.doe@example.com");
+assert.equal(john.address.country, "US");
+assert.equal(john.phone_numbers[0]?.phone_number, "+15551234567");
+assert.equal(john.phone_numbers[0]?.primary, true);
+assert.equal(john.team_id, null);
+assert.equal(created.response.headers.get("Location"), `/api/v1/contacts/${john.id}`);
+
+const path = { id: john.id };
+const got = await client.GET("/api/v1/contacts/{id}", { params: { path } });
+assert.deepEqual(got.data, john);
+const etag = got.response.headers.get("ETag");
+assert(etag);
+const same = await client.GET("/api/v1/contacts/{id}", {
+  params: { path, header: { "If-None-Match": etag } },
+});
+assert.equal(same.response.status, 304);
+
+// The list, by page and by cursor: the type says which it is.
+const listed = await client.GET("/api/v1/contacts", {
+  params: { query: { search: "doe", limit: 10 } },
+});
+assert(listed.data && "count" in listed.data);
+assert.equal(listed.data.count, 1);
+assert.equal(listed.data.contacts[0]?.phone, "+15551234567");
+const walked = await client.GET("/api/v1/contacts", { params: { query: { cursor: "" } } });
+assert(walked.data && !("count" in walked.data));
+const next: string | null = walked.data.next_cursor;
+assert.equal(next, null);
+
+// A change of this version, and one that comes too late.
+const changed = await client.PATCH("/api/v1/contacts/{id}/update", {
+  params: { path, header: { "If-Match": etag } },
+  body: { stage: "customer", last_name: null },
+});
+assert.equal(changed.data?.stage, "customer", JSON.stringify(changed.error));
+assert.equal(changed.data.full_name, "John");
+assert.equal(changed.data.version, john.version + 1);
+const late = await client.PATCH("/api/v1/contacts/{id}/update", {
+  params: { path, header: { "If-Match": etag } },
+  body: { stage: "lost" },
+});
+assert.equal(late.response.status, 412);
+assert.equal(late.error?.error, "conflict");
+
+// An error with its type: the code is one of those of the operation.
+const refused = await client.POST("/api/v1/contacts/create", {
+  body: { first_name: "Jane", email: "jane", phone_numbers: [{ phone_number: "555" }] },
+});
+const failure: Failure | undefined = refused.error;
+assert(failure?.error === "validation_error");
+assert.deepEqual(
+  failure.details?.map((d) => [d.field, d.code]),
+  [
+    ["email", "invalid"],
+    ["phone_numbers[0].phone_number", "invalid"],
+  ],
+);
+
+// A batch tells what became of each: the status says which type a result has.
+const batch = await client.POST("/api/v1/contacts/batch", {
+  body: { contacts: [{ first_name: "Jane" }, { first_name: "Joe", email: "joe" }] },
+});
+assert.equal(batch.data?.created, 1, JSON.stringify(batch.error));
+for (const result of batch.data.results) {
+  if (result.status === 201) assert.equal(result.contact.first_name, "Jane");
+  else assert.equal(result.error.error, "validation_error");
+}
+
+// Gone, and back.
+const deleted = await client.DELETE("/api/v1/contacts/{id}", { params: { path } });
+assert.equal(deleted.response.status, 204);
+const missing = await client.GET("/api/v1/contacts/{id}", { params: { path } });
+assert.equal(missing.error?.error, "not_found");
+const restored = await client.POST("/api/v1/contacts/{id}/restore", { params: { path } });
+assert.equal(restored.data?.id, john.id);
+
+// What the types refuse. It is compiled, and never run.
+export async function refusedByTheCompiler() {
+  // @ts-expect-error: the first name is required
+  await client.POST("/api/v1/contacts/create", { body: { last_name: "Doe" } });
+  // @ts-expect-error: a misspelt field
+  const body: CreateContact = { first_name: "John", phone: "+15551234567" };
+  await client.POST("/api/v1/contacts/create", { body });
+  // @ts-expect-error: no such path
+  await client.GET("/api/v1/contact");
+  // @ts-expect-error: a code that the operation does not have
+  if (late.error?.error === "idempotency_conflict") return;
+  // @ts-expect-error: null or a string
+  john.timezone.length;
+}
+
+console.log("the client has done its round");
