@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"example.com/contacts"
+	"example.com/contacts/contactshttp"
 	"example.com/contacts/contactstest"
 	"example.com/contacts/store/sqlite"
 )
@@ -116,6 +120,104 @@ func strictService(store contacts.Store) (*contacts.Service, error) {
 		CreatePermission: contacts.PermissionWriteContacts,
 		Logger:           slog.Default(), // one line for each server error
 	})
+}
+
+func TestLifeOfTheREADME(t *testing.T) {
+	f := contactstest.New(t, nil)
+	writer, _, err := f.Admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: f.Account.ID, AllTeams: true,
+		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stage := range []string{"lead", "customer"} {
+		in := contacts.CreateContactInput{FirstName: "John", Stage: stage, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}}
+		if _, err := f.Service.CreateContact(t.Context(), writer, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := promote(t.Context(), f.Service, writer, "+1 555 123 4567"); err != nil {
+		t.Fatal(err)
+	}
+	page, err := f.Service.ListContacts(t.Context(), writer, contacts.ListContactsInput{Stage: "customer"})
+	if err != nil || len(page.Contacts) != 2 {
+		t.Errorf("%+v, %v; want two customers", page, err)
+	}
+
+	rows := func(yield func(contacts.CreateContactInput) bool) {
+		_ = yield(contacts.CreateContactInput{FirstName: "Ada", IdempotencyKey: "row 1"}) &&
+			yield(contacts.CreateContactInput{IdempotencyKey: "row 2"})
+	}
+	for _, want := range []string{"1 created, 0 there before, 1 refused", "0 created, 1 there before, 1 refused"} {
+		if got, err := importRows(t.Context(), f.Service, writer, rows); got != want || err != nil {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
+// promote makes customers of all who have the number.
+func promote(ctx context.Context, svc *contacts.Service, key, number string) error {
+	for c, err := range svc.Contacts(ctx, key, contacts.ListContactsInput{PhoneNumber: number}) {
+		if err != nil {
+			return err
+		}
+		_, err = svc.UpdateContact(ctx, key, c.ID, contacts.UpdateContactInput{Stage: new("customer")},
+			&contacts.ChangeOptions{Version: c.Version})
+		if errors.Is(err, contacts.ErrConflict) {
+			continue // somebody else has changed it since
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func importRows(ctx context.Context, svc *contacts.Service, key string, rows iter.Seq[contacts.CreateContactInput]) (string, error) {
+	var created, before, refused int
+	for r, err := range svc.CreateContactStream(ctx, key, rows) {
+		switch {
+		case err != nil:
+			return "", err // and nothing more was created
+		case r.Err != nil:
+			refused++ // an *Error, with each wrong field
+		case r.Replayed:
+			before++ // a row with this IdempotencyKey was imported already
+		default:
+			created++
+		}
+	}
+	return fmt.Sprintf("%d created, %d there before, %d refused", created, before, refused), nil
+}
+
+func TestRESTOfTheREADME(t *testing.T) {
+	f := contactstest.New(t, nil)
+	server := httptest.NewServer(restAPI(f.Service))
+	defer server.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/api/v1/contacts/create", strings.NewReader(`{"first_name": "John"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+f.Key)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusCreated || !strings.HasPrefix(response.Header.Get("Location"), "/api/v1/contacts/") {
+		t.Errorf("got %s, Location %q", response.Status, response.Header.Get("Location"))
+	}
+}
+
+func restAPI(svc *contacts.Service) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{
+		RateLimit: 60, // requests a minute for each key; over it: 429, with Retry-After
+		Logger:    slog.Default(),
+	}))
+	return mux
 }
 
 // signUp is the program that the README tests.
