@@ -114,8 +114,12 @@ func (h *handler) delete(c *call) (*answer, error) {
 }
 
 // describe answers GET {prefix}/openapi.json.
-func (h *handler) describe(*call) (*answer, error) {
-	return &answer{status: http.StatusOK, raw: h.description}, nil
+func (h *handler) describe(c *call) (*answer, error) {
+	a := &answer{status: http.StatusOK, raw: h.description}
+	if front := stripped(c.request); front != "" {
+		a.raw = OpenAPI(front + escape(h.prefix) + "/")
+	}
+	return a, nil
 }
 
 func changed(contact *contacts.Contact, err error) (*answer, error) {

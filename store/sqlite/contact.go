@@ -75,11 +75,11 @@ func (s *Store) createContacts(ctx context.Context, batch contacts.ContactBatch)
 		rows[i] = encodeContact(r)
 	}
 	idempotencies := encodeIdempotencies(&batch)
-	allOrNothing := batch.AllOrNothing
+	allOrNothing, now := batch.AllOrNothing, batch.Now
 	var outcomes []contacts.ContactOutcome // nil while every record is stored
 	create := func(c *writeConn) error {
 		outcomes = nil
-		failed := false
+		failed, remembered := false, 0
 		for i, row := range rows {
 			var first *idempotency
 			if idempotencies != nil {
@@ -90,6 +90,9 @@ func (s *Store) createContacts(ctx context.Context, batch contacts.ContactBatch)
 				return err
 			}
 			if o.Err == nil && o.Result == "" {
+				if first != nil {
+					remembered++
+				}
 				continue
 			}
 			if outcomes == nil {
@@ -100,6 +103,9 @@ func (s *Store) createContacts(ctx context.Context, batch contacts.ContactBatch)
 		}
 		if failed && allOrNothing {
 			return errRecordFailed
+		}
+		if remembered > 0 {
+			return c.prune(now, remembered)
 		}
 		return nil
 	}

@@ -5,25 +5,28 @@ package sqlite
 import (
 	"bytes"
 	"database/sql/driver"
+	"encoding/binary"
+	"time"
 
 	"example.com/contacts"
 )
 
 const (
-	findIdempotencySQL = `SELECT input, result FROM idempotency WHERE account = ` + accountSQL + ` AND key = ?2 AND ends_at > ?3`
+	findIdempotencySQL = `SELECT input, result FROM idempotency
+		WHERE hash = ?1 AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4`
 
-	// One that has ended may be in its place.
-	insertIdempotencySQL = `INSERT OR REPLACE INTO idempotency (account, key, input, result, ends_at)
-		VALUES (` + accountSQL + `, ?2, ?3, ?4, ?5)`
+	insertIdempotencySQL = `INSERT INTO idempotency (hash, account, key, input, result, ends_at)
+		VALUES (?1, ` + accountOf2SQL + `, ?3, ?4, ?5, ?6)`
 
-	// Whoever stores one removes up to two that have ended, so that they become
-	// fewer without anybody else to see to it.
-	pruneIdempotenciesSQL = `DELETE FROM idempotency WHERE (account, key) IN (
-		SELECT account, key FROM idempotency WHERE ends_at <= ?1 ORDER BY ends_at LIMIT 2)`
+	pruneIdempotenciesSQL = `DELETE FROM idempotency WHERE n IN (
+		SELECT n FROM idempotency WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2)`
+
+	accountOf2SQL = `(SELECT n FROM account WHERE id = ?2)`
 )
 
 // An idempotency is that of one record of a batch, in the form of the file.
 type idempotency struct {
+	hash                int64 // the start of the key, by which it is found
 	account, key, input []byte
 	result              string
 	endsAt, now         int64
@@ -41,6 +44,7 @@ func encodeIdempotencies(batch *contacts.ContactBatch) []*idempotency {
 			continue
 		}
 		all[i] = &idempotency{
+			hash:    int64(binary.BigEndian.Uint64(first.Key[:])),
 			account: bytes.Clone(batch.Records[i].Contact.AccountID[:]),
 			key:     bytes.Clone(first.Key[:]),
 			input:   bytes.Clone(first.Input[:]),
@@ -56,7 +60,7 @@ func encodeIdempotencies(batch *contacts.ContactBatch) []*idempotency {
 // outcome to it.
 func (c *writeConn) replay(i *idempotency, o *contacts.ContactOutcome) (answered bool, err error) {
 	var row [2]driver.Value
-	answered, err = c.findIdempotency.row(row[:], i.account, i.key, i.now)
+	answered, err = c.findIdempotency.row(row[:], i.hash, i.account, i.key, i.now)
 	if !answered || err != nil {
 		return false, err
 	}
@@ -70,8 +74,11 @@ func (c *writeConn) replay(i *idempotency, o *contacts.ContactOutcome) (answered
 
 // remember stores the idempotency beside its contact.
 func (c *writeConn) remember(i *idempotency) error {
-	if err := c.insertIdempotency.exec(i.account, i.key, i.input, i.result, i.endsAt); err != nil {
-		return err
-	}
-	return c.pruneIdempotencies.exec(i.now)
+	return c.insertIdempotency.exec(i.hash, i.account, i.key, i.input, i.result, i.endsAt)
+}
+
+// prune removes idempotencies that have ended, two for each that was stored, so
+// that they become fewer without anybody else to see to it.
+func (c *writeConn) prune(now time.Time, stored int) error {
+	return c.pruneIdempotencies.exec(now.UnixMicro(), int64(2*stored))
 }

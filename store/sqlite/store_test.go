@@ -382,9 +382,9 @@ func TestQueryPlans(t *testing.T) {
 		"deleted of":          {"SEARCH contact_data USING INDEX contact_deleted (account=? AND id>? AND id<?)", "(id=?)"},
 		"deleted of all":      {"SEARCH contact_data USING INDEX contact_deleted_at (deleted_at<?)"},
 		"delete contact":      {"(rowid=?)"},
-		"find idempotency":    {"(account=? AND key=?)"},
+		"find idempotency":    {"SEARCH idempotency USING INDEX idempotency_hash (hash=?)"},
 		"insert idempotency":  {"(id=?)"}, // of its account
-		"prune idempotencies": {"SEARCH idempotency USING PRIMARY KEY (account=? AND key=?)", "USING COVERING INDEX idempotency_ends_at (ends_at<?)"},
+		"prune idempotencies": {"SEARCH idempotency USING INTEGER PRIMARY KEY (rowid=?)", "USING COVERING INDEX idempotency_ends_at (ends_at<?)"},
 	}
 	small := strings.NewReplacer("SCAN p VIRTUAL TABLE", "", "SCAN t VIRTUAL TABLE", "", "SCAN json_each VIRTUAL TABLE", "", "SCAN CONSTANT ROW", "")
 	for name, query := range sqlite.Queries() {

@@ -110,14 +110,16 @@ INSERT INTO lookup_state VALUES (1, 0);
 -- A create that is sent again with the same key is the same create. Rows that
 -- have ended are as good as gone.
 CREATE TABLE idempotency (
+  n       INTEGER PRIMARY KEY,
+  hash    INTEGER NOT NULL, -- the start of the key: keys are random, and a short index dirties few pages
   account INTEGER NOT NULL REFERENCES account (n),
   key     BLOB NOT NULL,    -- SHA-256 of the caller's key
   input   BLOB NOT NULL,    -- SHA-256 of what was to be created
   result  TEXT NOT NULL,    -- JSON
-  ends_at INTEGER NOT NULL,
-  PRIMARY KEY (account, key)
-) STRICT, WITHOUT ROWID;
+  ends_at INTEGER NOT NULL
+) STRICT;
 
+CREATE INDEX idempotency_hash ON idempotency (hash);
 CREATE INDEX idempotency_ends_at ON idempotency (ends_at);
 
 -- The views are for people with the sqlite3 shell; the program never reads them.
