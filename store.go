@@ -47,10 +47,11 @@ import (
 // All text is valid UTF-8 without NUL. Ids of contacts, phone numbers, accounts
 // and keys are unique (UUIDv7) and set. Ids of teams are not negative. Times are
 // UTC and whole microseconds. The contexts of a record are JSON objects, with
-// their names sorted. A query has a known kind and a positive limit. A
-// deactivation names one key, with a time, or one account. A change keeps the
-// ids of its record, and when it was created. Idempotencies are nil, or as many
-// as the records of their batch; each that is set has a time, in whole
+// their names sorted. A query has a known kind and a positive limit, and its
+// search is in the form of [FoldSearch]. A deactivation names one key, with a
+// time, or one account. A change keeps the ids of its record, and when it was
+// created, and raises its version. Idempotencies are nil, or as many as the
+// records of their batch; each that is set has a Result, and a time, in whole
 // microseconds, at which it ends.
 type Store interface {
 	// AddToDirectory stores all records of add in one atomic step and returns
@@ -101,9 +102,9 @@ type Store interface {
 	//
 	// A record with an idempotency is stored together with it, in one atomic
 	// step, unless the account has one of that Key already which has not ended
-	// by batch.Now. Then nothing is stored for it: if the Input of both is the
-	// same, the outcome holds the earlier one's Result, and no error; if not,
-	// the outcome is ErrIdempotencyConflict. That holds within a batch as well.
+	// by batch.Now. Then nothing is stored for it, whatever its id and its team:
+	// if the Input of both is the same, the outcome holds the earlier one's
+	// Result, and no error; if not, the outcome is ErrIdempotencyConflict. That holds within a batch as well.
 	// Of any number of creates with one Key at the same time, in any number of
 	// processes, one stores its contact. An idempotency that has ended may be
 	// forgotten, and one that has not never is.

@@ -3,10 +3,15 @@ package customstore
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/store/storetest"
@@ -67,6 +72,82 @@ func journal(t *testing.T, n int) (path, text string) {
 		t.Fatal(err)
 	}
 	return path, string(b)
+}
+
+// TestReplayComesToTheSame makes many writes, among them such as remove some
+// contacts of many, and looks at the contacts in between, which must not matter.
+func TestReplayComesToTheSame(t *testing.T) {
+	path, _ := journal(t, 2)
+	s := open(t, path)
+	defer s.Close()
+	d, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(s *Store) (all []*contacts.ContactRecord) {
+		for _, a := range d.Accounts {
+			for _, deleted := range []bool{false, true} {
+				list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a.ID, Deleted: deleted, Limit: 1000})
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, list.Records...)
+			}
+		}
+		return all
+	}
+	source := rand.NewChaCha8([32]byte{})
+	random := rand.New(source)
+	noon := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	for i := range 300 {
+		switch random.IntN(4) {
+		case 0, 1:
+			r := &contacts.ContactRecord{Contact: contacts.Contact{ID: uuid.Must(uuid.NewRandomFromReader(source)), AccountID: d.Accounts[i%2].ID, FirstName: fmt.Sprint(i), Version: 1}}
+			once := &contacts.Idempotency{Key: [32]byte{byte(random.IntN(20))}, Result: fmt.Sprint(i), EndsAt: noon.Add(time.Duration(i+20) * time.Second)}
+			s.CreateContacts(t.Context(), contacts.ContactBatch{
+				Records:       []*contacts.ContactRecord{r},
+				Idempotencies: []*contacts.Idempotency{once},
+				Now:           noon.Add(time.Duration(i) * time.Second),
+			})
+		case 2:
+			for _, r := range all(s) {
+				version := r.Contact.Version
+				r.Contact.Version++
+				if random.IntN(3) == 0 {
+					r.Contact.DeletedAt = noon
+				}
+				s.UpdateContacts(t.Context(), []contacts.ContactChange{{Record: r, Version: version - int64(random.IntN(2))}})
+			}
+		case 3:
+			if _, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{Limit: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := all(s)
+	if len(want) < 10 {
+		t.Fatalf("only %d contacts are left to compare", len(want))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, path)
+	defer again.Close()
+	if d := cmp.Diff(want, all(again)); d != "" {
+		t.Errorf("contacts after opening the journal anew (-want +got):\n%s", d)
+	}
+}
+
+func TestPurgeOfNothingIsNotWritten(t *testing.T) {
+	path, text := journal(t, 1)
+	s := open(t, path)
+	defer s.Close()
+	if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{Limit: 9}); n != 0 || err != nil {
+		t.Errorf("PurgeContacts: %d and error %v, want 0", n, err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != text {
+		t.Errorf("the journal has grown: %q", b)
+	}
 }
 
 func TestTornLastLineIsDropped(t *testing.T) {

@@ -350,6 +350,7 @@ func (a *account) remember(i *contacts.Idempotency, now time.Time) {
 // takeBack removes what a batch has stored before one of its records failed, and
 // makes the outcomes of the others say so. The store is locked.
 func (s *Store) takeBack(batch contacts.ContactBatch, outcomes []contacts.ContactOutcome) {
+	changed := make(map[*account]bool)
 	for i, r := range batch.Records {
 		if outcomes[i].Err != nil {
 			continue
@@ -357,12 +358,15 @@ func (s *Store) takeBack(batch contacts.ContactBatch, outcomes []contacts.Contac
 		if outcomes[i].Result == "" {
 			a := s.accounts[r.Contact.AccountID]
 			delete(a.contacts, r.Contact.ID)
-			a.ids = slices.DeleteFunc(a.ids, func(id uuid.UUID) bool { return id == r.Contact.ID })
+			changed[a] = true
 			if batch.Idempotencies != nil && batch.Idempotencies[i] != nil {
 				delete(a.idempotencies, batch.Idempotencies[i].Key)
 			}
 		}
 		outcomes[i] = contacts.ContactOutcome{Err: contacts.ErrBatchFailed}
+	}
+	for a := range changed {
+		a.ids = slices.DeleteFunc(a.ids, func(id uuid.UUID) bool { return a.contacts[id] == nil })
 	}
 }
 
@@ -399,17 +403,21 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sort()
-	end := len(a.ids)
+	end := len(a.ids) // of what is behind the query's position
 	if q.After != uuid.Nil {
 		end, _ = slices.BinarySearchFunc(a.ids, q.After, compareIDs)
 	}
-	for i := len(a.ids) - 1; i >= 0; i-- {
+	from := end
+	if q.Count {
+		from = len(a.ids)
+	}
+	for i := from - 1; i >= 0; i-- {
 		full := len(list.Records) == q.Limit
 		if full && !q.Count {
 			break
 		}
 		r := a.contacts[a.ids[i]]
-		if i >= end && !q.Count || !q.Matches(r) {
+		if !q.Matches(r) {
 			continue
 		}
 		list.Count++

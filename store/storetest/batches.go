@@ -286,34 +286,39 @@ var batchCases = []testCase{
 		"one key in batches that fail",
 		allOrNothingRule,
 		func(t *testing.T, s *store) {
-			a := s.tenant(t)
-			records, outcomes := make([]*contacts.ContactRecord, many), make([][]contacts.ContactOutcome, many)
-			together(many, func(i int) {
-				records[i] = newContact(a)
-				batch := onceBatch(records[i], onceAs("key"))
-				batch.Idempotencies[0].Result = records[i].Contact.ID.String()
-				if i%2 == 0 { // which ends in a failure, and is never seen
-					batch.Records, batch.Idempotencies = append(batch.Records, newFullContact(a, 9)), append(batch.Idempotencies, nil)
-					batch.AllOrNothing = true
+			const keys = 8
+			for k := range keys {
+				a := s.tenant(t)
+				fails := func(i int) bool { return (i+k)%2 == 0 } // half of the callers, and is never seen
+				records, outcomes := make([]*contacts.ContactRecord, many), make([][]contacts.ContactOutcome, many)
+				together(many, func(i int) {
+					records[i] = newContact(a)
+					batch := onceBatch(records[i], onceAs("key"))
+					batch.Idempotencies[0].Result = records[i].Contact.ID.String()
+					if fails(i) {
+						batch.Records, batch.Idempotencies = append(batch.Records, newFullContact(a, 9)), append(batch.Idempotencies, nil)
+						batch.AllOrNothing = true
+					}
+					outcomes[i] = s.CreateContacts(t.Context(), batch)
+				})
+				var winners []*contacts.ContactRecord
+				for i, got := range outcomes {
+					switch {
+					case fails(i):
+						wantErrs(t, got, contacts.ErrBatchFailed, contacts.ErrNotFound)
+					case got == nil:
+						winners = append(winners, records[i])
+					}
 				}
-				outcomes[i] = s.CreateContacts(t.Context(), batch)
-			})
-			var winners []*contacts.ContactRecord
-			for i, got := range outcomes {
-				switch {
-				case i%2 == 0:
-					wantErrs(t, got, contacts.ErrBatchFailed, contacts.ErrNotFound)
-				case got == nil:
-					winners = append(winners, records[i])
+				wantSame(t, "ListContacts", winners, s.allContacts(t, a))
+				if len(winners) != 1 {
+					t.Fatalf("%d of many that have one key stored their contacts, want 1", len(winners))
 				}
-			}
-			wantSame(t, "ListContacts", winners, s.allContacts(t, a))
-			if len(winners) != 1 {
-				t.Fatalf("%d of many that have one key stored their contacts, want 1", len(winners))
-			}
-			for i, got := range outcomes {
-				if i%2 == 1 && got != nil {
-					wantSame(t, "CreateContacts of those that did not store theirs", []contacts.ContactOutcome{{Result: winners[0].Contact.ID.String()}}, got)
+				want := []contacts.ContactOutcome{{Result: winners[0].Contact.ID.String()}}
+				for i, got := range outcomes {
+					if !fails(i) && got != nil {
+						wantSame(t, "CreateContacts of those that did not store theirs", want, got)
+					}
 				}
 			}
 		},

@@ -15,7 +15,7 @@ import (
 
 const (
 	idempotencyRule = "A record with an idempotency is stored together with it, in one atomic step, unless the account has one of that Key already which has not ended by batch.Now."
-	replayRule      = "Then nothing is stored for it: if the Input of both is the same, the outcome holds the earlier one's Result, and no error; if not, the outcome is ErrIdempotencyConflict."
+	replayRule      = "Then nothing is stored for it, whatever its id and its team: if the Input of both is the same, the outcome holds the earlier one's Result, and no error; if not, the outcome is ErrIdempotencyConflict."
 	oneKeyRule      = "Of any number of creates with one Key at the same time, in any number of processes, one stores its contact."
 	forgottenRule   = "An idempotency that has ended may be forgotten, and one that has not never is."
 )

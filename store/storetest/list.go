@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -67,10 +68,10 @@ var listingCases = []testCase{
 		listingRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			for _, tag := range []string{"", "vip"} {
-				for limit := 1; limit <= len(records)+1; limit++ {
-					for skip := range len(records) + 2 {
+				for _, limit := range []int{1, 2, 5, len(records) - 1, len(records), len(records) + 1, math.MaxInt} {
+					for _, skip := range []int{0, 1, 2, 4, len(records) - 2, len(records) - 1, len(records), math.MaxInt} {
 						s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: tag, Skip: skip, Limit: limit}, records...)
 					}
 				}
@@ -82,7 +83,7 @@ var listingCases = []testCase{
 		listingRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			for _, q := range filters(records[0]) {
 				q.AccountID, q.AllTeams, q.Count = a, true, true
 				for _, q.Limit = range []int{1, 100} {
@@ -100,7 +101,7 @@ var listingCases = []testCase{
 		goesOnRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			for _, tag := range []string{"", "vip"} {
 				q := contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: tag, Limit: 100}
 				whole := s.listContacts(t, q).Records
@@ -132,7 +133,7 @@ var listingCases = []testCase{
 		goesOnRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			slices.SortFunc(records, newestFirst)
 			records = slices.DeleteFunc(records, func(r *contacts.ContactRecord) bool { return !r.Contact.DeletedAt.IsZero() })
 			// The last of the page is deleted, then changed no more but gone.
@@ -154,7 +155,7 @@ var listingCases = []testCase{
 		listingRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1, 2)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			for name, q := range filters(records[0]) {
 				q.AccountID, q.AllTeams, q.Limit = a, true, 100
 				s.wantListed(t, q, records...)
@@ -176,7 +177,7 @@ var listingCases = []testCase{
 		listingRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			one := records[0]
 			all := filters(one)
 			for x, qx := range all {
@@ -353,7 +354,7 @@ var listingCases = []testCase{
 		durabilityRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			again := s.reopen(t)
 			for _, q := range filters(records[0]) {
 				q.AccountID, q.AllTeams, q.Limit, q.Count = a, true, 100, true
@@ -377,9 +378,9 @@ var listingCases = []testCase{
 					}
 				}
 			}
-			records = s.createMixed(t, a, 1)
+			records = s.createMixed(t, a)
 			check()
-			records = append(records, other.createMixed(t, a, 1)...)
+			records = append(records, other.createMixed(t, a)...)
 			check()
 			change := changeOf(records[0], func(c *contacts.Contact) { c.Tags, c.Email = nil, "new@example.com" })
 			other.update(t, change)
@@ -429,10 +430,10 @@ func (s *store) wantListed(t *testing.T, q contacts.ContactQuery, all ...*contac
 }
 
 // createMixed creates contacts that differ in what a query filters by, in no
-// order. The first one is live, in the team and matched by all filters.
-func (s *store) createMixed(t *testing.T, account uuid.UUID, team int64) []*contacts.ContactRecord {
+// order. The first one is in team 1, and all filters that are made of it match it.
+func (s *store) createMixed(t *testing.T, account uuid.UUID) []*contacts.ContactRecord {
 	t.Helper()
-	one := newFullContact(account, team)
+	one := newFullContact(account, 1)
 	one.Contact.DeletedAt = time.Time{}
 	var records []*contacts.ContactRecord
 	for i, change := range []func(*contacts.Contact){

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,7 @@ var purgeCases = []testCase{
 			s.create(t, kept, gone, restored, later)
 			deletion, restoration := changeOf(later, deleted(noon)), changeOf(restored, deleted(time.Time{}))
 			s.update(t, deletion, restoration)
-			wantSame(t, "PurgeContacts", 2, s.purge(t, contacts.PurgeQuery{AccountID: a, Limit: 100}))
+			wantSame(t, "PurgeContacts", 2, s.purge(t, contacts.PurgeQuery{AccountID: a, Limit: math.MaxInt}))
 			s.wantContacts(t, kept, restoration.Record)
 			s.wantNoContacts(t, gone, later)
 			wantSame(t, "PurgeContacts when nothing is left", 0, s.purge(t, contacts.PurgeQuery{AccountID: a, Limit: 100}))

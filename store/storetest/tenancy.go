@@ -72,7 +72,7 @@ var tenancyCases = []testCase{
 		tenancyRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 1)
-			records := append(s.createMixed(t, a, 1), s.createMixed(t, b, 1)...)
+			records := append(s.createMixed(t, a), s.createMixed(t, b)...)
 			for _, q := range filters(records[0]) {
 				for _, q.AccountID = range []uuid.UUID{a, b, newID(), {}} {
 					for _, q.AllTeams = range []bool{true, false} {

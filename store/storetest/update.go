@@ -416,7 +416,7 @@ var updateCases = []testCase{
 		durabilityRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			records := s.createMixed(t, a, 1)
+			records := s.createMixed(t, a)
 			for i, r := range records {
 				if i%3 == 0 {
 					continue
