@@ -50,7 +50,7 @@ const mostWaiting = 10_000
 func (i *importer) importRows(ctx context.Context, r *rowReader) error {
 	defer i.bar.clear()
 	stopped := false
-	var fault error   // the first of the store's; the rows to come would fare no better
+	var fault error   // the first of the store's, which ends the stream
 	var waiting []row // what was read and is not reported yet, without the contacts
 	reportFirst := func() {
 		for ; len(waiting) > 0 && waiting[0].err != nil; waiting = waiting[1:] {
@@ -60,7 +60,7 @@ func (i *importer) importRows(ctx context.Context, r *rowReader) error {
 	source := func(yield func(contacts.CreateContactInput) bool) {
 		for row := range r.rows() {
 			switch {
-			case ctx.Err() != nil || fault != nil:
+			case ctx.Err() != nil:
 				stopped = true
 				return
 			case row.err == nil:
@@ -79,6 +79,9 @@ func (i *importer) importRows(ctx context.Context, r *rowReader) error {
 	}
 	// ctx ends the source alone: all that the source gave is stored, and counted.
 	for result, err := range i.svc.CreateContactStream(context.WithoutCancel(ctx), i.key, source) {
+		if err != nil && fault != nil {
+			break // it is the same, for the stream as a whole
+		}
 		if err != nil {
 			return withCause(err)
 		}
