@@ -309,7 +309,7 @@ func (a *Admin) PurgeContacts(ctx context.Context, in PurgeInput) (int, error) {
 	const atOnce = 500 // a store's other writers wait no longer than that takes
 	q := PurgeQuery{AccountID: in.AccountID, ContactID: in.ContactID, Limit: atOnce}
 	if !in.DeletedBefore.IsZero() {
-		q.DeletedBefore = timestamp(in.DeletedBefore)
+		q.DeletedBefore = afterZero(in.DeletedBefore)
 	}
 	for total := 0; ; {
 		n, err := a.store.PurgeContacts(ctx, q)

@@ -22,7 +22,7 @@ type CreateResult struct {
 	Index    int      // its place among the contacts that were given, from 0
 	Contact  *Contact // nil where Err is set
 	Replayed bool     // it is the result of an earlier create with the same idempotency key
-	Err      error    // an *Error of those of [Service.CreateContact]; its fields are those of the one contact
+	Err      error    // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
 }
 
 // CreateContacts creates many contacts, up to Limits.Batch, and returns one
@@ -62,6 +62,9 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 	err = s.decode(ctx, "create contacts", key, body, s.rules.limits.BatchBytes, func(d *decoder) { d.batch(&s.rules, &b) }, &bad)
 	if err != nil {
 		return nil, err
+	}
+	if b.tooMany {
+		return nil, tooManyContacts(s.rules.limits.Batch)
 	}
 	if err := bad.err(); err != nil {
 		return nil, err
@@ -134,6 +137,7 @@ type batchItem struct {
 
 type decodedBatch struct {
 	items        []batchItem
+	tooMany      bool // there were more
 	allOrNothing bool
 }
 
@@ -144,25 +148,23 @@ const batchDepth = 2
 // item.
 func (d *decoder) batch(r *rules, b *decodedBatch) {
 	d.deep = bodyDepth + batchDepth
-	whole := d.bad
+	whole, found, given := d.bad, 0, false
 	for name := range d.members() {
 		switch name {
 		case "contacts":
+			given = d.kind() != 'n'
 			d.array(name, func(i int) {
-				if i >= r.limits.Batch { // which createBatch says
+				if i >= r.limits.Batch {
 					d.skip()
-					b.items = append(b.items, batchItem{})
+					b.tooMany = true
 					return
 				}
 				b.items = append(b.items, batchItem{in: new(CreateContactInput)})
 				item := &b.items[i]
+				item.bad.most = mostOf(found)
 				d.bad = &item.bad
-				if d.kind() == '{' {
-					d.contact(r, item.in)
-				} else {
-					d.wrongType(element(name, i), "an object")
-					item.in.FirstName = "-" // nothing else is wrong with it
-				}
+				d.item(r, item.in, element(name, i))
+				found += len(item.bad.list)
 				d.bad = whole
 			})
 		case "all_or_nothing":
@@ -171,13 +173,43 @@ func (d *decoder) batch(r *rules, b *decodedBatch) {
 			d.unknown(nameOf(name), r.allowUnknown)
 		}
 	}
+	if !given && d.err == nil {
+		d.bad.add("contacts", FieldRequired, "is required")
+	}
+}
+
+// item reads one contact of a batch. It may be as large as the body of a create.
+func (d *decoder) item(r *rules, in *CreateContactInput, field string) {
+	if d.kind() != '{' {
+		d.wrongType(field, "an object")
+		in.FirstName = "-" // nothing else is wrong with it
+		return
+	}
+	d.end = d.json.InputOffset() + int64(r.limits.BodyBytes)
+	d.contact(r, in)
+	if d.over() && d.err == nil {
+		d.bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d bytes", r.limits.BodyBytes))
+	}
+	d.end = 0
+}
+
+// mostOf returns how many problems a contact of a batch may report where so many
+// were found in others. A batch that is wrong throughout is told so for each
+// contact, and not for each field.
+func mostOf(found int) int {
+	const inAll = 10 * maxProblems
+	return max(1, min(maxProblems, inAll-found))
+}
+
+func tooManyContacts(most int) error {
+	return invalid(CodeValidationError, []FieldError{{Field: "contacts", Code: FieldTooMany, Message: fmt.Sprintf("must be at most %d", most)}})
 }
 
 // createBatch is create for many.
 func (s *Service) createBatch(ctx context.Context, key string, p *Principal, items []batchItem, allOrNothing bool) ([]CreateResult, error) {
 	const doing = "create contacts"
 	if most := s.rules.limits.Batch; len(items) > most {
-		return nil, invalid(CodeValidationError, []FieldError{{Field: "contacts", Code: FieldTooMany, Message: fmt.Sprintf("must be at most %d", most)}})
+		return nil, tooManyContacts(most)
 	}
 	results := make([]CreateResult, len(items))
 	for i := range results {
@@ -188,8 +220,17 @@ func (s *Service) createBatch(ctx context.Context, key string, p *Principal, ite
 	sent := make([]int, 0, len(items)) // the items of batch.Records
 	teams := make(map[int64]error)
 	idempotent := false
+	found := 0
 	for i := range items {
-		d, err := s.draft(items[i].in, &items[i].bad)
+		if ctx.Err() != nil {
+			return nil, s.serverError(ctx, doing, key, ctx.Err())
+		}
+		bad := &items[i].bad
+		if bad.most == 0 {
+			bad.most = mostOf(found)
+		}
+		d, err := s.draft(items[i].in, bad)
+		found += len(bad.list)
 		if err == nil {
 			err = s.checkTeamOnce(ctx, key, p, d.record.Contact.TeamID, teams)
 		}
@@ -235,10 +276,14 @@ func (s *Service) createBatch(ctx context.Context, key string, p *Principal, ite
 		}
 		d, r := &drafts[i], &results[i]
 		var err error
-		if r.Replayed, err = d.settle(outcome); err == nil {
+		if r.Replayed, err = d.settle(outcome); err == nil && r.Replayed {
+			err = s.checkReplay(ctx, p, &d.record.Contact)
+		}
+		if err == nil {
 			r.Contact = &d.record.Contact
 			continue
 		}
+		r.Replayed = false
 		if at := slices.IndexFunc(faults, func(f error) bool { return f.Error() == err.Error() }); at >= 0 {
 			r.Err = became[at]
 			continue

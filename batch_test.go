@@ -125,7 +125,8 @@ func TestBatchFromJSON(t *testing.T) {
 		{"all or nothing", `{"all_or_nothing":true,"contacts":[{"first_name":"a"},{}]}`, "", nil, []string{"batch_failed", "missing_first_name"}},
 		{"no object", `{"contacts":[7,null,{"first_name":"a"}]}`, "", nil, []string{"validation_error", "validation_error", ""}},
 		{"none", `{"contacts":[]}`, "", nil, []string{}},
-		{"null", `{"contacts":null,"all_or_nothing":null}`, "", nil, []string{}},
+		{"null", `{"contacts":null,"all_or_nothing":null}`, contacts.CodeValidationError, []contacts.FieldError{wrong("contacts", contacts.FieldRequired)}, nil},
+		{"nothing", `{}`, contacts.CodeValidationError, []contacts.FieldError{wrong("contacts", contacts.FieldRequired)}, nil},
 		{"too many", `{"contacts":[{},{},{},{}]}`, contacts.CodeValidationError, []contacts.FieldError{wrong("contacts", contacts.FieldTooMany)}, nil},
 		{"wrong types", `{"contacts":{},"all_or_nothing":1,"more":0}`, contacts.CodeValidationError, []contacts.FieldError{
 			wrong("contacts", contacts.FieldWrongType), wrong("all_or_nothing", contacts.FieldWrongType), wrong("more", contacts.FieldUnknown)}, nil},
@@ -149,6 +150,76 @@ func TestBatchFromJSON(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestHugeBatchIsRefusedWithLittle(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, &contacts.Options{Limits: contacts.Limits{BodyBytes: 1000, ContextBytes: 100}})
+	many := func(n int, element string) string { return strings.Repeat(element+",", n-1) + element }
+	for _, c := range []struct {
+		name, item string
+		details    []contacts.FieldError
+	}{
+		{"phone numbers", `{"first_name":"a","phone_numbers":[` + many(60, `{}`) + `]}`, []contacts.FieldError{wrong("phone_numbers", contacts.FieldTooMany)}},
+		{"a context of small values", `{"first_name":"a","custom_context":{"a":[` + many(90, "0") + `],"b":[` + many(90, "{}") + `]}}`, []contacts.FieldError{wrong("custom_context", contacts.FieldTooLong)}},
+		{"a contact that is larger than a body", `{"first_name":"a","tags":[` + many(300, `"b"`) + `]}`, []contacts.FieldError{wrong("contacts[0]", contacts.FieldTooLong)}},
+		{"white space", `{"first_name":"a"` + strings.Repeat(" ", 1000) + `}`, []contacts.FieldError{wrong("contacts[0]", contacts.FieldTooLong)}},
+	} {
+		results, err := w.svc.CreateContactsJSON(t.Context(), w.key, strings.NewReader(`{"contacts":[`+c.item+`,{"first_name":"b"}]}`))
+		if err != nil || len(results) != 2 {
+			t.Errorf("%s: %v, %v", c.name, results, err)
+			continue
+		}
+		wantError(t, results[0].Err, contacts.CodeValidationError, c.details...)
+		if results[1].Err != nil {
+			t.Errorf("%s: the next contact: %v", c.name, results[1].Err)
+		}
+	}
+
+	// Of a thousand contacts that are wrong all over each is told so, and a few
+	// are told all.
+	var wrongAllOver []string
+	for range 1000 {
+		wrongAllOver = append(wrongAllOver, `{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"j":10}`)
+	}
+	results, err := w.svc.CreateContactsJSON(t.Context(), w.key, strings.NewReader(`{"contacts":[`+strings.Join(wrongAllOver, ",")+`]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	details := 0
+	for _, r := range results {
+		e, _ := errors.AsType[*contacts.Error](r.Err)
+		if e == nil || len(e.Details) == 0 {
+			t.Fatalf("result %d: %v", r.Index, r.Err)
+		}
+		details += len(e.Details)
+	}
+	if details > 5000 {
+		t.Errorf("%d details", details)
+	}
+}
+
+func TestBatchEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	reads := 0
+	w := memoryWorld(t, &contacts.Options{Now: func() time.Time {
+		if reads++; reads == 10 {
+			cancel()
+		}
+		return noon
+	}})
+	in := contacts.CreateContactsInput{Contacts: make([]contacts.CreateContactInput, 1000)}
+	for i := range in.Contacts {
+		in.Contacts[i].FirstName = "x"
+	}
+	_, err := w.svc.CreateContacts(ctx, w.key, in)
+	if wantError(t, err, contacts.CodeServerError); !errors.Is(err, context.Canceled) || reads > 12 {
+		t.Errorf("got %v after %d contacts", err, reads)
+	}
+	if names := w.names(t, contacts.ListContactsInput{}); len(names) != 0 {
+		t.Errorf("%d contacts are stored", len(names))
 	}
 }
 
@@ -268,6 +339,24 @@ func TestSameIdempotencyKeyIsTheSameContact(t *testing.T) {
 			t.Errorf("a day later: got %s in %s", got.ID, got.City)
 		}
 	})
+}
+
+func TestReplayShowsNothingThatTheKeyMayNotSee(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	in := contacts.CreateContactInput{FirstName: "x", IdempotencyKey: "k"}
+	first := w.create(t, in)
+	if again, err := w.svc.CreateContact(t.Context(), w.limitedKey, in); err != nil || again.ID != first.ID {
+		t.Errorf("a replay by another key: got %v, %v", again, err)
+	}
+	w.update(t, first.ID, contacts.UpdateContactInput{TeamID: new(closedTeam)})
+	_, err := w.svc.CreateContact(t.Context(), w.limitedKey, in)
+	wantError(t, err, contacts.CodeIdempotencyConflict)
+	results, err := w.svc.CreateContacts(t.Context(), w.limitedKey, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in}})
+	if err != nil || !cmp.Equal(outcomes(results), []string{"idempotency_conflict"}) || results[0].Contact != nil {
+		t.Errorf("got %+v, %v", results, err)
+	}
+	w.create(t, in) // whoever may see it goes on
 }
 
 func TestIdempotencyKeyIsAnyShortText(t *testing.T) {

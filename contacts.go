@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -138,7 +139,7 @@ func (s *Service) CreateContactOnceJSON(ctx context.Context, key, idempotencyKey
 // decode reads a JSON body of at most limit bytes with read.
 func (s *Service) decode(ctx context.Context, doing, key string, body io.Reader, limit int, read func(*decoder), bad *problems) error {
 	err := decode(ctx, body, limit, read, bad)
-	if err != nil && ctx.Err() != nil { // the body ended because the caller did
+	if ctx.Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // the caller has gone; who is only slow has not
 		return s.serverError(ctx, doing, key, ctx.Err())
 	}
 	return err
@@ -245,6 +246,9 @@ func (s *Service) create(ctx context.Context, key string, p *Principal, in *Crea
 		outcome = outcomes[0]
 	}
 	replayed, err := d.settle(outcome)
+	if err == nil && replayed {
+		err = s.checkReplay(ctx, p, &d.record.Contact)
+	}
 	if err != nil {
 		return nil, false, s.createError(ctx, key, &d, err)
 	}
@@ -298,6 +302,23 @@ func (d *draft) settle(outcome ContactOutcome) (replayed bool, err error) {
 	}
 	d.record.Contact.CustomContext, d.record.Contact.IndustryContext = d.forms.custom, d.forms.industry
 	return replayed, nil
+}
+
+// checkReplay makes a conflict of a replay whose contact has come into a team that
+// the principal may not access: it must not learn of it.
+func (s *Service) checkReplay(ctx context.Context, p *Principal, c *Contact) error {
+	if p.AllTeams {
+		return nil
+	}
+	stored, err := s.store.FindContact(ctx, c.AccountID, c.ID)
+	switch {
+	case errors.Is(err, ErrNotFound): // removed for good, and the first result still is the first result
+		return nil
+	case err == nil && !p.CanAccessTeam(stored.Contact.TeamID):
+		return ErrIdempotencyConflict
+	default:
+		return err
+	}
 }
 
 // createError turns what a store says of a record into a code.
@@ -370,3 +391,11 @@ func siblingID(id uuid.UUID) uuid.UUID {
 
 // timestamp is what a store keeps of a time.
 func timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// afterZero is timestamp for a time whose zero value has a meaning of its own.
+func afterZero(t time.Time) time.Time {
+	if t = timestamp(t); t.IsZero() {
+		return t.Add(time.Microsecond)
+	}
+	return t
+}

@@ -31,12 +31,13 @@ func decode(ctx context.Context, body io.Reader, limit int, read func(*decoder),
 		return invalidJSON(fmt.Sprintf("the body has more than %d bytes", limit), ErrBodyTooLarge)
 	}
 	d := newDecoder(text, bad)
+	d.ctx = ctx
 	if d.kind() == '{' {
 		read(d)
 	} else if d.token(); d.err == nil {
 		d.err = errNoObject
 	}
-	d.end()
+	d.finish()
 	if d.err != nil {
 		return d.explain(text)
 	}
@@ -77,6 +78,11 @@ type decoder struct {
 	bad  *problems
 	err  error
 	at   int64 // where the present token starts, or white space before it
+
+	ctx    context.Context // asked now and then; nil: never
+	tokens int             // that were read, names and ends included
+	most   int             // tokens after which a context is no longer kept; 0: all is
+	end    int64           // where a contact ends to be kept; 0: nowhere
 
 	deep   int  // how deep the text may nest
 	change bool // of a stored contact: phone numbers may have ids, and what is given is told:
@@ -132,7 +138,7 @@ func (d *decoder) contact(r *rules, in *CreateContactInput) {
 		case "tags":
 			d.array(name, func(i int) {
 				var tag string
-				if d.bad.full() {
+				if d.bad.full() || d.over() {
 					d.skip()
 					return
 				}
@@ -145,7 +151,7 @@ func (d *decoder) contact(r *rules, in *CreateContactInput) {
 			})
 		case "phone_numbers":
 			d.array(name, func(i int) {
-				if d.bad.full() {
+				if d.bad.full() || len(in.PhoneNumbers) > r.limits.PhoneNumbers { // one too many says it
 					d.skip()
 					return
 				}
@@ -156,9 +162,9 @@ func (d *decoder) contact(r *rules, in *CreateContactInput) {
 				}
 			})
 		case "custom_context":
-			d.object(&in.CustomContext, name)
+			d.object(&in.CustomContext, name, r.limits.ContextBytes)
 		case "industry_context":
-			d.object(&in.IndustryContext, name)
+			d.object(&in.IndustryContext, name, r.limits.ContextBytes)
 		case "idempotency_key":
 			d.string(&in.IdempotencyKey, name)
 		default:
@@ -252,10 +258,19 @@ func (d *decoder) integer(dst *int64, field string) {
 	}
 }
 
-func (d *decoder) object(dst *map[string]any, field string) {
+// object reads an object that has at most limit bytes as compact JSON, in which no
+// value has less than one. What is beyond that is not kept.
+func (d *decoder) object(dst *map[string]any, field string, limit int) {
 	switch d.kind() {
 	case '{':
+		start := d.tokens
+		d.most = start + limit
 		*dst, _ = d.value().(map[string]any)
+		d.most = 0
+		if d.tokens > start+limit && d.err == nil {
+			d.bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d bytes as compact JSON", limit))
+			*dst = nil
+		}
 	case 'n':
 		d.token()
 	default:
@@ -299,12 +314,18 @@ func (d *decoder) value() any {
 	case '{':
 		m := make(map[string]any)
 		for name := range d.members() {
-			m[name] = d.value()
+			if v := d.value(); !d.over() {
+				m[name] = v
+			}
 		}
 		return m
 	case '[':
 		a := []any{}
-		d.array("", func(int) { a = append(a, d.value()) })
+		d.array("", func(int) {
+			if v := d.value(); !d.over() {
+				a = append(a, v)
+			}
+		})
 		return a
 	case '"':
 		return d.token().String()
@@ -333,10 +354,10 @@ func (d *decoder) unknown(field string, allow bool) {
 }
 
 // nameOf returns the name of a field for its path. One that we do not know is
-// the sender's own text, which may be a key, and may be made to look like
+// the sender's own text, which may hold a key, and may be made to look like
 // something else.
 func nameOf(name string) string {
-	if _, isKey := hashKey(name); isKey {
+	if holdsKey(name) {
 		return `"[key]"`
 	}
 	const most = 100
@@ -371,9 +392,19 @@ func (d *decoder) kind() jsontext.Kind {
 	return d.json.PeekKind()
 }
 
+// over reports whether more was read than is kept.
+func (d *decoder) over() bool {
+	return d.most > 0 && d.tokens > d.most || d.end > 0 && d.json.InputOffset() > d.end
+}
+
 // token reads the next token; after an error it is the null token.
 func (d *decoder) token() jsontext.Token {
 	if d.err != nil {
+		return jsontext.Null
+	}
+	const now = 1 << 10 // tokens between two looks at the context
+	if d.tokens++; d.tokens%now == 0 && d.ctx != nil && d.ctx.Err() != nil {
+		d.err = d.ctx.Err()
 		return jsontext.Null
 	}
 	d.at = d.json.InputOffset()
@@ -396,6 +427,7 @@ func (d *decoder) bool() bool {
 
 // number reads a number as it is written.
 func (d *decoder) number() string {
+	d.tokens++
 	v, err := d.json.ReadValue()
 	if err != nil {
 		d.err = err
@@ -404,8 +436,8 @@ func (d *decoder) number() string {
 	return string(v)
 }
 
-// end checks that nothing follows.
-func (d *decoder) end() {
+// finish checks that nothing follows.
+func (d *decoder) finish() {
 	if d.err != nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -231,6 +232,30 @@ func TestBodyThatCannotBeReadIsInvalidAndKeepsItsCause(t *testing.T) {
 	_, err = w.svc.CreateContactJSON(ctx, w.key, cancellingReader{cancel, cause})
 	if wantError(t, err, contacts.CodeServerError); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v: want context.Canceled", err)
+	}
+}
+
+func TestSlowBodyIsNoServerError(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	// As net/http does when the time to read a request is over.
+	_, err := w.svc.CreateContactJSON(ctx, w.key, cancellingReader{cancel, os.ErrDeadlineExceeded})
+	wantError(t, err, contacts.CodeInvalidJSON)
+}
+
+func TestKeyInAFieldNameIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	for _, name := range []string{w.key, "Bearer " + w.key, w.key + " ", "x" + w.key, w.key[:len(w.key)-1]} {
+		for _, body := range []string{`{"first_name":"x","` + name + `":1}`, `{"first_name":"x","phone_numbers":[{"phone_number":"+15551234567","` + name + `":1}]}`} {
+			_, err := w.svc.CreateContactJSON(t.Context(), w.key, strings.NewReader(body))
+			wantError(t, err, contacts.CodeValidationError)
+			if said := err.Error() + jsonOf(t, err); strings.Contains(said, w.key[3:20]) {
+				t.Errorf("%s repeats the key: %s", name, said)
+			}
+		}
 	}
 }
 

@@ -125,9 +125,8 @@ var ErrBodyTooLarge = errors.New("contacts: body too large")
 var (
 	// ErrNotFound: there is no such record in that account.
 	ErrNotFound error = &Error{Code: CodeNotFound, Message: "not found"}
-	// ErrConflict: the contact has another version than the change expects:
-	// somebody else has changed it.
-	ErrConflict error = &Error{Code: CodeConflict, Message: "the contact has been changed by somebody else"}
+	// ErrConflict: the contact has another version than the change expects.
+	ErrConflict error = &Error{Code: CodeConflict, Message: "the contact does not have that version; somebody else may have changed it"}
 	// ErrIdempotencyConflict: the idempotency key was used for another input.
 	ErrIdempotencyConflict error = &Error{Code: CodeIdempotencyConflict, Message: "the idempotency key was used before, for another contact"}
 	// ErrBatchFailed: nothing is wrong with this contact, but it was not stored

@@ -152,6 +152,21 @@ func hashKey(key string) (hash [32]byte, ok bool) {
 	return sha256.Sum256(text), true
 }
 
+// holdsKey reports whether some part of the text may be a key, or most of one:
+// nothing else has so many letters and digits in a row.
+func holdsKey(text string) bool {
+	run := 0
+	for _, c := range []byte(text) {
+		if run++; !isAlphanumeric(c) {
+			run = 0
+		}
+		if run == keyRandomDigits {
+			return true
+		}
+	}
+	return false
+}
+
 func keyChecksum(body []byte) (sum [keyChecksumDigits]byte) {
 	n := crc32.ChecksumIEEE(body)
 	for i := len(sum) - 1; i >= 0; i-- {

@@ -70,9 +70,9 @@ type ContactPage struct {
 // create, change and delete meanwhile. A cursor holds for ever, for any key and
 // any filters.
 //
-// By phone number, e-mail address and tag a store finds contacts without reading
-// others; with other filters it reads the account's contacts, newest first, until
-// the page is full.
+// By phone number, e-mail address and tag a store that lasts finds contacts without
+// reading others, unless thousands have the tag; with other filters it reads the
+// account's contacts, newest first, until the page is full.
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeTeamNotFound,
@@ -125,6 +125,10 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput) iter.Seq2[*Contact, error] {
 	return func(yield func(*Contact, error) bool) {
 		if in.Page != 0 {
+			if _, err := s.authorise(ctx, key, s.readPermission); err != nil {
+				yield(nil, err)
+				return
+			}
 			yield(nil, invalid(CodeValidationError, []FieldError{{Field: "page", Code: FieldInvalid, Message: "must not be given for a walk, which has no pages"}}))
 			return
 		}

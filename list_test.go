@@ -208,6 +208,9 @@ func TestWrongListIsRefusedWithEachReason(t *testing.T) {
 	for _, err := range w.svc.Contacts(t.Context(), w.key, contacts.ListContactsInput{Page: 1}) {
 		wantError(t, err, contacts.CodeValidationError, wrong("page", contacts.FieldInvalid))
 	}
+	for _, err := range w.svc.Contacts(t.Context(), "", contacts.ListContactsInput{Page: 1}) {
+		wantError(t, err, contacts.CodeAuthenticationRequired)
+	}
 	for _, err := range w.svc.Contacts(t.Context(), w.expired, contacts.ListContactsInput{}) {
 		wantError(t, err, contacts.CodeInvalidKey)
 	}

@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ const maxProblems = 200
 // at once.
 type problems struct {
 	list []FieldError
+	most int // how many are reported; 0: maxProblems
 }
 
 func (p *problems) add(field, code, message string) {
@@ -23,10 +25,10 @@ func (p *problems) add(field, code, message string) {
 }
 
 // clone returns a copy to which more can be added.
-func (p *problems) clone() *problems { return &problems{list: slices.Clone(p.list)} }
+func (p *problems) clone() *problems { return &problems{slices.Clone(p.list), p.most} }
 
 // full reports whether what else is wrong need not be looked for.
-func (p *problems) full() bool { return len(p.list) >= maxProblems }
+func (p *problems) full() bool { return len(p.list) >= cmp.Or(p.most, maxProblems) }
 
 // has reports whether the field, or one that it is part of, was found wrong
 // before: nothing more can be said of it then.

@@ -3,6 +3,7 @@ package contacts
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/cases"
@@ -25,7 +26,15 @@ func FoldSearch(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
-	return norm.NFC.String(cases.Fold().String(s))
+	return norm.NFC.String(cases.Fold().String(strings.Map(upperCherokee, s)))
+}
+
+// upperCherokee makes one case of Cherokee's two, which Fold swaps.
+func upperCherokee(c rune) rune {
+	if unicode.Is(unicode.Cherokee, c) {
+		return unicode.ToUpper(c)
+	}
+	return c
 }
 
 // Matches reports whether the query asks for the record, its position and its

@@ -31,8 +31,8 @@ type UpdateContactInput struct {
 	Tags *[]string
 
 	// PhoneNumbers replace those that were there: one with the ID of an
-	// existing number changes that one, and existing ones that are not
-	// mentioned are removed.
+	// existing number, or without one but with the same number, changes that
+	// one, and existing ones that are not mentioned are removed.
 	PhoneNumbers *[]UpdatePhoneNumber
 
 	// The contexts are merged into those that are there, as RFC 7396 says: a
@@ -42,11 +42,11 @@ type UpdateContactInput struct {
 	IndustryContext *map[string]any
 }
 
-// An UpdatePhoneNumber is one phone number of an [UpdateContactInput]. With an ID,
-// a nil field stays as it is. Where a Primary is set to true, no other number
-// stays primary.
+// An UpdatePhoneNumber is one phone number of an [UpdateContactInput]. Of a number
+// that the contact has, a nil field stays as it is. Where a Primary is set to true,
+// no other number stays primary.
 type UpdatePhoneNumber struct {
-	ID          uuid.UUID // zero: the number is new, or one that the contact has
+	ID          uuid.UUID // zero: the number is new, or known by itself
 	PhoneNumber *string
 	PhoneType   *string
 	Primary     *bool
@@ -195,7 +195,7 @@ func (s *Service) DeleteContact(ctx context.Context, key string, id uuid.UUID, o
 	}
 	_, err = s.change(ctx, change{"delete contact", key, p, id, opts, false}, func(stored *ContactRecord) (*ContactRecord, error) {
 		next := *stored
-		next.Contact.DeletedAt = timestamp(s.now())
+		next.Contact.DeletedAt = afterZero(s.now())
 		return &next, nil
 	})
 	return err
@@ -355,9 +355,8 @@ func (r *rules) patch(stored *ContactRecord, c *patch, bad *problems) (*ContactR
 	if given&fieldsOf("first_name") == 0 {
 		in.FirstName = "-" // something valid, which is not kept
 	}
-	if given&fieldsOf("phone_numbers") != 0 {
-		in.PhoneNumbers = keepPhoneNumbers(was.PhoneNumbers, in.PhoneNumbers, c.phones)
-	}
+	phones, kept := r.keepPhoneNumbers(was.PhoneNumbers, in.PhoneNumbers, c.phones)
+	in.PhoneNumbers = nil
 	for _, m := range []struct {
 		name   string
 		stored string
@@ -376,7 +375,8 @@ func (r *rules) patch(stored *ContactRecord, c *patch, bad *problems) (*ContactR
 		*m.value = r.mergeContext(old, *m.value, m.name, bad)
 	}
 	next, _ := r.contact(&in, bad)
-	matchPhoneNumbers(was.PhoneNumbers, in.PhoneNumbers, next.Contact.PhoneNumbers, bad)
+	next.Contact.PhoneNumbers = r.phoneNumbers(phones, kept, bad)
+	matchPhoneNumbers(was.PhoneNumbers, phones, next.Contact.PhoneNumbers, bad)
 	for i, keep := range keepers {
 		if given&(1<<i) == 0 {
 			keep(next, stored)
@@ -412,32 +412,38 @@ func noIdempotencyKey(in *CreateContactInput, bad *problems) {
 	}
 }
 
-// keepPhoneNumbers fills in what a phone number with an id keeps of the stored
-// one.
-func keepPhoneNumbers(stored []PhoneNumber, in []PhoneNumberInput, given []phoneSet) []PhoneNumberInput {
+// keepPhoneNumbers fills in what the phone numbers of an update keep of the stored
+// ones that they are, and returns what that is for each.
+func (r *rules) keepPhoneNumbers(stored []PhoneNumber, in []PhoneNumberInput, given []phoneSet) (out []PhoneNumberInput, kept []phoneSet) {
 	primary := slices.ContainsFunc(in, func(p PhoneNumberInput) bool { return p.Primary })
-	out := slices.Clone(in)
+	out, kept = slices.Clone(in), make([]phoneSet, len(in))
 	for i := range out {
 		p := &out[i]
-		at := slices.IndexFunc(stored, func(s PhoneNumber) bool { return s.ID == p.ID })
-		if p.ID == uuid.Nil || at < 0 {
+		number := ""
+		if p.ID == uuid.Nil {
+			number, _ = r.phones.normalise(p.PhoneNumber)
+		}
+		at := slices.IndexFunc(stored, func(s PhoneNumber) bool { return s.ID == p.ID || number != "" && s.PhoneNumber == number })
+		if at < 0 {
 			continue
 		}
-		if given[i]&phoneNumberGiven == 0 {
-			p.PhoneNumber = stored[at].PhoneNumber
+		was := &stored[at]
+		kept[i] = ^given[i]
+		if kept[i]&phoneNumberGiven != 0 {
+			p.PhoneNumber = was.PhoneNumber
 		}
-		if given[i]&phoneTypeGiven == 0 {
-			p.PhoneType = stored[at].PhoneType
+		if kept[i]&phoneTypeGiven != 0 {
+			p.PhoneType = was.PhoneType
 		}
-		if given[i]&primaryGiven == 0 {
-			p.Primary = stored[at].Primary && !primary
+		if kept[i]&primaryGiven != 0 {
+			p.Primary = was.Primary && !primary
 			primary = primary || p.Primary
 		}
-		if given[i]&doNotCallGiven == 0 {
-			p.DoNotCall = stored[at].DoNotCall
+		if kept[i]&doNotCallGiven != 0 {
+			p.DoNotCall = was.DoNotCall
 		}
 	}
-	return out
+	return out, kept
 }
 
 // matchPhoneNumbers gives the numbers of out, which are those of in, the ids of

@@ -173,8 +173,9 @@ func TestPhoneNumbersAreChangedInPlace(t *testing.T) {
 			[]number{{PhoneNumber: a, PhoneType: "mobile"}, {PhoneNumber: b, PhoneType: "work", Primary: true, DoNotCall: true}}},
 		{"the order turned", `[{"id":"$B"},{"id":"$A"}]`, `[{"id":"$B","phone_number":"+15557654321","phone_type":"work","do_not_call":true},{"id":"$A","phone_number":"+15551234567","phone_type":"mobile","primary":true}]`,
 			[]number{{PhoneNumber: b, PhoneType: "work", DoNotCall: true}, {PhoneNumber: a, PhoneType: "mobile", Primary: true}}},
-		{"named by the number", `[{"phone_number":"+15557654321"},{"phone_number":"(555) 123-4567","phone_type":null}]`, ``,
-			[]number{{PhoneNumber: b, Primary: true}, {PhoneNumber: a}}},
+		{"named by the number", `[{"phone_number":"+15557654321"},{"phone_number":"(555) 123-4567","phone_type":null}]`,
+			`[{"phone_number":"+15557654321","phone_type":"work","do_not_call":true},{"phone_number":"(555) 123-4567","primary":true}]`,
+			[]number{{PhoneNumber: b, PhoneType: "work", DoNotCall: true}, {PhoneNumber: a, Primary: true}}},
 		{"one added", `[{"id":"$A","phone_type":"home"},{"phone_number":"+15550001111"}]`, `[{"id":"$A","phone_number":"+15551234567","phone_type":"home"},{"phone_number":"+15550001111"}]`,
 			[]number{{PhoneNumber: a, PhoneType: "home", Primary: true}, {PhoneNumber: fresh}}},
 		{"numbers swapped", `[{"id":"$A","phone_number":"+15557654321"},{"id":"$B","phone_number":"+15551234567"}]`,
@@ -338,6 +339,23 @@ func TestWhatAnUpdateLeavesAloneIsNotCheckedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	created.State, created.Version, created.UpdatedAt = "NY", 2, got.UpdatedAt
+	if diff := cmp.Diff(created, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+
+	// So it is with the phone numbers: one may be marked, whatever became of its
+	// range.
+	_, err = strict.UpdateContact(t.Context(), before.writer, created.ID, contacts.UpdateContactInput{
+		PhoneNumbers: &[]contacts.UpdatePhoneNumber{{ID: created.PhoneNumbers[0].ID, DoNotCall: new(true)}, {PhoneNumber: &created.PhoneNumbers[1].PhoneNumber}},
+	}, nil)
+	wantError(t, err, contacts.CodeValidationError, wrong("phone_numbers[1].phone_number", contacts.FieldInvalid))
+	got, err = strict.UpdateContact(t.Context(), before.writer, created.ID, contacts.UpdateContactInput{
+		PhoneNumbers: &[]contacts.UpdatePhoneNumber{{ID: created.PhoneNumbers[0].ID, DoNotCall: new(true)}, {ID: created.PhoneNumbers[1].ID}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	created.PhoneNumbers[0].DoNotCall, created.Version, created.UpdatedAt = true, 3, got.UpdatedAt
 	if diff := cmp.Diff(created, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -505,6 +523,18 @@ func TestPurgedContactIsGoneForGood(t *testing.T) {
 		}
 		_, err = w.svc.RestoreContact(ctx, w.writer, ids["old"], nil)
 		wantError(t, err, contacts.CodeNotFound)
+
+		// A time before all others is no "whenever".
+		at = time.Time{}
+		if err := w.svc.DeleteContact(ctx, w.writer, ids["live"], nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.names(t, contacts.ListContactsInput{Deleted: true}); !cmp.Equal(got, []string{"live"}) {
+			t.Errorf("deleted at the zero time: %v", got)
+		}
+		if n, err := w.admin.PurgeContacts(ctx, contacts.PurgeInput{DeletedBefore: time.Time{}.Add(999)}); n != 0 || err != nil {
+			t.Errorf("purged %d of before all time, %v", n, err)
+		}
 	})
 }
 
@@ -599,7 +629,7 @@ func TestPermissionsOfTheWholeLife(t *testing.T) {
 			"write/restore": second(svc.RestoreContact(ctx, key, c.ID, nil)),
 			"write/delete":  svc.DeleteContact(ctx, key, w.create(t, documented()).ID, nil),
 			"create/batch":  second(svc.CreateContacts(ctx, key, contacts.CreateContactsInput{})),
-			"create/json":   second(svc.CreateContactsJSON(ctx, key, strings.NewReader(`{}`))),
+			"create/json":   second(svc.CreateContactsJSON(ctx, key, strings.NewReader(`{"contacts":[]}`))),
 			"create/one":    second(svc.CreateContact(ctx, key, documented())),
 		}
 	}

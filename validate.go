@@ -52,7 +52,7 @@ func (r *rules) contact(in *CreateContactInput, bad *problems) (*ContactRecord, 
 		Stage:        word(in.Stage, "stage", l.Stage, r.stages, defaultStage, bad),
 		TeamID:       teamID(in.TeamID, bad),
 		Tags:         r.tags(in.Tags, bad),
-		PhoneNumbers: r.phoneNumbers(in.PhoneNumbers, bad),
+		PhoneNumbers: r.phoneNumbers(in.PhoneNumbers, nil, bad),
 	}}
 	return record, r.contexts(in, record, bad)
 }
@@ -375,8 +375,9 @@ func (r *rules) tags(in []string, bad *problems) []string {
 }
 
 // phoneNumbers are normalised; no number stands there twice and exactly one is
-// primary.
-func (r *rules) phoneNumbers(in []PhoneNumberInput, bad *problems) []PhoneNumber {
+// primary. Numbers and types that are kept, for which there may be a set each, are
+// those of a stored contact, and taken as they are.
+func (r *rules) phoneNumbers(in []PhoneNumberInput, kept []phoneSet, bad *problems) []PhoneNumber {
 	if len(in) == 0 {
 		return nil
 	}
@@ -387,9 +388,19 @@ func (r *rules) phoneNumbers(in []PhoneNumberInput, bad *problems) []PhoneNumber
 	out := make([]PhoneNumber, len(in))
 	primary := -1
 	for i, p := range in {
-		number, why := r.phones.normalise(p.PhoneNumber)
-		if why != "" {
-			r.refuseNumber(i, p.PhoneNumber, why, bad)
+		var keeps phoneSet
+		if kept != nil {
+			keeps = kept[i]
+		}
+		number, kind := p.PhoneNumber, p.PhoneType
+		if keeps&phoneNumberGiven == 0 {
+			var why string
+			if number, why = r.phones.normalise(p.PhoneNumber); why != "" {
+				r.refuseNumber(i, p.PhoneNumber, why, bad)
+			}
+		}
+		if keeps&phoneTypeGiven == 0 {
+			kind = r.phoneType(i, p.PhoneType, bad)
 		}
 		for j := range out[:i] {
 			if number != "" && out[j].PhoneNumber == number {
@@ -404,7 +415,7 @@ func (r *rules) phoneNumbers(in []PhoneNumberInput, bad *problems) []PhoneNumber
 				primary = i
 			}
 		}
-		out[i] = PhoneNumber{PhoneNumber: number, PhoneType: r.phoneType(i, p.PhoneType, bad), Primary: p.Primary, DoNotCall: p.DoNotCall}
+		out[i] = PhoneNumber{PhoneNumber: number, PhoneType: kind, Primary: p.Primary, DoNotCall: p.DoNotCall}
 	}
 	if primary < 0 {
 		out[0].Primary = true

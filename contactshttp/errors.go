@@ -60,7 +60,7 @@ func failureOf(err error) *failure {
 	if !ok { // no Service returns one
 		return failureOf(contacts.ErrServer)
 	}
-	f := &failure{status: e.Code.HTTPStatus(), code: e.Code, message: e.Message, details: e.Details}
+	f := &failure{status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details}
 	switch {
 	case errors.Is(err, contacts.ErrBodyTooLarge) || isMaxBytes(err):
 		f.status, f.code, f.message = http.StatusRequestEntityTooLarge, CodeBodyTooLarge, strings.TrimPrefix(e.Message, "invalid JSON: ")
@@ -68,6 +68,23 @@ func failureOf(err error) *failure {
 		f.header = [2]string{"WWW-Authenticate", "Bearer"} // RFC 6750, section 3
 	}
 	return f
+}
+
+// statusOf returns the status of a code, of those that only HTTP has too: a host's
+// authenticator may say them.
+func statusOf(code contacts.Code) int {
+	switch code {
+	case CodeMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case CodeBodyTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case CodeUnsupportedMediaType:
+		return http.StatusUnsupportedMediaType
+	case CodeRateLimitExceeded:
+		return http.StatusTooManyRequests
+	default:
+		return code.HTTPStatus()
+	}
 }
 
 // isMaxBytes reports whether the body ended at an [http.MaxBytesReader] around

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 
 	"example.com/contacts"
@@ -97,4 +99,57 @@ func ExampleNewHandler_prefix() {
 	_, header := post(ctx, server.URL+"/crm/v1/contacts/create", key, `{"first_name": "John"}`, &john)
 	fmt.Println(header.Get("Location") == "/crm/v1/contacts/"+john.ID)
 	// Output: true
+}
+
+// withRequestID adds the id of the request to every line, those of the service
+// with the cause of a server error too.
+type withRequestID struct{ slog.Handler }
+
+func (h withRequestID) Handle(ctx context.Context, r slog.Record) error {
+	if id := contactshttp.RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("request_id", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func ExampleRequestID() {
+	plain := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}})
+	store := memory.New()
+	svc, err := contacts.New(store, &contacts.Options{Logger: slog.New(withRequestID{plain})})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := httptest.NewServer(contactshttp.NewHandler(svc, nil))
+	defer server.Close()
+	admin := contacts.NewAdmin(store, nil)
+	acme, err := admin.CreateAccount(context.Background(), "Acme Corp")
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, _, err := admin.IssueKey(context.Background(), contacts.IssueKeyInput{AccountID: acme.ID})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = store.Close() // so that something fails
+
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, server.URL+"/api/v1/contacts", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	request.Header.Set("X-Request-ID", "req-42")
+	response, err := server.Client().Do(request)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer response.Body.Close()
+	fmt.Println(response.Status)
+	// Output:
+	// level=ERROR msg="contacts: server error" doing=authenticate cause="contacts: store is closed" request_id=req-42
+	// 500 Internal Server Error
 }

@@ -28,8 +28,9 @@ type Options struct {
 	// headers do not. False: api_key is an unknown parameter.
 	KeyInQuery bool
 
-	// RateLimit is how many requests a minute one API key may make, and how
-	// many of them at once; over it the answer is CodeRateLimitExceeded. The
+	// RateLimit is how many requests a minute one API key may make in the long
+	// run, and how many of them at once, after a minute of silence; over it the
+	// answer is CodeRateLimitExceeded. The
 	// documented value is 60. Each handler counts for itself, and a batch is
 	// one request. Keys that the service does not accept are refused without
 	// being counted: to slow down whoever tries keys is for what stands in

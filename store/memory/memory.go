@@ -400,9 +400,8 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 	if a == nil {
 		return list, nil
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.sort()
+	a.readSorted()
+	defer a.mu.RUnlock()
 	end := len(a.ids) // of what is behind the query's position
 	if q.After != uuid.Nil {
 		end, _ = slices.BinarySearchFunc(a.ids, q.After, compareIDs)
@@ -415,6 +414,9 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 		full := len(list.Records) == q.Limit
 		if full && !q.Count {
 			break
+		}
+		if i%1024 == 0 && ctx.Err() != nil {
+			return contacts.ContactList{}, ctx.Err()
 		}
 		r := a.contacts[a.ids[i]]
 		if !q.Matches(r) {
@@ -433,7 +435,7 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 	if !q.Count {
 		list.Count = 0
 	}
-	return list, ctx.Err()
+	return list, nil
 }
 
 func (s *Store) UpdateContacts(ctx context.Context, changes []contacts.ContactChange) []error {
@@ -505,11 +507,19 @@ func (a *account) purge(q contacts.PurgeQuery, limit int) int {
 	return n
 }
 
-// sort brings the ids of the contacts into order; nearly all of them are.
-func (a *account) sort() {
-	if !a.sorted {
+// readSorted locks the account for reading, with its ids in order; nearly all of
+// them are.
+func (a *account) readSorted() {
+	for {
+		a.mu.RLock()
+		if a.sorted {
+			return
+		}
+		a.mu.RUnlock()
+		a.mu.Lock()
 		slices.SortFunc(a.ids, compareIDs)
 		a.sorted = true
+		a.mu.Unlock()
 	}
 }
 
