@@ -29,8 +29,8 @@
 //
 // # Stores
 //
-// Package store/memory serves unit tests, store/sqlite is the embedded default.
-// Whoever keeps contacts elsewhere implements [Store] and proves it with package
+// Package store/memory serves unit tests, store/sqlite is the embedded default,
+// and store/postgres serves those who outgrow one machine. Whoever keeps contacts elsewhere implements [Store] and proves it with package
 // store/storetest. Programs that use a Service test themselves with package
 // contactstest.
 //

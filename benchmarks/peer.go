@@ -55,7 +55,9 @@ var (
 		{"checkpoint_fullfsync", "ON"},
 		{"temp_store", "MEMORY"},
 		{"cache_size", "-65536"},
+		{"secure_delete", "ON"},
 		{"wal_autocheckpoint", "4000"},
+		{"journal_size_limit", "67108864"},
 	}
 	readerPragmas = []pragma{
 		{"query_only", "ON"},

@@ -100,7 +100,12 @@ func writerSettings() []setting {
 		{"checkpoint_fullfsync", "ON", "1"},
 		{"temp_store", "MEMORY", "2"},
 		{"cache_size", "-65536", "-65536"}, // KiB
+		// What is deleted is overwritten, and not there until its place is needed.
+		{"secure_delete", "ON", "1"},
 		{"wal_autocheckpoint", "4000", "4000"},
+		// To which the -wal file is cut when it is begun anew, after a long read
+		// or a backup has made it grow.
+		{"journal_size_limit", "67108864", "67108864"},
 	}
 }
 

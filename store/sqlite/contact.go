@@ -35,7 +35,7 @@ const (
 
 // CreateContacts implements [contacts.Store]. Batches that are created at the
 // same time share a transaction and its sync to the disk. A large batch has
-// several transactions, unless it is all or nothing. A failure that is not that
+// several transactions or, if it is all or nothing, one of its own. A failure that is not that
 // of one record is that of all in its transaction.
 func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
 	n, most := len(batch.Records), s.writer.most
@@ -110,13 +110,20 @@ func (s *Store) createContacts(ctx context.Context, batch contacts.ContactBatch)
 		return nil
 	}
 	var err error
-	if allOrNothing {
-		err = s.writer.doAlone(ctx, len(rows), create)
-	} else {
+	undone := false // the batch was, and others in its transaction were not
+	switch {
+	case !allOrNothing:
 		err = s.writer.do(ctx, len(rows), create)
+	case len(rows) <= s.writer.most:
+		err = s.writer.do(ctx, len(rows), func(c *writeConn) (err error) {
+			undone, err = c.undoable(create)
+			return err
+		})
+	default:
+		err = s.writer.doAlone(ctx, len(rows), create)
 	}
 	switch {
-	case errors.Is(err, errRecordFailed):
+	case errors.Is(err, errRecordFailed), err == nil && undone:
 		for i := range outcomes {
 			if outcomes[i].Err == nil {
 				outcomes[i] = contacts.ContactOutcome{Err: createError(contacts.ErrBatchFailed)}
@@ -130,6 +137,24 @@ func (s *Store) createContacts(ctx context.Context, batch contacts.ContactBatch)
 
 // errRecordFailed undoes a batch that is all or nothing. It reaches no caller.
 var errRecordFailed = errors.New("a record of the batch failed")
+
+// undoable runs the job, and undoes what it did, and nothing else of the
+// transaction, if a record of its batch failed.
+func (c *writeConn) undoable(j job) (undone bool, err error) {
+	if err := c.savepoint.exec(); err != nil {
+		return false, err
+	}
+	if err := j(c); err != nil {
+		if !errors.Is(err, errRecordFailed) {
+			return false, err // the transaction ends
+		}
+		if err := c.rollbackTo.exec(); err != nil {
+			return false, err
+		}
+		undone = true
+	}
+	return undone, c.release.exec()
+}
 
 // createContact stores the contact in a row of encodeContact, unless its
 // idempotency has an answer already; nil: it has none. The outcome is what has to

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
@@ -26,7 +27,9 @@ func NewPlan() *Plan {
 		run:            defaultRun,
 		behind:         defaultBehind,
 		found:          defaultFound,
+		part:           defaultPart,
 		fold:           contacts.FoldSearch,
+		now:            time.Now,
 		migrations:     migrations(),
 		writerSettings: writerSettings(),
 		readerSettings: readerSettings(),
@@ -141,12 +144,19 @@ func Queries() map[string]string {
 		"count deleted":   countDeletedSQL,
 		"count found":     countFoundSQL,
 		"count all":       countAllSQL,
+		"end living":      endLivingSQL,
+		"end deleted":     endDeletedSQL,
 		"stored contact":  storedContactSQL,
 		"update contact":  updateContactSQL,
 		"deleted of":      deletedOfSQL,
 		"deleted of all":  deletedOfAllSQL,
 		"delete contact":  deleteContactSQL,
 		"delete lookup":   deleteLookupSQL,
+		"find mark":       findMarkSQL,
+		"note lookup":     noteLookupSQL,
+		"unnote lookup":   unnoteLookupSQL,
+		"noted lookups":   notedLookupsSQL,
+		"unnote lookups":  unnoteLookupsSQL,
 
 		"find idempotency":    findIdempotencySQL,
 		"insert idempotency":  insertIdempotencySQL,
@@ -248,11 +258,39 @@ func (p *Plan) Found(entries int) *Plan {
 	return p
 }
 
+// Part sets how many contacts a walk sees in one state of the file at most.
+func (p *Plan) Part(contacts int) *Plan {
+	p.part = contacts
+	return p
+}
+
 // Fold sets what a search does to text that is not ASCII.
 func (p *Plan) Fold(f func(string) string) *Plan {
 	p.fold = f
 	return p
 }
+
+// Clock sets the clock.
+func (p *Plan) Clock(now func() time.Time) *Plan {
+	p.now = now
+	return p
+}
+
+// Quiet is how long no contact was written when a search may have look-ups
+// merged.
+const Quiet = quiet
+
+// Crowd reports whether the writer looks for others before it begins.
+func (s *Store) Crowd() (crowd bool, err error) {
+	err = s.Writing(func(*sqlite3.SQLiteConn) error {
+		crowd = s.writer.crowd
+		return nil
+	})
+	return crowd, err
+}
+
+// ListsAtOnce returns how many lists run at once.
+func (s *Store) ListsAtOnce() int { return cap(s.readers.long) }
 
 // Readers sets how many connections read.
 func (p *Plan) Readers(n int) *Plan {
@@ -272,6 +310,25 @@ func (s *Store) AwaitCatchUp() {
 		}
 		runtime.Gosched()
 	}
+}
+
+// PrepareRun has a run ready for the writer, as it is when enough contacts came.
+func (s *Store) PrepareRun(ctx context.Context) error {
+	x := s.writer.index
+	for {
+		x.mu.Lock()
+		working := x.working
+		x.mu.Unlock()
+		if !working {
+			break
+		}
+		runtime.Gosched()
+	}
+	r, err := x.prepare(ctx, 1)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.prepared = r
+	return err
 }
 
 // SearchPhone, SearchEmail and SearchTag return the ids of an account's contacts

@@ -297,6 +297,37 @@ func TestDirectoryChangeSharesItsTransactionWithNobody(t *testing.T) {
 	}
 }
 
+// The writer looks for others where there were some; a change that shares its
+// transaction with nobody does not tell it that there are none.
+func TestCrowdIsRememberedPastAChangeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	g, a := newGate(t)
+	one := func() error { return create(t.Context(), g.store, newContact(a)) }
+	alone := func() error {
+		_, err := g.store.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{{ID: newID(), Name: "B"}}})
+		return err
+	}
+	want := func(after string, want bool) {
+		t.Helper()
+		if got, err := g.store.Crowd(); err != nil || got != want {
+			t.Errorf("after %s: crowd is %v, %v; want %v", after, got, err, want)
+		}
+	}
+	want("opening", false)
+	for _, callers := range [][]func() error{{one, one}, {alone}, {one}, {alone}} {
+		if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("a create", false)
+	for _, callers := range [][]func() error{{one, one}, {alone}} {
+		if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("two creates and a change of its own", true)
+}
+
 func TestBatchOverTheLimitIsStoredInSeveralTransactions(t *testing.T) {
 	t.Parallel()
 	s, err := sqlite.NewPlan().Transaction(10).Open(t.Context(), newPath(t))

@@ -8,12 +8,15 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
 const (
 	findIdempotencySQL = `SELECT input, result FROM idempotency
-		WHERE hash = ?1 AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4`
+		WHERE hash = ?1 AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4
+		ORDER BY n DESC LIMIT 1`
 
 	insertIdempotencySQL = `INSERT INTO idempotency (hash, account, key, input, result, ends_at)
 		VALUES (?1, ` + accountOf2SQL + `, ?3, ?4, ?5, ?6)`
@@ -26,7 +29,7 @@ const (
 
 // An idempotency is that of one record of a batch, in the form of the file.
 type idempotency struct {
-	hash                int64 // the start of the key, by which it is found
+	hash                int64 // by which it is found
 	account, key, input []byte
 	result              string
 	endsAt, now         int64
@@ -44,7 +47,7 @@ func encodeIdempotencies(batch *contacts.ContactBatch) []*idempotency {
 			continue
 		}
 		all[i] = &idempotency{
-			hash:    int64(binary.BigEndian.Uint64(first.Key[:])),
+			hash:    idempotencyHash(batch.Records[i].Contact.AccountID, first.Key),
 			account: bytes.Clone(batch.Records[i].Contact.AccountID[:]),
 			key:     bytes.Clone(first.Key[:]),
 			input:   bytes.Clone(first.Input[:]),
@@ -54,6 +57,13 @@ func encodeIdempotencies(batch *contacts.ContactBatch) []*idempotency {
 		}
 	}
 	return all
+}
+
+// idempotencyHash is short, so that the index over it dirties few pages. Accounts
+// may all begin with the same keys, "1" and "2" and so on, so it has a part of the
+// account in it: the end of its id, which is random.
+func idempotencyHash(account uuid.UUID, key [32]byte) int64 {
+	return int64(binary.BigEndian.Uint64(key[:]) ^ binary.BigEndian.Uint64(account[8:]))
 }
 
 // replay reports whether a create with the same key has an answer, and sets the
@@ -77,8 +87,13 @@ func (c *writeConn) remember(i *idempotency) error {
 	return c.insertIdempotency.exec(i.hash, i.account, i.key, i.input, i.result, i.endsAt)
 }
 
+// pruneAfter is how long an idempotency has ended when it is removed: to a program
+// whose clock is behind that of another on the same file, or whose transaction was
+// late, it has not ended yet.
+const pruneAfter = time.Hour
+
 // prune removes idempotencies that have ended, two for each that was stored, so
 // that they become fewer without anybody else to see to it.
 func (c *writeConn) prune(now time.Time, stored int) error {
-	return c.pruneIdempotencies.exec(now.UnixMicro(), int64(2*stored))
+	return c.pruneIdempotencies.exec(now.Add(-pruneAfter).UnixMicro(), int64(2*stored))
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
 
@@ -30,7 +31,7 @@ func keyed(account uuid.UUID, now time.Time, keys ...uint64) contacts.ContactBat
 	return batch
 }
 
-// Idempotencies that have ended go as new ones come, and none that has not.
+// Idempotencies that have ended an hour ago go as new ones come, and no others.
 func TestEndedIdempotenciesGo(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -48,8 +49,13 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 		}
 	}
 	db := plain(t, path)
-	for n, want := range []int{99, 98, 97, 96} { // one comes, and two go
-		if err := errors.Join(errorsOf(s.CreateContacts(t.Context(), keyed(a, noon.Add(time.Hour), uint64(1000+n))))...); err != nil {
+	late := noon.Add(2 * time.Hour)
+	for n, want := range []int{101, 100, 99, 98, 97} { // one comes, and two go
+		now := late
+		if n == 0 {
+			now = late.Add(-time.Microsecond) // when none goes
+		}
+		if err := errors.Join(errorsOf(s.CreateContacts(t.Context(), keyed(a, now, uint64(1000+n))))...); err != nil {
 			t.Fatal(err)
 		}
 		var got int
@@ -61,14 +67,64 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 	for i := range uint64(60) {
 		many = append(many, 2000+i)
 	}
-	s.CreateContacts(t.Context(), keyed(a, noon.Add(time.Hour), many...))
+	s.CreateContacts(t.Context(), keyed(a, late, many...))
 	var got int
-	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM idempotency").Scan(&got); err != nil || got != 1+4+60 {
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM idempotency").Scan(&got); err != nil || got != 1+5+60 {
 		t.Errorf("%d idempotencies, %v; want those that have not ended", got, err)
 	}
-	first.Now = noon.Add(2 * time.Hour)
+	first.Now = late
 	if o := s.CreateContacts(t.Context(), first); len(o) != 1 || o[0].Result != first.Records[0].Contact.ID.String() {
 		t.Errorf("got %v, want the first result", o)
+	}
+}
+
+// What another program, whose clock is ahead, takes for ended is there for the
+// others as long as it lasts; and of two with one key the later is the answer.
+func TestClockThatIsAheadForgetsNothing(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s, ahead := open(t, path), open(t, path)
+	a := mustAccount(t, s)
+	send := func(s *sqlite.Store, now time.Time, key uint64) (id, result string) {
+		t.Helper()
+		batch := keyed(a, now, key)
+		o := s.CreateContacts(t.Context(), batch)
+		if err := errors.Join(errorsOf(o)...); err != nil {
+			t.Fatal(err)
+		}
+		if o != nil {
+			result = o[0].Result
+		}
+		return batch.Records[0].Contact.ID.String(), result
+	}
+	first, _ := send(s, noon, 1)
+	send(ahead, noon.Add(time.Hour), 2)
+	if _, got := send(s, noon.Add(time.Hour-1000), 1); got != first {
+		t.Errorf("got result %q, want that of the first", got)
+	}
+	second, got := send(ahead, noon.Add(time.Hour), 1)
+	if got != "" {
+		t.Errorf("got result %q after the first has ended", got)
+	}
+	if _, got := send(s, noon.Add(time.Hour-1000), 1); got != second {
+		t.Errorf("got result %q, want that of the second", got)
+	}
+}
+
+// Accounts that begin with the same keys share no entries of the index.
+func TestSameKeyInManyAccounts(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	const accounts = 50
+	for range accounts {
+		if o := s.CreateContacts(t.Context(), keyed(mustAccount(t, s), noon, 1)); o != nil {
+			t.Errorf("got %v, want a contact of its own", o)
+		}
+	}
+	var hashes int
+	if err := plain(t, path).QueryRowContext(t.Context(), "SELECT count(DISTINCT hash) FROM idempotency").Scan(&hashes); err != nil || hashes != accounts {
+		t.Errorf("%d hashes for one key in %d accounts, %v", hashes, accounts, err)
 	}
 }
 
@@ -130,6 +186,51 @@ func TestAllOrNothingIsOneTransaction(t *testing.T) {
 	}
 	if commits != before+1 {
 		t.Errorf("%d commits, want 1", commits-before)
+	}
+}
+
+// A batch that is all or nothing shares its transaction as others do, and if it
+// fails that is nobody else's matter.
+func TestAllOrNothingSharesItsTransaction(t *testing.T) {
+	t.Parallel()
+	g, a := newGate(t)
+	batches := make([]contacts.ContactBatch, 4)
+	outcomes := make([][]contacts.ContactOutcome, len(batches))
+	var callers []func() error
+	for i := range batches {
+		batches[i] = keyed(a, noon, uint64(10*i), uint64(10*i+1), uint64(10*i+2))
+		batches[i].AllOrNothing = i < 3
+		callers = append(callers, func() error {
+			outcomes[i] = g.store.CreateContacts(t.Context(), batches[i])
+			return nil
+		})
+	}
+	batches[1].Records[1].Contact.TeamID = 99
+	g.crowd(t, callers, nil)
+	if n := g.commits.Load(); n != 1 {
+		t.Errorf("%d commits for batches that waited, want 1", n)
+	}
+	var want []string
+	for i, batch := range batches {
+		if i == 1 {
+			for j, err := range []error{contacts.ErrBatchFailed, contacts.ErrNotFound, contacts.ErrBatchFailed} {
+				wantErr(t, "the batch that fails", outcomes[i][j].Err, err)
+			}
+			continue
+		}
+		if outcomes[i] != nil {
+			t.Errorf("batch %d: got %v", i, outcomes[i])
+		}
+		for _, r := range batch.Records {
+			want = append(want, r.Contact.ID.String())
+		}
+	}
+	if diff := cmp.Diff(want, g.ids(t)); diff != "" {
+		t.Errorf("in the file (-want +got):\n%s", diff)
+	}
+	batches[1].Records[1].Contact.TeamID = 2
+	if o := g.store.CreateContacts(t.Context(), batches[1]); o != nil {
+		t.Errorf("got %v: the batch that failed has left something", o)
 	}
 }
 

@@ -7,11 +7,13 @@ import (
 	"database/sql/driver"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A run is the entries of the contacts up to one, sorted.
 type run struct {
+	from    int64 // where the look-ups were when it was read
 	upTo    int64
 	rate    int // entries to merge for each contact that is written
 	entries []lookup
@@ -23,10 +25,13 @@ type run struct {
 // beside the writer, which then merges it, a part in each of its transactions.
 type indexer struct {
 	readers *readers
-	length  int // contacts in a run
-	behind  int // contacts that a search reads one by one without minding
+	length  int              // contacts in a run
+	behind  int              // contacts that a search reads one by one without minding
+	now     func() time.Time // the clock
 	ctx     context.Context
 	cancel  func() // ends what is being done beside the writer
+
+	last atomic.Int64 // when contacts were last written, in nanoseconds since 1970
 
 	// The leader alone touches these.
 	run     *run
@@ -47,13 +52,17 @@ const (
 	// defaultBehind takes a search some milliseconds.
 	defaultBehind = 2048
 
+	// quiet is how long no contact was written when a search may have the rest
+	// merged. Until then the creates do it, and would have to wait for it.
+	quiet = 500 * time.Millisecond
+
 	// mostEntries is where a run ends before its length, of contacts that have
 	// many numbers and tags: a run is kept in memory.
 	mostEntries = 1 << 20
 )
 
-func newIndexer(r *readers, length, behind int) *indexer {
-	x := &indexer{readers: r, length: length, behind: behind, written: length}
+func newIndexer(r *readers, length, behind int, now func() time.Time) *indexer {
+	x := &indexer{readers: r, length: length, behind: behind, now: now, written: length}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
 	return x
 }
@@ -107,11 +116,19 @@ func (x *indexer) committed() {
 }
 
 // merge writes at most n entries more, and with the last of them how far the
-// look-ups have come.
+// look-ups have come. Entries of contacts that the look-ups have passed since the
+// run was read are left out: they are there already, or have gone.
 func (r *run) merge(c *writeConn, n int) error {
+	var mark [1]driver.Value
+	if _, err := c.findMark.row(mark[:]); err != nil {
+		return err
+	}
 	rest := r.entries[r.merged:]
 	rest = rest[:min(n, len(rest))]
 	r.step = len(rest)
+	if passed := integer(mark[0]); passed > r.from {
+		rest = slices.DeleteFunc(slices.Clone(rest), func(e lookup) bool { return e.seq <= passed })
+	}
 	values := make([]driver.Value, 0, 4*lookupsAtOnce)
 	for len(rest) > 0 {
 		insert, n := &c.insertLookups, lookupsAtOnce
@@ -130,7 +147,7 @@ func (r *run) merge(c *writeConn, n int) error {
 	if r.merged+r.step < len(r.entries) {
 		return nil
 	}
-	return c.setLookup.exec(r.upTo)
+	return c.moveMark(r.upTo)
 }
 
 // prepare reads the contacts that are not in the look-ups yet, if they are that
@@ -144,8 +161,7 @@ func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 	if last-from < int64(max(atLeast, 1)) {
 		return nil, nil
 	}
-	r := &run{upTo: min(last, from+4*int64(x.length))}
-	first := from
+	r := &run{from: from, upTo: min(last, from+4*int64(x.length))}
 	const page = 1000 // a reader is not held for longer
 	for from < r.upTo {
 		rows, err := x.readers.rows(ctx, lookupRows, from, r.upTo, int64(page))
@@ -163,25 +179,35 @@ func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 		}
 	}
 	// Twice as fast as contacts like these come, so that the look-ups catch up.
-	r.rate = 2 * (len(r.entries)/int(r.upTo-first) + 1)
+	r.rate = 2 * (len(r.entries)/int(r.upTo-r.from) + 1)
 	slices.SortFunc(r.entries, lookup.compare)
 	return r, nil
 }
 
+// wrote is told that contacts are being written.
+func (x *indexer) wrote() { x.last.Store(x.now().UnixNano()) }
+
+// writing reports whether contacts were written just now, through this store.
+func (x *indexer) writing() bool {
+	since := x.now().Sub(time.Unix(0, x.last.Load()))
+	return 0 <= since && since < quiet // a clock that was set back must not keep it so
+}
+
 // catchUp brings the look-ups up to the contacts beside the writer, in changes of
-// its own that hold up the others for some milliseconds each. A search asks for
-// it: what creates merge on their way is not enough where they have come to an
-// end.
+// its own, each with a sync and some thousand entries, for which others wait. So
+// it does nothing while contacts are being written, and ends with the run that it
+// is at when they come. A search asks for it: what creates merge on their way is
+// not enough where they have come to an end.
 func (x *indexer) catchUp(w *writer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.catching || x.ctx.Err() != nil {
+	if x.catching || x.ctx.Err() != nil || x.writing() {
 		return
 	}
 	x.catching = true
 	x.busy.Go(func() {
 		// Where it fails, a later search asks again.
-		_ = x.mergeAll(x.ctx, x.behind, 4096, func(j job) error { return w.doAlone(x.ctx, 0, j) })
+		_ = x.mergeAll(x.ctx, x.behind, 4096, x.writing, func(j job) error { return w.doAlone(x.ctx, 0, j) })
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.catching = false
@@ -201,7 +227,8 @@ func (x *indexer) stop() {
 func (x *indexer) finish(w *writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // for others' locks, not for the work
 	defer cancel()
-	return x.mergeAll(ctx, 1, 16_384, func(j job) error {
+	never := func() bool { return false }
+	return x.mergeAll(ctx, 1, 16_384, never, func(j job) error {
 		return retry(ctx, func() error {
 			if err := w.tryBegin(ctx); err != nil {
 				return err
@@ -219,10 +246,11 @@ func (x *indexer) finish(w *writer) error {
 }
 
 // mergeAll merges runs of its own as long as so many contacts are not in the
-// look-ups, a step in each transaction. Of a run that the leader or another
-// process works on as well, one of them finds its entries there.
-func (x *indexer) mergeAll(ctx context.Context, atLeast, step int, commit func(job) error) error {
-	for {
+// look-ups, a step in each transaction, until it is to end after one. Of a run
+// that the leader or another process works on as well, one of them finds its
+// entries there.
+func (x *indexer) mergeAll(ctx context.Context, atLeast, step int, end func() bool, commit func(job) error) error {
+	for first := true; first || !end(); first = false {
 		r, err := x.prepare(ctx, atLeast)
 		if r == nil || err != nil {
 			return err
@@ -234,4 +262,5 @@ func (x *indexer) mergeAll(ctx context.Context, atLeast, step int, commit func(j
 			r.merged += r.step
 		}
 	}
+	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
@@ -25,9 +27,9 @@ const (
 
 	// The look-ups, and the contacts that are not in them yet.
 	foundSQL = ` FROM contact_data AS c NOT INDEXED WHERE c.seq IN (
-			SELECT seq FROM lookup WHERE account = ` + accountSQL + ` AND kind = ?12 AND value = ?13
+			SELECT seq FROM lookup WHERE account = ` + accountSQL + ` AND kind = ?13 AND value = ?14
 			UNION ALL SELECT seq FROM contact_data WHERE seq > (SELECT seq FROM lookup_state WHERE one = 1))
-		AND (c.deleted_at IS NOT NULL) = ?14`
+		AND (c.deleted_at IS NOT NULL) = ?15`
 
 	// The arguments are those of encodeFilters. NULL matches everything.
 	filtersSQL = ` AND c.account = ` + accountSQL + `
@@ -40,15 +42,23 @@ const (
 		AND (?9 IS NULL OR EXISTS (SELECT 1 FROM json_each(c.tags) AS t WHERE t.value = ?9))
 		AND (?10 IS NULL OR instr(` + foldedSQL + `, ?10))`
 
-	pageSQL = ` AND c.id < ?11 ORDER BY c.id DESC LIMIT ?15 OFFSET ?16`
+	// A part of the ids.
+	partSQL = ` AND c.id < ?11 AND c.id >= ?12`
+	pageSQL = partSQL + ` ORDER BY c.id DESC LIMIT ?16 OFFSET ?17`
 
 	listLivingSQL  = `SELECT ` + contactColumns + livingSQL + filtersSQL + pageSQL
 	listDeletedSQL = `SELECT ` + contactColumns + deletedSQL + filtersSQL + pageSQL
 	listFoundSQL   = `SELECT ` + contactColumns + foundSQL + filtersSQL + pageSQL
 
-	countLivingSQL  = `SELECT count(*)` + livingSQL + filtersSQL
-	countDeletedSQL = `SELECT count(*)` + deletedSQL + filtersSQL
+	countLivingSQL  = `SELECT count(*)` + livingSQL + filtersSQL + partSQL
+	countDeletedSQL = `SELECT count(*)` + deletedSQL + filtersSQL + partSQL
 	countFoundSQL   = `SELECT count(*)` + foundSQL + filtersSQL
+
+	// The last id of a part: behind an id, past so many others. They read no rows.
+	endLivingSQL = `SELECT id FROM contact_data INDEXED BY sqlite_autoindex_contact_data_1
+		WHERE account = ` + accountSQL + ` AND id < ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3`
+	endDeletedSQL = `SELECT id FROM contact_data INDEXED BY contact_deleted
+		WHERE account = ` + accountSQL + ` AND id < ?2 AND deleted_at IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET ?3`
 
 	// That of an account without any filter reads no rows.
 	countAllSQL = `SELECT (SELECT count(*) FROM contact_data WHERE account = ` + accountSQL + `)
@@ -58,8 +68,25 @@ const (
 // How many of the arguments of encodeFilters a statement has.
 const (
 	countAllArgs   = 1
-	countArgs      = 10
-	countFoundArgs = 14
+	countArgs      = 12
+	countFoundArgs = 15
+)
+
+// Where some of them are.
+const (
+	argBefore = 10 // the part of the ids
+	argFrom   = 11
+	argLimit  = 15
+	argSkip   = 16
+)
+
+// A walk shows at most defaultPart contacts in one state of the file, and goes on
+// in the next: while a state is being shown, the -wal file cannot be begun anew,
+// and grows by all that is written. The first part is a small one, since most
+// pages are full soon.
+const (
+	defaultPart = 20_000
+	firstPart   = 512
 )
 
 // The search text of a row, as contacts.FoldSearch has it. ASCII, which most of
@@ -101,25 +128,18 @@ func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (lis
 	if err != nil {
 		return list, err
 	}
-	var rows [][]driver.Value
-	var by way
-	err = s.readers.snapshot(ctx, func(c *readConn) (err error) {
-		if by, err = s.chooseWay(ctx, c, q, args); err != nil {
-			return err
-		}
-		if rows, err = c.rows(ctx, by.list, args); err != nil || !q.Count {
-			return err
-		}
-		if q.After == uuid.Nil && len(rows) < q.Limit && (len(rows) > 0 || q.Skip == 0) {
-			list.Count = q.Skip + len(rows) // it is the last page
-			return nil
-		}
-		counted, err := c.rows(ctx, by.count, args[:by.countArgs])
-		if err == nil {
-			list.Count = int(integer(counted[0][0]))
-		}
-		return err
-	})
+	by, err := s.chooseWay(ctx, q, args)
+	if err != nil {
+		return list, err
+	}
+	rows, err := s.page(ctx, &by, args, q.Limit, q.Skip)
+	switch {
+	case err != nil || !q.Count:
+	case q.After == uuid.Nil && len(rows) < q.Limit && (len(rows) > 0 || q.Skip == 0):
+		list.Count = q.Skip + len(rows) // it is the last page
+	default:
+		list.Count, err = s.count(ctx, &by, args)
+	}
 	if err != nil {
 		return contacts.ContactList{}, err
 	}
@@ -137,33 +157,133 @@ func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (lis
 	return list, nil
 }
 
+// page returns the rows of a page.
+func (s *Store) page(ctx context.Context, by *way, args []driver.Value, limit, skip int) (all [][]driver.Value, err error) {
+	for w := s.newWalk(by.listEnd, args); !w.done && len(all) < limit; {
+		var rows [][]driver.Value
+		var skipped int64
+		err := w.part(ctx, func(c *readConn, size int, last bool) (err error) {
+			rows, skipped = nil, 0
+			if skip < size { // otherwise all of it is skipped
+				w.args[argLimit], w.args[argSkip] = int64(limit-len(all)), int64(skip)
+				if rows, err = c.rows(ctx, by.list, w.args); err != nil || len(rows) > 0 {
+					skipped = int64(skip)
+					return err
+				}
+			}
+			if skip > 0 && !last {
+				skipped, err = c.count(ctx, by.walked, w.args[:countArgs])
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+		skip -= int(skipped)
+	}
+	return all, nil
+}
+
+// count returns how many contacts match, whatever the page. It is of one moment
+// only where it is made in one part.
+func (s *Store) count(ctx context.Context, by *way, args []driver.Value) (int, error) {
+	n := int64(0)
+	w := s.newWalk(by.countEnd, args)
+	for w.args[argBefore] = beforeAll; !w.done; {
+		var more int64
+		err := w.part(ctx, func(c *readConn, _ int, _ bool) (err error) {
+			more, err = c.count(ctx, by.count, w.args[:by.countArgs])
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		n += more
+	}
+	return int(n), nil
+}
+
+// count runs a statement that counts.
+func (c *readConn) count(ctx context.Context, q query, args []driver.Value) (int64, error) {
+	rows, err := c.rows(ctx, q, args)
+	if err != nil {
+		return 0, err
+	}
+	return integer(rows[0][0]), nil
+}
+
+// A walk goes through the ids of an account, a part of them in each snapshot.
+type walk struct {
+	readers *readers
+	end     query          // of a part; noQuery: there is one part, which is all
+	args    []driver.Value // of encodeFilters, for the next part
+	size    int            // of the next part, at most
+	most    int
+	done    bool
+}
+
+func (s *Store) newWalk(end query, args []driver.Value) *walk {
+	return &walk{readers: s.readers, end: end, args: slices.Clone(args), size: min(firstPart, s.part), most: s.part}
+}
+
+// part runs f for the next part, and tells it how many ids that has at most, and
+// whether it is the last. f may be run again, from the start.
+func (w *walk) part(ctx context.Context, f func(c *readConn, size int, last bool) error) error {
+	var end driver.Value
+	err := w.readers.snapshot(ctx, func(c *readConn) error {
+		if w.end == noQuery {
+			return f(c, math.MaxInt, true)
+		}
+		ends, err := c.rows(ctx, w.end, []driver.Value{w.args[0], w.args[argBefore], int64(w.size - 1)})
+		if err != nil {
+			return err
+		}
+		end, w.args[argFrom] = nil, behindAll
+		if len(ends) > 0 {
+			end, w.args[argFrom] = ends[0][0], ends[0][0]
+		}
+		return f(c, w.size, end == nil)
+	})
+	w.args[argBefore], w.done = end, end == nil
+	w.size = min(8*w.size, w.most)
+	return err
+}
+
 // A way is how a listing finds its contacts, and how it counts them.
 type way struct {
-	list, count query
-	countArgs   int
-	behind      int64 // contacts that it reads for not being in the look-ups
+	list, count       query
+	listEnd, countEnd query // of a walk's parts
+	walked            query // counts the contacts of a part
+	countArgs         int
+	behind            int64 // contacts that it may read for not being in the look-ups
 }
 
 // chooseWay returns the way that reads the fewest contacts.
-func (s *Store) chooseWay(ctx context.Context, c *readConn, q *contacts.ContactQuery, args []driver.Value) (way, error) {
-	w := way{list: listLiving, count: countLiving, countArgs: countArgs}
+func (s *Store) chooseWay(ctx context.Context, q *contacts.ContactQuery, args []driver.Value) (way, error) {
+	w := way{list: listLiving, count: countLiving, listEnd: endLiving}
 	if q.Deleted {
-		w.list, w.count = listDeleted, countDeleted
+		w = way{list: listDeleted, count: countDeleted, listEnd: endDeleted}
 	}
+	w.walked, w.countEnd, w.countArgs = w.count, w.listEnd, countArgs
 	kind, what := lookupOf(q)
 	if kind != 0 {
-		reach, err := c.rows(ctx, lookupReach, []driver.Value{args[0], int64(kind), kind.value(what), int64(s.found + 1)})
+		reach, err := s.readers.row(ctx, lookupReach, args[0], int64(kind), kind.value(what), int64(s.found+1))
 		if err != nil {
 			return w, err
 		}
-		w.count, w.countArgs = countFound, countFoundArgs
-		if integer(reach[0][0]) <= int64(s.found) {
-			w.list, w.behind = listFound, integer(reach[0][1])
+		w.count, w.countEnd, w.countArgs = countFound, noQuery, countFoundArgs
+		few := integer(reach[0]) <= int64(s.found)
+		if few {
+			w.list, w.listEnd = listFound, noQuery
+		}
+		if few || q.Count {
+			w.behind = integer(reach[1])
 		}
 		return w, nil
 	}
 	if !q.Deleted && q.AllTeams && q.TeamID == 0 && q.Status == "" && q.Stage == "" && q.Search == "" {
-		w.count, w.countArgs = countAll, countAllArgs
+		w.count, w.countEnd, w.countArgs = countAll, noQuery, countAllArgs
 	}
 	return w, nil
 }
@@ -182,8 +302,11 @@ func lookupOf(q *contacts.ContactQuery) (lookupKind, string) {
 	}
 }
 
-// beforeAll is a position in front of every id.
-var beforeAll = bytes.Repeat([]byte{0xff}, len(uuid.UUID{})+1)
+// beforeAll is a position in front of every id, and behindAll one behind.
+var (
+	beforeAll = bytes.Repeat([]byte{0xff}, len(uuid.UUID{})+1)
+	behindAll = []byte{}
+)
 
 // encodeFilters returns the arguments of the statements that list contacts.
 func encodeFilters(q *contacts.ContactQuery) ([]driver.Value, error) {
@@ -199,6 +322,6 @@ func encodeFilters(q *contacts.ContactQuery) ([]driver.Value, error) {
 	return []driver.Value{
 		q.AccountID[:], q.AllTeams, teams, number(q.TeamID), optional(q.Status), optional(q.Stage),
 		optional(q.Email), optional(q.PhoneNumber), optional(q.Tag), optional(q.Search),
-		after, int64(kind), kind.value(what), q.Deleted, int64(q.Limit), int64(q.Skip),
+		after, behindAll, int64(kind), kind.value(what), q.Deleted, int64(q.Limit), int64(q.Skip),
 	}, nil
 }

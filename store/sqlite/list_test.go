@@ -3,6 +3,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/store/sqlite"
+	"example.com/contacts/store/storetest"
 )
 
 // wantList checks which contacts a query lists, in their order.
@@ -166,8 +168,101 @@ func TestListingAfterAnalyze(t *testing.T) {
 		wantList(t, s, q, want...)
 	}
 	plan, err := s.Explain(t.Context(), sqlite.Queries()["list living"])
-	if err != nil || !strings.Contains(plan, "(account=? AND id<?)") {
+	if err != nil || !strings.Contains(plan, "(account=? AND id>? AND id<?)") {
 		t.Errorf("%s, %v", plan, err)
+	}
+}
+
+// The contract holds for lists of many parts.
+func TestStoreListsInParts(t *testing.T) {
+	storetest.Run(t, harnessOf(sqlite.NewPlan().Part(2).Found(0).Open))
+}
+
+// However a walk is cut into parts, a page has what matches, past what it skips,
+// and the count is that of all.
+func TestListInPartsIsTheSame(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, sqlite.NewPlan().Part(3).Found(0), newPath(t))
+	defer s.Close()
+	a := mustAccount(t, s)
+	var records []*contacts.ContactRecord
+	for i := range 24 {
+		r := newContact(a)
+		r.Contact.FirstName = fmt.Sprint(i)
+		r.Contact.Tags = []string{fmt.Sprint(i % 5)}
+		if i > 4 && i < 13 {
+			r.Contact.Status = "contacted" // whole parts of it
+		}
+		if i%4 == 3 {
+			r.Contact.DeletedAt = noon
+		}
+		records = append(records, r)
+	}
+	if err := create(t.Context(), s, records...); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(records)
+	for _, q := range []contacts.ContactQuery{
+		{}, {Deleted: true}, {Status: "contacted"}, {Status: "not_contacted"}, {Status: "contacted", Deleted: true},
+		{Status: "none"}, {Tag: "3"}, {Tag: "3", Deleted: true}, {Tag: "none"}, {After: records[7].Contact.ID}, {After: records[7].Contact.ID, Status: "contacted"},
+	} {
+		for skip := range 13 {
+			for _, limit := range []int{1, 2, 3, 4, 7, 25} {
+				q.AccountID, q.AllTeams, q.Skip, q.Limit, q.Count = a, true, skip, limit, true
+				count := 0
+				var want []string
+				for _, r := range records {
+					if !q.Matches(r) {
+						continue
+					}
+					count++
+					if q.After == uuid.Nil || bytes.Compare(r.Contact.ID[:], q.After[:]) < 0 {
+						want = append(want, r.Contact.FirstName)
+					}
+				}
+				want = want[min(skip, len(want)):]
+				want = want[:min(limit, len(want))]
+				list, err := s.ListContacts(t.Context(), q)
+				var got []string
+				for _, r := range list.Records {
+					got = append(got, r.Contact.FirstName)
+				}
+				if err != nil || !slices.Equal(got, want) || list.Count != count {
+					t.Errorf("%+v: got %q of %d, %v; want %q of %d", q, got, list.Count, err, want, count)
+				}
+			}
+		}
+	}
+}
+
+// A long list shows no more than a part in one state of the file: a change that is
+// made while it reads the first is in what it reads later.
+func TestLongListHoldsNoStateOfTheFile(t *testing.T) {
+	t.Parallel()
+	var during func() // called in the middle of a list
+	s := mustOpen(t, sqlite.NewPlan().Part(2).Fold(func(text string) string {
+		if f := during; f != nil {
+			during = nil
+			f()
+		}
+		return contacts.FoldSearch(text)
+	}), newPath(t))
+	defer s.Close()
+	a := mustAccount(t, s)
+	records := make([]*contacts.ContactRecord, 6)
+	for i := range records {
+		records[i] = newContact(a)
+		records[i].Contact.FirstName = "Zoë"
+	}
+	if err := create(t.Context(), s, records...); err != nil {
+		t.Fatal(err)
+	}
+	oldest := records[0]
+	during = func() { change(t, s, oldest, func(c *contacts.Contact) { c.FirstName = "Chloë" }) }
+	slices.Reverse(records)
+	wantList(t, s, contacts.ContactQuery{AccountID: a, AllTeams: true, Search: "oë", Limit: 9}, records...)
+	if name := oldest.Contact.FirstName; name != "Chloë" {
+		t.Errorf("the oldest is %s: nothing was changed while the list was made", name)
 	}
 }
 

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"database/sql/driver"
 	"encoding/binary"
@@ -21,8 +22,16 @@ import (
 // reads the look-ups and, one by one, the contacts behind that mark, and checks
 // what it finds against the rows; so it is always complete, in every process,
 // and what a crash leaves of a run does no harm.
+//
+// A run that was read before a contact changed or was purged, by whichever
+// process, must not bring back for good what went. Behind the mark, what goes is
+// noted in lookup_gone, and whoever moves the mark past it removes it from the
+// look-ups; before the mark, runs write no entries any more.
 const (
-	lookupStateSQL = `SELECT s.seq, coalesce((SELECT max(seq) FROM contact_data), 0) FROM lookup_state AS s WHERE s.one = 1`
+	// The last contact is the last that there ever was: the mark must come to
+	// pass those that were purged.
+	lookupStateSQL = `SELECT seq, ` + lastContactSQL + ` FROM lookup_state WHERE one = 1`
+	lastContactSQL = `coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'contact_data'), 0)`
 
 	// The columns in the order of appendLookups.
 	lookupColumns = `seq, account, email, phones, tags`
@@ -34,11 +43,17 @@ const (
 	setLookupSQL    = `UPDATE lookup_state SET seq = max(seq, ?) WHERE one = 1`
 	deleteLookupSQL = `DELETE FROM lookup WHERE account = ? AND kind = ? AND value = ? AND seq = ?`
 
+	findMarkSQL      = `SELECT seq FROM lookup_state WHERE one = 1`
+	noteLookupSQL    = `INSERT OR IGNORE INTO lookup_gone (account, kind, value, seq) SELECT ?1, ?2, ?3, ?4 WHERE ?4 > (` + findMarkSQL + `)`
+	unnoteLookupSQL  = `DELETE FROM lookup_gone WHERE account = ? AND kind = ? AND value = ? AND seq = ?`
+	notedLookupsSQL  = `SELECT account, kind, value, seq FROM lookup_gone WHERE seq <= ?`
+	unnoteLookupsSQL = `DELETE FROM lookup_gone WHERE seq <= ?`
+
 	// How many entries there are for a value, ?4 at the most, and how many
 	// contacts are not in the look-ups yet.
 	lookupReachSQL = `SELECT
 		(SELECT count(*) FROM (SELECT 1 FROM lookup WHERE account = ` + accountSQL + ` AND kind = ?2 AND value = ?3 LIMIT ?4)),
-		coalesce((SELECT max(seq) FROM contact_data), 0) - (SELECT seq FROM lookup_state WHERE one = 1)`
+		` + lastContactSQL + ` - (SELECT seq FROM lookup_state WHERE one = 1)`
 )
 
 // lookupsAtOnce is how many entries one statement inserts.
@@ -104,4 +119,42 @@ func appendLookups(entries []lookup, row []driver.Value) []lookup {
 		add(byTag, t)
 	}
 	return entries
+}
+
+// removeLookup removes an entry of a contact that does not have it any more.
+func (c *writeConn) removeLookup(e lookup) error {
+	values := e.values(nil)
+	if err := c.deleteLookup.exec(values...); err != nil {
+		return err
+	}
+	return c.noteLookup.exec(values...)
+}
+
+// addLookup adds an entry of a contact that had it not.
+func (c *writeConn) addLookup(e lookup) error {
+	values := e.values(nil)
+	if err := c.unnoteLookup.exec(values...); err != nil {
+		return err
+	}
+	return c.insertLookup.exec(values...)
+}
+
+// moveMark moves lookup_state to a contact, and removes what runs have brought of
+// entries that went before.
+func (c *writeConn) moveMark(to int64) error {
+	gone, err := c.notedLookups.rows(context.Background(), []driver.Value{to})
+	if err != nil {
+		return err
+	}
+	for _, values := range gone {
+		if err := c.deleteLookup.exec(values...); err != nil {
+			return err
+		}
+	}
+	if len(gone) > 0 {
+		if err := c.unnoteLookups.exec(to); err != nil {
+			return err
+		}
+	}
+	return c.setLookup.exec(to)
 }

@@ -9,10 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/mattn/go-sqlite3"
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
@@ -176,8 +179,9 @@ func TestContactCreatedAfterTheNewestWasPurgedIsFound(t *testing.T) {
 // search that has too many contacts to read one by one has them merged.
 func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
+	now := &clock{}
+	s := mustOpen(t, sqlite.NewPlan().Clock(now.read), newPath(t))
+	defer s.Close()
 	a := mustAccount(t, s)
 	batch := make([]*contacts.ContactRecord, 5000)
 	for i := range batch {
@@ -189,14 +193,103 @@ func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 	if behind, err := s.Behind(t.Context()); err != nil || behind != 5000 {
 		t.Fatalf("%d contacts are not in the look-ups, %v", behind, err)
 	}
-	for range 2 {
+	for i := range 3 {
 		if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != 5000 {
 			t.Errorf("found %d of 5000, %v", len(ids), err)
 		}
 		s.AwaitCatchUp()
+		if i == 0 {
+			if behind, err := s.Behind(t.Context()); err != nil || behind != 5000 {
+				t.Errorf("after a search beside creates %d contacts are not in the look-ups, %v", behind, err)
+			}
+			now.add(sqlite.Quiet)
+		}
 	}
 	if behind, err := s.Behind(t.Context()); err != nil || behind != 0 {
 		t.Errorf("after a search %d contacts are not in the look-ups, %v", behind, err)
+	}
+}
+
+// A page of a tag that many have is made by walking, and its count all the same by
+// the look-ups: that, too, has them brought up to the contacts.
+func TestCountBringsTheLookupsUpToTheContacts(t *testing.T) {
+	t.Parallel()
+	now := &clock{}
+	s := mustOpen(t, sqlite.NewPlan().Clock(now.read).Behind(10).Found(1), newPath(t))
+	defer s.Close()
+	a := mustAccount(t, s)
+	for round := range 2 {
+		for range 20 {
+			mustCreate(t, s, a)
+		}
+		now.add(sqlite.Quiet)
+		for _, count := range []bool{false, true} {
+			if round == 0 && !count {
+				continue // the look-ups have nothing yet, and are the way
+			}
+			list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: "math", Limit: 1, Count: count})
+			if err != nil || count && list.Count != 20*(round+1) {
+				t.Errorf("%d contacts, %v", list.Count, err)
+			}
+			s.AwaitCatchUp()
+			want := int64(20)
+			if count {
+				want = 0
+			}
+			if behind, err := s.Behind(t.Context()); err != nil || behind != want {
+				t.Errorf("count is %v: %d contacts are not in the look-ups, %v; want %d", count, behind, err, want)
+			}
+		}
+	}
+}
+
+// A clock is one that a test sets.
+type clock struct{ since atomic.Int64 }
+
+func (c *clock) read() time.Time     { return noon.Add(time.Duration(c.since.Load())) }
+func (c *clock) add(d time.Duration) { c.since.Add(int64(d)) }
+
+// A create that comes while a search has look-ups merged has it end with the run
+// that it is at, or the next.
+func TestCatchUpEndsWhenContactsCome(t *testing.T) {
+	t.Parallel()
+	const length, run = 10, 4 * 10 // contacts
+	now := &clock{}
+	var during atomic.Pointer[func()] // called in a commit, once
+	s := mustOpen(t, sqlite.NewPlan().Run(length).Behind(1).Clock(now.read).Connected(func(c *sqlite3.SQLiteConn) error {
+		c.RegisterCommitHook(func() int {
+			if f := during.Swap(nil); f != nil {
+				(*f)()
+			}
+			return 0
+		})
+		return nil
+	}), newPath(t))
+	defer s.Close()
+	a := mustAccount(t, s)
+	batch := make([]*contacts.ContactRecord, 5*run)
+	for i := range batch {
+		batch[i] = newContact(a)
+	}
+	if err := create(t.Context(), s, batch...); err != nil {
+		t.Fatal(err)
+	}
+	now.add(sqlite.Quiet)
+	created := make(chan error, 1)
+	f := func() {
+		go func() { created <- create(context.Background(), s, newContact(a)) }()
+		s.AwaitQueue(1)
+	}
+	during.Store(&f)
+	if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != len(batch) {
+		t.Errorf("found %d of %d, %v", len(ids), len(batch), err)
+	}
+	s.AwaitCatchUp()
+	if err := <-created; err != nil {
+		t.Error(err)
+	}
+	if behind, err := s.Behind(t.Context()); err != nil || behind < 3*run || behind > 4*run+1 {
+		t.Errorf("%d of %d contacts are not in the look-ups, with runs of %d, %v", behind, len(batch)+1, run, err)
 	}
 }
 
@@ -205,7 +298,11 @@ func TestCloseInTheMiddleOfACatchUp(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		path := newPath(t)
-		s := mustOpen(t, sqlite.NewPlan().Run(10).Behind(1), path)
+		now := &clock{}
+		s := mustOpen(t, sqlite.NewPlan().Run(10).Behind(1).Clock(func() time.Time {
+			now.add(sqlite.Quiet) // whoever looks finds it quiet
+			return now.read()
+		}), path)
 		a := mustAccount(t, s)
 		var batch []*contacts.ContactRecord
 		for range 100 {

@@ -31,6 +31,8 @@ func TestSettings(t *testing.T) {
 		"temp_store":           int64(2),
 		"cache_size":           int64(-65536),
 		"wal_autocheckpoint":   int64(4000),
+		"secure_delete":        int64(1),
+		"journal_size_limit":   int64(64 << 20),
 		"query_only":           int64(0),
 		"application_id":       int64(sqlite.ApplicationID),
 		"user_version":         int64(sqlite.Versions()),

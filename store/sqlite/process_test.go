@@ -542,6 +542,37 @@ func TestCloseCheckpoints(t *testing.T) {
 	mustAccount(t, other)
 }
 
+// The -wal file that a long read made grow is small again soon after it.
+func TestLogIsCutAfterALongRead(t *testing.T) {
+	t.Parallel()
+	const limit = 200_000
+	path := newPath(t)
+	s := mustOpen(t, sqlite.NewPlan().Set("journal_size_limit", fmt.Sprint(limit), fmt.Sprint(limit)).Set("wal_autocheckpoint", "10", "10"), path)
+	defer s.Close()
+	a := mustAccount(t, s)
+	size := func() int64 {
+		t.Helper()
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	db := plain(t, path)
+	exec1(t, db, "BEGIN")
+	exec1(t, db, "SELECT count(*) FROM contact_data")
+	for size() <= 2*limit {
+		mustCreate(t, s, a)
+	}
+	exec1(t, db, "COMMIT")
+	for range 3 { // one copies the log into the file, and the next begins it anew
+		mustCreate(t, s, a)
+	}
+	if n := size(); n > limit {
+		t.Errorf("the -wal file has %d bytes, want %d at the most", n, limit)
+	}
+}
+
 func TestCloseLeavesNothing(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

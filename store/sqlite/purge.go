@@ -77,7 +77,7 @@ func (c *writeConn) deleted(q *contacts.PurgeQuery) ([][]driver.Value, error) {
 // purge removes the contact in a row of lookupColumns.
 func (c *writeConn) purge(row []driver.Value) error {
 	for _, e := range appendLookups(nil, row) {
-		if err := c.deleteLookup.exec(e.values(nil)...); err != nil {
+		if err := c.removeLookup(e); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,8 @@ import (
 type query int
 
 const (
-	findKey query = iota
+	noQuery query = iota
+	findKey
 	findTeam
 	findContact
 	listAccounts
@@ -33,6 +34,8 @@ const (
 	countDeleted
 	countFound
 	countAll
+	endLiving
+	endDeleted
 	beginRead
 	endRead
 	queries // how many there are
@@ -57,20 +60,25 @@ func (q query) sql() string {
 		countDeleted:     countDeletedSQL,
 		countFound:       countFoundSQL,
 		countAll:         countAllSQL,
+		endLiving:        endLivingSQL,
+		endDeleted:       endDeletedSQL,
 		beginRead:        "BEGIN",
 		endRead:          "COMMIT",
 	}[q]
 }
 
 // readers are the connections that only read. One is opened when it is first
-// needed; where all are in use, a read waits.
+// needed; where all are in use, a read waits. Reads that may be long leave one
+// of them to the short ones, which every call begins with.
 type readers struct {
 	connector *connector
 	idle      chan *readConn // as many as there may be; nil stands for one that is not open
+	long      chan struct{}  // has one for each snapshot, one less than there may be connections
 }
 
 func openReaders(ctx context.Context, c *connector, n int) (*readers, error) {
-	r := &readers{connector: c, idle: make(chan *readConn, n)}
+	n = max(n, 2)
+	r := &readers{connector: c, idle: make(chan *readConn, n), long: make(chan struct{}, n-1)}
 	first, err := r.connect(ctx) // what is wrong with the settings shows here
 	if err != nil {
 		return nil, err
@@ -154,6 +162,12 @@ func (r *readers) row(ctx context.Context, q query, args ...driver.Value) ([]dri
 // snapshot runs f with a connection that shows one state of the file, for reads
 // that are more than one or may be long. f may be run again, from the start.
 func (r *readers) snapshot(ctx context.Context, f func(*readConn) error) error {
+	select {
+	case r.long <- struct{}{}:
+		defer func() { <-r.long }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	c, err := r.take(ctx)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -32,7 +33,9 @@ var _ contacts.Store = (*Store)(nil)
 // nil, are the defaults.
 type Options struct {
 	// ReadConnections is how many reads run at once; each keeps a connection
-	// with a cache of up to 16 MiB. 0: one for each CPU, at least 4.
+	// with a cache of up to 16 MiB. 0: one for each CPU, at least 4. Lists,
+	// which may be long, leave one of them to all other reads; with 1 there is
+	// one more for those.
 	ReadConnections int
 }
 
@@ -46,6 +49,7 @@ type Store struct {
 	readers   *readers
 	directory *directory
 	found     int // entries of the look-ups that a page is made of, at most
+	part      int // contacts that a walk sees in one state of the file, at most
 
 	mu     sync.Mutex
 	closed bool
@@ -73,7 +77,9 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 		run:             defaultRun,
 		behind:          defaultBehind,
 		found:           defaultFound,
+		part:            defaultPart,
 		fold:            contacts.FoldSearch,
+		now:             time.Now,
 		migrations:      migrations(),
 		writerSettings:  writerSettings(),
 		readerSettings:  readerSettings(),
@@ -91,7 +97,9 @@ type config struct {
 	run             int                 // contacts whose look-ups are merged together
 	behind          int                 // contacts not in the look-ups from which on a search has them merged
 	found           int                 // entries of the look-ups that a page is made of, at most
+	part            int                 // contacts that a walk sees in one state of the file, at most
 	fold            func(string) string // what a search does to text that is not ASCII
+	now             func() time.Time    // by which a search knows whether contacts are being written
 	migrations      []migration
 	writerSettings  []setting
 	readerSettings  []setting
@@ -123,8 +131,8 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.index = newIndexer(r, c.run, c.behind)
-	return &Store{writer: w, readers: r, directory: newDirectory(r), found: c.found}, nil
+	w.index = newIndexer(r, c.run, c.behind, c.now)
+	return &Store{writer: w, readers: r, directory: newDirectory(r), found: c.found, part: c.part}, nil
 }
 
 // enter accepts a call, which ends with s.calls.Done.

@@ -114,12 +114,9 @@ func (c *writeConn) changeContact(change *contactChange) (verdict, err error) {
 }
 
 // moveLookups makes the look-ups of a contact follow its change, from one row of
-// lookupColumns to another: entries of what
-// it has no more go, and those of what is new to it come. What it keeps is left
-// alone, in the look-ups or still on its way there.
-//
-// A run that was read before the change, by whichever process, may still bring
-// entries that went; they do no harm, since a search checks what it finds.
+// lookupColumns to another: entries of what it has no more go, and those of what
+// is new to it come. What it keeps is left alone, in the look-ups or still on its
+// way there.
 func (c *writeConn) moveLookups(stored, changed []driver.Value) error {
 	if slices.Equal(stored, changed) {
 		return nil
@@ -127,14 +124,14 @@ func (c *writeConn) moveLookups(stored, changed []driver.Value) error {
 	was, is := appendLookups(nil, stored), appendLookups(nil, changed)
 	for _, e := range was {
 		if !slices.Contains(is, e) {
-			if err := c.deleteLookup.exec(e.values(nil)...); err != nil {
+			if err := c.removeLookup(e); err != nil {
 				return err
 			}
 		}
 	}
 	for _, e := range is {
 		if !slices.Contains(was, e) {
-			if err := c.insertLookup.exec(e.values(nil)...); err != nil {
+			if err := c.addLookup(e); err != nil {
 				return err
 			}
 		}

@@ -13,20 +13,24 @@ import (
 type writeConn struct {
 	db *sqlite3.SQLiteConn
 
-	begin, commit, rollback       statement
-	insertAccount, findAccount    statement
-	insertTeam, lastTeam          statement
-	insertKey, revokeKey          statement
-	disableAccount, enableAccount statement
-	insertContact                 statement
-	storedContact, updateContact  statement
-	deletedOf, deletedOfAll       statement
-	deleteContact                 statement
-	insertLookup, insertLookups   statement
-	deleteLookup, setLookup       statement
-	findIdempotency               statement
-	insertIdempotency             statement
-	pruneIdempotencies            statement
+	begin, commit, rollback        statement
+	savepoint, rollbackTo, release statement
+	insertAccount, findAccount     statement
+	insertTeam, lastTeam           statement
+	insertKey, revokeKey           statement
+	disableAccount, enableAccount  statement
+	insertContact                  statement
+	storedContact, updateContact   statement
+	deletedOf, deletedOfAll        statement
+	deleteContact                  statement
+	insertLookup, insertLookups    statement
+	deleteLookup, setLookup        statement
+	findMark                       statement
+	noteLookup, unnoteLookup       statement
+	notedLookups, unnoteLookups    statement
+	findIdempotency                statement
+	insertIdempotency              statement
+	pruneIdempotencies             statement
 }
 
 func newWriteConn(ctx context.Context, db *sqlite3.SQLiteConn, steps []migration) (*writeConn, error) {
@@ -59,6 +63,9 @@ func (c *writeConn) statements() map[string]*statement {
 		"BEGIN IMMEDIATE":     &c.begin,
 		"COMMIT":              &c.commit,
 		"ROLLBACK":            &c.rollback,
+		"SAVEPOINT batch":     &c.savepoint,
+		"ROLLBACK TO batch":   &c.rollbackTo,
+		"RELEASE batch":       &c.release,
 		insertAccountSQL:      &c.insertAccount,
 		findAccountSQL:        &c.findAccount,
 		insertTeamSQL:         &c.insertTeam,
@@ -77,6 +84,11 @@ func (c *writeConn) statements() map[string]*statement {
 		insertLookupsSQL():    &c.insertLookups,
 		deleteLookupSQL:       &c.deleteLookup,
 		setLookupSQL:          &c.setLookup,
+		findMarkSQL:           &c.findMark,
+		noteLookupSQL:         &c.noteLookup,
+		unnoteLookupSQL:       &c.unnoteLookup,
+		notedLookupsSQL:       &c.notedLookups,
+		unnoteLookupsSQL:      &c.unnoteLookups,
 		findIdempotencySQL:    &c.findIdempotency,
 		insertIdempotencySQL:  &c.insertIdempotency,
 		pruneIdempotenciesSQL: &c.pruneIdempotencies,

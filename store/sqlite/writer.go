@@ -37,7 +37,7 @@ type writer struct {
 	// The leader alone touches what follows. conn is nil where the last one
 	// could not be made sound again, until the next transaction.
 	conn  *writeConn
-	crowd bool // the last transaction had more than one change
+	crowd bool // the last transaction that could be shared had more than one change
 }
 
 // A change is a job that waits for its transaction, or is in it.
@@ -193,7 +193,9 @@ func (w *writer) commitNext() {
 		return
 	}
 	batch := w.take()
-	w.crowd = len(batch) > 1
+	if len(batch) == 0 || !batch[0].alone { // one that shares with nobody says nothing of the others
+		w.crowd = len(batch) > 1
+	}
 	if len(batch) == 0 { // all of them gave up
 		w.undo()
 		return
@@ -310,11 +312,16 @@ func (c *change) end(err error) {
 func (w *writer) run(batch []*change, merge bool) (merged bool, err error) {
 	size := 0
 	for _, c := range batch {
+		size += c.size
+	}
+	if size > 0 {
+		w.index.wrote()
+	}
+	for _, c := range batch {
 		if err := c.job(w.conn); err != nil {
 			w.undo()
 			return false, err
 		}
-		size += c.size
 	}
 	if merge {
 		if merged, err = w.index.merge(w.conn, size); err != nil {

@@ -100,6 +100,16 @@ CREATE TABLE lookup (
   PRIMARY KEY (account, kind, value, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- Entries that a change or a purge took away and that may be on their way to the
+-- look-ups still: whoever brings lookup_state past their contact removes them.
+CREATE TABLE lookup_gone (
+  seq     INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  kind    INTEGER NOT NULL,
+  value   INTEGER NOT NULL,
+  PRIMARY KEY (seq, account, kind, value)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE lookup_state (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   seq INTEGER NOT NULL
@@ -111,7 +121,7 @@ INSERT INTO lookup_state VALUES (1, 0);
 -- have ended are as good as gone.
 CREATE TABLE idempotency (
   n       INTEGER PRIMARY KEY,
-  hash    INTEGER NOT NULL, -- the start of the key: keys are random, and a short index dirties few pages
+  hash    INTEGER NOT NULL, -- of account and key: random, and a short index dirties few pages
   account INTEGER NOT NULL REFERENCES account (n),
   key     BLOB NOT NULL,    -- SHA-256 of the caller's key
   input   BLOB NOT NULL,    -- SHA-256 of what was to be created
