@@ -22,13 +22,14 @@ import (
 // A bench runs the peers one after the other, again and again, so that what
 // changes on the machine meanwhile changes for all of them.
 type bench struct {
-	quick  bool
-	reps   int
-	growth int
-	dir    string // for the files
-	world  *world
-	floor  *floor // nil where no figure needs it
-	report *report
+	quick    bool
+	reps     int
+	growth   int
+	dir      string // for the files
+	world    *world
+	floor    *floor          // nil where no figure needs it
+	postgres *postgresServer // nil where no figure needs it
+	report   *report
 }
 
 // figure returns the figure of that name, or nil if it is not asked for.
@@ -56,6 +57,9 @@ func (b *bench) run(ctx context.Context) error {
 		func(ctx context.Context) error { return b.writes(ctx, 256, b.size(20_000, 2_000)) },
 		func(ctx context.Context) error { return b.bulk(ctx, b.size(50_000, 5_000)) },
 		func(ctx context.Context) error { return b.gets(ctx, b.size(100_000, 5_000), b.size(50_000, 5_000)) },
+		func(ctx context.Context) error { return b.writesPostgres(ctx, 1, b.size(2_000, 200)) },
+		func(ctx context.Context) error { return b.writesPostgres(ctx, 64, b.size(20_000, 2_000)) },
+		func(ctx context.Context) error { return b.bulkPostgres(ctx, b.size(50_000, 5_000)) },
 		b.grow,
 		func(ctx context.Context) error { return b.memory(ctx, b.size(20_000, 5_000)) },
 	} {

@@ -1,5 +1,5 @@
-// Benchmarks compares the library with other ways to keep contacts in SQLite,
-// and prints a table of the ratios.
+// Benchmarks compares the library with other ways to keep contacts in SQLite and
+// PostgreSQL, and prints a table of the ratios.
 //
 //	go run .
 //
@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -75,6 +76,19 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 			if b.floor, err = buildFloor(ctx); err != nil {
 				return err
 			}
+		}
+	}
+
+	if slices.ContainsFunc(b.report.Figures, (*figure).onPostgres) {
+		b.postgres, err = startPostgres(ctx, b.dir)
+		switch {
+		case errors.Is(err, errNoPostgres):
+			fmt.Fprintf(os.Stderr, "benchmarks: left out the rows of Postgres: %v\n", err)
+			b.report.Figures = slices.DeleteFunc(b.report.Figures, (*figure).onPostgres)
+		case err != nil:
+			return err
+		default:
+			defer func() { err = errors.Join(err, b.postgres.stop()) }()
 		}
 	}
 

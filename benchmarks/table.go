@@ -27,6 +27,7 @@ func figures(growth int) []*figure {
 	const (
 		handwritten = "hand-written `database/sql`, normalised tables, one transaction per contact"
 		gorm        = "GORM's `Create`, one transaction per contact"
+		pgx         = "hand-written pgx, normalised tables, one transaction per contact"
 		pocketbase  = "PocketBase, its own driver and settings (not durable against a power cut)"
 	)
 	program := func(batch int) string { return fmt.Sprintf("a C program, our schema, batches of %d", batch) }
@@ -48,6 +49,9 @@ func figures(growth int) []*figure {
 		{Name: "get-8", What: "get by id, 8 goroutines; three queries through `database/sql`", Unit: "gets/s", Reach: 2, Beyond: 3},
 		{Name: "get-key-1", What: "the same with the key checked and contexts decoded, 1 goroutine; the same three queries", Unit: "gets/s"},
 		{Name: "get-key-8", What: "the same with the key checked and contexts decoded, 8 goroutines; the same three queries", Unit: "gets/s"},
+		{Name: "postgres-write-1-handwritten", What: "Postgres, create, 1 caller; " + pgx},
+		{Name: "postgres-write-64-handwritten", What: "Postgres, create, 64 callers; " + pgx, Reach: 3, Beyond: 6},
+		{Name: "postgres-bulk-copy", What: "Postgres, bulk, batches of 1,000; `COPY` of the same rows, the same batches", Reach: 0.6, Beyond: 0.8},
 		{Name: "growth-rate", What: fmt.Sprintf("bulk at %s contacts; ours at %s", late, early), Reach: 0.6, Beyond: 0.8},
 		{Name: "growth-handwritten", What: fmt.Sprintf("bulk at %s contacts; hand-written, the same batches and size", late), Reach: 3},
 		{Name: "growth-handwritten-early", What: fmt.Sprintf("bulk at %s contacts; hand-written, the same batches and size", early)},
@@ -60,6 +64,8 @@ func figures(growth int) []*figure {
 func choose(all []*figure, only *regexp.Regexp) []*figure {
 	return slices.DeleteFunc(all, func(f *figure) bool { return !only.MatchString(f.Name) })
 }
+
+func (f *figure) onPostgres() bool { return strings.HasPrefix(f.Name, "postgres-") }
 
 func (f *figure) ratio() float64 { return f.Ours.median() / f.Theirs.median() }
 

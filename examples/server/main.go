@@ -1,10 +1,11 @@
-// Server is the REST API on a SQLite file, with what a server in production has
-// around it:
+// Server is the REST API on a SQLite file, or on PostgreSQL, with what a server in
+// production has around it:
 //
 //	go run ./examples/server
 //	go run ./examples/server -db contacts.db -addr 127.0.0.1:8080
+//	go run ./examples/server -db postgres://app@db.internal/crm
 //
-// On a new file it sets up an account, a team and an API key, and prints commands
+// On a new file or database it sets up an account, a team and an API key, and prints commands
 // that use them, ready to be pasted. The key is shown this once; for another one
 // of the same account, also while a server is running:
 //
@@ -23,12 +24,15 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"example.com/contacts"
+	"example.com/contacts/store/postgres"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -54,8 +58,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	var c config
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:8080", "the `address` to listen on; port 0 takes a free one")
-	flags.StringVar(&c.db, "db", "", "the SQLite `file` to keep contacts in; it is made where there is none (default: a temporary one)")
-	flags.BoolVar(&c.issueKey, "issue-key", false, "print a new API key for the account in the file, and end")
+	flags.StringVar(&c.db, "db", "", "the SQLite `file` to keep contacts in, which is made where there is none, or the URL of a PostgreSQL database (default: a temporary file)")
+	flags.BoolVar(&c.issueKey, "issue-key", false, "print a new API key for the account that is there, and end")
 	flags.IntVar(&c.rateLimit, "rate-limit", 60, "how many `requests` a minute one API key may make; 0: any number")
 	format := flags.String("log", "json", "the `format` of the log on stderr: json, or text for people")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -103,7 +107,7 @@ func start(ctx context.Context, c config, stdout io.Writer, log *slog.Logger) (e
 		defer os.RemoveAll(dir)
 		path = filepath.Join(dir, "contacts.db")
 	}
-	store, err := sqlite.Open(ctx, path, nil)
+	store, err := openStore(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -133,6 +137,38 @@ func start(ctx context.Context, c config, stdout io.Writer, log *slog.Logger) (e
 		return err
 	}
 	welcome{url: urlOf(listener.Addr()), db: c.db, account: account.Name, key: key}.print(stdout)
-	log.Info("listening", "address", listener.Addr().String(), "file", path)
+	log.Info("listening", "address", listener.Addr().String(), "store", quotable(path))
 	return serve(ctx, listener, newHandler(svc, admin, c.rateLimit, log), admin, log)
+}
+
+// openStore opens the file, or the database, of that name.
+func openStore(ctx context.Context, name string) (contacts.Store, error) {
+	if isURL(name) {
+		store, err := postgres.Open(ctx, name, nil)
+		if err != nil {
+			return nil, err
+		}
+		return store, nil
+	}
+	store, err := sqlite.Open(ctx, name, nil)
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+func isURL(name string) bool {
+	return strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://")
+}
+
+// quotable returns the name of a store without the password that may be in it.
+func quotable(name string) string {
+	if !isURL(name) {
+		return name
+	}
+	u, err := url.Parse(name)
+	if err != nil {
+		return "postgres://…"
+	}
+	return u.Redacted()
 }

@@ -74,7 +74,7 @@ func (w welcome) print(out io.Writer) {
 		fmt.Fprintf(out, commands, w.account, w.url, w.key, exampleBody)
 	} else {
 		fmt.Fprintf(out, "The account %s is there already, and its key was shown when it was issued. For another one:\n\n"+
-			"go run ./examples/server -db %s -issue-key\n\n", w.account, quote(w.db))
+			"go run ./examples/server -db %s -issue-key\n\n", w.account, quote(quotable(w.db)))
 	}
 	fmt.Fprintf(out, "Listening on %s; Ctrl-C ends it.\n", w.url)
 }

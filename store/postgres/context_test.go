@@ -1,0 +1,199 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"example.com/contacts"
+	"example.com/contacts/store/postgres"
+)
+
+// lockRow keeps the contact from being changed until the function it returns is
+// called.
+func lockRow(t *testing.T, url, schema string, r *contacts.ContactRecord) (release func()) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := c.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT 1 FROM "+pgx.Identifier{schema, "contact"}.Sanitize()+" WHERE id = $1 FOR UPDATE", r.Contact.ID); err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() { c.Close(context.Background()) })
+	t.Cleanup(release)
+	return release
+}
+
+// promptly fails the test if f takes much longer than the deadline it is given.
+func promptly(t *testing.T, f func(ctx context.Context)) {
+	t.Helper()
+	const deadline, late = 50 * time.Millisecond, 2 * time.Second // late: for a machine that is busy
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	began := time.Now()
+	f(ctx)
+	if took := time.Since(began); took > late {
+		t.Errorf("a call took %v with a deadline of %v", took, deadline)
+	}
+}
+
+// A statement that waits in the server ends with the caller's context.
+func TestStatementEndsWithContext(t *testing.T) {
+	t.Parallel()
+	base := serverURL(t)
+	schema := newSchema(t, base)
+	name := "test " + uuid.NewString()
+	url := with(t, base, "application_name", name)
+	s := open(t, url, schema)
+	account := addAccount(t, s)
+	r := newContact(account)
+	r.Contact.DeletedAt = noon
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	release := lockRow(t, base, schema, r)
+	promptly(t, func(ctx context.Context) {
+		err := errors.Join(s.UpdateContacts(ctx, []contacts.ContactChange{change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })})...)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, contacts.ErrOutcomeUnknown) {
+			t.Errorf("UpdateContacts: got error %v, want that of the context, and ErrOutcomeUnknown", err)
+		}
+	})
+	promptly(t, func(ctx context.Context) {
+		_, err := s.PurgeContacts(ctx, contacts.PurgeQuery{AccountID: account, Limit: 1})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("PurgeContacts: got error %v, want that of the context", err)
+		}
+	})
+	// The server does not go on with them either.
+	c, err := pgx.Connect(t.Context(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	for began, active := time.Now(), 1; active > 0; time.Sleep(10 * time.Millisecond) {
+		if err := c.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state = 'active'", name).Scan(&active); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("%d statements go on after their contexts have ended", active)
+		}
+	}
+	release()
+	if !isWhole(t, s, r) {
+		t.Error("the contact is gone")
+	}
+	if errs := s.UpdateContacts(t.Context(), []contacts.ContactChange{change(r, func(*contacts.Contact) {})}); errs != nil {
+		t.Errorf("the store does not go on: %v", errs)
+	}
+}
+
+// With no connection to be had, calls end with their contexts, and nothing of
+// them is stored.
+func TestPoolExhausted(t *testing.T) {
+	t.Parallel()
+	base := serverURL(t)
+	schema := newSchema(t, base)
+	s, err := postgres.Open(t.Context(), base, &postgres.Options{Schema: schema, MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	account := addAccount(t, s)
+	r, waits := newContact(account), newContact(account)
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	release := lockRow(t, base, schema, r)
+	c := change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })
+	changed := make(chan []error, 1)
+	go func() { changed <- s.UpdateContacts(context.Background(), []contacts.ContactChange{c}) }()
+	waitForLock(t, base, schema)
+
+	for _, err := range []error{
+		callPromptly(t, func(ctx context.Context) error { return create(ctx, s, waits) }),
+		callPromptly(t, func(ctx context.Context) error {
+			_, err := s.FindContact(ctx, account, r.Contact.ID)
+			return err
+		}),
+		callPromptly(t, func(ctx context.Context) error {
+			_, err := s.FindKey(ctx, [32]byte{1})
+			return err
+		}),
+		callPromptly(t, func(ctx context.Context) error {
+			return s.Deactivate(ctx, contacts.Deactivation{AccountID: account, At: noon})
+		}),
+	} {
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, contacts.ErrOutcomeUnknown) {
+			t.Errorf("a call without a connection: got error %v, want that of the context alone", err)
+		}
+	}
+	release()
+	if errs := <-changed; errs != nil {
+		t.Errorf("UpdateContacts: %v", errs)
+	}
+	if !isWhole(t, s, c.Record) || isWhole(t, s, waits) {
+		t.Error("want the change, and nothing of the create that was given up")
+	}
+}
+
+func callPromptly(t *testing.T, f func(ctx context.Context) error) (err error) {
+	t.Helper()
+	promptly(t, func(ctx context.Context) { err = f(ctx) })
+	return err
+}
+
+// waitForLock returns when a statement on the schema waits for a lock.
+func waitForLock(t *testing.T, url, schema string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	for began, waiting := time.Now(), 0; waiting == 0; time.Sleep(5 * time.Millisecond) {
+		if err := c.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0", schema).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("no statement waits for the lock")
+		}
+	}
+}
+
+// One record that the server does not take fails its caller alone.
+func TestFailureIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	s := open(t, url, newSchema(t, url))
+	account := addAccount(t, s)
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			r := newContact(account)
+			if i%8 == 0 {
+				r.Contact.FirstName = "no text\x00" // which a Service never sends
+			}
+			err := create(t.Context(), s, r)
+			if i%8 == 0 {
+				if err == nil || errors.Is(err, contacts.ErrOutcomeUnknown) {
+					t.Errorf("a create that must fail: got error %v", err)
+				}
+				return
+			}
+			if err != nil || !isWhole(t, s, r) {
+				t.Errorf("a create among others that fail: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}

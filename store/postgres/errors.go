@@ -1,0 +1,168 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/contacts"
+)
+
+// What can be wrong with a database, for [errors.Is].
+var (
+	// ErrForeign: the schema holds tables of another program.
+	ErrForeign = errors.New("the schema holds tables of another program: set Options.Schema to one of its own")
+	// ErrNewerSchema: a newer version of this package wrote the tables.
+	ErrNewerSchema = errors.New("the tables were made by a newer version of this program")
+	// ErrOlderSchema: the tables are missing or those of an older version, and
+	// Options.SkipMigrations forbids to bring them up to date.
+	ErrOlderSchema = errors.New("the tables are missing or of an older version: open the store once with a role that may make them, without Options.SkipMigrations")
+	// ErrEncoding: the database does not hold every text.
+	ErrEncoding = errors.New("the database's encoding is not UTF8: make one with ENCODING 'UTF8'")
+	// ErrNotDurable: with synchronous_commit off a server that crashes forgets
+	// what was acknowledged.
+	ErrNotDurable = errors.New("synchronous_commit is off: set it to on for the role or the pool of the store")
+	// ErrReadOnly: the server takes no writes, as a standby does not. Reads go on.
+	ErrReadOnly = errors.New("the server takes no writes")
+	// ErrDiskFull: there is no space left for the server. What was stored before
+	// is safe, and writes succeed again when there is space.
+	ErrDiskFull = errors.New("the server's disk is full")
+	// ErrPermission: the role lacks a right; see the package's comment for those
+	// that it needs.
+	ErrPermission = errors.New("the role lacks a right that the store needs")
+)
+
+// The classes and codes of SQLSTATE that mean something here.
+const (
+	stateReadOnly         = "25006"
+	stateUniqueViolation  = "23505"
+	stateDiskFull         = "53100"
+	statePermission       = "42501"
+	stateUndefinedTable   = "42P01"
+	stateDuplicateSchema  = "42P06"
+	stateDuplicateTable   = "42P07"
+	stateUndefinedFunc    = "42883"
+	stateNotSupported     = "0A000"
+	stateSerialization    = "40001"
+	stateDeadlock         = "40P01"
+	stateUnknownOutcome   = "40003" // what CockroachDB says of an ambiguous commit
+	stateCancelled        = "57014"
+	stateShutdown         = "57P01"
+	stateCrashShutdown    = "57P02"
+	classData             = "22"
+	classLimit            = "54"
+	classRollback         = "40"
+	classConstraint       = "23"
+	classTransactionState = "25"
+)
+
+// state returns the SQLSTATE of what the server said, or "".
+func state(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// isConflict reports whether the transaction lost against others and succeeds
+// when it is made again.
+func isConflict(err error) bool {
+	s := state(err)
+	return s == stateSerialization || s == stateDeadlock
+}
+
+// isLost reports whether the connection is gone, so that another may do: the
+// server went away, or came back, since it was last used.
+func isLost(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return false // there is no server to go to
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	_, ofNetwork := errors.AsType[net.Error](err)
+	s := state(err)
+	return s == stateShutdown || s == stateCrashShutdown || ofNetwork || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
+// commitError says what a COMMIT that was sent and failed means.
+func commitError(err error) error {
+	if s := state(err); s != stateUnknownOutcome {
+		switch class(s) {
+		case classRollback, classConstraint, classTransactionState:
+			return err // the server has rolled back
+		}
+	}
+	return fmt.Errorf("%w: %w", contacts.ErrOutcomeUnknown, err)
+}
+
+// A serverError is what the server said, without the parts that may hold what
+// was sent to it.
+type serverError struct{ *pgconn.PgError }
+
+func (e serverError) Error() string {
+	text := fmt.Sprintf("the server says %s (SQLSTATE %s)", e.Severity, e.Code)
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	return text
+}
+
+func (e serverError) Unwrap() error { return e.PgError }
+
+func newServerError(e *pgconn.PgError) error {
+	kept := &pgconn.PgError{
+		Severity: e.Severity, SeverityUnlocalized: e.SeverityUnlocalized, Code: e.Code,
+		SchemaName: e.SchemaName, TableName: e.TableName, ColumnName: e.ColumnName, ConstraintName: e.ConstraintName,
+	}
+	switch class(e.Code) {
+	case "28", "3D", "42", "53", "57": // of roles, databases, tables, memory and disks, and of going down
+		kept.Message = e.Message
+	}
+	var err error = serverError{kept}
+	switch e.Code {
+	case stateReadOnly:
+		err = fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case stateDiskFull:
+		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+	case statePermission:
+		err = fmt.Errorf("%w: %w", ErrPermission, err)
+	}
+	return err
+}
+
+// class returns the first part of a SQLSTATE.
+func class(state string) string { return state[:min(2, len(state))] }
+
+// classify makes an error for callers: it matches what the package promises and
+// the context's error where that ended the call, and it holds no data.
+func classify(ctx context.Context, err error) error {
+	unknown, cause := errors.Is(err, contacts.ErrOutcomeUnknown), ctx.Err()
+	ended := cause != nil && (unknown || errors.Is(err, cause) || isLost(err) || state(err) == stateCancelled)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		err = newServerError(e)
+	}
+	if unknown && !errors.Is(err, contacts.ErrOutcomeUnknown) {
+		err = fmt.Errorf("%w: %w", contacts.ErrOutcomeUnknown, err)
+	}
+	if ended && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// isOfOne reports whether the error of a transaction may be that of one of its
+// jobs, so that the others succeed without it.
+func isOfOne(err error) bool {
+	switch class(state(err)) {
+	case classData, classConstraint, classLimit:
+		return !errors.Is(err, contacts.ErrOutcomeUnknown)
+	default:
+		return errors.Is(err, errDamaged)
+	}
+}

@@ -1,0 +1,261 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts"
+	"example.com/contacts/store/postgres"
+)
+
+// A recorder keeps every statement that a pool sends, with arguments of it.
+type recorder struct {
+	mu   sync.Mutex
+	sent map[string][]any
+}
+
+func (r *recorder) note(sql string, args []any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sent[sql] = slices.Clone(args)
+}
+
+func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	r.note(data.SQL, data.Args)
+	return ctx
+}
+
+func (r *recorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (r *recorder) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	for _, q := range data.Batch.QueuedQueries {
+		r.note(q.SQL, q.Arguments)
+	}
+	return ctx
+}
+
+func (r *recorder) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
+
+// No statement scans what grows, neither with the plan for its arguments nor
+// with that for any, nor where policies stand before the tables.
+func TestNoSequentialScan(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	for name, opts := range map[string]*postgres.Options{"plain": {}, "row security": {RowSecurity: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			role := url
+			if opts.RowSecurity {
+				role = newOwner(t, url)
+			}
+			opts.Schema = newSchema(t, url)
+			wantNoSequentialScan(t, url, role, opts)
+		})
+	}
+}
+
+// wantNoSequentialScan explains, as that role, every statement of a store.
+func wantNoSequentialScan(t *testing.T, url, role string, opts *postgres.Options) {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := &recorder{sent: make(map[string][]any)}
+	config.ConnConfig.Tracer = sent
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	accounts := fill(t, url, opts.Schema, s, extent(100_000, 1_000_000))
+	clear(sent.sent)
+	useAll(t, s, accounts[0])
+
+	c, err := pgx.Connect(t.Context(), role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	scan := regexp.MustCompile(`Seq Scan on (contact|contact_lookup|idempotency)\b`)
+	explained := 0
+	for sql, args := range sent.sent {
+		if !strings.Contains(sql, opts.Schema) {
+			continue // BEGIN and the like
+		}
+		explained++
+		for kind, plan := range map[string]string{"its arguments": explain(t, c, sql, args), "any arguments": explainGeneric(t, c, sql)} {
+			if scan.MatchString(plan) {
+				t.Errorf("a sequential scan with the plan for %s:\n%s\n%s", kind, sql, plan)
+			}
+		}
+	}
+	t.Logf("%d statements explained", explained)
+	const least = 40
+	if explained < least {
+		t.Errorf("only %d statements were recorded, want at least %d", explained, least)
+	}
+}
+
+func explain(t *testing.T, c *pgx.Conn, sql string, args []any) string {
+	t.Helper()
+	return planOf(t, c, "EXPLAIN "+sql, args...)
+}
+
+// explainGeneric explains what the server does once it no longer plans for each
+// set of arguments.
+func explainGeneric(t *testing.T, c *pgx.Conn, sql string) string {
+	t.Helper()
+	n := 0
+	for _, m := range regexp.MustCompile(`\$(\d+)`).FindAllStringSubmatch(sql, -1) {
+		i, _ := strconv.Atoi(m[1])
+		n = max(n, i)
+	}
+	call := "EXPLAIN EXECUTE explained"
+	if n > 0 {
+		call += "(" + strings.TrimSuffix(strings.Repeat("NULL, ", n), ", ") + ")"
+	}
+	for _, statement := range []string{"SET plan_cache_mode = force_generic_plan", "PREPARE explained AS " + sql} {
+		if _, err := c.PgConn().Exec(t.Context(), statement).ReadAll(); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	defer func() { c.PgConn().Exec(t.Context(), "DEALLOCATE explained; RESET plan_cache_mode").ReadAll() }()
+	return planOf(t, c, call)
+}
+
+func planOf(t *testing.T, c *pgx.Conn, sql string, args ...any) string {
+	t.Helper()
+	rows, err := c.Query(t.Context(), sql, append([]any{pgx.QueryExecModeDescribeExec}, args...)...)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// fill stores that many contacts in ten accounts, some of them deleted, with an
+// idempotency each, and returns the accounts.
+func fill(t *testing.T, url, schema string, s contacts.Store, n int) []uuid.UUID {
+	t.Helper()
+	accounts := make([]uuid.UUID, 10)
+	for i := range accounts {
+		accounts[i] = addAccount(t, s)
+	}
+	name := pgx.Identifier{schema}.Sanitize()
+	statements := []string{
+		`INSERT INTO {schema}.contact SELECT ($1::uuid[])[i % 10 + 1], gen_random_uuid(), 'Ada', 'Lovelace ' || i, i || '@example.com', 'Engines', '',
+			repeat('x', 40), 'London', '', '', 'GB', 'status ' || i % 5, 'stage ' || i % 7, i % 3, '[["` + uuid.NewString() + `","+1555","mobile",true,false]]', '["vip"]',
+			'{"a":"' || repeat('x', 100) || '"}', '', 'ada lovelace ' || i || chr(10) || i || '@example.com', i, i, 1,
+			CASE WHEN i % 20 = 0 THEN i ELSE 0 END FROM generate_series(1, $2::int) AS i`,
+		`INSERT INTO {schema}.contact_lookup SELECT account_id, gen_random_uuid(), id FROM {schema}.contact, generate_series(1, 4)
+			WHERE $1::uuid[] IS NOT NULL AND $2::int > 0`,
+		`INSERT INTO {schema}.contact_lookup SELECT account_id, '00000000-0000-0000-0000-000000000001', id FROM {schema}.contact
+			WHERE $1::uuid[] IS NOT NULL AND $2::int > 0`,
+		`INSERT INTO {schema}.idempotency SELECT ($1::uuid[])[i % 10 + 1], sha256(i::text::bytea), '', '{}', i FROM generate_series(1, $2::int) AS i`,
+	}
+	for _, sql := range statements {
+		execute(t, url, strings.ReplaceAll(sql, "{schema}", name), accounts, n)
+	}
+	for _, table := range []string{"contact", "contact_lookup", "idempotency", "account", "team", "api_key"} {
+		execute(t, url, "VACUUM ANALYZE "+name+"."+table)
+	}
+	return accounts
+}
+
+// useAll makes every kind of call, so that each statement is sent once.
+func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: account}, Hash: [32]byte{7}}
+	_, err := s.AddToDirectory(ctx, contacts.Directory{
+		Accounts: []contacts.Account{{ID: newID()}}, Teams: []contacts.Team{{AccountID: account}}, Keys: []contacts.KeyRecord{key},
+	})
+	must(err)
+	for kind := contacts.DirectoryAccounts; kind <= contacts.DirectoryKeys; kind++ {
+		_, err := s.ListDirectory(ctx, contacts.DirectoryQuery{Kind: kind, AccountID: account, Limit: 9})
+		must(err)
+	}
+	_, err = s.FindKey(ctx, key.Hash)
+	must(err)
+	_, err = s.FindTeam(ctx, account, 1)
+	must(err)
+	for _, d := range []contacts.Deactivation{{KeyID: key.ID, At: noon}, {AccountID: account, At: noon}, {AccountID: account}} {
+		must(s.Deactivate(ctx, d))
+	}
+
+	r := newContact(account)
+	must(create(ctx, s, r))
+	if create(ctx, s, r) == nil {
+		t.Error("a contact was created twice")
+	}
+	var many []*contacts.ContactRecord
+	batch := contacts.ContactBatch{Now: noon}
+	for i := range 200 {
+		many = append(many, newContact(account))
+		once := &contacts.Idempotency{Key: [32]byte{byte(i), 1}, EndsAt: noon.AddDate(1, 0, 0), Result: "{}"} // the first has others pruned
+		batch.Idempotencies = append(batch.Idempotencies, once)
+	}
+	homeless := newContact(account)
+	homeless.Contact.TeamID = 99
+	batch.Records = append(many, homeless)
+	batch.Idempotencies = append(batch.Idempotencies, &contacts.Idempotency{Key: [32]byte{9, 9}, EndsAt: noon.AddDate(1, 0, 0)})
+	s.CreateContacts(ctx, batch)
+
+	_, err = s.FindContact(ctx, account, r.Contact.ID)
+	must(err)
+	var changes []contacts.ContactChange
+	for _, r := range many {
+		changes = append(changes, change(r, func(c *contacts.Contact) { c.DeletedAt, c.Email, c.Tags = noon, "", []string{"a", "b"} }))
+	}
+	must(errors.Join(s.UpdateContacts(ctx, changes)...))
+
+	for _, base := range []contacts.ContactQuery{{}, {PhoneNumber: "+15551234567"}, {Email: "ada@example.com"}, {Tag: "vip"}, {Tag: "vip", Email: "ada@example.com"}} {
+		for _, deleted := range []bool{false, true} {
+			for _, q := range []contacts.ContactQuery{
+				{AllTeams: true}, {}, {Teams: []int64{1, 2}}, {AllTeams: true, TeamID: 1}, {AllTeams: true, Status: "status 1"},
+				{AllTeams: true, Stage: "stage 1"}, {AllTeams: true, Search: "lovelace 77"}, {AllTeams: true, After: newID()}, {AllTeams: true, Skip: 10},
+			} {
+				q.AccountID, q.Limit, q.Count, q.Deleted = account, 25, true, deleted
+				q.PhoneNumber, q.Email, q.Tag = base.PhoneNumber, base.Email, base.Tag
+				_, err := s.ListContacts(ctx, q)
+				must(err)
+				q.After = newID() // so that the count has a statement of its own
+				_, err = s.ListContacts(ctx, q)
+				must(err)
+			}
+		}
+	}
+	for _, q := range []contacts.PurgeQuery{
+		{AccountID: account, ContactID: many[0].Contact.ID}, {ContactID: many[1].Contact.ID}, {AccountID: account}, {}, {DeletedBefore: noon},
+	} {
+		q.Limit = 10
+		_, err := s.PurgeContacts(ctx, q)
+		must(err)
+	}
+}

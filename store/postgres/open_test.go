@@ -1,0 +1,258 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts"
+	"example.com/contacts/store/postgres"
+)
+
+// openErr opens a store that must not open.
+func openErr(t *testing.T, url string, opts *postgres.Options, want error) error {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), url, opts)
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || want != nil && !errors.Is(err, want) {
+		t.Errorf("Open: got error %v, want %v", err, want)
+	}
+	return err
+}
+
+// with returns the url with one more setting.
+func with(t testing.TB, base, key, value string) string {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set(key, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// Ten processes that start at once make the tables once.
+func TestOpenByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			s, err := postgres.Open(t.Context(), url, &postgres.Options{Schema: schema})
+			if err != nil {
+				t.Errorf("Open: %v", err)
+				return
+			}
+			defer s.Close()
+			if err := create(t.Context(), s, newContact(addAccount(t, s))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	d, err := open(t, url, schema).ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 100})
+	if err != nil || len(d.Accounts) != 10 {
+		t.Errorf("ListDirectory: got %d accounts and error %v, want 10", len(d.Accounts), err)
+	}
+}
+
+func TestOpenRefusesANewerSchema(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	open(t, url, schema).Close()
+	execute(t, url, "INSERT INTO "+pgx.Identifier{schema, "migration"}.Sanitize()+" VALUES (1000)")
+	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrNewerSchema)
+}
+
+func TestOpenRefusesTablesOfOthers(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	execute(t, url, "CREATE SCHEMA "+pgx.Identifier{schema}.Sanitize())
+	execute(t, url, "CREATE TABLE "+pgx.Identifier{schema, "account"}.Sanitize()+" (n int)")
+	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
+	execute(t, url, "CREATE TABLE "+pgx.Identifier{schema, "migration"}.Sanitize()+" (version int)")
+	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
+}
+
+// The role of the package's comment runs the store, and cannot make its tables.
+func TestOpenWithTheRightsToRun(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema, role := newSchema(t, url), "runner_"+strings.ReplaceAll(uuid.NewString(), "-", "")
+	execute(t, url, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'")
+	t.Cleanup(func() {
+		execute(t, url, "DROP OWNED BY "+role)
+		execute(t, url, "DROP ROLE "+role)
+	})
+	runner := with(t, with(t, url, "user", role), "password", "secret")
+	openErr(t, runner, &postgres.Options{Schema: schema}, postgres.ErrPermission)
+	openErr(t, runner, &postgres.Options{Schema: schema, SkipMigrations: true}, postgres.ErrOlderSchema)
+
+	open(t, url, schema).Close()
+	openErr(t, runner, &postgres.Options{Schema: schema}, postgres.ErrPermission)
+	name := pgx.Identifier{schema}.Sanitize()
+	execute(t, url, "GRANT USAGE ON SCHEMA "+name+" TO "+role)
+	execute(t, url, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+name+" TO "+role)
+	for _, skip := range []bool{false, true} {
+		s, err := postgres.Open(t.Context(), runner, &postgres.Options{Schema: schema, SkipMigrations: skip})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		wantLife(t, s)
+	}
+}
+
+// wantLife checks that a contact can be created, changed, deleted and purged.
+func wantLife(t *testing.T, s contacts.Store) {
+	t.Helper()
+	account := addAccount(t, s)
+	r := newContact(account)
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	c := change(r, func(c *contacts.Contact) { c.DeletedAt, c.Tags = noon, []string{"gone", "gone too"} })
+	if errs := s.UpdateContacts(t.Context(), []contacts.ContactChange{c}); errs != nil {
+		t.Fatal(errs)
+	}
+	if !isWhole(t, s, c.Record) {
+		t.Error("a contact is not there after its change")
+	}
+	if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: account, Limit: 9}); err != nil || n != 1 {
+		t.Fatalf("PurgeContacts: %d, %v", n, err)
+	}
+	if isWhole(t, s, c.Record) {
+		t.Error("a contact is there after it was purged")
+	}
+}
+
+// Where transactions are read-only, reads work and writes say why they fail.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	readOnly := with(t, url, "default_transaction_read_only", "on")
+	openErr(t, readOnly, &postgres.Options{Schema: schema}, postgres.ErrReadOnly)
+	s := open(t, url, schema)
+	account := addAccount(t, s)
+	r := newContact(account)
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, readOnly, schema)
+	isWhole(t, s, r)
+	_, purge := s.PurgeContacts(t.Context(), contacts.PurgeQuery{Limit: 1})
+	_, add := s.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{{ID: newID()}}})
+	for what, err := range map[string]error{
+		"CreateContacts": create(t.Context(), s, newContact(account)),
+		"UpdateContacts": errors.Join(s.UpdateContacts(t.Context(), []contacts.ContactChange{change(r, func(*contacts.Contact) {})})...),
+		"PurgeContacts":  purge,
+		"AddToDirectory": add,
+		"Deactivate":     s.Deactivate(t.Context(), contacts.Deactivation{AccountID: account, At: noon}),
+	} {
+		if !errors.Is(err, postgres.ErrReadOnly) || errors.Is(err, contacts.ErrOutcomeUnknown) {
+			t.Errorf("%s: got error %v, want ErrReadOnly", what, err)
+		}
+	}
+	isWhole(t, s, r)
+}
+
+func TestOpenRefusesAnotherEncoding(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	name := "latin1_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	execute(t, url, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+	t.Cleanup(func() { execute(t, url, "DROP DATABASE "+name) })
+	openErr(t, with(t, url, "dbname", name), nil, postgres.ErrEncoding)
+}
+
+// Open makes commits durable where the server's default is not; New cannot, and
+// says so.
+func TestNotDurable(t *testing.T) {
+	t.Parallel()
+	base := serverURL(t)
+	careless := with(t, base, "synchronous_commit", "off")
+	open(t, careless, newSchema(t, base))
+
+	pool, err := pgxpool.New(t.Context(), careless)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, base)}); !errors.Is(err, postgres.ErrNotDurable) {
+		t.Errorf("New: got error %v, want ErrNotDurable", err)
+	}
+}
+
+// A host's pool stays the host's.
+func TestNew(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLife(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.Ping(t.Context()); err != nil {
+		t.Errorf("the pool after the store was closed: %v", err)
+	}
+	if _, err := postgres.New(t.Context(), nil, nil); err == nil {
+		t.Error("New without a pool: no error")
+	}
+}
+
+// No error holds the password, however the URL is wrong.
+func TestOpenKeepsThePassword(t *testing.T) {
+	t.Parallel()
+	const password = "tell-tale"
+	for _, url := range []string{
+		"postgres://ada:" + password + "@127.0.0.1:1/contacts",
+		"postgres://ada:" + password + "@127.0.0.1:port/contacts",
+		"postgres://ada:" + password + "%zz@127.0.0.1/contacts",
+		"postgres://ada:" + password + " @[::1/contacts?sslmode=nonsense",
+		"user=ada password=" + password + " host=127.0.0.1 port=1 connect_timeout=1",
+		"user=ada password='" + password,
+		"host=127.0.0.1 port=1 passwrod " + password,
+	} {
+		err := openErr(t, url, nil, nil)
+		if text := fmt.Sprintf("%v %+v", err, err); strings.Contains(text, password) {
+			t.Errorf("an error holds the password: %s", text)
+		}
+	}
+}
+
+func TestOpenRefusesBadOptions(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	for _, opts := range []*postgres.Options{{MaxConns: -1}, {Writers: -1}, {Schema: strings.Repeat("x", 64)}} {
+		openErr(t, url, opts, nil)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := postgres.Open(ctx, url, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open with a context that is done: %v", err)
+	}
+}

@@ -1,0 +1,130 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"example.com/contacts"
+	"example.com/contacts/store/postgres"
+	"example.com/contacts/store/storetest"
+)
+
+// newOwner returns the url of a role that is no superuser, and may make schemas.
+func newOwner(t testing.TB, url string) string {
+	t.Helper()
+	role := "owner_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	execute(t, url, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'")
+	execute(t, url, "GRANT CREATE ON DATABASE postgres TO "+role)
+	t.Cleanup(func() {
+		execute(t, url, "DROP OWNED BY "+role+" CASCADE")
+		execute(t, url, "DROP ROLE "+role)
+	})
+	return with(t, with(t, url, "user", role), "password", "secret")
+}
+
+// The whole contract holds behind the second wall.
+func TestStoreWithRowSecurity(t *testing.T) {
+	url := newOwner(t, serverURL(t))
+	var schemas sync.Map // of the stores, by store
+	open := func(t testing.TB, schema string, secure bool) contacts.Store {
+		s, err := postgres.Open(context.Background(), url, &postgres.Options{Schema: schema, RowSecurity: secure})
+		if err != nil {
+			t.Fatal(err)
+		}
+		schemas.Store(s, schema)
+		return s
+	}
+	second := func(t testing.TB, s contacts.Store) contacts.Store {
+		schema, _ := schemas.Load(s)
+		return open(t, schema.(string), false) // it finds the policies
+	}
+	storetest.Run(t, storetest.Harness{
+		New: func(t testing.TB) contacts.Store { return open(t, newSchema(t, url), true) },
+		Reopen: func(t testing.TB, s contacts.Store) contacts.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return second(t, s)
+		},
+		Second: second,
+	})
+}
+
+// A statement that forgets its account sees and changes nothing of another.
+func TestRowSecurityIsAWall(t *testing.T) {
+	t.Parallel()
+	url := newOwner(t, serverURL(t))
+	schema := newSchema(t, url)
+	s, err := postgres.Open(t.Context(), url, &postgres.Options{Schema: schema, RowSecurity: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ours, theirs := addAccount(t, s), addAccount(t, s)
+	for _, account := range []uuid.UUID{ours, theirs} {
+		once := &contacts.Idempotency{Key: [32]byte{1}, Result: "{}", EndsAt: noon.AddDate(1, 0, 0)}
+		batch := contacts.ContactBatch{Records: []*contacts.ContactRecord{newContact(account)}, Idempotencies: []*contacts.Idempotency{once}, Now: noon}
+		if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
+			t.Fatal(outcomes)
+		}
+	}
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	within := func(account *uuid.UUID, do func(tx pgx.Tx)) {
+		t.Helper()
+		tx, err := c.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback(context.Background())
+		if account != nil {
+			if _, err := tx.Exec(t.Context(), "SELECT set_config('contacts.accounts', $1, true)", account.String()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		do(tx)
+	}
+	for _, table := range []string{"team", "contact", "contact_lookup", "idempotency"} {
+		name := pgx.Identifier{schema, table}.Sanitize()
+		within(nil, func(tx pgx.Tx) {
+			var n int
+			if err := tx.QueryRow(t.Context(), "SELECT count(*) FROM "+name).Scan(&n); err != nil || n != 0 {
+				t.Errorf("%s without an account: got %d rows, %v", table, n, err)
+			}
+		})
+		within(&ours, func(tx pgx.Tx) {
+			var own, foreign int
+			if err := tx.QueryRow(t.Context(), "SELECT count(*) FILTER (WHERE account_id = $1), count(*) FILTER (WHERE account_id <> $1) FROM "+name, ours.String()).Scan(&own, &foreign); err != nil || own == 0 || foreign != 0 {
+				t.Errorf("%s: got %d rows of the account, %d of others, %v", table, own, foreign, err)
+			}
+			for _, change := range []string{"UPDATE " + name + " SET account_id = account_id WHERE account_id = $1", "DELETE FROM " + name + " WHERE account_id = $1"} {
+				if tag, err := tx.Exec(t.Context(), change, theirs.String()); err != nil || tag.RowsAffected() != 0 {
+					t.Errorf("%s: a change reached %d rows of another account, %v", table, tag.RowsAffected(), err)
+				}
+			}
+			_, err := tx.Exec(t.Context(), "UPDATE "+name+" SET account_id = $1", theirs.String())
+			if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "42501" {
+				t.Errorf("%s: rows were given to another account: %v", table, err)
+			}
+		})
+	}
+}
+
+// A role that may not make policies is told so.
+func TestRowSecurityNeedsTheRight(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	open(t, url, schema)
+	openErr(t, url, &postgres.Options{Schema: schema, RowSecurity: true, SkipMigrations: true}, postgres.ErrOlderSchema)
+}

@@ -1,0 +1,94 @@
+-- Times are microseconds since the year 1 in UTC, where Go's zero time is 0:
+--   SELECT timestamp '0001-01-01' + created_at / 1000000 * interval '1 second'
+-- Zero and '' are what Go holds as the zero value: no team, no time, no text.
+-- Text is kept as it is and compared for equality alone, so that no collation
+-- has a say in it.
+
+-- The directory is small, read with every call, and found by ids and hashes of
+-- which nobody knows the account yet: on Citus it is what every node has a copy
+-- of. Rows of account and team are never removed.
+CREATE TABLE account (
+  account_id  uuid NOT NULL PRIMARY KEY,
+  name        text NOT NULL,
+  created_at  bigint NOT NULL,
+  disabled_at bigint NOT NULL -- 0: enabled
+);
+
+CREATE TABLE team (
+  account_id uuid NOT NULL REFERENCES account (account_id),
+  id         bigint NOT NULL,
+  name       text NOT NULL,
+  created_at bigint NOT NULL,
+  PRIMARY KEY (account_id, id)
+);
+
+CREATE TABLE api_key (
+  id          uuid NOT NULL PRIMARY KEY,
+  hash        bytea NOT NULL UNIQUE, -- SHA-256 of the key, which is stored nowhere
+  account_id  uuid NOT NULL REFERENCES account (account_id),
+  name        text NOT NULL,
+  permissions text NOT NULL, -- JSON array
+  team_ids    text NOT NULL, -- JSON array
+  all_teams   boolean NOT NULL,
+  created_at  bigint NOT NULL,
+  expires_at  bigint NOT NULL,
+  revoked_at  bigint NOT NULL -- 0: not revoked
+);
+
+CREATE INDEX api_key_account ON api_key (account_id, id);
+
+-- What follows is distributed by account_id, which leads every key. The
+-- statements that write a contact check its account and team, and read them
+-- once for many contacts; a foreign key would read them for each.
+CREATE TABLE contact (
+  account_id       uuid NOT NULL,
+  id               uuid NOT NULL,
+  first_name       text NOT NULL,
+  last_name        text NOT NULL,
+  email            text NOT NULL,
+  company          text NOT NULL,
+  website          text NOT NULL,
+  address          text NOT NULL,
+  city             text NOT NULL,
+  state            text NOT NULL,
+  zip_code         text NOT NULL,
+  country          text NOT NULL,
+  status           text NOT NULL,
+  stage            text NOT NULL,
+  team_id          bigint NOT NULL, -- 0: none
+  phones           text NOT NULL,   -- JSON: [[id, number, type, primary, do not call], ...]
+  tags             text NOT NULL,   -- JSON array
+  custom_context   text NOT NULL,   -- JSON object, byte for byte
+  industry_context text NOT NULL,   -- JSON object, byte for byte
+  search           text NOT NULL,   -- what a search looks through, folded
+  created_at       bigint NOT NULL,
+  updated_at       bigint NOT NULL,
+  version          bigint NOT NULL,
+  deleted_at       bigint NOT NULL, -- 0: not deleted
+  PRIMARY KEY (account_id, id)
+);
+
+-- A contact is in it from its deletion on.
+CREATE INDEX contact_deleted ON contact (account_id, id, deleted_at) WHERE deleted_at <> 0;
+
+-- Where contacts are found by phone number, e-mail address and tag. A value is
+-- the start of a SHA-256: short, whatever it is of, and it tells nothing.
+CREATE TABLE contact_lookup (
+  account_id uuid NOT NULL,
+  value      uuid NOT NULL,
+  contact_id uuid NOT NULL,
+  PRIMARY KEY (account_id, value, contact_id)
+);
+
+-- A create that is sent again with the same key is the same create. Rows that
+-- have ended are as good as gone.
+CREATE TABLE idempotency (
+  account_id uuid NOT NULL,
+  key        bytea NOT NULL, -- SHA-256 of the caller's key
+  input      bytea NOT NULL, -- SHA-256 of what was to be created
+  result     text NOT NULL,  -- JSON
+  ends_at    bigint NOT NULL,
+  PRIMARY KEY (account_id, key)
+);
+
+CREATE INDEX idempotency_ends_at ON idempotency (account_id, ends_at);

@@ -1,0 +1,313 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"example.com/contacts/store/postgres"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := shared.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the server of the tests:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// shared is the server of all tests that do not harm theirs. The first that
+// needs it starts it.
+var shared sharedServer
+
+type sharedServer struct {
+	once   sync.Once
+	server *server // nil: it is that of urlVariable
+	url    string
+	err    error // why there is none
+}
+
+// urlVariable names a database of a server that runs already, as a role that may
+// create schemas.
+const urlVariable = "CONTACTS_POSTGRES_URL"
+
+// serverURL returns the database of the shared server, or skips the test where
+// there can be none.
+func serverURL(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() {
+		if shared.url = os.Getenv(urlVariable); shared.url != "" {
+			return
+		}
+		if shared.server, shared.err = newServer(); shared.err == nil {
+			shared.url = shared.server.url()
+		}
+	})
+	skipWithout(t, shared.err)
+	return shared.url
+}
+
+func skipWithout(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, errNoPrograms) {
+		t.Skipf("left out: %v; install PostgreSQL, or set %s", err, urlVariable)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *sharedServer) stop() error {
+	if s.server == nil {
+		return nil
+	}
+	return s.server.remove()
+}
+
+// ownServer starts a server that the test may harm.
+func ownServer(t testing.TB) *server {
+	t.Helper()
+	s, err := newServer()
+	skipWithout(t, err)
+	t.Cleanup(func() {
+		if err := s.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+var errNoPrograms = errors.New("the programs initdb and postgres are not installed")
+
+// programs returns the folder of the newest initdb and postgres.
+func programs() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		path, err = filepath.EvalSymlinks(path) // to where the other programs are
+		return filepath.Dir(path), err
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	newest, dir := 0, ""
+	for _, path := range found {
+		if version, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))); err == nil && version > newest {
+			newest, dir = version, filepath.Dir(path)
+		}
+	}
+	if dir == "" {
+		return "", errNoPrograms
+	}
+	return dir, nil
+}
+
+// A server is a PostgreSQL in a temporary folder, on a socket there.
+type server struct {
+	bin, dir string
+	attr     *syscall.SysProcAttr
+	process  *exec.Cmd  // nil: it is not running
+	ended    chan error // of the process
+	log      *os.File
+}
+
+func newServer() (_ *server, err error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{bin: bin}
+	if s.dir, err = os.MkdirTemp("", "contacts-postgres"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.remove())
+		}
+	}()
+	s.attr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the tests, which stop it
+	if runtime.GOOS != "windows" && os.Getuid() == 0 {
+		if err := s.demote(); err != nil {
+			return nil, err
+		}
+	}
+	initdb := s.command("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
+		return nil, err
+	}
+	return s, s.start()
+}
+
+// demote has the server run as another user, since it refuses to as root.
+func (s *server) demote() error {
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, _ := strconv.Atoi(u.Uid)
+		gid, _ := strconv.Atoi(u.Gid)
+		s.attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}
+		return os.Chown(s.dir, uid, gid)
+	}
+	return errors.New("neither postgres nor nobody is a user here, and a server does not run as root")
+}
+
+func (s *server) command(name string, args ...string) *exec.Cmd {
+	c := exec.CommandContext(context.Background(), filepath.Join(s.bin, name), args...)
+	c.Dir, c.SysProcAttr = s.dir, s.attr
+	return c
+}
+
+func (s *server) data() string { return filepath.Join(s.dir, "data") }
+
+// start starts the server, and returns when it answers. It tries again where
+// processes of one that was killed are still going.
+func (s *server) start(settings ...string) error {
+	args := []string{"-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "max_connections=500", "-c", "fsync=on"}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		s.process = s.command("postgres", args...)
+		s.process.Stdout, s.process.Stderr = s.log, s.log
+		if err := s.process.Start(); err != nil {
+			s.process = nil
+			return err
+		}
+		s.ended = make(chan error, 1)
+		go func(process *exec.Cmd, ended chan<- error) { ended <- process.Wait() }(s.process, s.ended)
+		err := s.answer(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			said, _ := os.ReadFile(s.log.Name())
+			return fmt.Errorf("the server does not answer: %w\n%s", err, said)
+		}
+		s.process = nil // it has ended
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// answer returns when the server does, or an error when it has ended.
+func (s *server) answer(ctx context.Context) error {
+	for {
+		c, err := pgx.Connect(ctx, s.url())
+		if err == nil {
+			return c.Close(ctx)
+		}
+		select {
+		case ended := <-s.ended:
+			return fmt.Errorf("the server has ended: %w", ended)
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// kill ends the server and all its processes at once.
+func (s *server) kill() {
+	first := s.process.Process.Pid
+	syscall.Kill(first, syscall.SIGSTOP) // so that no more come
+	for _, pid := range append(children(first), first) {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	<-s.ended
+	s.process = nil
+}
+
+// children returns the processes that a process has started, where the system
+// says it; elsewhere they notice that the first one is gone, and end.
+func children(of int) []int {
+	var found []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		b, _ := os.ReadFile(path)
+		_, after, _ := strings.Cut(string(b), ") ") // behind the name
+		if fields := strings.Fields(after); len(fields) > 1 && fields[1] == strconv.Itoa(of) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// stop ends the server and waits for it.
+func (s *server) stop() error {
+	if s.process == nil {
+		return nil
+	}
+	s.process.Process.Signal(syscall.SIGINT)
+	err := <-s.ended
+	s.process = nil
+	return err
+}
+
+func (s *server) remove() error {
+	err := s.stop()
+	if s.log != nil {
+		s.log.Close()
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+func (s *server) socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
+
+func (s *server) url() string {
+	return "postgres:///postgres?user=postgres&host=" + url.QueryEscape(s.dir)
+}
+
+// newSchema returns the name of a schema that is not there, and removes it when
+// the test ends.
+func newSchema(t testing.TB, url string) string {
+	t.Helper()
+	name := "contacts " + uuid.NewString() // with a blank, for good measure
+	t.Cleanup(func() {
+		execute(t, url, "DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE")
+	})
+	return name
+}
+
+// execute runs a statement as the role of the url.
+func execute(t testing.TB, url, sql string, args ...any) {
+	t.Helper()
+	ctx := context.Background() // of cleanups too
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	if _, err := c.Exec(ctx, sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open opens a store on a schema and closes it when the test ends.
+func open(t testing.TB, url, schema string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(context.Background(), url, &postgres.Options{Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}

@@ -1,0 +1,162 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts"
+)
+
+// A transaction sends its statements when something has to be read, and then
+// all at once: BEGIN goes with the first of them and COMMIT with the last, so
+// that a transaction takes no more round trips than it has decisions.
+type transaction struct {
+	conn  *pgxpool.Conn
+	batch pgx.Batch
+	read  int // statements of the batch whose results have come
+}
+
+const (
+	beginSQL    = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	commitSQL   = `COMMIT`
+	rollbackSQL = `ROLLBACK`
+)
+
+// exec queues a statement without a result.
+func (t *transaction) exec(sql string, args ...any) {
+	t.batch.Queue(sql, args...).Exec(func(pgconn.CommandTag) error {
+		t.read++
+		return nil
+	})
+}
+
+// count queues a statement, of which it keeps how many rows it touched.
+func (t *transaction) count(n *int64, sql string, args ...any) {
+	t.batch.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
+		t.read++
+		*n = tag.RowsAffected()
+		return nil
+	})
+}
+
+// query queues a statement whose rows each reads.
+func (t *transaction) query(each func(pgx.Rows) error, sql string, args ...any) {
+	t.batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := each(rows); err != nil {
+				return err
+			}
+		}
+		t.read++
+		return rows.Err()
+	})
+}
+
+// flush sends what is queued, and returns when all results have been read.
+func (t *transaction) flush(ctx context.Context) error {
+	if t.batch.Len() == 0 {
+		return nil
+	}
+	t.read = 0
+	err := t.conn.SendBatch(ctx, &t.batch).Close()
+	t.batch = pgx.Batch{}
+	return err
+}
+
+// commit sends what is queued, and commits. If the error matches
+// ErrOutcomeUnknown it may have.
+func (t *transaction) commit(ctx context.Context) error {
+	before, committed := t.batch.Len(), false
+	t.batch.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != commitSQL {
+			return pgx.ErrTxCommitRollback
+		}
+		committed = true
+		return nil
+	})
+	err := t.flush(ctx)
+	switch {
+	case committed || err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err):
+		return err
+	case state(err) != "" && t.read < before:
+		return err // of a statement before it, so that the server has skipped it
+	default:
+		return commitError(err)
+	}
+}
+
+// end releases the connection, and undoes the transaction if it is still there.
+func (t *transaction) end() {
+	const patience = 5 * time.Second // for a server that answers at all
+	if c := t.conn.Conn(); !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		_, _ = c.Exec(ctx, rollbackSQL) // the pool closes it where that fails
+		cancel()
+	}
+	t.conn.Release()
+}
+
+// transact runs the job in a transaction and commits it. It runs it again, from
+// the start, where the transaction lost against others or the connection was
+// lost before the commit, as long as the context lasts. After an error that does
+// not match ErrOutcomeUnknown nothing is stored.
+//
+// The first connection is released; nil: any of the pool.
+func (s *Store) transact(ctx context.Context, first *pgxpool.Conn, job func(context.Context, *transaction) error) error {
+	lost := 0
+	for try := 0; ; try++ {
+		err := s.transactOnce(ctx, first, job)
+		first = nil
+		switch {
+		case err == nil || errors.Is(err, contacts.ErrOutcomeUnknown):
+			return err
+		case isConflict(err):
+			if e := wait(ctx, backoff(try)); e != nil {
+				return fmt.Errorf("%w: %w", e, err)
+			}
+		case isLost(err) && ctx.Err() == nil && lost < s.mostLost():
+			lost++
+		default:
+			return err
+		}
+	}
+}
+
+// mostLost is how many connections in a row may turn out to be gone: all of the
+// pool, after the server was away.
+func (s *Store) mostLost() int { return int(s.pool.Config().MaxConns) }
+
+func (s *Store) transactOnce(ctx context.Context, conn *pgxpool.Conn, job func(context.Context, *transaction) error) error {
+	if conn == nil {
+		var err error
+		if conn, err = s.pool.Acquire(ctx); err != nil {
+			return err
+		}
+	}
+	t := &transaction{conn: conn}
+	defer t.end()
+	t.exec(beginSQL)
+	if err := job(ctx, t); err != nil {
+		return err
+	}
+	return t.commit(ctx)
+}
+
+// read runs a query that changes nothing, again where the connection turns out
+// to be gone.
+func (s *Store) read(ctx context.Context, query func() error) error {
+	for lost := 0; ; lost++ {
+		err := query()
+		if err == nil || !isLost(err) || ctx.Err() != nil || lost >= s.mostLost() {
+			return err
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+
+// The fault tests kill the server and cut connections, and then ask whether
+// callers were told the truth. They are short by default. As long as they should
+// be before a release:
+//
+//	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/postgres
+const faultsVariable = "CONTACTS_FAULTS"
+
+// extent returns how often a fault test does what it does.
+func extent(short, full int) int {
+	if os.Getenv(faultsVariable) == "full" {
+		return full
+	}
+	return short
+}
+
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// addAccount stores an account with teams 1 and 2.
+func addAccount(t testing.TB, s contacts.Store) uuid.UUID {
+	t.Helper()
+	id := newID()
+	_, err := s.AddToDirectory(context.Background(), contacts.Directory{
+		Accounts: []contacts.Account{{ID: id, Name: "Acme", CreatedAt: noon}},
+		Teams: []contacts.Team{
+			{AccountID: id, ID: 1, Name: "Sales", CreatedAt: noon},
+			{AccountID: id, ID: 2, Name: "Support", CreatedAt: noon},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// newContact returns a contact with every field filled, and numbers and tags of
+// its own.
+func newContact(account uuid.UUID) *contacts.ContactRecord {
+	number := func() string { return fmt.Sprintf("+1%010d", rand.Int64N(1e10)) }
+	id := newID()
+	return &contacts.ContactRecord{
+		Contact: contacts.Contact{
+			ID: id, AccountID: account, FirstName: "Ada", LastName: "Lovelace", Email: id.String() + "@example.com", Company: "Analytical Engines",
+			Website: "https://example.com", Address: "12 St James's Square", City: "London", State: "England", ZipCode: "SW1Y 4JH", Country: "GB",
+			Status: "not_contacted", Stage: "lead", TeamID: 1, Tags: []string{"vip", "tag " + id.String()},
+			PhoneNumbers: []contacts.PhoneNumber{{ID: newID(), PhoneNumber: number(), PhoneType: "mobile", Primary: true}, {ID: newID(), PhoneNumber: number(), DoNotCall: true}},
+			CreatedAt:    noon, UpdatedAt: noon, Version: 1,
+		},
+		CustomContext: `{"a": 1}`, IndustryContext: `{"b":[1,2]}`,
+	}
+}
+
+// create stores the contacts and returns what went wrong.
+func create(ctx context.Context, s contacts.Store, records ...*contacts.ContactRecord) error {
+	var errs []error
+	for _, o := range s.CreateContacts(ctx, contacts.ContactBatch{Records: records}) {
+		errs = append(errs, o.Err)
+	}
+	return errors.Join(errs...)
+}
+
+// change returns a change of the contact.
+func change(r *contacts.ContactRecord, f func(*contacts.Contact)) contacts.ContactChange {
+	changed := *r
+	changed.Contact.Version++
+	f(&changed.Contact)
+	return contacts.ContactChange{Record: &changed, Version: r.Contact.Version}
+}
+
+// isWhole reports whether the contact is there. Where it is, it must be whole,
+// and found by all that it has; where it is not, by nothing.
+func isWhole(t testing.TB, s contacts.Store, want *contacts.ContactRecord) bool {
+	t.Helper()
+	ctx := context.Background()
+	account := want.Contact.AccountID
+	got, err := s.FindContact(ctx, account, want.Contact.ID)
+	there := err == nil
+	if !there && !errors.Is(err, contacts.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if there {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("a contact is not whole (-want +got):\n%s", diff)
+		}
+	}
+	queries := []contacts.ContactQuery{{Email: want.Contact.Email}, {Tag: want.Contact.Tags[1]}}
+	for _, p := range want.Contact.PhoneNumbers {
+		queries = append(queries, contacts.ContactQuery{PhoneNumber: p.PhoneNumber})
+	}
+	for _, q := range queries {
+		q.AccountID, q.AllTeams, q.Limit, q.Deleted = account, true, 9, !want.Contact.DeletedAt.IsZero()
+		list, err := s.ListContacts(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(list.Records, func(r *contacts.ContactRecord) bool { return r.Contact.ID == want.Contact.ID })
+		if found != there {
+			t.Errorf("a contact is there: %t; found by what it has: %t", there, found)
+		}
+	}
+	return there
+}
+
+// A ledger holds what callers were told of their creates.
+type ledger struct {
+	mu                      sync.Mutex
+	stored, failed, unknown []*contacts.ContactRecord
+}
+
+func (l *ledger) note(r *contacts.ContactRecord, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.stored = append(l.stored, r)
+	case errors.Is(err, contacts.ErrOutcomeUnknown):
+		l.unknown = append(l.unknown, r)
+	default:
+		l.failed = append(l.failed, r)
+	}
+}
+
+// acknowledged returns how many creates have succeeded.
+func (l *ledger) acknowledged() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.stored)
+}
+
+// check checks that callers were told the truth.
+func (l *ledger) check(t testing.TB, s contacts.Store) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	came := 0
+	for _, r := range l.stored {
+		if !isWhole(t, s, r) {
+			t.Error("a contact that was acknowledged is lost")
+		}
+	}
+	for _, r := range l.failed {
+		if isWhole(t, s, r) {
+			t.Error("a contact is there whose create failed")
+		}
+	}
+	for _, r := range l.unknown {
+		if isWhole(t, s, r) {
+			came++
+		}
+	}
+	t.Logf("%d acknowledged, %d failed, %d of unknown outcome, of which %d are there", len(l.stored), len(l.failed), len(l.unknown), came)
+}
