@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/pocketbase/pocketbase/core"
 
 	"example.com/contacts"
@@ -115,6 +117,62 @@ func TestPeersStoreTheSameRows(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPostgresPeersStoreTheSameRows compares all rows of the peers that share a
+// schema.
+func TestPostgresPeersStoreTheSameRows(t *testing.T) {
+	folder, err := os.MkdirTemp("", "contacts-benchmarks-") // which the server's user can reach
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	s, err := startPostgres(t.Context(), folder)
+	if errors.Is(err, errNoPostgres) {
+		t.Skip("left out: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	w := mustWorld(t)
+	all := w.contacts(50)
+	stored := func(p peer, name string) (rows []string) {
+		t.Helper()
+		dir := filepath.Join(folder, name)
+		target, err := p.open(t.Context(), dir, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range all {
+			err = errors.Join(err, target.create(t.Context(), c))
+		}
+		if err := errors.Join(err, target.close()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := pgx.Connect(t.Context(), s.url(databaseOf(dir)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		found, err := c.Query(t.Context(), `SELECT c::text FROM contacts c UNION ALL SELECT p::text FROM phones p UNION ALL SELECT t::text FROM tags t ORDER BY 1`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err = pgx.CollectRows(found, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	byHand, byGORM := stored(s.handwritten(), "pgx"), stored(s.gorm(), "gorm")
+	if len(byHand) != 5*len(all) || !slices.Equal(byHand, byGORM) {
+		t.Errorf("stored by hand:\n%s\nby GORM:\n%s", strings.Join(byHand, "\n"), strings.Join(byGORM, "\n"))
+	}
 }
 
 func TestBulkStoresTheSameRows(t *testing.T) {

@@ -29,7 +29,7 @@ func environment(ctx context.Context, dir string, w *world) ([]fact, error) {
 		{"file system", fileSystem(dir)},
 		{"Go", runtime.Version()},
 		{"SQLite", fmt.Sprintf("%s (go-sqlite3 %s)", sqlite, version("github.com/mattn/go-sqlite3"))},
-		{"GORM", fmt.Sprintf("%s (driver %s)", version("gorm.io/gorm"), version("gorm.io/driver/sqlite"))},
+		{"GORM", fmt.Sprintf("%s (drivers %s and %s)", version("gorm.io/gorm"), version("gorm.io/driver/sqlite"), version("gorm.io/driver/postgres"))},
 		{"PocketBase", fmt.Sprintf("%s (SQLite in Go %s)", version("github.com/pocketbase/pocketbase"), version("modernc.org/sqlite"))},
 		{"settings", strings.Join(settings, ", ")},
 		{"schema of the store", schema},

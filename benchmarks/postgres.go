@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -190,15 +191,20 @@ func (s *postgresServer) handwritten() peer {
 			if err != nil {
 				return nil, err
 			}
-			pool, err := pgxpool.New(ctx, url+"&pool_max_conns=16")
+			pool, err := pgxpool.New(ctx, fmt.Sprintf("%s&pool_max_conns=%d", url, postgresConns))
 			if err == nil {
 				_, err = pool.Exec(ctx, postgresNormalised)
 			}
 			return &pgxTarget{pool}, err
 		},
-		count: s.count(`SELECT (SELECT count(*) FROM contacts), (SELECT count(*) FROM phones), (SELECT count(*) FROM tags)`),
+		count: s.count(countPostgresNormalised),
 	}
 }
+
+// postgresConns is how many connections the store has, and its peers get.
+const postgresConns = 16
+
+const countPostgresNormalised = `SELECT (SELECT count(*) FROM contacts), (SELECT count(*) FROM phones), (SELECT count(*) FROM tags)`
 
 // postgresNormalised is normalised in PostgreSQL's words.
 const postgresNormalised = `
@@ -370,24 +376,35 @@ func (b *bench) copyAll(ctx context.Context, dir string, batches [][2][][]any, n
 
 // writesPostgres creates n contacts, one a call.
 func (b *bench) writesPostgres(ctx context.Context, callers, n int) error {
-	f := b.figure(fmt.Sprintf("postgres-write-%d-handwritten", callers))
-	if f == nil {
+	name := func(peer string) *figure { return b.figure(fmt.Sprintf("postgres-write-%d-%s", callers, peer)) }
+	ours := b.postgres.ours()
+	peers := slices.DeleteFunc([]against{
+		{name("handwritten"), b.postgres.handwritten()}, {name("gorm"), b.postgres.gorm()},
+	}, func(a against) bool { return a.figure == nil })
+	if len(peers) == 0 {
 		return nil
 	}
-	ours, theirs := b.postgres.ours(), b.postgres.handwritten()
-	costs := [2]*cost{{Callers: callers, Peer: ours.name + ", Postgres"}, {Callers: callers, Peer: theirs.name}}
-	b.report.Costs = append(b.report.Costs, costs[:]...)
+	costs := []*cost{{Callers: callers, Peer: ours.name + ", Postgres"}}
+	for _, a := range peers {
+		costs = append(costs, &cost{Callers: callers, Peer: a.peer.name})
+	}
+	b.report.Costs = append(b.report.Costs, costs...)
 	for range b.reps {
 		all := b.world.contacts(n)
-		var rates [2]float64
-		for i, p := range []peer{ours, theirs} {
-			rate, err := inFolder(b.dir, func(dir string) (float64, error) { return b.write(ctx, p, dir, all, callers, costs[i]) })
+		rateOf := func(p peer, c *cost) (float64, error) {
+			return inFolder(b.dir, func(dir string) (float64, error) { return b.write(ctx, p, dir, all, callers, c) })
+		}
+		rate, err := rateOf(ours, costs[0])
+		if err != nil {
+			return err
+		}
+		for i, a := range peers {
+			theirs, err := rateOf(a.peer, costs[1+i])
 			if err != nil {
 				return err
 			}
-			rates[i] = rate
+			a.figure.add(rate, theirs)
 		}
-		f.add(rates[0], rates[1])
 	}
 	return nil
 }

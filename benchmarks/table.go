@@ -51,6 +51,7 @@ func figures(growth int) []*figure {
 		{Name: "get-key-8", What: "the same with the key checked and contexts decoded, 8 goroutines; the same three queries", Unit: "gets/s"},
 		{Name: "postgres-write-1-handwritten", What: "Postgres, create, 1 caller; " + pgx},
 		{Name: "postgres-write-64-handwritten", What: "Postgres, create, 64 callers; " + pgx, Reach: 3, Beyond: 6},
+		{Name: "postgres-write-64-gorm", What: "Postgres, create, 64 callers; " + gorm + ", on pgx"},
 		{Name: "postgres-bulk-copy", What: "Postgres, bulk, batches of 1,000; `COPY` of the same rows, the same batches", Reach: 0.6, Beyond: 0.8},
 		{Name: "growth-rate", What: fmt.Sprintf("bulk at %s contacts; ours at %s", late, early), Reach: 0.6, Beyond: 0.8},
 		{Name: "growth-handwritten", What: fmt.Sprintf("bulk at %s contacts; hand-written, the same batches and size", late), Reach: 3},
