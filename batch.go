@@ -216,10 +216,9 @@ func (s *Service) createBatch(ctx context.Context, key string, p *Principal, ite
 		results[i].Index = i
 	}
 	drafts := make([]draft, len(items))
-	batch := ContactBatch{AllOrNothing: allOrNothing, Records: make([]*ContactRecord, 0, len(items))}
+	batch := MutationBatch{AllOrNothing: allOrNothing, Now: timestamp(s.now())}
 	sent := make([]int, 0, len(items)) // the items of batch.Records
 	teams := make(map[int64]error)
-	idempotent := false
 	found := 0
 	for i := range items {
 		if ctx.Err() != nil {
@@ -247,9 +246,7 @@ func (s *Service) createBatch(ctx context.Context, key string, p *Principal, ite
 			continue
 		}
 		drafts[i] = d
-		batch.Records = append(batch.Records, d.record)
-		batch.Idempotencies = append(batch.Idempotencies, d.idempotency)
-		idempotent = idempotent || d.idempotency != nil
+		batch.Mutations = append(batch.Mutations, d.mutation())
 		sent = append(sent, i)
 	}
 	if allOrNothing && len(sent) < len(items) {
@@ -261,16 +258,14 @@ func (s *Service) createBatch(ctx context.Context, key string, p *Principal, ite
 	if len(sent) == 0 {
 		return results, nil
 	}
-	if idempotent {
-		batch.Now = timestamp(s.now())
-	} else {
-		batch.Idempotencies = nil
+	outcomes, err := s.store.Apply(ctx, batch)
+	if err != nil {
+		outcomes = slices.Repeat([]MutationOutcome{{Err: err}}, len(sent))
 	}
-	outcomes := s.store.CreateContacts(ctx, batch)
 	var faults []error // of the store, each logged once, and what they became
 	var became []error
 	for n, i := range sent {
-		var outcome ContactOutcome
+		var outcome MutationOutcome
 		if len(outcomes) > 0 {
 			outcome = outcomes[n]
 		}

@@ -236,14 +236,13 @@ func (s *Service) create(ctx context.Context, key string, p *Principal, in *Crea
 	if err := s.sign(&d, p, in.IdempotencyKey); err != nil {
 		return nil, false, s.serverError(ctx, "create contact", key, err)
 	}
-	batch := ContactBatch{Records: []*ContactRecord{d.record}}
-	if d.idempotency != nil {
-		batch.Idempotencies = []*Idempotency{d.idempotency}
-		batch.Now = d.record.Contact.CreatedAt
-	}
-	var outcome ContactOutcome
-	if outcomes := s.store.CreateContacts(ctx, batch); len(outcomes) > 0 {
+	outcomes, err := s.store.Apply(ctx, MutationBatch{Now: d.record.Contact.CreatedAt, Mutations: []Mutation{d.mutation()}})
+	var outcome MutationOutcome
+	if len(outcomes) > 0 {
 		outcome = outcomes[0]
+	}
+	if err != nil {
+		outcome.Err = err
 	}
 	replayed, err := d.settle(outcome)
 	if err == nil && replayed {
@@ -259,7 +258,12 @@ func (s *Service) create(ctx context.Context, key string, p *Principal, in *Crea
 type draft struct {
 	record      *ContactRecord
 	forms       contextForms
-	idempotency *Idempotency // nil: none
+	idempotency *IdempotencyRecord // nil: none
+}
+
+func (d *draft) mutation() Mutation {
+	c := &d.record.Contact
+	return Mutation{AccountID: c.AccountID, Idempotency: d.idempotency, Contacts: []ContactChange{{ID: c.ID, Record: d.record}}}
 }
 
 // draft makes a draft of the input, or one error for all that is wrong with it.
@@ -290,7 +294,7 @@ func (s *Service) sign(d *draft, p *Principal, idempotencyKey string) (err error
 }
 
 // settle makes the draft what its outcome says is stored.
-func (d *draft) settle(outcome ContactOutcome) (replayed bool, err error) {
+func (d *draft) settle(outcome MutationOutcome) (replayed bool, err error) {
 	if outcome.Err != nil {
 		return false, outcome.Err
 	}
@@ -328,7 +332,7 @@ func (s *Service) createError(ctx context.Context, key string, d *draft, err err
 		return fail(ErrIdempotencyConflict, nil)
 	case errors.Is(err, ErrBatchFailed):
 		return fail(ErrBatchFailed, nil)
-	case errors.Is(err, ErrNotFound) && d.record.Contact.TeamID != 0:
+	case errors.Is(err, ErrTeamNotFound):
 		return fail(ErrTeamNotFound, nil) // it went after the check
 	default:
 		return s.serverError(ctx, "create contact", key, err)
@@ -340,12 +344,13 @@ func (s *Service) checkTeam(ctx context.Context, key string, p *Principal, id in
 	if id == 0 {
 		return nil
 	}
-	if _, err := s.store.FindTeam(ctx, p.AccountID, id); errors.Is(err, ErrNotFound) {
-		return fail(ErrTeamNotFound, nil)
-	} else if err != nil {
+	d, err := s.store.ListDirectory(ctx, DirectoryQuery{Kind: DirectoryTeams, AccountID: p.AccountID, AfterTeam: id - 1, Limit: 1})
+	switch {
+	case err != nil:
 		return s.serverError(ctx, "find team", key, err)
-	}
-	if !p.CanAccessTeam(id) {
+	case len(d.Teams) == 0 || d.Teams[0].ID != id:
+		return fail(ErrTeamNotFound, nil)
+	case !p.CanAccessTeam(id):
 		return fail(ErrTeamAccessDenied, nil)
 	}
 	return nil

@@ -133,6 +133,11 @@ var (
 	// since another of its batch could not be.
 	ErrBatchFailed error = &Error{Code: CodeBatchFailed, Message: "not stored, since another contact of the batch could not be"}
 
+	// ErrDuplicate: a live contact outside the mutation holds a claimed match key.
+	ErrDuplicate = errors.New("contacts: duplicate")
+	// ErrStale: the account has another settings version than the mutation was
+	// decided by.
+	ErrStale = errors.New("contacts: stale settings")
 	// ErrExists: a record with that identity is already there.
 	ErrExists = errors.New("contacts: already exists")
 	// ErrClosed: the store was closed.

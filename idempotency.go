@@ -43,7 +43,7 @@ type firstResult struct {
 // newIdempotency returns what is stored with the record of a create. It compares
 // inputs by what they are stored as, so that neither the order of JSON's members
 // nor the spelling of a phone number makes another input.
-func newIdempotency(key string, r *ContactRecord, retention time.Duration) (*Idempotency, error) {
+func newIdempotency(key string, r *ContactRecord, retention time.Duration) (*IdempotencyRecord, error) {
 	c := r.Contact
 	first := firstResult{ID: c.ID, CreatedAt: c.CreatedAt}
 	input := c
@@ -62,7 +62,7 @@ func newIdempotency(key string, r *ContactRecord, retention time.Duration) (*Ide
 	if err != nil {
 		return nil, err
 	}
-	return &Idempotency{
+	return &IdempotencyRecord{
 		Key:    sha256.Sum256([]byte(key)),
 		Input:  sha256.Sum256(text),
 		Result: string(result),

@@ -97,7 +97,7 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 		return nil, err
 	}
 	expired := !k.ExpiresAt.IsZero() && !a.now().Before(k.ExpiresAt)
-	if expired || !k.RevokedAt.IsZero() || !k.AccountDisabledAt.IsZero() {
+	if expired || !k.RevokedAt.IsZero() || !k.Account.DisabledAt.IsZero() {
 		return nil, ErrInvalidKey
 	}
 	return &Principal{

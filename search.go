@@ -5,7 +5,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/google/uuid"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
@@ -44,6 +43,9 @@ func (q *ContactQuery) Matches(r *ContactRecord) bool {
 	c := &r.Contact
 	return c.AccountID == q.AccountID &&
 		c.DeletedAt.IsZero() != q.Deleted &&
+		(q.DeletedBefore.IsZero() || c.DeletedAt.Before(q.DeletedBefore)) &&
+		(q.IDs == nil || slices.Contains(q.IDs, c.ID)) &&
+		(q.MatchKeys == nil || slices.ContainsFunc(r.MatchKeys(), func(k MatchKey) bool { return slices.Contains(q.MatchKeys, k) })) &&
 		(c.TeamID == 0 || q.AllTeams || slices.Contains(q.Teams, c.TeamID)) &&
 		(q.TeamID == 0 || c.TeamID == q.TeamID) &&
 		(q.Status == "" || c.Status == q.Status) &&
@@ -52,14 +54,4 @@ func (q *ContactQuery) Matches(r *ContactRecord) bool {
 		(q.Tag == "" || slices.Contains(c.Tags, q.Tag)) &&
 		(q.PhoneNumber == "" || slices.ContainsFunc(c.PhoneNumbers, func(p PhoneNumber) bool { return p.PhoneNumber == q.PhoneNumber })) &&
 		(q.Search == "" || strings.Contains(r.SearchText(), q.Search))
-}
-
-// Matches reports whether the query asks for the record, its limit apart. Safe
-// for concurrent use.
-func (q *PurgeQuery) Matches(r *ContactRecord) bool {
-	c := &r.Contact
-	return !c.DeletedAt.IsZero() &&
-		(q.AccountID == uuid.Nil || c.AccountID == q.AccountID) &&
-		(q.ContactID == uuid.Nil || c.ID == q.ContactID) &&
-		(q.DeletedBefore.IsZero() || c.DeletedAt.Before(q.DeletedBefore))
 }

@@ -7,146 +7,193 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Store keeps accounts, teams, API keys and contacts. A [Service] puts the
-// rules on top, so a store is dumb on purpose: it receives finished records and
-// never validates, normalises, defaults or authorises. Its job is identity,
-// atomicity, durability, order and look-up. Package storetest checks every
-// sentence of this contract; run it on a store of your own.
+// A Store keeps accounts, settings, teams, API keys, contacts and the journal
+// of each account. A [Service] holds all rules. A store receives finished
+// records: it never validates, normalises, defaults or authorises. Package
+// storetest checks every sentence of this contract; run it on a store of your
+// own.
 //
 // # What every store must do
 //
 //   - Concurrency: all methods may be called from many goroutines at once.
-//   - Ownership: an argument belongs to the caller, who may change it as soon as
-//     the call has returned; a result belongs to the caller too, and changing it
-//     changes nothing in the store. The one exception is said at FindKey.
-//   - Atomicity: a record is stored whole, with everything in it, or not at
-//     all, and so is a change of it. Nobody ever sees a part of it.
-//   - Durability: when a write has returned without an error, it outlives the
-//     process, as far as the store promises to outlive it at all. Every later
-//     read sees it, from any process on the same store.
-//   - Fidelity: a record comes back equal, field by field: text byte for byte
-//     whatever it holds (NUL excepted, which never arrives), letter case
-//     included; times to the microsecond, in UTC, the zero time as the zero
-//     time; empty slices as nil.
+//   - Ownership: an argument belongs to the caller, who may change it after the
+//     call has returned. A result belongs to the caller too, and changing it
+//     changes nothing in the store. FindKey and FindAccount say the exception.
+//   - Atomicity: a mutation is stored whole or not at all. No reader ever sees
+//     a part of it.
+//   - Durability: a write that returned without an error outlives the process,
+//     if the store promises to outlive it at all. Every later read sees it, from
+//     any process on the same store.
+//   - Fidelity: a record comes back equal, field by field. Text keeps every
+//     byte and its letter case. Times keep their microseconds, are in UTC, and
+//     the zero time stays the zero time. Empty slices come back as nil.
 //   - Tenancy: a record is found only under the account it was stored under.
 //   - Cancellation: a call whose context is done returns promptly with an error
-//     that matches the context's. A call whose context is done before it
+//     that matches the context's. A call whose context was done before it
 //     started stores nothing.
 //
 // # What a store returns
 //
-// A store says what happened with [ErrNotFound], [ErrExists], [ErrConflict],
+// A store says what happened with [ErrNotFound], [ErrTeamNotFound],
+// [ErrExists], [ErrConflict], [ErrDuplicate], [ErrStale],
 // [ErrIdempotencyConflict], [ErrBatchFailed], [ErrClosed] and
-// [ErrOutcomeUnknown], wrapped as it likes; everything else is taken for a
-// fault. An error of a write means that nothing was stored, unless it matches
-// ErrOutcomeUnknown. No error may hold a name, an e-mail address, a number, a
-// context or a hash.
+// [ErrOutcomeUnknown], wrapped as it likes. Any other error is a fault. An error
+// of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.
+// No error may hold a name, an e-mail address, a number, a context or a hash.
 //
 // # What a Service promises to a store
 //
 // All text is valid UTF-8 without NUL. Ids of contacts, phone numbers, accounts
 // and keys are unique (UUIDv7) and set. Ids of teams are not negative. Times are
-// UTC and whole microseconds. The contexts of a record are JSON objects, with
-// their names sorted. A query has a known kind and a positive limit, and its
-// search is in the form of [FoldSearch]. A deactivation names one key, with a
-// time, or one account. A change keeps the ids of its record, and when it was
-// created, and raises its version. Idempotencies are nil, or as many as the
-// records of their batch; each that is set has a Result, and a time, in whole
-// microseconds, at which it ends.
+// UTC and whole microseconds. The contexts of a record are JSON objects with
+// sorted names. A query has a known kind and a positive limit, and its search is
+// in the form of [FoldSearch]. A directory update names one key, with a time, or
+// one account.
+//
+// A batch has at most [MaxMutations] mutations, unless it is all or nothing. Its
+// Now is set. The records of a mutation belong to the mutation's account and
+// have the ids of their changes. No two changes of one mutation have the same
+// id. Claims hold no key twice, and a mutation with claims has at least one
+// record. Each idempotency record has a Result. A mutation appends at most
+// 10,000 journal entries. A journal query has at most 10,000 subjects, in
+// ascending order. With DryRun, no two mutations of a batch have a contact, a
+// match key or an idempotency key in common. A Service never sets Verbatim.
 type Store interface {
 	// AddToDirectory stores all records of add in one atomic step and returns
-	// them as stored, in the order given: a team with ID 0 gets the lowest id
-	// above every team that its account has then, starting at 1. Records of one
-	// call may refer to each other. Team ids are scoped to their account.
+	// them as stored, in the order given. Records of one call may refer to each
+	// other. Every field is kept as given. A team with ID 0 gets the lowest id
+	// above every team that its account has then, starting at 1. Team ids are
+	// scoped to their account. A setting must have the version that is one above
+	// its account's; the account then has that version. An account starts at
+	// version 0.
 	//
 	// ErrExists: an account id, a team id within its account, a key id or a key
-	// hash is taken. ErrNotFound: the account of a team or of a key does not
-	// exist.
+	// hash is taken, or a setting has another version than the next one.
+	// ErrNotFound: the account of a team, a key or a setting does not exist.
 	AddToDirectory(ctx context.Context, add Directory) (Directory, error)
 
-	// ListDirectory returns the records of one kind, in ascending order of id,
-	// starting behind the query's position, at most Limit of them. Accounts
-	// are listed across the store, teams and keys within q.AccountID; an
-	// account that does not exist has none.
+	// ListDirectory returns the records of one kind in ascending order of id,
+	// settings in ascending order of version. The page starts after the query's
+	// position and has at most Limit records. Accounts are listed across the
+	// store; teams, keys and settings within q.AccountID. An account that does
+	// not exist has none. Settings are listed in every version.
 	ListDirectory(ctx context.Context, q DirectoryQuery) (Directory, error)
 
-	// Deactivate revokes a key or disables an account, or enables an account
+	// UpdateDirectory revokes a key, disables an account, or enables an account
 	// again. A key that is revoked already keeps its first time, and so does an
-	// account that is disabled; both are no error. The change holds for the
-	// next FindKey in every process on the same store.
+	// account that is disabled. Neither is an error.
 	//
 	// ErrNotFound: there is no such key or account.
-	Deactivate(ctx context.Context, d Deactivation) error
+	UpdateDirectory(ctx context.Context, u DirectoryUpdate) error
 
-	// FindKey returns the key with that hash, and whether its account is
-	// disabled. It does not judge: revoked and expired keys are found too. It is
-	// called for every call of a Service. The result is shared: neither side
-	// changes it.
+	// FindKey returns the key with that hash and its account. It does not judge:
+	// revoked and expired keys are found too. A directory change holds for the
+	// next FindKey and FindAccount in every process on the same store. The
+	// result is shared: neither side changes it. FindKey is called for every
+	// call of a Service.
 	//
 	// ErrNotFound: there is no such key.
 	FindKey(ctx context.Context, hash [32]byte) (*KeyRecord, error)
 
-	// FindTeam returns a team of the account.
+	// FindAccount returns an account with its newest settings. A setting whose
+	// newest value is "" is left out. The result is shared: neither side changes
+	// it.
 	//
-	// ErrNotFound: the account has no such team, whoever else may have one.
-	FindTeam(ctx context.Context, accountID uuid.UUID, id int64) (*Team, error)
+	// ErrNotFound: there is no such account.
+	FindAccount(ctx context.Context, id uuid.UUID) (*AccountRecord, error)
 
-	// CreateContacts stores the records of the batch, each on its own: one that
-	// fails takes no other with it. It returns nil if all were stored, else one
-	// outcome for each record, in the order of the batch, the zero value for
-	// those stored. The batch may mix accounts. An empty batch is no error.
+	// Apply judges the mutations of the batch in their order and stores those
+	// that pass. Each sees what the earlier ones stored. A mutation that is
+	// refused takes no other with it. The batch may mix accounts. Apply returns
+	// nil if every mutation was stored and no outcome says more, else one outcome
+	// for each mutation, in their order. Its error is about the whole call:
+	// nothing of the batch was stored, unless it matches ErrOutcomeUnknown.
 	//
-	// With AllOrNothing either all records are stored, in one atomic step, or
-	// none: then each that did not fail itself fails with ErrBatchFailed. A
-	// record that is answered with an earlier Result has not failed.
+	// With AllOrNothing either all mutations are stored, in one atomic step, or
+	// none. In a batch that failed, each mutation that was not refused itself has
+	// ErrBatchFailed. A mutation that is answered with an earlier Result is not
+	// refused.
 	//
-	// A record with an idempotency is stored together with it, in one atomic
-	// step, unless the account has one of that Key already which has not ended
-	// by batch.Now. Then nothing is stored for it, whatever its id and its team:
-	// if the Input of both is the same, the outcome holds the earlier one's
-	// Result, and no error; if not, the outcome is ErrIdempotencyConflict. That holds within a batch as well.
-	// Of any number of creates with one Key at the same time, in any number of
-	// processes, one stores its contact. An idempotency that has ended may be
-	// forgotten, and one that has not never is.
+	// With DryRun nothing is stored. The outcomes are those that the same call
+	// without DryRun would have. DryRun works where nothing can be written.
 	//
-	// ErrExists: the account has a contact of that id, or the batch had it
-	// before. ErrNotFound: the account, or its team of that id, does not exist.
-	CreateContacts(ctx context.Context, batch ContactBatch) []ContactOutcome
+	// A mutation is judged in this order: account, idempotency record, settings
+	// version, ids and versions of its contacts, teams, claims, journal. Judging
+	// comes before writing: a mutation may move a match key or an id between its
+	// own contacts. It may hold an idempotency record alone, or journal entries
+	// alone.
+	//
+	// A contact change replaces the stored contact if it has the change's
+	// Version. Version 0 stores a new contact, which may have any version and may
+	// be deleted. A change without a Record removes the contact with all that is
+	// kept of it. Deleted contacts can be changed and removed too. A store keeps
+	// a record as it is: it never computes or checks versions, times or ids of
+	// phone numbers. Of any number of changes that expect one version, in any
+	// number of processes, one is stored.
+	//
+	// An idempotency record is stored with its mutation. If the account has one
+	// with this Key that has not ended by batch.Now, nothing of the mutation is
+	// stored and nothing more of it is judged. Same Input: the outcome is the
+	// earlier Result. Different Input: ErrIdempotencyConflict. Of any number of
+	// mutations with one Key, in any number of processes, one is stored. An
+	// idempotency record outlives the contact that it was stored with.
+	//
+	// A live contact of the account holds a claim if one of its MatchKeys equals
+	// it. No live contact outside the mutation may hold one. ErrDuplicate comes
+	// with the holders of all claims: at most 10 for each claim, in ascending
+	// order of id. The outcome of a stored mutation with claims has at most one
+	// holder: the newest deleted contact that holds one of them. Of any number of
+	// mutations that claim one key, in any number of processes, at most one is
+	// stored.
+	//
+	// A journal entry with Sequence 0 is appended and gets the next number of its
+	// account, starting at 1. The entries of one mutation get consecutive numbers
+	// in their order. The numbers of an account have no gaps and are in the order
+	// of the commits. An entry with another Sequence replaces the Data of that
+	// entry if kind and subject are equal.
+	//
+	// With Verbatim, an entry whose Sequence is above the account's newest is
+	// appended with that number, and the next number is one above it. An entry
+	// with a Sequence up to the newest replaces the Data of that entry if kind
+	// and subject are equal, else it is ErrExists.
+	//
+	// Apply may remove idempotency records and events that ended an hour or more
+	// before batch.Now; the hour covers clocks that differ. Nothing else is ever
+	// removed unasked. The newest entry of an account is never removed. Apply
+	// with no mutations removes a bounded number of what may be removed.
+	//
+	// ErrNotFound: the account, the contact of a change, or the entry that is
+	// replaced does not exist. ErrExists: the account has a contact of that id.
+	// ErrConflict: the stored contact has another version. ErrTeamNotFound: the
+	// account has no team of that id. ErrStale: the account has another settings
+	// version.
+	Apply(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error)
 
-	// FindContact returns a contact of the account. It does not judge: one that
-	// was deleted is found too.
+	// FindContact returns a contact of the account. It does not judge: a deleted
+	// contact is found too.
 	//
 	// ErrNotFound: the account has no such contact.
 	FindContact(ctx context.Context, accountID, id uuid.UUID) (*ContactRecord, error)
 
-	// ListContacts returns the contacts of an account that match all of the
-	// query, in descending order of id, at most Limit of them; a field of the
-	// zero value matches everything, if nothing else is said of it. Text is
-	// compared byte for byte. A listing goes on behind the id of the last
-	// contact of its previous page, so that whoever writes meanwhile makes it
-	// neither skip nor repeat a contact. An account that does not exist has
-	// none.
+	// ListContacts returns the contacts of an account that match every field of
+	// the query, in descending order of id, at most Limit. A field with the zero
+	// value matches everything, unless it says otherwise. Text is compared byte
+	// for byte. The next page starts after the last id of this one, so concurrent
+	// writes never make a listing skip or repeat a contact. An account that does
+	// not exist has none.
 	ListContacts(ctx context.Context, q ContactQuery) (ContactList, error)
 
-	// UpdateContacts replaces contacts with their changed records, each on its
-	// own, if the stored one has the version that the change expects. A contact
-	// that was deleted can be changed too. It returns nil if all were stored,
-	// else one error for each change, in their order, nil for those stored. Of
-	// any number of changes that expect one version, one is stored.
-	//
-	// ErrNotFound: the account has no such contact, or no such team.
-	// ErrConflict: the stored contact has another version.
-	UpdateContacts(ctx context.Context, changes []ContactChange) []error
+	// ListJournal returns the entries of an account that match the query, in
+	// ascending order of sequence, at most Limit, starting after After. With
+	// Backwards it returns them in descending order, starting before After; 0 is
+	// the end of the journal. An entry that has ended is returned as long as it
+	// is there. Every field comes back as given, byte for byte. An account that
+	// does not exist has none.
+	ListJournal(ctx context.Context, q JournalQuery) ([]JournalEntry, error)
 
-	// PurgeContacts removes contacts for good, with all that is kept of them:
-	// of those that match the query, at most Limit, and only such as were
-	// deleted. It returns how many. An idempotency outlives the contact that it
-	// was stored with.
-	PurgeContacts(ctx context.Context, q PurgeQuery) (int, error)
-
-	// Close finishes what was accepted and releases what the store holds. From
-	// then on every method returns ErrClosed. Close may be called twice; the
-	// second call returns nil.
+	// Close finishes what was accepted and releases what the store holds. After
+	// that every method returns ErrClosed. Close may be called twice; the second
+	// call returns nil.
 	Close() error
 }
 
@@ -155,6 +202,7 @@ type Directory struct {
 	Accounts []Account
 	Teams    []Team
 	Keys     []KeyRecord
+	Settings []SettingRecord
 }
 
 // A DirectoryKind says which records of the directory a query lists.
@@ -165,19 +213,21 @@ const (
 	DirectoryAccounts DirectoryKind = iota + 1
 	DirectoryTeams
 	DirectoryKeys
+	DirectorySettings
 )
 
 // A DirectoryQuery asks for one page of the directory.
 type DirectoryQuery struct {
-	Kind      DirectoryKind
-	AccountID uuid.UUID // for teams and keys
-	After     uuid.UUID // the page starts behind this account or key
-	AfterTeam int64     // the page starts behind this team
-	Limit     int       // at least 1
+	Kind         DirectoryKind
+	AccountID    uuid.UUID // for teams, keys and settings
+	After        uuid.UUID // the page starts after this account or key
+	AfterTeam    int64     // the page starts after this team
+	AfterVersion int64     // the page starts after this setting
+	Limit        int       // at least 1
 }
 
-// A Deactivation names one account or one key: the id that is set.
-type Deactivation struct {
+// A DirectoryUpdate names one account or one key: the id that is set.
+type DirectoryUpdate struct {
 	KeyID     uuid.UUID
 	AccountID uuid.UUID
 	At        time.Time // zero, for an account only: enable it again
@@ -186,40 +236,115 @@ type Deactivation struct {
 // A KeyRecord is an API key as a store keeps it.
 type KeyRecord struct {
 	APIKey
-	Hash [32]byte // SHA-256 of the whole key, which itself is stored nowhere
+	Hash [32]byte // SHA-256 of the whole key, which is stored nowhere
 
-	// AccountDisabledAt is that of the key's account; a store sets it in what
-	// it returns and ignores it in what it is given.
-	AccountDisabledAt time.Time
+	// Account is the key's account. FindKey sets it. It is nil in every other
+	// result, and ignored in AddToDirectory.
+	Account *AccountRecord
 }
 
-// A ContactBatch is what one call of CreateContacts stores. One contact is a
+// An AccountRecord is an account with its settings.
+type AccountRecord struct {
+	Account
+	SettingsVersion int64             // 0: no setting was ever stored
+	Settings        map[string]string // the newest value of each name, JSON; nil where there are none
+}
+
+// A SettingRecord is one value of a named setting. An account keeps all of them,
+// so that a reader can see who changed what and when.
+type SettingRecord struct {
+	AccountID uuid.UUID
+	Version   int64 // counts all settings of the account, from 1
+	Name      string
+	Value     string // JSON, kept byte for byte; "": the setting is gone
+	At        time.Time
+	Actor     Actor
+}
+
+// MaxMutations is how many mutations a [Service] puts into one batch, unless it
+// is all or nothing. Larger transactions gain little more.
+const MaxMutations = 1000
+
+// A MutationBatch is what one call of Apply judges and stores. One contact is a
 // batch of one.
-type ContactBatch struct {
-	Records []*ContactRecord
-
-	// Idempotencies holds one for each record; nil for a record without. It is
-	// nil where no record has one.
-	Idempotencies []*Idempotency
-	Now           time.Time // set where there are Idempotencies; UTC, whole microseconds
-
+type MutationBatch struct {
+	Mutations    []Mutation
+	Now          time.Time // UTC, whole microseconds
 	AllOrNothing bool
+	DryRun       bool // judge everything, store nothing
+	Verbatim     bool // journal entries bring their own numbers: for a copy of another store
 }
 
-// An Idempotency makes a create that is sent again the same create. It is stored
-// with the contact and found under its Key, within the contact's account.
-type Idempotency struct {
+// A Mutation is the smallest step: all of it is stored, or nothing.
+type Mutation struct {
+	AccountID   uuid.UUID
+	Settings    int64              // the settings version that the Service decided by
+	Idempotency *IdempotencyRecord // nil: none
+	Contacts    []ContactChange    // usually one
+	Claims      []MatchKey         // no live contact outside this mutation may hold one of them
+	Journal     []JournalEntry     // appended in this order
+}
+
+// A ContactChange is a compare-and-swap of one contact.
+type ContactChange struct {
+	ID      uuid.UUID
+	Version int64          // the stored contact must have it; 0: there must be no contact of that id
+	Record  *ContactRecord // what is stored from then on; nil: the contact is removed
+}
+
+// An IdempotencyRecord makes a call that is sent again the same call. It is
+// found under its Key within its account.
+type IdempotencyRecord struct {
 	Key    [32]byte  // SHA-256 of the key that the caller gave
-	Input  [32]byte  // SHA-256 of the input, to tell another one by
+	Input  [32]byte  // SHA-256 of the input, to recognise a different one
 	Result string    // what the Service needs to answer again: JSON, kept byte for byte
-	EndsAt time.Time // from then on it is as if it had never been
+	EndsAt time.Time // UTC, whole microseconds; from then on the record counts as absent
 }
 
-// A ContactOutcome is what became of one record of a batch. The zero value: it
-// was stored.
-type ContactOutcome struct {
-	Err    error
-	Result string // of the earlier create with the same idempotency; "": there was none
+// A MutationOutcome says what became of one mutation of a batch. The zero value:
+// it was stored.
+type MutationOutcome struct {
+	Err     error
+	Result  string   // of the earlier mutation with the same idempotency key; "": there was none
+	Holders []Holder // with ErrDuplicate: the contacts that hold the claims
+}
+
+// A Holder is a contact that holds a claimed match key.
+type Holder struct {
+	Key       int // the index in Mutation.Claims
+	ContactID uuid.UUID
+	TeamID    int64
+	Deleted   bool
+}
+
+// A JournalKind says what a journal entry is about.
+type JournalKind int
+
+// The kinds of journal entries.
+const (
+	JournalEvent     JournalKind = iota + 1 // a change of a contact
+	JournalDoNotCall                        // a block or a grant of calls to a number
+	JournalErasure                          // the receipt of an erasure
+)
+
+// A JournalEntry is one row of the append-only journal of an account.
+type JournalEntry struct {
+	Sequence int64 // its number within the account; 0 in a mutation: the next one
+	Kind     JournalKind
+	Subject  [32]byte  // what the entry is about, such as a contact's id and 16 zero bytes
+	At       time.Time // UTC, whole microseconds
+	EndsAt   time.Time // for events: from then on the entry may be removed; zero: never
+	Data     string    // JSON, kept byte for byte
+}
+
+// A JournalQuery asks for one page of the journal of an account.
+type JournalQuery struct {
+	AccountID uuid.UUID
+	Kind      JournalKind // 0: entries of every kind
+	Subjects  [][32]byte  // entries about one of them; nil: about anything
+	After     int64       // the page starts after this sequence; with Backwards before it, and 0 is the end
+	Backwards bool
+	Limit     int // at least 1
 }
 
 // A ContactQuery asks for one page of the contacts of an account. Each field that
@@ -227,14 +352,17 @@ type ContactOutcome struct {
 type ContactQuery struct {
 	AccountID uuid.UUID
 
-	// A contact in a team matches if the team is one of Teams, or with
-	// AllTeams; one without a team always does.
+	// A contact in a team matches if the team is one of Teams, or with AllTeams.
+	// A contact without a team always matches.
 	Teams    []int64
 	AllTeams bool
 
-	// Deleted asks for the contacts that were deleted, in place of those that
-	// were not.
-	Deleted bool
+	// Deleted asks for the deleted contacts in place of the live ones.
+	Deleted       bool
+	DeletedBefore time.Time // with Deleted: deleted before this time
+
+	IDs       []uuid.UUID // its id is one of them; nil: any
+	MatchKeys []MatchKey  // one of its [ContactRecord.MatchKeys] is one of them; nil: any
 
 	Status, Stage, Email string // equal to the contact's
 	Tag                  string // one of its tags
@@ -242,11 +370,11 @@ type ContactQuery struct {
 	TeamID               int64  // its team
 	Search               string // a part of its [ContactRecord.SearchText]
 
-	After uuid.UUID // the page starts behind this contact
-	Skip  int       // and leaves out so many that match
+	After uuid.UUID // the page starts after this contact
+	Skip  int       // leave out this many matches
 	Limit int       // at least 1
 
-	// Count asks how many match in all, After, Skip and Limit apart.
+	// Count asks how many contacts match, regardless of After, Skip and Limit.
 	Count bool
 }
 
@@ -254,21 +382,6 @@ type ContactQuery struct {
 type ContactList struct {
 	Records []*ContactRecord
 	Count   int // 0 where the query did not ask
-}
-
-// A ContactChange puts a changed record in the place of the stored contact with
-// its account and id.
-type ContactChange struct {
-	Record  *ContactRecord
-	Version int64 // the version that the stored contact must have
-}
-
-// A PurgeQuery says which deleted contacts are to be removed.
-type PurgeQuery struct {
-	AccountID     uuid.UUID // zero: of every account
-	ContactID     uuid.UUID // zero: every contact
-	DeletedBefore time.Time // zero: whenever it was deleted
-	Limit         int       // at least 1
 }
 
 // A ContactRecord is a contact as a store keeps it.

@@ -261,8 +261,12 @@ func (s *Service) change(ctx context.Context, c change, next func(stored *Contac
 		version := stored.Contact.Version
 		record.Contact.Version = version + 1
 		record.Contact.UpdatedAt = timestamp(s.now())
-		errs := s.store.UpdateContacts(ctx, []ContactChange{{Record: record, Version: version}})
-		switch err := errors.Join(errs...); {
+		outcomes, err := s.store.Apply(ctx, MutationBatch{Now: record.Contact.UpdatedAt, Mutations: []Mutation{{
+			AccountID: record.Contact.AccountID, Contacts: []ContactChange{{ID: record.Contact.ID, Record: record, Version: version}}}}})
+		if len(outcomes) > 0 {
+			err = outcomes[0].Err
+		}
+		switch {
 		case err == nil:
 			return s.load(ctx, c.doing, c.key, record)
 		case errors.Is(err, ErrConflict) && try < mostTries:

@@ -1,0 +1,67 @@
+package contacts
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// A KeyKind is a kind of match key: a field by which a contact is recognised.
+type KeyKind string
+
+// The kinds of match keys.
+const (
+	KeyEmail       KeyKind = "email"
+	KeyPhoneNumber KeyKind = "phone_number"
+)
+
+// A MatchKey is a value by which a contact is recognised, in the form in which
+// values of its kind are compared.
+type MatchKey struct {
+	Kind  KeyKind
+	Value string
+}
+
+// MatchKeys returns the match keys of the contact: its e-mail address in the form
+// of [MatchEmail], and its phone numbers in their order. Stores index them. Safe
+// for concurrent use.
+func (r *ContactRecord) MatchKeys() []MatchKey {
+	c := &r.Contact
+	keys := make([]MatchKey, 0, 1+len(c.PhoneNumbers))
+	if c.Email != "" {
+		keys = append(keys, MatchKey{KeyEmail, MatchEmail(c.Email)})
+	}
+	for _, p := range c.PhoneNumbers {
+		keys = append(keys, MatchKey{KeyPhoneNumber, p.PhoneNumber})
+	}
+	return keys
+}
+
+// MatchEmail returns the form in which a stored e-mail address is compared: the
+// part before the @ in the form of [FoldSearch], the domain as it is. Dots and
+// +tags stay, because most providers deliver them to other mailboxes. Safe for
+// concurrent use.
+func MatchEmail(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return FoldSearch(address)
+	}
+	return FoldSearch(address[:at]) + address[at:]
+}
+
+// An Actor is who did something.
+type Actor struct {
+	Kind  ActorKind `json:"kind"`
+	KeyID uuid.UUID `json:"key_id,omitzero"` // of an ActorKey
+	Name  string    `json:"name,omitempty"`
+}
+
+// An ActorKind says what kind of actor it was.
+type ActorKind string
+
+// The kinds of actors.
+const (
+	ActorKey    ActorKind = "key"    // an API key, through a Service
+	ActorAdmin  ActorKind = "admin"  // the host, through an Admin
+	ActorSystem ActorKind = "system" // the library itself
+)
