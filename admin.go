@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// An Account is a tenant: it owns teams, keys and contacts, and sees nobody
-// else's.
+// An Account is a tenant: it owns teams, keys and contacts, and sees those of no
+// other account.
 type Account struct {
 	ID         uuid.UUID `json:"id"`
 	Name       string    `json:"name"`
@@ -40,7 +40,7 @@ type IssueKeyInput struct {
 	ExpiresAt   time.Time    // from then on the key is invalid; zero: never
 }
 
-// AdminOptions are the knobs of an [Admin]. The zero value, and nil, is the
+// AdminOptions are the options of an [Admin]. The zero value, and nil, is the
 // default.
 type AdminOptions struct {
 	// KeyPrefix starts every key that is issued, so that people and secret
@@ -57,14 +57,14 @@ type AdminOptions struct {
 //
 // Its errors are [*Error] too: CodeValidationError for input that is wrong,
 // CodeNotFound for an account or a key that does not exist, CodeServerError. The
-// zero value is of no use; see [NewAdmin].
+// zero value cannot be used; see [NewAdmin].
 type Admin struct {
 	store  Store
 	prefix string
 	now    func() time.Time
 }
 
-// NewAdmin returns an Admin on the store, which stays the caller's to close.
+// NewAdmin returns an Admin on the store, which the caller closes.
 func NewAdmin(store Store, opts *AdminOptions) *Admin {
 	a := &Admin{store: store, prefix: defaultKeyPrefix, now: time.Now}
 	if opts != nil && opts.KeyPrefix != "" {
@@ -99,12 +99,12 @@ func (a *Admin) CreateAccount(ctx context.Context, name string) (*Account, error
 // DisableAccount makes every key of the account invalid, from the next call on.
 // Doing it twice is no error.
 func (a *Admin) DisableAccount(ctx context.Context, id uuid.UUID) error {
-	return a.deactivate(ctx, DirectoryUpdate{AccountID: id, At: timestamp(a.now())})
+	return a.update(ctx, DirectoryUpdate{AccountID: id, At: timestamp(a.now())})
 }
 
-// EnableAccount takes back DisableAccount. Keys that were revoked stay revoked.
+// EnableAccount undoes DisableAccount. Keys that were revoked stay revoked.
 func (a *Admin) EnableAccount(ctx context.Context, id uuid.UUID) error {
-	return a.deactivate(ctx, DirectoryUpdate{AccountID: id})
+	return a.update(ctx, DirectoryUpdate{AccountID: id})
 }
 
 // Accounts yields all accounts in the order of their creation, a page at a
@@ -125,7 +125,7 @@ func (a *Admin) CreateTeam(ctx context.Context, team Team) (*Team, error) {
 	teamID(team.ID, &bad)
 	added, err := a.add(ctx, Directory{Teams: []Team{team}}, &bad)
 	if errors.Is(err, ErrExists) {
-		e := invalid(CodeValidationError, []FieldError{{"team_id", FieldDuplicate, "is taken in this account"}})
+		e := NewValidationError(FieldError{"team_id", FieldDuplicate, "is taken in this account"})
 		e.cause = ErrExists
 		return nil, e
 	}
@@ -143,13 +143,12 @@ func (a *Admin) Teams(ctx context.Context, accountID uuid.UUID) iter.Seq2[Team, 
 		func(q *DirectoryQuery, last Team) { q.AfterTeam = last.ID })
 }
 
-// IssueKey issues an API key. The secret is what callers of a [Service] give; it
-// is returned this once and can never be had again, since only its hash is
-// stored.
+// IssueKey issues an API key. The secret is what callers of a [Service] give. It
+// is returned only here: the store keeps its hash alone.
 func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, key *APIKey, err error) {
 	if !isKeyPrefix(a.prefix) {
-		return "", nil, invalid(CodeValidationError, []FieldError{{"key_prefix", FieldInvalid,
-			fmt.Sprintf("of AdminOptions must be 1 to %d lower-case letters and digits, or empty for %q", maxKeyPrefix, defaultKeyPrefix)}})
+		return "", nil, NewValidationError(FieldError{"key_prefix", FieldInvalid,
+			fmt.Sprintf("of AdminOptions must be 1 to %d lower-case letters and digits, or empty for %q", maxKeyPrefix, defaultKeyPrefix)})
 	}
 	var bad problems
 	k := APIKey{
@@ -195,7 +194,7 @@ func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, 
 // RevokeKey makes a key invalid for good, from the next call on, in every
 // process on the same store. Doing it twice is no error.
 func (a *Admin) RevokeKey(ctx context.Context, keyID uuid.UUID) error {
-	return a.deactivate(ctx, DirectoryUpdate{KeyID: keyID, At: timestamp(a.now())})
+	return a.update(ctx, DirectoryUpdate{KeyID: keyID, At: timestamp(a.now())})
 }
 
 // Keys yields the keys of an account in the order of their creation, revoked
@@ -228,30 +227,30 @@ func (a *Admin) add(ctx context.Context, d Directory, bad *problems) (Directory,
 	return added, nil
 }
 
-func (a *Admin) deactivate(ctx context.Context, d DirectoryUpdate) error {
+func (a *Admin) update(ctx context.Context, u DirectoryUpdate) error {
 	if a.store == nil {
 		return noStore()
 	}
-	if d.KeyID == uuid.Nil && d.AccountID == uuid.Nil {
-		return fail(ErrNotFound, nil)
+	if u.KeyID == uuid.Nil && u.AccountID == uuid.Nil {
+		return newError(ErrNotFound, nil)
 	}
-	if err := a.store.UpdateDirectory(ctx, d); err != nil {
+	if err := a.store.UpdateDirectory(ctx, u); err != nil {
 		return adminError(err)
 	}
 	return nil
 }
 
-// noStore is the one server error that says its cause to everybody: it is for
-// the programmer, who sees it before any client.
+// noStore is the one server error that shows its cause: the programmer sees it
+// before any client.
 func noStore() error {
 	return &Error{Code: CodeServerError, Message: strings.TrimPrefix(errNilStore.Error(), "contacts: ")}
 }
 
 func adminError(err error) error {
 	if errors.Is(err, ErrNotFound) {
-		return fail(ErrNotFound, nil)
+		return newError(ErrNotFound, nil)
 	}
-	return serverFault(err)
+	return newServerError(err)
 }
 
 // list walks the directory by keyset, page after page.
@@ -259,7 +258,7 @@ func list[T any](ctx context.Context, a *Admin, q DirectoryQuery, page func(Dire
 	const pageSize = 100
 	q.Limit = pageSize
 	return func(yield func(T, error) bool) {
-		q := q // each walk starts anew
+		q := q // each walk starts at the beginning
 		for {
 			var zero T
 			if a.store == nil {
@@ -283,28 +282,4 @@ func list[T any](ctx context.Context, a *Admin, q DirectoryQuery, page func(Dire
 			advance(&q, records[len(records)-1])
 		}
 	}
-}
-
-// A PurgeInput says which of the deleted contacts are to be removed for good.
-// At least one field must be set; all that are narrow it down.
-type PurgeInput struct {
-	AccountID     uuid.UUID // zero: of every account
-	ContactID     uuid.UUID // zero: every contact
-	DeletedBefore time.Time // zero: whenever it was deleted
-}
-
-// PurgeContacts removes deleted contacts for good, and returns how many. It is
-// for erasing one person, and for keeping deleted contacts no longer than they
-// may be. A contact that is not deleted is left alone. Where it fails, those
-// counted are removed.
-//
-// Its errors: CodeValidationError where in says nothing, CodeServerError.
-func (a *Admin) PurgeContacts(ctx context.Context, in PurgeInput) (int, error) {
-	if a.store == nil {
-		return 0, noStore()
-	}
-	if in.AccountID == uuid.Nil && in.ContactID == uuid.Nil && in.DeletedBefore.IsZero() {
-		return 0, invalid(CodeValidationError, []FieldError{{Field: "deleted_before", Code: FieldRequired, Message: "is required, where neither an account nor a contact is given"}})
-	}
-	panic("TODO")
 }

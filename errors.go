@@ -118,20 +118,20 @@ var (
 // than Limits.BodyBytes, for servers that answer that with 413.
 var ErrBodyTooLarge = errors.New("contacts: body too large")
 
-// What a [Store] returns, wrapped as it likes, to say what happened. The first
-// four are errors of a Service too, and match its [Error] of that code. It turns
-// the last three into a server error, behind which they stay visible to
-// [errors.Is].
+// What a [Store] returns, wrapped as it likes, to say what happened, beside
+// [ErrTeamNotFound]. The first four are errors of a Service too, and match its
+// [Error] of that code. A Service turns the others into a server error, which
+// [errors.Is] still matches with them.
 var (
 	// ErrNotFound: there is no such record in that account.
 	ErrNotFound error = &Error{Code: CodeNotFound, Message: "not found"}
 	// ErrConflict: the contact has another version than the change expects.
-	ErrConflict error = &Error{Code: CodeConflict, Message: "the contact does not have that version; somebody else may have changed it"}
+	ErrConflict error = &Error{Code: CodeConflict, Message: "the contact does not have that version; it may have been changed meanwhile"}
 	// ErrIdempotencyConflict: the idempotency key was used for another input.
 	ErrIdempotencyConflict error = &Error{Code: CodeIdempotencyConflict, Message: "the idempotency key was used before, for another contact"}
 	// ErrBatchFailed: nothing is wrong with this contact, but it was not stored
-	// since another of its batch could not be.
-	ErrBatchFailed error = &Error{Code: CodeBatchFailed, Message: "not stored, since another contact of the batch could not be"}
+	// because another one of its batch could not be.
+	ErrBatchFailed error = &Error{Code: CodeBatchFailed, Message: "not stored, because another contact of the batch could not be"}
 
 	// ErrDuplicate: a live contact outside the mutation holds a claimed match key.
 	ErrDuplicate = errors.New("contacts: duplicate")
@@ -148,8 +148,9 @@ var (
 	ErrOutcomeUnknown = errors.New("contacts: outcome unknown")
 )
 
-// Error returns the code and the message. Of the cause it says only what cannot leak: that a context ended, the store was closed, or
-// the outcome is not known.
+// Error returns the code and the message. Of the cause it says only that a
+// context ended, that the store was closed, or that the outcome is unknown: that
+// cannot leak anything.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("contacts: ")
@@ -184,48 +185,50 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal((*body)(e))
 }
 
-// fail returns a new error of the sentinel's code and words with a cause, so
+// newError returns a new error with the sentinel's code and words and a cause, so
 // that no caller ever holds the sentinel itself.
-func fail(sentinel, cause error) *Error {
+func newError(sentinel, cause error) *Error {
 	s := sentinel.(*Error)
 	return &Error{Code: s.Code, Message: s.Message, cause: cause}
 }
 
-// serverFault is fail for ErrServer. A cause that is an Error itself, as when a
-// store finds no account where one must be, is kept as text alone: the whole
-// must not match that Error's code too.
-func serverFault(cause error) *Error {
+// newServerError is newError for ErrServer. A cause that is an Error of another
+// code is kept as text alone, because the whole must not match that code too.
+func newServerError(cause error) *Error {
 	if e, _ := errors.AsType[*Error](cause); e != nil && e.Code != CodeServerError {
 		cause = errors.New(cause.Error())
 	}
-	return fail(ErrServer, cause)
+	return newError(ErrServer, cause)
 }
 
-// invalid returns a validation error for the details, which may not be empty.
-// Its message names the fields, for clients that show nothing else.
-func invalid(code Code, details []FieldError) *Error {
+// NewValidationError returns a CodeValidationError for the details. Its message
+// names up to five of the fields, for clients that show nothing else. It is for
+// servers that refuse what is wrong with a request itself, in the words of a
+// [Service]. Without details the message is that of [ErrValidation].
+func NewValidationError(details ...FieldError) *Error {
 	const named = 5
-	e := &Error{Code: code, Details: details}
-	switch {
-	case code == CodeMissingFirstName:
-		e.Message = ErrMissingFirstName.(*Error).Message
-	case len(details) == 1:
-		e.Message = details[0].Field + ": " + details[0].Message
-	default:
-		var b strings.Builder
-		b.WriteString(strconv.Itoa(len(details)))
-		b.WriteString(" problems, in ")
-		for i, d := range details {
-			if i == named {
-				b.WriteString(", …")
-				break
-			}
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(d.Field)
-		}
-		e.Message = b.String()
+	e := newError(ErrValidation, nil)
+	if len(details) == 0 {
+		return e
 	}
+	e.Details = details
+	if len(details) == 1 {
+		e.Message = details[0].Field + ": " + details[0].Message
+		return e
+	}
+	var b strings.Builder
+	b.WriteString(strconv.Itoa(len(details)))
+	b.WriteString(" problems, in ")
+	for i, d := range details {
+		if i == named {
+			b.WriteString(", …")
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.Field)
+	}
+	e.Message = b.String()
 	return e
 }

@@ -1,9 +1,13 @@
 package contacts
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -18,8 +22,8 @@ const (
 	maxIdempotencyKey = 255 // bytes
 )
 
-// idempotencyKey checks a key, which is taken as it is.
-func idempotencyKey(key string, bad *problems) {
+// checkIdempotencyKey checks a key, which is taken as it is.
+func checkIdempotencyKey(key string, bad *problems) {
 	const field = "idempotency_key"
 	switch {
 	case key == "" || bad.has(field):
@@ -32,18 +36,18 @@ func idempotencyKey(key string, bad *problems) {
 	}
 }
 
-// A firstResult is what makes a create's result of its input: all that the
-// Service added to it.
+// A firstResult is what the Service added to the input of a create. With it, the
+// same input gives the same result again.
 type firstResult struct {
 	ID        uuid.UUID   `json:"id"`
 	PhoneIDs  []uuid.UUID `json:"phone_ids,omitempty"`
 	CreatedAt time.Time   `json:"created_at"`
 }
 
-// newIdempotency returns what is stored with the record of a create. It compares
-// inputs by what they are stored as, so that neither the order of JSON's members
-// nor the spelling of a phone number makes another input.
-func newIdempotency(key string, r *ContactRecord, retention time.Duration) (*IdempotencyRecord, error) {
+// newIdempotencyRecord returns what is stored with the record of a create. Inputs
+// are compared by what is stored of them. So the order of JSON members and the
+// spelling of a phone number do not make a different input.
+func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration) (*IdempotencyRecord, error) {
 	c := r.Contact
 	first := firstResult{ID: c.ID, CreatedAt: c.CreatedAt}
 	input := c
@@ -75,14 +79,70 @@ func newIdempotency(key string, r *ContactRecord, retention time.Duration) (*Ide
 func replay(c *Contact, result string) error {
 	var first firstResult
 	if err := json.Unmarshal([]byte(result), &first); err != nil {
-		return fmt.Errorf("a stored idempotency: %w", err)
+		return fmt.Errorf("a stored idempotency record: %w", err)
 	}
 	if len(first.PhoneIDs) != len(c.PhoneNumbers) {
-		return fmt.Errorf("a stored idempotency has %d phone numbers, and its input %d", len(first.PhoneIDs), len(c.PhoneNumbers))
+		return fmt.Errorf("a stored idempotency record has %d phone numbers, and its input %d", len(first.PhoneIDs), len(c.PhoneNumbers))
 	}
 	c.ID, c.CreatedAt, c.UpdatedAt = first.ID, first.CreatedAt, first.CreatedAt
 	for i, id := range first.PhoneIDs {
 		c.PhoneNumbers[i].ID = id
 	}
 	return nil
+}
+
+// checkReplays makes a conflict of each replay whose contact has moved into a
+// team that the principal may not access: the key must not learn of it. A contact
+// that was removed for good hides nothing, so its first result stays.
+func (c *call) checkReplays(ctx context.Context, results []CreateResult) {
+	if c.principal.AllTeams {
+		return
+	}
+	replayed := make(map[uuid.UUID][]*CreateResult)
+	for i := range results {
+		if r := &results[i]; r.Replayed {
+			replayed[r.Contact.ID] = append(replayed[r.Contact.ID], r)
+		}
+	}
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(replayed)), MaxMutations) {
+		teams, err := c.teamsOf(ctx, ids)
+		if err != nil {
+			c.faults = append(c.faults, err)
+		}
+		for _, id := range ids {
+			for _, r := range replayed[id] {
+				switch {
+				case err != nil:
+					*r = CreateResult{Index: r.Index, Err: newServerError(err)}
+				case !c.principal.CanAccessTeam(teams[id]):
+					*r = CreateResult{Index: r.Index, Err: newError(ErrIdempotencyConflict, nil)}
+				}
+			}
+		}
+	}
+}
+
+// teamsOf returns the teams of the contacts that are stored, deleted ones too.
+func (c *call) teamsOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+	list, err := c.store.ListContacts(ctx, ContactQuery{AccountID: c.principal.AccountID, AllTeams: true, IDs: ids, Limit: len(ids)})
+	if err != nil {
+		return nil, err
+	}
+	teams := make(map[uuid.UUID]int64, len(ids))
+	for _, r := range list.Records {
+		teams[r.Contact.ID] = r.Contact.TeamID
+	}
+	for _, id := range ids {
+		if _, live := teams[id]; live {
+			continue
+		}
+		r, err := c.store.FindContact(ctx, c.principal.AccountID, id)
+		switch {
+		case err == nil:
+			teams[id] = r.Contact.TeamID
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return teams, nil
 }

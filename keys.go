@@ -44,6 +44,8 @@ type Principal struct {
 	Permissions []Permission
 	TeamIDs     []int64 // the teams it may access, besides those that AllTeams gives
 	AllTeams    bool    // every team of the account
+
+	account *AccountRecord // as it came with the key; nil: not known
 }
 
 // Can reports whether the principal has the permission.
@@ -106,6 +108,7 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 		Permissions: k.Permissions,
 		TeamIDs:     k.TeamIDs,
 		AllTeams:    k.AllTeams,
+		account:     k.Account,
 	}, nil
 }
 

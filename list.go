@@ -16,11 +16,11 @@ const (
 	maxPageSize     = 100
 )
 
-// maxPage keeps the place of a page's contacts within an int of 32 bits.
+// maxPage keeps the number of skipped contacts within an int of 32 bits.
 const maxPage = 1 << 24
 
 // A ListContactsInput says which contacts to list. Every field that is set
-// narrows the list down; the zero value lists all contacts, newest first.
+// narrows the list down. The zero value lists all contacts, newest first.
 type ListContactsInput struct {
 	Stage       string // the contact's, to the letter
 	Status      string // the contact's, to the letter
@@ -29,23 +29,23 @@ type ListContactsInput struct {
 	PhoneNumber string // one of its numbers, normalised as in a create
 	Email       string // its address, normalised as in a create
 
-	// Search is a part of the full name, the company or the e-mail address;
-	// upper and lower case are the same.
+	// Search is a part of the full name, the company or the e-mail address.
+	// Upper and lower case are the same.
 	Search string
 
-	// Deleted lists the contacts that were deleted, in place of the others.
+	// Deleted lists the deleted contacts in place of the live ones.
 	Deleted bool
 
 	// Limit is the size of a page. 0: 25, as documented; at most 100.
 	Limit int
 
-	// Cursor is the NextCursor of the page before. "": the first page.
+	// Cursor is the NextCursor of the previous page. "": the first page.
 	Cursor string
 
 	// Page asks for a page by its number, from 1, and for the numbers of
-	// contacts and pages. It costs more than a cursor, the more the later the
-	// page, and while others write, a contact may be on two pages or on none.
-	// 0: go by Cursor; not both.
+	// contacts and pages. It costs more than a cursor, and more with each page.
+	// While others write, a contact may be on two pages or on none. 0: go by
+	// Cursor. Not both.
 	Page int
 }
 
@@ -56,30 +56,29 @@ type ContactPage struct {
 	// NextCursor gets the next page. "": this is the last one.
 	NextCursor string
 
-	// Of all contacts that the list has, where a page was asked for by its
-	// number; else zero.
-	Count int // contacts
-	Pages int // pages
-	Page  int // this one
+	// Set where a page was asked for by its number; else zero.
+	Count int // contacts of the whole list
+	Pages int // pages of the whole list
+	Page  int // the number of this page
 	Limit int // contacts on a page, always set
 }
 
 // ListContacts returns one page of the contacts that the key may see, newest
-// first; it needs Options.ReadPermission. Whoever follows NextCursor to the end
-// gets every contact that was there throughout exactly once, whatever others
-// create, change and delete meanwhile. A cursor holds for ever, for any key and
-// any filters.
+// first. It needs Options.ReadPermission. A walk along NextCursor to the end
+// yields every contact that was there all the time exactly once, whatever others
+// create, change and delete meanwhile. A cursor never expires. It works with any
+// key and any filters.
 //
-// By phone number, e-mail address and tag a store that lasts finds contacts without
-// reading others, unless thousands have the tag; with other filters it reads the
-// account's contacts, newest first, until the page is full.
+// By phone number, e-mail address and tag, the durable stores find contacts
+// without reading others, unless thousands have the tag. With other filters they
+// read the account's contacts, newest first, until the page is full.
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeTeamNotFound,
 // CodeTeamAccessDenied, CodeServerError.
 func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsInput) (*ContactPage, error) {
-	const doing = "list contacts"
-	p, err := s.authorise(ctx, key, s.readPermission)
+	c, err := s.begin(ctx, key, OpListContacts)
+	defer c.end(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,9 +87,10 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	if err := s.checkTeam(ctx, key, p, q.TeamID); err != nil {
+	if err := c.checkTeam(ctx, q.TeamID); err != nil {
 		return nil, err
 	}
+	p := c.principal
 	q.AccountID, q.AllTeams = p.AccountID, p.AllTeams
 	if !p.AllTeams {
 		q.Teams = slices.Clone(p.TeamIDs)
@@ -99,18 +99,25 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 	q.Limit++ // the last one says that there is more
 	list, err := s.store.ListContacts(ctx, q)
 	if err != nil {
-		return nil, s.serverError(ctx, doing, key, err)
+		return nil, c.fault(err)
 	}
 	records := list.Records
+	if len(records) == 0 && q.TeamID != 0 { // a team with a contact exists
+		if err := c.teamExists(ctx, q.TeamID); err != nil {
+			return nil, err
+		}
+	}
 	if len(records) > page.Limit {
 		records = records[:page.Limit]
 		page.NextCursor = encodeCursor(records[page.Limit-1].Contact.ID)
 	}
 	page.Contacts = make([]*Contact, len(records))
 	for i, r := range records {
-		if page.Contacts[i], err = s.load(ctx, doing, key, r); err != nil {
+		d, err := c.load(r)
+		if err != nil {
 			return nil, err
 		}
+		page.Contacts[i] = d.contact()
 	}
 	if in.Page > 0 {
 		page.Count = list.Count
@@ -119,17 +126,17 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 	return page, nil
 }
 
-// Contacts walks all contacts of a list, from its Cursor to the end, as
-// following NextCursor does; Page must be 0. It holds one page at a time. An
-// error, one of those of ListContacts, is the last thing it yields.
+// Contacts walks all contacts of a list, from its Cursor to the end, along
+// NextCursor. Page must be 0. It holds one page at a time. An error, one of those
+// of ListContacts, is the last thing it yields.
 func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput) iter.Seq2[*Contact, error] {
 	return func(yield func(*Contact, error) bool) {
 		if in.Page != 0 {
-			if _, err := s.authorise(ctx, key, s.readPermission); err != nil {
-				yield(nil, err)
-				return
+			_, err := s.Authorize(ctx, key, OpListContacts)
+			if err == nil {
+				err = NewValidationError(FieldError{Field: "page", Code: FieldInvalid, Message: "must not be given for a walk, which has no pages"})
 			}
-			yield(nil, invalid(CodeValidationError, []FieldError{{Field: "page", Code: FieldInvalid, Message: "must not be given for a walk, which has no pages"}}))
+			yield(nil, err)
 			return
 		}
 		if in.Limit == 0 {
@@ -154,7 +161,7 @@ func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput
 	}
 }
 
-// list checks and normalises what a list is narrowed down by.
+// list checks and normalises the filters and the place of a list.
 func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 	l := &r.limits
 	q := ContactQuery{
@@ -198,8 +205,8 @@ func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 	return q
 }
 
-// A cursor is the id of the last contact of a page behind one byte, which tells
-// its form from later ones.
+// A cursor is one byte, which tells its form from later ones, and the id of the
+// last contact of a page.
 const cursorForm = 1
 
 func encodeCursor(id uuid.UUID) string {

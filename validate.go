@@ -23,7 +23,7 @@ const (
 )
 
 // rules turn an input into a record: all validation and normalisation is here.
-// Whatever they return they take unchanged.
+// They take unchanged what they returned before.
 type rules struct {
 	limits                       Limits
 	phones                       phoneRules
@@ -33,33 +33,39 @@ type rules struct {
 	buffers sync.Pool // of *[]byte, in which contexts are encoded
 }
 
+// A draft is a contact on its way to the store. Its record keeps the contexts as
+// text, and the caller gets them as forms.
+type draft struct {
+	record *ContactRecord
+	forms  freeformForms
+}
+
+// contact returns the contact of a draft that was stored.
+func (d *draft) contact() *Contact {
+	c := &d.record.Contact
+	c.CustomContext, c.IndustryContext = d.forms.custom, d.forms.industry
+	return c
+}
+
 // contact normalises the input into a record without ids and times, and reports
 // everything that is wrong with it.
-func (r *rules) contact(in *CreateContactInput, bad *problems) (*ContactRecord, contextForms) {
-	l := &r.limits
-	record := &ContactRecord{Contact: Contact{
-		FirstName:    r.firstName(in.FirstName, bad),
-		LastName:     text(in.LastName, "last_name", l.Name, bad),
-		Email:        r.email(in.Email, bad),
-		Company:      text(in.Company, "company", l.Company, bad),
-		Website:      r.website(in.Website, bad),
-		Address:      multilineText(in.Address, "address", l.Address, bad),
-		City:         text(in.City, "city", l.City, bad),
-		State:        text(in.State, "state", l.State, bad),
-		ZipCode:      text(in.ZipCode, "zip_code", l.ZipCode, bad),
-		Country:      country(text(in.Country, "country", l.Country, bad)),
-		Status:       word(in.Status, "status", l.Status, r.statuses, defaultStatus, bad),
-		Stage:        word(in.Stage, "stage", l.Stage, r.stages, defaultStage, bad),
-		TeamID:       teamID(in.TeamID, bad),
-		Tags:         r.tags(in.Tags, bad),
-		PhoneNumbers: r.phoneNumbers(in.PhoneNumbers, nil, bad),
-	}}
-	return record, r.contexts(in, record, bad)
+func (r *rules) contact(in *CreateContactInput, bad *problems) draft {
+	d := draft{record: new(ContactRecord)}
+	c := &d.record.Contact
+	for i := range textFields {
+		f := &textFields[i]
+		*f.contact(c) = f.rule(r, *f.input(in), bad)
+	}
+	c.TeamID = teamID(in.TeamID, bad)
+	c.Tags = r.tags(in.Tags, bad)
+	c.PhoneNumbers = r.phoneNumbers(in.PhoneNumbers, bad)
+	r.contexts(in, &d, bad)
+	return d
 }
 
 func (r *rules) firstName(s string, bad *problems) string {
 	s = text(s, "first_name", r.limits.Name, bad)
-	// A name of nothing but invisible characters is as blank as one of spaces.
+	// A name of invisible characters alone is as blank as one of spaces.
 	if strings.IndexFunc(s, unicode.IsGraphic) < 0 && !bad.has("first_name") {
 		bad.add("first_name", FieldRequired, "is required")
 	}
@@ -73,8 +79,8 @@ func teamID(id int64, bad *problems) int64 {
 	return id
 }
 
-// maxBytesPerCharacter bounds how many bytes of input normalisation can turn
-// into one character, with room to spare.
+// maxBytesPerCharacter bounds how many bytes of input can become one character
+// in normalisation, with room to spare.
 const maxBytesPerCharacter = 32
 
 // text returns s in NFC and trimmed; limit counts characters.
@@ -146,8 +152,9 @@ func word(s, field string, limit int, vocabulary []string, def string, bad *prob
 	return s
 }
 
-// country upper-cases what looks like ISO 3166's two letters.
-func country(s string) string {
+// country upper-cases what looks like the two letters of ISO 3166.
+func (r *rules) country(s string, bad *problems) string {
+	s = text(s, "country", r.limits.Country, bad)
 	switch {
 	case s == "":
 		return defaultCountry
@@ -156,6 +163,14 @@ func country(s string) string {
 	default:
 		return s
 	}
+}
+
+func (r *rules) status(s string, bad *problems) string {
+	return word(s, "status", r.limits.Status, r.statuses, defaultStatus, bad)
+}
+
+func (r *rules) stage(s string, bad *problems) string {
+	return word(s, "stage", r.limits.Stage, r.stages, defaultStage, bad)
 }
 
 func isASCIILetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
@@ -374,53 +389,64 @@ func (r *rules) tags(in []string, bad *problems) []string {
 	return out
 }
 
-// phoneNumbers are normalised; no number stands there twice and exactly one is
-// primary. Numbers and types that are kept, for which there may be a set each, are
-// those of a stored contact, and taken as they are.
-func (r *rules) phoneNumbers(in []PhoneNumberInput, kept []phoneSet, bad *problems) []PhoneNumber {
-	if len(in) == 0 {
-		return nil
-	}
-	if len(in) > r.limits.PhoneNumbers {
-		bad.add("phone_numbers", FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.PhoneNumbers))
+// phoneNumbers normalises the phone numbers of a contact.
+func (r *rules) phoneNumbers(in []PhoneNumberInput, bad *problems) []PhoneNumber {
+	if len(in) == 0 || r.tooManyPhoneNumbers(len(in), bad) {
 		return nil
 	}
 	out := make([]PhoneNumber, len(in))
-	primary := -1
 	for i, p := range in {
-		var keeps phoneSet
-		if kept != nil {
-			keeps = kept[i]
+		out[i] = PhoneNumber{
+			PhoneNumber: r.phoneNumber(i, p.PhoneNumber, bad),
+			PhoneType:   r.phoneType(i, p.PhoneType, bad),
+			Primary:     p.Primary,
+			DoNotCall:   p.DoNotCall,
 		}
-		number, kind := p.PhoneNumber, p.PhoneType
-		if keeps&phoneNumberGiven == 0 {
-			var why string
-			if number, why = r.phones.normalise(p.PhoneNumber); why != "" {
-				r.refuseNumber(i, p.PhoneNumber, why, bad)
-			}
-		}
-		if keeps&phoneTypeGiven == 0 {
-			kind = r.phoneType(i, p.PhoneType, bad)
-		}
-		for j := range out[:i] {
-			if number != "" && out[j].PhoneNumber == number {
+	}
+	checkPhoneNumbers(out, bad)
+	return out
+}
+
+func (r *rules) tooManyPhoneNumbers(n int, bad *problems) bool {
+	if n <= r.limits.PhoneNumbers {
+		return false
+	}
+	bad.add("phone_numbers", FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.PhoneNumbers))
+	return true
+}
+
+// checkPhoneNumbers refuses a number that occurs twice and a second primary one.
+// Without a primary one the first becomes it.
+func checkPhoneNumbers(phones []PhoneNumber, bad *problems) {
+	primary := -1
+	for i := range phones {
+		p := &phones[i]
+		for j := range phones[:i] {
+			if p.PhoneNumber != "" && phones[j].PhoneNumber == p.PhoneNumber {
 				bad.add(element("phone_numbers", i)+".phone_number", FieldDuplicate, fmt.Sprintf("is the same number as phone_numbers[%d]", j))
 				break
 			}
 		}
-		if p.Primary {
-			if primary >= 0 {
-				bad.add(element("phone_numbers", i)+".primary", FieldDuplicate, fmt.Sprintf("must not be true, since phone_numbers[%d] is primary", primary))
-			} else {
-				primary = i
-			}
+		switch {
+		case !p.Primary:
+		case primary >= 0:
+			bad.add(element("phone_numbers", i)+".primary", FieldDuplicate, fmt.Sprintf("must not be true, because phone_numbers[%d] is primary", primary))
+		default:
+			primary = i
 		}
-		out[i] = PhoneNumber{PhoneNumber: number, PhoneType: kind, Primary: p.Primary, DoNotCall: p.DoNotCall}
 	}
-	if primary < 0 {
-		out[0].Primary = true
+	if primary < 0 && len(phones) > 0 {
+		phones[0].Primary = true
 	}
-	return out
+}
+
+// phoneNumber normalises the number at place i.
+func (r *rules) phoneNumber(i int, number string, bad *problems) string {
+	e164, why := r.phones.normalise(number)
+	if why != "" {
+		r.refuseNumber(i, number, why, bad)
+	}
+	return e164
 }
 
 func (r *rules) refuseNumber(i int, number, why string, bad *problems) {

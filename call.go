@@ -1,0 +1,270 @@
+package contacts
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// An Operation names what a call of a [Service] does, in logs and for
+// [Service.Authorize].
+type Operation string
+
+// The operations. Each needs the permission beside it, of [Options].
+const (
+	OpCreateContact  Operation = "create_contact"  // CreatePermission
+	OpCreateContacts Operation = "create_contacts" // CreatePermission
+	OpGetContact     Operation = "get_contact"     // ReadPermission
+	OpListContacts   Operation = "list_contacts"   // ReadPermission
+	OpUpdateContact  Operation = "update_contact"  // WritePermission
+	OpReplaceContact Operation = "replace_contact" // WritePermission
+	OpDeleteContact  Operation = "delete_contact"  // WritePermission
+	OpRestoreContact Operation = "restore_contact" // WritePermission
+)
+
+// permission returns what a key needs for the operation; false for an unknown
+// one.
+func (s *Service) permission(op Operation) (Permission, bool) {
+	switch op {
+	case OpCreateContact, OpCreateContacts:
+		return s.createPermission, true
+	case OpGetContact, OpListContacts:
+		return s.readPermission, true
+	case OpUpdateContact, OpReplaceContact, OpDeleteContact, OpRestoreContact:
+		return s.writePermission, true
+	default:
+		return "", false
+	}
+}
+
+// Authorize returns the principal of a key that may do op. It makes the first
+// checks of every call, for a server that has to judge a key before it refuses
+// a request for a reason of its own.
+//
+// Its errors, in the order of the checks: CodeAuthenticationRequired,
+// CodeInvalidKey, CodePermissionDenied, CodeServerError. An unknown operation is
+// CodePermissionDenied.
+func (s *Service) Authorize(ctx context.Context, key string, op Operation) (*Principal, error) {
+	c, err := s.begin(ctx, key, op)
+	defer c.end(ctx)
+	return c.principal, err
+}
+
+// A call is one use of a Service: who calls, and for what. Every exported method
+// begins one and ends it.
+type call struct {
+	*Service
+	op        Operation
+	key       string // is cut out of causes before they are logged
+	principal *Principal
+	account   *AccountRecord // of the principal; nil until it is needed
+	faults    []error        // the causes of server errors
+}
+
+// begin authenticates the key and checks its permission. The call has to be
+// ended, with an error too.
+func (s *Service) begin(ctx context.Context, key string, op Operation) (*call, error) {
+	c := &call{Service: s, op: op, key: key}
+	if strings.TrimSpace(key) == "" {
+		return c, newError(ErrAuthenticationRequired, nil)
+	}
+	p, err := s.auth.Authenticate(ctx, key)
+	need, known := s.permission(op)
+	switch {
+	case err != nil:
+		return c, c.authenticationError(err)
+	case p == nil || p.AccountID == uuid.Nil:
+		return c, c.fault(errors.New("the authenticator returned no account and no error"))
+	case !known || !p.Can(need):
+		return c, newError(ErrPermissionDenied, nil)
+	}
+	c.principal = p
+	if p.account != nil && p.account.ID == p.AccountID {
+		c.account = p.account
+	}
+	return c, nil
+}
+
+func (c *call) authenticationError(err error) error {
+	e, _ := errors.AsType[*Error](err)
+	switch {
+	case e == nil || e.Code == "" || e.Code == CodeServerError:
+		return c.fault(err)
+	case e.Code == CodeInvalidKey:
+		return newError(ErrInvalidKey, nil) // the same words for every reason
+	default:
+		return &Error{Code: e.Code, Message: e.Message, Details: e.Details, cause: e.cause}
+	}
+}
+
+// end logs each server error of the call, with the cause that a client must not
+// see.
+func (c *call) end(ctx context.Context) {
+	for _, cause := range c.faults {
+		level := slog.LevelError
+		if ctx.Err() != nil {
+			level = slog.LevelInfo // the caller gave up: that is no fault
+		}
+		c.log.LogAttrs(ctx, level, "contacts: server error",
+			slog.String("operation", string(c.op)),
+			slog.String("cause", strings.ReplaceAll(cause.Error(), c.key, "[key]")))
+	}
+}
+
+// fault returns a server error, which end logs with its cause.
+func (c *call) fault(cause error) *Error {
+	c.faults = append(c.faults, cause)
+	return newServerError(cause)
+}
+
+// maxStale bounds how often a batch is sent because the settings of the account
+// changed meanwhile. The host changes settings, so once is rare.
+const maxStale = 3
+
+// apply judges and stores mutations of the principal's account. No decision of a
+// Service depends on the settings yet, so mutations that were decided by old
+// ones are sent again as they are. The error is about the whole batch.
+func (c *call) apply(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
+	outcomes, err := c.send(ctx, batch)
+	for try := 1; err == nil && try < maxStale; try++ {
+		stale := staleOnes(outcomes)
+		if len(stale) == 0 {
+			break
+		}
+		c.account = nil
+		if batch.AllOrNothing { // then nothing was stored
+			outcomes, err = c.send(ctx, batch)
+			continue
+		}
+		again := batch
+		again.Mutations = make([]Mutation, len(stale))
+		for n, i := range stale {
+			again.Mutations[n] = batch.Mutations[i]
+		}
+		var more []MutationOutcome
+		if more, err = c.send(ctx, again); err != nil {
+			// The others have their outcomes, so the error is that of these.
+			for _, i := range stale {
+				outcomes[i].Err = err
+			}
+			return outcomes, nil
+		}
+		for n, i := range stale {
+			outcomes[i] = MutationOutcome{}
+			if more != nil {
+				outcomes[i] = more[n]
+			}
+		}
+	}
+	return outcomes, err
+}
+
+// send is one call of the store.
+func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
+	if c.account == nil {
+		account, err := c.store.FindAccount(ctx, c.principal.AccountID)
+		if err != nil {
+			return nil, err
+		}
+		c.account = account
+	}
+	for i := range batch.Mutations {
+		m := &batch.Mutations[i]
+		m.AccountID, m.Settings = c.principal.AccountID, c.account.SettingsVersion
+	}
+	return c.store.Apply(ctx, batch)
+}
+
+// staleOnes returns the indexes of the mutations that were decided by old
+// settings.
+func staleOnes(outcomes []MutationOutcome) (stale []int) {
+	for i := range outcomes {
+		if errors.Is(outcomes[i].Err, ErrStale) {
+			stale = append(stale, i)
+		}
+	}
+	return stale
+}
+
+// refusal turns the error of an outcome into that of the call.
+func (c *call) refusal(err error) error {
+	for _, known := range []error{ErrNotFound, ErrConflict, ErrTeamNotFound, ErrIdempotencyConflict, ErrBatchFailed} {
+		if errors.Is(err, known) {
+			return newError(known, nil)
+		}
+	}
+	return c.fault(err)
+}
+
+// find returns a contact that the principal may see, a deleted one too.
+func (c *call) find(ctx context.Context, id uuid.UUID) (*ContactRecord, error) {
+	record, err := c.store.FindContact(ctx, c.principal.AccountID, id)
+	if errors.Is(err, ErrNotFound) || err == nil && !c.principal.CanAccessTeam(record.Contact.TeamID) {
+		return nil, newError(ErrNotFound, nil)
+	}
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	return record, nil
+}
+
+// load returns the draft of a stored record.
+func (c *call) load(record *ContactRecord) (*draft, error) {
+	d := &draft{record: record}
+	var err error
+	if d.forms.custom, err = loadFreeform(record.CustomContext); err == nil {
+		d.forms.industry, err = loadFreeform(record.IndustryContext)
+	}
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	return d, nil
+}
+
+// checkTeam refuses a team that the principal may not access: with
+// CodeTeamNotFound if the account has no such team. Whether a team exists that
+// it may access is judged by the store, with the write.
+func (c *call) checkTeam(ctx context.Context, id int64) error {
+	if c.principal.CanAccessTeam(id) {
+		return nil
+	}
+	if err := c.teamExists(ctx, id); err != nil {
+		return err
+	}
+	return newError(ErrTeamAccessDenied, nil)
+}
+
+// teamExists asks the store for a team.
+func (c *call) teamExists(ctx context.Context, id int64) error {
+	d, err := c.store.ListDirectory(ctx, DirectoryQuery{Kind: DirectoryTeams, AccountID: c.principal.AccountID, AfterTeam: id - 1, Limit: 1})
+	switch {
+	case err != nil:
+		return c.fault(err)
+	case len(d.Teams) == 0 || d.Teams[0].ID != id:
+		return newError(ErrTeamNotFound, nil)
+	}
+	return nil
+}
+
+// decode reads a JSON body.
+func (c *call) decode(ctx context.Context, b body) error {
+	err := b.decode(ctx)
+	if ctx.Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// ctx was cancelled. A read deadline is not a cancellation: it is
+		// reported as invalid JSON.
+		return c.fault(ctx.Err())
+	}
+	return err
+}
+
+// body returns the body of a create or a change, to be read into what read fills.
+func (c *call) body(reader io.Reader, bad *problems, read func(*contactReader)) body {
+	return body{reader, c.rules.limits.BodyBytes, bad, func(r *jsonReader) {
+		read(&contactReader{jsonReader: r, rules: &c.rules})
+	}}
+}

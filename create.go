@@ -1,0 +1,342 @@
+package contacts
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/google/uuid"
+)
+
+// CreateContact validates and normalises the contact and stores it. After a
+// return without an error the contact is durable, if the store is. After an error
+// nothing was stored, unless the error matches [ErrOutcomeUnknown].
+//
+// Its errors, in the order of the checks: CodeAuthenticationRequired,
+// CodeInvalidKey, CodePermissionDenied, CodeMissingFirstName,
+// CodeValidationError, CodeTeamAccessDenied, CodeIdempotencyConflict,
+// CodeTeamNotFound, CodeServerError. All wrong fields are reported at once. A key
+// without access to a team that does not exist gets CodeTeamNotFound too.
+func (s *Service) CreateContact(ctx context.Context, key string, in CreateContactInput) (*Contact, error) {
+	c, err := s.begin(ctx, key, OpCreateContact)
+	defer c.end(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := c.createOne(ctx, item{in: &in})
+	return r.Contact, r.Err
+}
+
+// CreateContactJSON is CreateContact for the documented JSON body. It does not
+// read the body before the key is accepted. The body is one object of RFC 8259
+// with the documented names, exactly. null means absent. ctx is checked between
+// reads of body. It cannot interrupt a Read that is blocked; give the reader a
+// deadline for that.
+//
+// Its errors are those of CreateContact and, after CodePermissionDenied,
+// CodeInvalidJSON: the body is not JSON, has a name twice, is too large, or nests
+// too deep. A value of the wrong type and an unknown field are
+// CodeValidationError.
+func (s *Service) CreateContactJSON(ctx context.Context, key string, body io.Reader) (*Contact, error) {
+	c, _, err := s.CreateContactOnceJSON(ctx, key, "", body)
+	return c, err
+}
+
+// CreateContactOnceJSON is CreateContactJSON with the idempotency key beside the
+// body, as an HTTP request has it in a header; see
+// [CreateContactInput.IdempotencyKey]. "" leaves the key to the body. The body
+// must not name another one. replayed reports that the contact is the result of
+// an earlier create, and that nothing was stored.
+func (s *Service) CreateContactOnceJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (contact *Contact, replayed bool, err error) {
+	c, err := s.begin(ctx, key, OpCreateContact)
+	defer c.end(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	it := item{in: new(CreateContactInput)}
+	if err := c.decode(ctx, c.body(body, &it.bad, func(r *contactReader) { r.contact(it.in) })); err != nil {
+		return nil, false, err
+	}
+	if idempotencyKey != "" {
+		if it.in.IdempotencyKey != "" && it.in.IdempotencyKey != idempotencyKey {
+			it.bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
+		}
+		it.in.IdempotencyKey = idempotencyKey
+	}
+	r := c.createOne(ctx, it)
+	return r.Contact, r.Replayed, r.Err
+}
+
+// A CreateContactsInput is a batch of new contacts.
+type CreateContactsInput struct {
+	Contacts []CreateContactInput `json:"contacts"`
+
+	// AllOrNothing stores either all contacts or none. If one cannot be stored,
+	// the others are CodeBatchFailed. False: each on its own.
+	AllOrNothing bool `json:"all_or_nothing,omitempty"`
+}
+
+// A CreateResult is what became of one contact of a batch or a stream.
+type CreateResult struct {
+	Index    int      // its place among the contacts that were given, from 0
+	Contact  *Contact // nil where Err is set
+	Replayed bool     // it is the result of an earlier create with the same idempotency key
+	Err      error    // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
+}
+
+// CreateContacts creates many contacts, up to Limits.Batch. It returns one result
+// for each, in the order given. Each contact without an error is durable as in
+// [Service.CreateContact], and may have an idempotency key of its own.
+//
+// The error is about the call as a whole, and then nothing was stored:
+// CodeAuthenticationRequired, CodeInvalidKey, CodePermissionDenied,
+// CodeValidationError for too many contacts, CodeServerError.
+func (s *Service) CreateContacts(ctx context.Context, key string, in CreateContactsInput) ([]CreateResult, error) {
+	c, err := s.begin(ctx, key, OpCreateContacts)
+	defer c.end(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := creation{items: make([]item, len(in.Contacts)), allOrNothing: in.AllOrNothing}
+	for i := range in.Contacts {
+		b.items[i].in = &in.Contacts[i]
+	}
+	return c.create(ctx, b)
+}
+
+// CreateContactsJSON is CreateContacts for a JSON body of at most
+// Limits.BatchBytes, {"contacts": [...], "all_or_nothing": false}, whose contacts
+// are bodies of the create, each of at most Limits.BodyBytes. It does not read the
+// body before the key is accepted.
+//
+// Its error may also be CodeInvalidJSON, after CodePermissionDenied, and
+// CodeValidationError for what is wrong outside the contacts.
+func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Reader) ([]CreateResult, error) {
+	c, err := s.begin(ctx, key, OpCreateContacts)
+	defer c.end(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var bad problems
+	var b decodedBatch
+	whole := c.body(body, &bad, func(r *contactReader) { r.batch(&b) })
+	whole.limit = s.rules.limits.BatchBytes
+	if err := c.decode(ctx, whole); err != nil {
+		return nil, err
+	}
+	if b.tooMany {
+		return nil, tooManyContacts(s.rules.limits.Batch)
+	}
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	return c.create(ctx, creation{items: b.items, allOrNothing: b.allOrNothing})
+}
+
+// CreateContactStream creates contacts as they come from the source, for imports
+// of any size. It yields one result for each, in their order. It holds up to
+// 1,000 contacts at a time. Results come when that many were created, or when the
+// source has ended.
+//
+// An error beside the result is one of those of [Service.CreateContacts] and ends
+// the stream. If contacts could not be stored for a CodeServerError, that error
+// follows their results. The key is checked once for each 1,000 contacts.
+//
+// To end a stream early with all results known, end the source. If the caller
+// stops early or ctx is done, up to 1,000 contacts may be stored whose results it
+// has not seen.
+func (s *Service) CreateContactStream(ctx context.Context, key string, source iter.Seq[CreateContactInput]) iter.Seq2[CreateResult, error] {
+	return func(yield func(CreateResult, error) bool) {
+		done := 0
+		chunk := make([]CreateContactInput, 0, min(MaxMutations, s.rules.limits.Batch))
+		flush := func() bool {
+			if len(chunk) == 0 {
+				return true
+			}
+			results, err := s.CreateContacts(ctx, key, CreateContactsInput{Contacts: chunk})
+			clear(chunk)
+			chunk = chunk[:0]
+			if err != nil {
+				yield(CreateResult{}, err)
+				return false
+			}
+			var fault error
+			for _, r := range results {
+				if CodeOf(r.Err) == CodeServerError {
+					fault = r.Err
+				}
+				r.Index += done
+				if !yield(r, nil) {
+					return false
+				}
+			}
+			done += len(results)
+			if fault != nil {
+				yield(CreateResult{}, fault)
+			}
+			return fault == nil
+		}
+		for in := range source {
+			if chunk = append(chunk, in); len(chunk) == cap(chunk) && !flush() {
+				return
+			}
+		}
+		flush()
+	}
+}
+
+func tooManyContacts(limit int) error {
+	return NewValidationError(FieldError{Field: "contacts", Code: FieldTooMany, Message: fmt.Sprintf("must be at most %d", limit)})
+}
+
+// A creation is a batch of new contacts. One contact is a batch of one.
+type creation struct {
+	items        []item
+	allOrNothing bool
+}
+
+// An item is one contact of a creation.
+type item struct {
+	in  *CreateContactInput
+	bad problems // what its JSON has wrong
+
+	draft draft // once the input was found right
+}
+
+// problemLimit returns how many problems a contact of a batch may report after
+// so many were found in others. When most contacts of a batch are invalid, each
+// reports fewer problems, but at least one, so that the answer stays small.
+func problemLimit(found int) int {
+	const maxInAll = 10 * maxProblems
+	return max(1, min(maxProblems, maxInAll-found))
+}
+
+// createOne creates a single contact.
+func (c *call) createOne(ctx context.Context, it item) CreateResult {
+	it.bad.limit = maxProblems
+	results, err := c.create(ctx, creation{items: []item{it}})
+	if err != nil {
+		return CreateResult{Err: err}
+	}
+	return results[0]
+}
+
+// create is the way of new contacts from their inputs to the store.
+func (c *call) create(ctx context.Context, b creation) ([]CreateResult, error) {
+	if limit := c.rules.limits.Batch; len(b.items) > limit {
+		return nil, tooManyContacts(limit)
+	}
+	results := make([]CreateResult, len(b.items))
+	mutations := make([]Mutation, 0, len(b.items))
+	changes := make([]ContactChange, len(b.items))
+	sent := make([]int, 0, len(b.items)) // the item of each mutation
+	found := 0                           // problems
+	for i := range b.items {
+		results[i].Index = i
+		if err := ctx.Err(); err != nil {
+			return nil, c.fault(err)
+		}
+		it := &b.items[i]
+		if it.bad.limit == 0 {
+			it.bad.limit = problemLimit(found)
+		}
+		err := c.prepare(ctx, it)
+		found += len(it.bad.list)
+		if CodeOf(err) == CodeServerError {
+			return nil, err
+		}
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		record := it.draft.record
+		changes[i] = ContactChange{ID: record.Contact.ID, Record: record}
+		m := Mutation{Contacts: changes[i : i+1 : i+1]}
+		if it.in.IdempotencyKey != "" {
+			if m.Idempotency, err = newIdempotencyRecord(it.in.IdempotencyKey, record, c.retention); err != nil {
+				return nil, c.fault(err)
+			}
+		}
+		mutations = append(mutations, m)
+		sent = append(sent, i)
+	}
+	if b.allOrNothing && len(sent) < len(b.items) {
+		for _, i := range sent {
+			results[i].Err = newError(ErrBatchFailed, nil)
+		}
+		return results, nil
+	}
+	part := MutationBatch{Now: timestamp(c.now()), AllOrNothing: b.allOrNothing}
+	size := MaxMutations
+	if b.allOrNothing {
+		size = len(mutations)
+	}
+	for len(mutations) > 0 {
+		n := min(size, len(mutations))
+		part.Mutations = mutations[:n]
+		outcomes, err := c.apply(ctx, part)
+		if err != nil {
+			c.faults = append(c.faults, err)
+		}
+		for j, i := range sent[:n] {
+			switch {
+			case err != nil:
+				results[i].Err = newServerError(err)
+			case outcomes == nil:
+				results[i].Contact = b.items[i].draft.contact()
+			default:
+				c.finish(&b.items[i].draft, outcomes[j], &results[i])
+			}
+		}
+		mutations, sent = mutations[n:], sent[n:]
+	}
+	c.checkReplays(ctx, results)
+	return results, nil
+}
+
+// prepare makes the draft of an item, or one error for all that is wrong with it.
+func (c *call) prepare(ctx context.Context, it *item) error {
+	checkIdempotencyKey(it.in.IdempotencyKey, &it.bad)
+	for i, phone := range it.in.PhoneNumbers {
+		if phone.ID != uuid.Nil {
+			it.bad.add(element("phone_numbers", i)+".id", FieldInvalid, "must not be given for a new contact")
+		}
+	}
+	it.draft = c.rules.contact(it.in, &it.bad)
+	if err := it.bad.err(); err != nil {
+		return err
+	}
+	contact := &it.draft.record.Contact
+	if err := c.checkTeam(ctx, contact.TeamID); err != nil {
+		return err
+	}
+	c.assignIDs(contact)
+	return nil
+}
+
+// assignIDs gives a new contact its identity and its time.
+func (c *call) assignIDs(contact *Contact) {
+	contact.ID, contact.AccountID, contact.Version = newID(), c.principal.AccountID, 1
+	contact.CreatedAt = timestamp(c.now())
+	contact.UpdatedAt = contact.CreatedAt
+	for i := range contact.PhoneNumbers {
+		contact.PhoneNumbers[i].ID = siblingID(contact.ID)
+	}
+}
+
+// finish sets the result of a draft from its outcome.
+func (c *call) finish(d *draft, o MutationOutcome, r *CreateResult) {
+	switch {
+	case o.Err != nil:
+		r.Err = c.refusal(o.Err)
+		return
+	case o.Result != "":
+		if err := replay(&d.record.Contact, o.Result); err != nil {
+			r.Err = c.fault(err)
+			return
+		}
+		r.Replayed = true
+	}
+	r.Contact = d.contact()
+}

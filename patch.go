@@ -1,0 +1,203 @@
+package contacts
+
+import (
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// A patch is one update. Only the fields of in whose bit is set in given are
+// valid.
+type patch struct {
+	in     CreateContactInput
+	given  fieldSet
+	phones []phoneFields // given of each of in.PhoneNumbers
+}
+
+// phoneFields is a set of the fields of a phone number.
+type phoneFields uint8
+
+const (
+	phoneNumberGiven phoneFields = 1 << iota
+	phoneTypeGiven
+	primaryGiven
+	doNotCallGiven
+)
+
+// patch returns the input as a patch.
+func (in *UpdateContactInput) patch() *patch {
+	p := new(patch)
+	for i := range textFields {
+		f := &textFields[i]
+		give(p, 1<<i, f.input(&p.in), f.update(in))
+	}
+	give(p, teamIDField, &p.in.TeamID, in.TeamID)
+	give(p, tagsField, &p.in.Tags, in.Tags)
+	give(p, customContextField, &p.in.CustomContext, in.CustomContext)
+	give(p, industryContextField, &p.in.IndustryContext, in.IndustryContext)
+	if in.PhoneNumbers == nil {
+		return p
+	}
+	p.given |= phoneNumbersField
+	for _, n := range *in.PhoneNumbers {
+		phone := PhoneNumberInput{ID: n.ID}
+		given := givePhone(phoneNumberGiven, &phone.PhoneNumber, n.PhoneNumber) |
+			givePhone(phoneTypeGiven, &phone.PhoneType, n.PhoneType) |
+			givePhone(primaryGiven, &phone.Primary, n.Primary) |
+			givePhone(doNotCallGiven, &phone.DoNotCall, n.DoNotCall)
+		p.in.PhoneNumbers = append(p.in.PhoneNumbers, phone)
+		p.phones = append(p.phones, given)
+	}
+	return p
+}
+
+// give sets a field of the patch, if it is given.
+func give[T any](p *patch, field fieldSet, dst, value *T) {
+	if value != nil {
+		*dst = *value
+		p.given |= field
+	}
+}
+
+func givePhone[T any](field phoneFields, dst, value *T) phoneFields {
+	if value == nil {
+		return 0
+	}
+	*dst = *value
+	return field
+}
+
+// patch returns what the patch makes of the stored record. It validates the
+// fields that are given, and no others. Its error is about the stored record.
+func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, error) {
+	noIdempotencyKey(&p.in, bad)
+	record := *stored
+	d := &draft{record: &record}
+	c := &record.Contact
+	for i := range textFields {
+		if f := &textFields[i]; p.given&(1<<i) != 0 {
+			*f.contact(c) = f.rule(r, *f.input(&p.in), bad)
+		}
+	}
+	if p.given&teamIDField != 0 {
+		c.TeamID = teamID(p.in.TeamID, bad)
+	}
+	if p.given&tagsField != 0 {
+		c.Tags = r.tags(p.in.Tags, bad)
+	}
+	if p.given&phoneNumbersField != 0 {
+		c.PhoneNumbers = r.patchPhoneNumbers(stored.Contact.PhoneNumbers, p, bad)
+	}
+	for _, context := range []struct {
+		name  string
+		given bool
+		patch map[string]any
+		text  *string
+		form  *map[string]any
+	}{
+		{"custom_context", p.given&customContextField != 0, p.in.CustomContext, &record.CustomContext, &d.forms.custom},
+		{"industry_context", p.given&industryContextField != 0, p.in.IndustryContext, &record.IndustryContext, &d.forms.industry},
+	} {
+		if context.given && context.patch == nil {
+			*context.text = ""
+			continue
+		}
+		old, err := loadFreeform(*context.text)
+		if err != nil {
+			return nil, err
+		}
+		*context.form = old
+		if context.given {
+			e := r.encoder(nil)
+			*context.form = e.merged(old, context.patch, context.name, bad)
+			*context.text = string(e.text)
+		}
+	}
+	return d, nil
+}
+
+func noIdempotencyKey(in *CreateContactInput, bad *problems) {
+	if in.IdempotencyKey != "" {
+		bad.add("idempotency_key", FieldInvalid, "must not be given for a change, which takes a version")
+	}
+}
+
+// patchPhoneNumbers returns the phone numbers that a patch leaves. A number that
+// is a stored one keeps the fields that are not given, as they are.
+func (r *rules) patchPhoneNumbers(stored []PhoneNumber, p *patch, bad *problems) []PhoneNumber {
+	in := p.in.PhoneNumbers
+	if len(in) == 0 || r.tooManyPhoneNumbers(len(in), bad) {
+		return nil
+	}
+	// The given primary number takes the mark from the stored one.
+	primary := slices.ContainsFunc(in, func(n PhoneNumberInput) bool { return n.Primary })
+	out := make([]PhoneNumber, len(in))
+	for i, n := range in {
+		given, phone := p.phones[i], &out[i]
+		was, known := r.storedPhoneNumber(stored, n)
+		phone.PhoneNumber, phone.PhoneType = was.PhoneNumber, was.PhoneType
+		if given&phoneNumberGiven != 0 || !known {
+			phone.PhoneNumber = r.phoneNumber(i, n.PhoneNumber, bad)
+		}
+		if given&phoneTypeGiven != 0 || !known {
+			phone.PhoneType = r.phoneType(i, n.PhoneType, bad)
+		}
+		phone.Primary, phone.DoNotCall = n.Primary, n.DoNotCall
+		if given&primaryGiven == 0 {
+			phone.Primary = was.Primary && !primary
+			primary = primary || phone.Primary
+		}
+		if given&doNotCallGiven == 0 {
+			phone.DoNotCall = was.DoNotCall
+		}
+	}
+	checkPhoneNumbers(out, bad)
+	matchPhoneNumbers(stored, in, out, bad)
+	return out
+}
+
+// storedPhoneNumber returns the stored number that n is: by its id, or without
+// one by being the same number.
+func (r *rules) storedPhoneNumber(stored []PhoneNumber, n PhoneNumberInput) (PhoneNumber, bool) {
+	number := ""
+	if n.ID == uuid.Nil {
+		number, _ = r.phones.normalise(n.PhoneNumber)
+	}
+	for _, s := range stored {
+		if s.ID == n.ID || number != "" && s.PhoneNumber == number {
+			return s, true
+		}
+	}
+	return PhoneNumber{}, false
+}
+
+// matchPhoneNumbers gives the numbers of out, which are those of in, the ids of
+// the stored ones that they are: by id, or else by being the same number. A new
+// number gets none here.
+func matchPhoneNumbers(stored []PhoneNumber, in []PhoneNumberInput, out []PhoneNumber, bad *problems) {
+	taken := make(map[uuid.UUID]int, len(in)) // the place in the input, by id
+	for i, p := range in {
+		if p.ID == uuid.Nil {
+			continue
+		}
+		field := element("phone_numbers", i) + ".id"
+		if first, twice := taken[p.ID]; twice {
+			bad.add(field, FieldDuplicate, "is the same as that of "+element("phone_numbers", first))
+			continue
+		}
+		taken[p.ID] = i
+		if !slices.ContainsFunc(stored, func(s PhoneNumber) bool { return s.ID == p.ID }) {
+			bad.add(field, FieldInvalid, "is not the id of a phone number of this contact")
+		}
+		if i < len(out) {
+			out[i].ID = p.ID
+		}
+	}
+	for i := range out {
+		for _, s := range stored {
+			if _, is := taken[s.ID]; out[i].ID == uuid.Nil && !is && s.PhoneNumber == out[i].PhoneNumber {
+				out[i].ID = s.ID
+			}
+		}
+	}
+}
