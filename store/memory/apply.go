@@ -1,0 +1,284 @@
+package memory
+
+import (
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// Apply locks the account of the batch, or the whole store if the batch mixes
+// accounts. Nobody sees a part of a batch.
+func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	l := s.mu.RLocker()
+	mixed := slices.ContainsFunc(batch.Mutations, func(m contacts.Mutation) bool { return m.AccountID != batch.Mutations[0].AccountID })
+	if mixed {
+		l = &s.mu
+	}
+	if err := s.enter(ctx, l); err != nil {
+		return nil, err
+	}
+	defer l.Unlock()
+
+	if len(batch.Mutations) == 0 {
+		if !batch.DryRun {
+			s.prune(batch.Now)
+		}
+		return nil, nil
+	}
+	records := copyRecords(batch.Mutations)
+	if a := s.accounts[batch.Mutations[0].AccountID]; a != nil && !mixed {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if !batch.DryRun {
+			defer a.pruneIfDue(batch.Now)
+		}
+	}
+	return s.apply(&batch, records), nil
+}
+
+// apply judges and stores the mutations. Records has the store's own copy of the
+// record of each contact change. With AllOrNothing and DryRun the mutations are
+// stored too, since each must see the earlier ones, and taken back in the end.
+func (s *Store) apply(batch *contacts.MutationBatch, records []contacts.ContactRecord) []contacts.MutationOutcome {
+	var outcomes []contacts.MutationOutcome
+	var undo []func()
+	failed := false
+	for i := range batch.Mutations {
+		m := &batch.Mutations[i]
+		own := records[:len(m.Contacts)]
+		records = records[len(m.Contacts):]
+
+		a := s.accounts[m.AccountID]
+		o := a.judge(m, batch)
+		if o.Err == nil && o.Result == "" {
+			if batch.AllOrNothing || batch.DryRun {
+				undo = append(undo, a.undo(m))
+			}
+			a.store(m, own)
+			if o.Holders == nil {
+				continue
+			}
+		}
+		if outcomes == nil {
+			outcomes = make([]contacts.MutationOutcome, len(batch.Mutations))
+		}
+		outcomes[i] = o
+		failed = failed || o.Err != nil
+	}
+
+	failed = failed && batch.AllOrNothing
+	if failed {
+		for i := range outcomes {
+			if outcomes[i].Err == nil {
+				outcomes[i] = contacts.MutationOutcome{Err: contacts.ErrBatchFailed}
+			}
+		}
+	}
+	if failed || batch.DryRun {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}
+	return outcomes
+}
+
+// judge returns the outcome that the mutation has. It is stored if there is
+// neither an error nor an earlier result. The account is nil if there is none.
+func (a *account) judge(m *contacts.Mutation, batch *contacts.MutationBatch) (o contacts.MutationOutcome) {
+	if a == nil {
+		o.Err = contacts.ErrNotFound
+		return o
+	}
+	if m.Idempotency != nil {
+		if earlier := a.idempotency[m.Idempotency.Key]; earlier != nil && earlier.EndsAt.After(batch.Now) {
+			if earlier.Input != m.Idempotency.Input {
+				o.Err = contacts.ErrIdempotencyConflict
+			} else {
+				o.Result = earlier.Result
+			}
+			return o
+		}
+	}
+	if m.Settings != a.SettingsVersion {
+		o.Err = contacts.ErrStale
+		return o
+	}
+	if o.Err = a.judgeContacts(m.Contacts); o.Err != nil {
+		return o
+	}
+	var duplicate bool
+	if o.Holders, duplicate = a.holders(m); duplicate {
+		o.Err = contacts.ErrDuplicate
+		return o
+	}
+	if o.Err = a.judgeJournal(m.Journal, batch.Verbatim); o.Err != nil {
+		o.Holders = nil
+	}
+	return o
+}
+
+// judgeContacts judges ids and versions, then teams.
+func (a *account) judgeContacts(changes []contacts.ContactChange) error {
+	for i := range changes {
+		c := &changes[i]
+		stored := a.contacts[c.ID]
+		switch {
+		case c.Version == 0 && stored == nil:
+		case c.Version == 0:
+			return contacts.ErrExists
+		case stored == nil:
+			return contacts.ErrNotFound
+		case stored.Contact.Version != c.Version:
+			return contacts.ErrConflict
+		}
+	}
+	for i := range changes {
+		if r := changes[i].Record; r != nil && !a.hasTeam(r.Contact.TeamID) {
+			return contacts.ErrTeamNotFound
+		}
+	}
+	return nil
+}
+
+// maxHolders is how many holders of one claim an outcome names.
+const maxHolders = 10
+
+// holders returns the live contacts that hold a claim of the mutation, and
+// whether there are any. If there are none, it returns the newest deleted one.
+func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate bool) {
+	if len(m.Claims) == 0 {
+		return nil, false
+	}
+	a.buildIndex()
+	var live, deleted []contacts.Holder
+	for i, claim := range m.Claims {
+		n := len(live)
+		for _, id := range a.index[claim] {
+			if slices.ContainsFunc(m.Contacts, func(c contacts.ContactChange) bool { return c.ID == id }) {
+				continue
+			}
+			c := &a.contacts[id].Contact
+			h := contacts.Holder{Key: i, ContactID: id, TeamID: c.TeamID, Deleted: !c.DeletedAt.IsZero()}
+			switch {
+			case !h.Deleted && len(live)-n < maxHolders:
+				live = append(live, h)
+			case h.Deleted && (deleted == nil || compareIDs(id, deleted[0].ContactID) > 0):
+				deleted = []contacts.Holder{h}
+			}
+		}
+	}
+	if live != nil {
+		return live, true
+	}
+	return deleted, false
+}
+
+// store keeps what the mutation brings. Records are the store's own copies.
+func (a *account) store(m *contacts.Mutation, records []contacts.ContactRecord) {
+	for i := range m.Contacts {
+		if c := &m.Contacts[i]; c.Record != nil {
+			a.put(c.ID, &records[i])
+		} else {
+			a.put(c.ID, nil)
+		}
+	}
+	if m.Idempotency != nil {
+		kept := *m.Idempotency
+		a.idempotency[kept.Key] = &kept
+	}
+	a.record(m.Journal)
+}
+
+// undo returns a function that takes the mutation back, which is stored next.
+func (a *account) undo(m *contacts.Mutation) func() {
+	before := make([]*contacts.ContactRecord, len(m.Contacts))
+	for i := range m.Contacts {
+		before[i] = a.contacts[m.Contacts[i].ID]
+	}
+	var earlier *contacts.IdempotencyRecord
+	if m.Idempotency != nil {
+		earlier = a.idempotency[m.Idempotency.Key]
+	}
+	undoJournal := a.undoJournal(m.Journal)
+	return func() {
+		for i := range m.Contacts {
+			a.put(m.Contacts[i].ID, before[i])
+		}
+		if earlier != nil {
+			a.idempotency[earlier.Key] = earlier
+		} else if m.Idempotency != nil {
+			delete(a.idempotency, m.Idempotency.Key)
+		}
+		undoJournal()
+	}
+}
+
+// put keeps the record, which is the store's own copy, in the place of the one
+// of that id. With nil it removes that one.
+func (a *account) put(id uuid.UUID, r *contacts.ContactRecord) {
+	before := a.contacts[id]
+	if a.index != nil {
+		a.reindex(id, before, r)
+	}
+	switch {
+	case r == nil && before == nil:
+		return
+	case r == nil:
+		a.sort()
+		at, _ := slices.BinarySearchFunc(a.ids, id, compareIDs)
+		a.ids = slices.Delete(a.ids, at, at+1)
+		delete(a.contacts, id)
+		return
+	case before == nil:
+		if n := len(a.ids); n > 0 && compareIDs(a.ids[n-1], id) > 0 {
+			a.sorted = false
+		}
+		a.ids = append(a.ids, id)
+	}
+	a.contacts[id] = r
+}
+
+// sort brings the ids in order; nearly always they are.
+func (a *account) sort() {
+	if !a.sorted {
+		slices.SortFunc(a.ids, compareIDs)
+		a.sorted = true
+	}
+}
+
+// buildIndex makes the index of match keys. An account that never claims one
+// does without it.
+func (a *account) buildIndex() {
+	if a.index != nil {
+		return
+	}
+	a.index = make(map[contacts.MatchKey][]uuid.UUID)
+	a.sort()
+	for _, id := range a.ids {
+		a.reindex(id, nil, a.contacts[id])
+	}
+}
+
+// reindex moves a contact in the index; nil is no contact.
+func (a *account) reindex(id uuid.UUID, before, next *contacts.ContactRecord) {
+	if before != nil {
+		for _, k := range before.MatchKeys() {
+			if at, found := slices.BinarySearchFunc(a.index[k], id, compareIDs); found {
+				a.index[k] = slices.Delete(a.index[k], at, at+1)
+			}
+			if len(a.index[k]) == 0 {
+				delete(a.index, k)
+			}
+		}
+	}
+	if next != nil {
+		for _, k := range next.MatchKeys() {
+			if at, found := slices.BinarySearchFunc(a.index[k], id, compareIDs); !found {
+				a.index[k] = slices.Insert(a.index[k], at, id)
+			}
+		}
+	}
+}

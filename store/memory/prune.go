@@ -1,0 +1,64 @@
+package memory
+
+import (
+	"bytes"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"example.com/contacts"
+)
+
+const (
+	clockSkew = time.Hour // what has ended is kept for so long, since clocks differ
+	maxPruned = 10_000    // how many records an Apply without mutations removes
+)
+
+// prune removes what has ended from all accounts, up to maxPruned.
+func (s *Store) prune(now time.Time) {
+	left := maxPruned
+	for _, a := range s.ordered {
+		a.mu.Lock()
+		left -= a.prune(now, left)
+		a.mu.Unlock()
+		if left == 0 {
+			return
+		}
+	}
+}
+
+// pruneIfDue removes what has ended whenever twice as many records are kept as
+// were left the last time.
+func (a *account) pruneIfDue(now time.Time) {
+	if len(a.idempotency)+len(a.journal) >= max(a.pruneAt, 100) {
+		a.prune(now, math.MaxInt)
+		a.pruneAt = 2 * (len(a.idempotency) + len(a.journal))
+	}
+}
+
+// prune removes at most limit records that have ended and says how many. The
+// same calls remove the same records.
+func (a *account) prune(now time.Time, limit int) (n int) {
+	until := now.Add(-clockSkew)
+	ended := make([]*contacts.IdempotencyRecord, 0, len(a.idempotency))
+	for r := range maps.Values(a.idempotency) {
+		if !r.EndsAt.After(until) {
+			ended = append(ended, r)
+		}
+	}
+	slices.SortFunc(ended, func(x, y *contacts.IdempotencyRecord) int { return bytes.Compare(x.Key[:], y.Key[:]) })
+	for _, r := range first(ended, limit) {
+		delete(a.idempotency, r.Key)
+		n++
+	}
+	newest := a.newest()
+	a.journal = slices.DeleteFunc(a.journal, func(e contacts.JournalEntry) bool {
+		if n == limit || e.Kind != contacts.JournalEvent || e.EndsAt.IsZero() || e.EndsAt.After(until) || e.Sequence == newest {
+			return false
+		}
+		n++
+		return true
+	})
+	return n
+}
