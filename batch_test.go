@@ -241,7 +241,7 @@ func TestFaultOfAStoreIsThatOfEachContactAndOneLogLine(t *testing.T) {
 	var log bytes.Buffer
 	store := &brokenStore{Store: memory.New()}
 	w := newWorld(t, store, &contacts.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	store.create = contacts.ErrOutcomeUnknown
+	store.apply = contacts.ErrOutcomeUnknown
 	in := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "a"}, {}, {FirstName: "b"}}}
 	results := w.batch(t, in)
 	if diff := cmp.Diff([]string{"server_error", "missing_first_name", "server_error"}, outcomes(results)); diff != "" {
@@ -253,8 +253,11 @@ func TestFaultOfAStoreIsThatOfEachContactAndOneLogLine(t *testing.T) {
 	if lines := strings.Count(log.String(), "\n"); lines != 1 {
 		t.Errorf("%d log lines:\n%s", lines, &log)
 	}
-	store.findTeam = errors.New("disk on fire")
-	_, err := w.svc.CreateContacts(t.Context(), w.key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "a", TeamID: team}}})
+	if results[0].Err == results[2].Err {
+		t.Error("two results share one error")
+	}
+	store.listDirectory = errors.New("disk on fire")
+	_, err := w.svc.CreateContacts(t.Context(), w.limitedKey, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "a", TeamID: closedTeam}}})
 	wantError(t, err, contacts.CodeServerError)
 	_, err = w.svc.CreateContacts(cancelled(t), w.key, in)
 	wantError(t, err, contacts.CodeServerError)
@@ -541,7 +544,7 @@ func TestStreamEndsWithTheStore(t *testing.T) {
 			}
 		}
 		if results == 1000 {
-			store.create = errors.New("disk on fire")
+			store.apply = errors.New("disk on fire")
 		}
 	}
 	if wantError(t, last, contacts.CodeServerError); results != 2000 {

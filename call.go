@@ -118,8 +118,17 @@ func (c *call) end(ctx context.Context) {
 
 // fault returns a server error, which end logs with its cause.
 func (c *call) fault(cause error) *Error {
-	c.faults = append(c.faults, cause)
+	c.note(cause)
 	return newServerError(cause)
+}
+
+// note keeps the cause of one or more server errors for the log. A batch may have
+// a fault for each contact; the first few say enough.
+func (c *call) note(cause error) {
+	const maxFaults = 10
+	if len(c.faults) < maxFaults {
+		c.faults = append(c.faults, cause)
+	}
 }
 
 // maxStale bounds how often a batch is sent because the settings of the account

@@ -318,7 +318,8 @@ func TestResultSharesNothingWithTheInput(t *testing.T) {
 // brokenStore fails where it is told to.
 type brokenStore struct {
 	contacts.Store
-	findKey, findTeam, create, find error
+	findKey, listDirectory, apply, find error
+	outcome                             error // of each mutation
 }
 
 func (s *brokenStore) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord, error) {
@@ -328,18 +329,21 @@ func (s *brokenStore) FindKey(ctx context.Context, hash [32]byte) (*contacts.Key
 	return s.Store.FindKey(ctx, hash)
 }
 
-func (s *brokenStore) FindTeam(ctx context.Context, account uuid.UUID, id int64) (*contacts.Team, error) {
-	if s.findTeam != nil {
-		return nil, s.findTeam
+func (s *brokenStore) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
+	if s.listDirectory != nil {
+		return contacts.Directory{}, s.listDirectory
 	}
-	return s.Store.FindTeam(ctx, account, id)
+	return s.Store.ListDirectory(ctx, q)
 }
 
-func (s *brokenStore) CreateContacts(ctx context.Context, b contacts.ContactBatch) []contacts.ContactOutcome {
-	if s.create != nil {
-		return slices.Repeat([]contacts.ContactOutcome{{Err: s.create}}, len(b.Records))
+func (s *brokenStore) Apply(ctx context.Context, b contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	switch {
+	case s.apply != nil:
+		return nil, s.apply
+	case s.outcome != nil:
+		return slices.Repeat([]contacts.MutationOutcome{{Err: s.outcome}}, len(b.Mutations)), nil
 	}
-	return s.Store.CreateContacts(ctx, b)
+	return s.Store.Apply(ctx, b)
 }
 
 func (s *brokenStore) FindContact(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
@@ -353,16 +357,16 @@ func TestFaultOfTheStoreIsAServerErrorWithoutItsCause(t *testing.T) {
 	t.Parallel()
 	fault := errors.New("disk 7 is on fire")
 	for _, c := range []struct {
-		name   string
-		noTeam bool
-		arm    func(*brokenStore)
+		name string
+		arm  func(*brokenStore)
 	}{
-		{"FindKey", false, func(s *brokenStore) { s.findKey = fault }},
-		{"FindTeam", false, func(s *brokenStore) { s.findTeam = fault }},
-		{"CreateContacts", false, func(s *brokenStore) { s.create = fault }},
-		{"CreateContacts finds no account", true, func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrNotFound) }},
-		{"CreateContacts finds the id taken", false, func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrExists) }},
-		{"CreateContacts does not know", false, func(s *brokenStore) { s.create = errors.Join(fault, contacts.ErrOutcomeUnknown) }},
+		{"FindKey", func(s *brokenStore) { s.findKey = fault }},
+		{"ListDirectory", func(s *brokenStore) { s.listDirectory = fault }},
+		{"Apply", func(s *brokenStore) { s.apply = fault }},
+		{"Apply does not know", func(s *brokenStore) { s.apply = errors.Join(fault, contacts.ErrOutcomeUnknown) }},
+		{"Apply finds no account", func(s *brokenStore) { s.outcome = errors.Join(fault, contacts.ErrNotFound) }},
+		{"Apply finds the id taken", func(s *brokenStore) { s.outcome = errors.Join(fault, contacts.ErrExists) }},
+		{"Apply always finds other settings", func(s *brokenStore) { s.outcome = errors.Join(fault, contacts.ErrStale) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -371,10 +375,12 @@ func TestFaultOfTheStoreIsAServerErrorWithoutItsCause(t *testing.T) {
 			w := newWorld(t, store, &contacts.Options{Logger: textLogger(&log)})
 			c.arm(store)
 			in := documented()
-			if c.noTeam {
-				in.TeamID = 0
+			in.TeamID = team
+			key := w.key
+			if store.listDirectory != nil { // is asked about a team without access alone
+				in.TeamID, key = closedTeam, w.limitedKey
 			}
-			_, err := w.svc.CreateContact(t.Context(), w.key, in)
+			_, err := w.svc.CreateContact(t.Context(), key, in)
 			wantError(t, err, contacts.CodeServerError)
 			body, jsonErr := json.Marshal(err)
 			if jsonErr != nil {
@@ -389,18 +395,18 @@ func TestFaultOfTheStoreIsAServerErrorWithoutItsCause(t *testing.T) {
 			if errors.Is(err, contacts.ErrNotFound) {
 				t.Error("matches ErrNotFound, and is none")
 			}
-			if unknown := errors.Is(store.create, contacts.ErrOutcomeUnknown); errors.Is(err, contacts.ErrOutcomeUnknown) != unknown {
+			if unknown := errors.Is(store.apply, contacts.ErrOutcomeUnknown); errors.Is(err, contacts.ErrOutcomeUnknown) != unknown {
 				t.Errorf("matches ErrOutcomeUnknown: %t, want %t", !unknown, unknown)
 			}
 		})
 	}
 }
 
-func TestTeamThatGoesAfterTheCheckIsNotFound(t *testing.T) {
+func TestTeamThatTheStoreDoesNotFindIsTeamNotFound(t *testing.T) {
 	t.Parallel()
 	store := &brokenStore{Store: closing(t, memory.New())}
 	w := newWorld(t, store, nil)
-	store.create = contacts.ErrNotFound
+	store.outcome = contacts.ErrTeamNotFound
 	_, err := w.svc.CreateContact(t.Context(), w.key, documented())
 	wantError(t, err, contacts.CodeTeamNotFound)
 }

@@ -1,7 +1,9 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -262,8 +264,8 @@ func (c *call) create(ctx context.Context, b creation) ([]CreateResult, error) {
 		sent = append(sent, i)
 	}
 	if b.allOrNothing && len(sent) < len(b.items) {
-		for _, i := range sent {
-			results[i].Err = newError(ErrBatchFailed, nil)
+		if err := c.failBatch(ctx, b, results); err != nil {
+			return nil, err
 		}
 		return results, nil
 	}
@@ -277,7 +279,7 @@ func (c *call) create(ctx context.Context, b creation) ([]CreateResult, error) {
 		part.Mutations = mutations[:n]
 		outcomes, err := c.apply(ctx, part)
 		if err != nil {
-			c.faults = append(c.faults, err)
+			c.note(err)
 		}
 		for j, i := range sent[:n] {
 			switch {
@@ -293,6 +295,28 @@ func (c *call) create(ctx context.Context, b creation) ([]CreateResult, error) {
 	}
 	c.checkReplays(ctx, results)
 	return results, nil
+}
+
+// failBatch refuses the items of an all-or-nothing batch that are right, because
+// others are not. The store does not see them, so a missing team is looked up
+// here: all that is wrong is reported at once.
+func (c *call) failBatch(ctx context.Context, b creation, results []CreateResult) error {
+	missing := make(map[int64]error) // by team
+	for i := range results {
+		if results[i].Err != nil {
+			continue
+		}
+		team := b.items[i].draft.record.Contact.TeamID
+		err, known := missing[team]
+		if !known && team != 0 {
+			if err = c.teamExists(ctx, team); CodeOf(err) == CodeServerError {
+				return err
+			}
+			missing[team] = err
+		}
+		results[i].Err = newError(cmp.Or(err, ErrBatchFailed), nil)
+	}
+	return nil
 }
 
 // prepare makes the draft of an item, or one error for all that is wrong with it.
@@ -328,6 +352,9 @@ func (c *call) assignIDs(contact *Contact) {
 // finish sets the result of a draft from its outcome.
 func (c *call) finish(d *draft, o MutationOutcome, r *CreateResult) {
 	switch {
+	case errors.Is(o.Err, ErrNotFound): // the account, which has to be there
+		r.Err = c.fault(o.Err)
+		return
 	case o.Err != nil:
 		r.Err = c.refusal(o.Err)
 		return

@@ -46,7 +46,7 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 		{"cut off", `{"first_name":"John"`, "line 1, column 21: the text ends too early"},
 		{"cut off in a string", "{\n\"first_name\":\"Jö", "line 2, column 17: the text ends too early"},
 		{"trailing comma", "{\"first_name\":\"John\"\n,}", "line 2, column 1: "},
-		{"two objects", `{"first_name":"John"}{}`, "line 1, column 22: data behind the object"},
+		{"two objects", `{"first_name":"John"}{}`, "line 1, column 22: data after the object"},
 		{"trailing brace", `{"first_name":"John"}}`, "line 1, column 22: "},
 		{"array", `[{"first_name":"John"}]`, "line 1, column 1: the body is not one JSON object"},
 		{"string", `"John"`, "the body is not one JSON object"},

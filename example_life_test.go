@@ -275,11 +275,20 @@ func ExampleContactQuery_Matches() {
 	// Output: true false
 }
 
-func ExamplePurgeQuery_Matches() {
-	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	q := contacts.PurgeQuery{DeletedBefore: noon}
-	fmt.Println(
-		q.Matches(&contacts.ContactRecord{}),
-		q.Matches(&contacts.ContactRecord{Contact: contacts.Contact{DeletedAt: noon.Add(-time.Hour)}}))
-	// Output: false true
+func ExampleContactRecord_MatchKeys() {
+	r := contacts.ContactRecord{Contact: contacts.Contact{
+		Email:        "Ada.Lovelace@example.com",
+		PhoneNumbers: []contacts.PhoneNumber{{PhoneNumber: "+15551234567"}},
+	}}
+	for _, k := range r.MatchKeys() {
+		fmt.Println(k.Kind, k.Value)
+	}
+	// Output:
+	// email ada.lovelace@example.com
+	// phone_number +15551234567
+}
+
+func ExampleMatchEmail() {
+	fmt.Println(contacts.MatchEmail("Ada+News@example.com"))
+	// Output: ada+news@example.com
 }

@@ -107,7 +107,7 @@ func (c *call) checkReplays(ctx context.Context, results []CreateResult) {
 	for ids := range slices.Chunk(slices.Collect(maps.Keys(replayed)), MaxMutations) {
 		teams, err := c.teamsOf(ctx, ids)
 		if err != nil {
-			c.faults = append(c.faults, err)
+			c.note(err)
 		}
 		for _, id := range ids {
 			for _, r := range replayed[id] {
