@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -26,7 +27,7 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 	if err != nil {
 		return nil, err
 	}
-	r := c.createOne(ctx, item{in: &in})
+	r := c.createOne(ctx, &in, new(problems))
 	return r.Contact, r.Err
 }
 
@@ -56,17 +57,17 @@ func (s *Service) CreateContactOnceJSON(ctx context.Context, key, idempotencyKey
 	if err != nil {
 		return nil, false, err
 	}
-	it := item{in: new(CreateContactInput)}
-	if err := c.decode(ctx, c.body(body, &it.bad, func(r *contactReader) { r.contact(it.in) })); err != nil {
+	in, bad := new(CreateContactInput), new(problems)
+	if err := c.decode(ctx, c.body(body, bad, func(r *contactReader) { r.contact(in) })); err != nil {
 		return nil, false, err
 	}
 	if idempotencyKey != "" {
-		if it.in.IdempotencyKey != "" && it.in.IdempotencyKey != idempotencyKey {
-			it.bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
+		if in.IdempotencyKey != "" && in.IdempotencyKey != idempotencyKey {
+			bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
 		}
-		it.in.IdempotencyKey = idempotencyKey
+		in.IdempotencyKey = idempotencyKey
 	}
-	r := c.createOne(ctx, it)
+	r := c.createOne(ctx, in, bad)
 	return r.Contact, r.Replayed, r.Err
 }
 
@@ -100,11 +101,11 @@ func (s *Service) CreateContacts(ctx context.Context, key string, in CreateConta
 	if err != nil {
 		return nil, err
 	}
-	b := creation{items: make([]item, len(in.Contacts)), allOrNothing: in.AllOrNothing}
+	b := batch{items: make([]item, len(in.Contacts)), allOrNothing: in.AllOrNothing}
 	for i := range in.Contacts {
 		b.items[i].in = &in.Contacts[i]
 	}
-	return c.create(ctx, b)
+	return c.createMany(ctx, b)
 }
 
 // CreateContactsJSON is CreateContacts for a JSON body of at most
@@ -121,7 +122,7 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 		return nil, err
 	}
 	var bad problems
-	var b decodedBatch
+	var b batch
 	whole := c.body(body, &bad, func(r *contactReader) { r.batch(&b) })
 	whole.limit = s.rules.limits.BatchBytes
 	if err := c.decode(ctx, whole); err != nil {
@@ -133,7 +134,7 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	return c.create(ctx, creation{items: b.items, allOrNothing: b.allOrNothing})
+	return c.createMany(ctx, b)
 }
 
 // CreateContactStream creates contacts as they come from the source, for imports
@@ -192,18 +193,17 @@ func tooManyContacts(limit int) error {
 	return NewValidationError(FieldError{Field: "contacts", Code: FieldTooMany, Message: fmt.Sprintf("must be at most %d", limit)})
 }
 
-// A creation is a batch of new contacts. One contact is a batch of one.
-type creation struct {
+// A batch is many new contacts, as they were given.
+type batch struct {
 	items        []item
+	tooMany      bool // there were more
 	allOrNothing bool
 }
 
-// An item is one contact of a creation.
+// An item is one contact of a batch.
 type item struct {
 	in  *CreateContactInput
 	bad problems // what its JSON has wrong
-
-	draft draft // once the input was found right
 }
 
 // problemLimit returns how many problems a contact of a batch may report after
@@ -214,28 +214,33 @@ func problemLimit(found int) int {
 	return max(1, min(maxProblems, maxInAll-found))
 }
 
+// A newContact is a contact on its way from its input to its result.
+type newContact struct {
+	draft
+	once   *IdempotencyRecord // nil: none
+	result CreateResult
+}
+
 // createOne creates a single contact.
-func (c *call) createOne(ctx context.Context, it item) CreateResult {
-	it.bad.limit = maxProblems
-	results, err := c.create(ctx, creation{items: []item{it}})
+func (c *call) createOne(ctx context.Context, in *CreateContactInput, bad *problems) CreateResult {
+	n, err := c.prepare(ctx, in, bad)
 	if err != nil {
 		return CreateResult{Err: err}
 	}
-	return results[0]
+	created := creation{contacts: []newContact{n}}
+	c.create(ctx, created)
+	return created.contacts[0].result
 }
 
-// create is the way of new contacts from their inputs to the store.
-func (c *call) create(ctx context.Context, b creation) ([]CreateResult, error) {
+// createMany creates the contacts of a batch.
+func (c *call) createMany(ctx context.Context, b batch) ([]CreateResult, error) {
 	if limit := c.rules.limits.Batch; len(b.items) > limit {
 		return nil, tooManyContacts(limit)
 	}
 	results := make([]CreateResult, len(b.items))
-	mutations := make([]Mutation, 0, len(b.items))
-	changes := make([]ContactChange, len(b.items))
-	sent := make([]int, 0, len(b.items)) // the item of each mutation
-	found := 0                           // problems
+	created := creation{make([]newContact, 0, len(b.items)), b.allOrNothing}
+	found := 0 // problems
 	for i := range b.items {
-		results[i].Index = i
 		if err := ctx.Err(); err != nil {
 			return nil, c.fault(err)
 		}
@@ -243,70 +248,66 @@ func (c *call) create(ctx context.Context, b creation) ([]CreateResult, error) {
 		if it.bad.limit == 0 {
 			it.bad.limit = problemLimit(found)
 		}
-		err := c.prepare(ctx, it)
+		n, err := c.prepare(ctx, it.in, &it.bad)
 		found += len(it.bad.list)
-		if CodeOf(err) == CodeServerError {
+		switch {
+		case err == nil:
+			n.result.Index = i
+			created.contacts = append(created.contacts, n)
+		case CodeOf(err) == CodeServerError:
+			return nil, err
+		default:
+			results[i] = CreateResult{Index: i, Err: err}
+		}
+	}
+	if b.allOrNothing && len(created.contacts) < len(b.items) {
+		if err := c.failBatch(ctx, created); err != nil {
 			return nil, err
 		}
-		if err != nil {
-			results[i].Err = err
-			continue
-		}
-		record := it.draft.record
-		changes[i] = ContactChange{ID: record.Contact.ID, Record: record}
-		m := Mutation{Contacts: changes[i : i+1 : i+1]}
-		if it.in.IdempotencyKey != "" {
-			if m.Idempotency, err = newIdempotencyRecord(it.in.IdempotencyKey, record, c.retention); err != nil {
-				return nil, c.fault(err)
-			}
-		}
-		mutations = append(mutations, m)
-		sent = append(sent, i)
+	} else {
+		c.create(ctx, created)
 	}
-	if b.allOrNothing && len(sent) < len(b.items) {
-		if err := c.failBatch(ctx, b, results); err != nil {
-			return nil, err
-		}
-		return results, nil
+	for i := range created.contacts {
+		r := created.contacts[i].result
+		results[r.Index] = r
 	}
-	part := MutationBatch{Now: timestamp(c.now()), AllOrNothing: b.allOrNothing}
-	size := MaxMutations
-	if b.allOrNothing {
-		size = len(mutations)
-	}
-	for len(mutations) > 0 {
-		n := min(size, len(mutations))
-		part.Mutations = mutations[:n]
-		outcomes, err := c.apply(ctx, part)
-		if err != nil {
-			c.note(err)
-		}
-		for j, i := range sent[:n] {
-			switch {
-			case err != nil:
-				results[i].Err = newServerError(err)
-			case outcomes == nil:
-				results[i].Contact = b.items[i].draft.contact()
-			default:
-				c.finish(&b.items[i].draft, outcomes[j], &results[i])
-			}
-		}
-		mutations, sent = mutations[n:], sent[n:]
-	}
-	c.checkReplays(ctx, results)
 	return results, nil
 }
 
-// failBatch refuses the items of an all-or-nothing batch that are right, because
-// others are not. The store does not see them, so a missing team is looked up
-// here: all that is wrong is reported at once.
-func (c *call) failBatch(ctx context.Context, b creation, results []CreateResult) error {
-	missing := make(map[int64]error) // by team
-	for i := range results {
-		if results[i].Err != nil {
-			continue
+// prepare makes a new contact of an input, or one error for all that is wrong
+// with it.
+func (c *call) prepare(ctx context.Context, in *CreateContactInput, bad *problems) (n newContact, err error) {
+	checkIdempotencyKey(in.IdempotencyKey, bad)
+	for i := range in.PhoneNumbers {
+		if in.PhoneNumbers[i].ID != uuid.Nil {
+			bad.add(element("phone_numbers", i)+".id", FieldInvalid, "must not be given for a new contact")
 		}
-		team := b.items[i].draft.record.Contact.TeamID
+	}
+	n.draft = c.rules.contact(in, bad)
+	if err := bad.err(); err != nil {
+		return n, err
+	}
+	contact := &n.record.Contact
+	if err := c.checkTeam(ctx, contact.TeamID); err != nil {
+		return n, err
+	}
+	c.assignIDs(contact)
+	if in.IdempotencyKey != "" {
+		if n.once, err = newIdempotencyRecord(in.IdempotencyKey, n.record, c.retention); err != nil {
+			return n, c.fault(err)
+		}
+	}
+	return n, nil
+}
+
+// failBatch refuses the contacts of an all-or-nothing batch that are right,
+// because others are not. The store does not see them, so a missing team is
+// looked up here: all that is wrong is reported at once.
+func (c *call) failBatch(ctx context.Context, created creation) error {
+	missing := make(map[int64]error) // by team
+	for i := range created.contacts {
+		n := &created.contacts[i]
+		team := n.record.Contact.TeamID
 		err, known := missing[team]
 		if !known && team != 0 {
 			if err = c.teamExists(ctx, team); CodeOf(err) == CodeServerError {
@@ -314,29 +315,50 @@ func (c *call) failBatch(ctx context.Context, b creation, results []CreateResult
 			}
 			missing[team] = err
 		}
-		results[i].Err = newError(cmp.Or(err, ErrBatchFailed), nil)
+		n.result.Err = newError(cmp.Or(err, ErrBatchFailed), nil)
 	}
 	return nil
 }
 
-// prepare makes the draft of an item, or one error for all that is wrong with it.
-func (c *call) prepare(ctx context.Context, it *item) error {
-	checkIdempotencyKey(it.in.IdempotencyKey, &it.bad)
-	for i, phone := range it.in.PhoneNumbers {
-		if phone.ID != uuid.Nil {
-			it.bad.add(element("phone_numbers", i)+".id", FieldInvalid, "must not be given for a new contact")
+// A creation is new contacts that are stored together. One contact is a batch of
+// one.
+type creation struct {
+	contacts     []newContact
+	allOrNothing bool
+}
+
+// create stores new contacts and sets their results.
+func (c *call) create(ctx context.Context, created creation) {
+	size := MaxMutations
+	if created.allOrNothing {
+		size = max(1, len(created.contacts))
+	}
+	now := timestamp(c.now())
+	for part := range slices.Chunk(created.contacts, size) {
+		changes := make([]ContactChange, len(part))
+		batch := MutationBatch{Mutations: make([]Mutation, len(part)), Now: now, AllOrNothing: created.allOrNothing}
+		for i := range part {
+			record := part[i].record
+			changes[i] = ContactChange{ID: record.Contact.ID, Record: record}
+			batch.Mutations[i] = Mutation{Idempotency: part[i].once, Contacts: changes[i : i+1 : i+1]}
+		}
+		outcomes, err := c.apply(ctx, batch)
+		if err != nil {
+			c.note(err)
+		}
+		for i := range part {
+			n := &part[i]
+			switch {
+			case err != nil:
+				n.result.Err = newServerError(err)
+			case outcomes == nil:
+				n.result.Contact = n.contact()
+			default:
+				c.finish(n, outcomes[i])
+			}
 		}
 	}
-	it.draft = c.rules.contact(it.in, &it.bad)
-	if err := it.bad.err(); err != nil {
-		return err
-	}
-	contact := &it.draft.record.Contact
-	if err := c.checkTeam(ctx, contact.TeamID); err != nil {
-		return err
-	}
-	c.assignIDs(contact)
-	return nil
+	c.checkReplays(ctx, created)
 }
 
 // assignIDs gives a new contact its identity and its time.
@@ -349,21 +371,21 @@ func (c *call) assignIDs(contact *Contact) {
 	}
 }
 
-// finish sets the result of a draft from its outcome.
-func (c *call) finish(d *draft, o MutationOutcome, r *CreateResult) {
+// finish sets the result of a new contact from its outcome.
+func (c *call) finish(n *newContact, o MutationOutcome) {
 	switch {
 	case errors.Is(o.Err, ErrNotFound): // the account, which has to be there
-		r.Err = c.fault(o.Err)
+		n.result.Err = c.fault(o.Err)
 		return
 	case o.Err != nil:
-		r.Err = c.refusal(o.Err)
+		n.result.Err = c.refusal(o.Err)
 		return
 	case o.Result != "":
-		if err := replay(&d.record.Contact, o.Result); err != nil {
-			r.Err = c.fault(err)
+		if err := replay(&n.record.Contact, o.Result); err != nil {
+			n.result.Err = c.fault(err)
 			return
 		}
-		r.Replayed = true
+		n.result.Replayed = true
 	}
-	r.Contact = d.contact()
+	n.result.Contact = n.contact()
 }

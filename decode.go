@@ -84,11 +84,12 @@ type contactReader struct {
 
 // contact reads an object, which must be next.
 func (r *contactReader) contact(in *CreateContactInput) {
+	texts := in.texts()
 	for name := range r.members() {
 		n := fieldNumber(name)
 		r.given |= 1 << n
 		if n < len(textFields) {
-			r.string(textFields[n].input(in), name)
+			r.string(texts[n], name)
 			continue
 		}
 		switch name {
@@ -161,20 +162,13 @@ func (r *contactReader) phoneNumber(field string) (p PhoneNumberInput, given pho
 	return p, given
 }
 
-// A decodedBatch is the body of a batch.
-type decodedBatch struct {
-	items        []item
-	tooMany      bool // there were more
-	allOrNothing bool
-}
-
 // batchDepth is how deep a contact lies in the body of a batch: in an array in an
 // object.
 const batchDepth = 2
 
 // batch reads the body of a batch. What is wrong with a contact is added to its
 // item.
-func (r *contactReader) batch(b *decodedBatch) {
+func (r *contactReader) batch(b *batch) {
 	r.maxDepth = bodyDepth + batchDepth
 	whole, found, given := r.bad, 0, false
 	for name := range r.members() {
@@ -188,12 +182,12 @@ func (r *contactReader) batch(b *decodedBatch) {
 					return
 				}
 				b.items = append(b.items, item{in: new(CreateContactInput)})
-				item := &b.items[i]
-				item.bad.limit = problemLimit(found)
-				r.bad = &item.bad
-				r.item(item.in, element(name, i))
-				found += len(item.bad.list)
+				it := &b.items[i]
+				it.bad.limit = problemLimit(found)
+				r.bad = &it.bad
+				r.item(it.in, element(name, i))
 				r.bad = whole
+				found += len(it.bad.list)
 			})
 		case "all_or_nothing":
 			r.boolean(&b.allOrNothing, name)

@@ -6,105 +6,58 @@ import (
 	"strings"
 )
 
-// A textField is one of the text fields of a contact: how it is reached, and its
-// rule. The table of them drives decoding, validation, PATCH and the order of
-// errors.
+// A textField is one of the text fields of a contact. The table of them drives
+// decoding, validation, PATCH and the order of errors.
 type textField struct {
-	name    string
-	input   func(*CreateContactInput) *string
-	update  func(*UpdateContactInput) *string // nil where it is not given
-	contact func(*Contact) *string
-	rule    func(r *rules, s string, bad *problems) string // normalises s
+	name string
+	rule func(r *rules, s string, bad *problems) string // normalises s
 }
 
-// textFields are in the order of the documented parameters.
+// textFields are in the order of the documented parameters. The three methods
+// named texts give the fields themselves, in the same order: they are methods,
+// and no functions of the table, so that a create keeps its input on the stack.
 var textFields = [...]textField{
-	{
-		"first_name",
-		func(in *CreateContactInput) *string { return &in.FirstName },
-		func(in *UpdateContactInput) *string { return in.FirstName },
-		func(c *Contact) *string { return &c.FirstName },
-		(*rules).firstName,
-	},
-	{
-		"last_name",
-		func(in *CreateContactInput) *string { return &in.LastName },
-		func(in *UpdateContactInput) *string { return in.LastName },
-		func(c *Contact) *string { return &c.LastName },
-		func(r *rules, s string, bad *problems) string { return text(s, "last_name", r.limits.Name, bad) },
-	},
-	{
-		"email",
-		func(in *CreateContactInput) *string { return &in.Email },
-		func(in *UpdateContactInput) *string { return in.Email },
-		func(c *Contact) *string { return &c.Email },
-		(*rules).email,
-	},
-	{
-		"company",
-		func(in *CreateContactInput) *string { return &in.Company },
-		func(in *UpdateContactInput) *string { return in.Company },
-		func(c *Contact) *string { return &c.Company },
-		func(r *rules, s string, bad *problems) string { return text(s, "company", r.limits.Company, bad) },
-	},
-	{
-		"website",
-		func(in *CreateContactInput) *string { return &in.Website },
-		func(in *UpdateContactInput) *string { return in.Website },
-		func(c *Contact) *string { return &c.Website },
-		(*rules).website,
-	},
-	{
-		"address",
-		func(in *CreateContactInput) *string { return &in.Address },
-		func(in *UpdateContactInput) *string { return in.Address },
-		func(c *Contact) *string { return &c.Address },
-		func(r *rules, s string, bad *problems) string {
-			return multilineText(s, "address", r.limits.Address, bad)
-		},
-	},
-	{
-		"city",
-		func(in *CreateContactInput) *string { return &in.City },
-		func(in *UpdateContactInput) *string { return in.City },
-		func(c *Contact) *string { return &c.City },
-		func(r *rules, s string, bad *problems) string { return text(s, "city", r.limits.City, bad) },
-	},
-	{
-		"state",
-		func(in *CreateContactInput) *string { return &in.State },
-		func(in *UpdateContactInput) *string { return in.State },
-		func(c *Contact) *string { return &c.State },
-		func(r *rules, s string, bad *problems) string { return text(s, "state", r.limits.State, bad) },
-	},
-	{
-		"zip_code",
-		func(in *CreateContactInput) *string { return &in.ZipCode },
-		func(in *UpdateContactInput) *string { return in.ZipCode },
-		func(c *Contact) *string { return &c.ZipCode },
-		func(r *rules, s string, bad *problems) string { return text(s, "zip_code", r.limits.ZipCode, bad) },
-	},
-	{
-		"country",
-		func(in *CreateContactInput) *string { return &in.Country },
-		func(in *UpdateContactInput) *string { return in.Country },
-		func(c *Contact) *string { return &c.Country },
-		(*rules).country,
-	},
-	{
-		"status",
-		func(in *CreateContactInput) *string { return &in.Status },
-		func(in *UpdateContactInput) *string { return in.Status },
-		func(c *Contact) *string { return &c.Status },
-		(*rules).status,
-	},
-	{
-		"stage",
-		func(in *CreateContactInput) *string { return &in.Stage },
-		func(in *UpdateContactInput) *string { return in.Stage },
-		func(c *Contact) *string { return &c.Stage },
-		(*rules).stage,
-	},
+	{"first_name", (*rules).firstName},
+	{"last_name", func(r *rules, s string, bad *problems) string { return text(s, "last_name", r.limits.Name, bad) }},
+	{"email", (*rules).email},
+	{"company", func(r *rules, s string, bad *problems) string { return text(s, "company", r.limits.Company, bad) }},
+	{"website", (*rules).website},
+	{"address", func(r *rules, s string, bad *problems) string {
+		return multilineText(s, "address", r.limits.Address, bad)
+	}},
+	{"city", func(r *rules, s string, bad *problems) string { return text(s, "city", r.limits.City, bad) }},
+	{"state", func(r *rules, s string, bad *problems) string { return text(s, "state", r.limits.State, bad) }},
+	{"zip_code", func(r *rules, s string, bad *problems) string { return text(s, "zip_code", r.limits.ZipCode, bad) }},
+	{"country", (*rules).country},
+	{"status", (*rules).status},
+	{"stage", (*rules).stage},
+}
+
+// texts returns the text fields of a new contact.
+func (in *CreateContactInput) texts() [len(textFields)]*string {
+	return [...]*string{
+		&in.FirstName, &in.LastName, &in.Email, &in.Company,
+		&in.Website, &in.Address, &in.City, &in.State,
+		&in.ZipCode, &in.Country, &in.Status, &in.Stage,
+	}
+}
+
+// texts returns the text fields of an update: nil for one that is not given.
+func (in *UpdateContactInput) texts() [len(textFields)]*string {
+	return [...]*string{
+		in.FirstName, in.LastName, in.Email, in.Company,
+		in.Website, in.Address, in.City, in.State,
+		in.ZipCode, in.Country, in.Status, in.Stage,
+	}
+}
+
+// texts returns the text fields of a stored contact.
+func (c *Contact) texts() [len(textFields)]*string {
+	return [...]*string{
+		&c.FirstName, &c.LastName, &c.Email, &c.Company,
+		&c.Website, &c.Address, &c.City, &c.State,
+		&c.ZipCode, &c.Country, &c.Status, &c.Stage,
+	}
 }
 
 // otherFields are the documented parameters after the text fields, in their

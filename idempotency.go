@@ -94,14 +94,14 @@ func replay(c *Contact, result string) error {
 // checkReplays makes a conflict of each replay whose contact has moved into a
 // team that the principal may not access: the key must not learn of it. A contact
 // that was removed for good hides nothing, so its first result stays.
-func (c *call) checkReplays(ctx context.Context, results []CreateResult) {
+func (c *call) checkReplays(ctx context.Context, created creation) {
 	if c.principal.AllTeams {
 		return
 	}
-	replayed := make(map[uuid.UUID][]*CreateResult)
-	for i := range results {
-		if r := &results[i]; r.Replayed {
-			replayed[r.Contact.ID] = append(replayed[r.Contact.ID], r)
+	replayed := make(map[uuid.UUID][]int)
+	for i := range created.contacts {
+		if r := &created.contacts[i].result; r.Replayed {
+			replayed[r.Contact.ID] = append(replayed[r.Contact.ID], i)
 		}
 	}
 	for ids := range slices.Chunk(slices.Collect(maps.Keys(replayed)), MaxMutations) {
@@ -110,7 +110,8 @@ func (c *call) checkReplays(ctx context.Context, results []CreateResult) {
 			c.note(err)
 		}
 		for _, id := range ids {
-			for _, r := range replayed[id] {
+			for _, i := range replayed[id] {
+				r := &created.contacts[i].result
 				switch {
 				case err != nil:
 					*r = CreateResult{Index: r.Index, Err: newServerError(err)}

@@ -27,9 +27,9 @@ const (
 // patch returns the input as a patch.
 func (in *UpdateContactInput) patch() *patch {
 	p := new(patch)
-	for i := range textFields {
-		f := &textFields[i]
-		give(p, 1<<i, f.input(&p.in), f.update(in))
+	values := in.texts()
+	for i, dst := range p.in.texts() {
+		give(p, 1<<i, dst, values[i])
 	}
 	give(p, teamIDField, &p.in.TeamID, in.TeamID)
 	give(p, tagsField, &p.in.Tags, in.Tags)
@@ -74,9 +74,10 @@ func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, e
 	record := *stored
 	d := &draft{record: &record}
 	c := &record.Contact
+	given, normalised := p.in.texts(), c.texts()
 	for i := range textFields {
-		if f := &textFields[i]; p.given&(1<<i) != 0 {
-			*f.contact(c) = f.rule(r, *f.input(&p.in), bad)
+		if p.given&(1<<i) != 0 {
+			*normalised[i] = textFields[i].rule(r, *given[i], bad)
 		}
 	}
 	if p.given&teamIDField != 0 {

@@ -52,9 +52,9 @@ func (d *draft) contact() *Contact {
 func (r *rules) contact(in *CreateContactInput, bad *problems) draft {
 	d := draft{record: new(ContactRecord)}
 	c := &d.record.Contact
+	given, normalised := in.texts(), c.texts()
 	for i := range textFields {
-		f := &textFields[i]
-		*f.contact(c) = f.rule(r, *f.input(in), bad)
+		*normalised[i] = textFields[i].rule(r, *given[i], bad)
 	}
 	c.TeamID = teamID(in.TeamID, bad)
 	c.Tags = r.tags(in.Tags, bad)
