@@ -1,11 +1,11 @@
-// Package contactstest is for the unit tests of programs that use contacts: a
-// service on a memory store, with an account, a team and a key, in one call.
+// Package contactstest is for the unit tests of programs that use contacts. One
+// call makes a service on a memory store, with an account, a team and a key.
 //
 //	f := contactstest.New(t, nil)
 //	c, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
 //
-// [Fixture.FailNext] makes the next call fail with a given code, so that a
-// program can test what it does then.
+// [Fixture.FailNext] makes the next call fail with a given code, to test how a
+// program handles that.
 package contactstest
 
 import (
@@ -17,22 +17,22 @@ import (
 	"example.com/contacts/store/memory"
 )
 
-// A Fixture is a service that works. Its methods and its parts may be used from
-// many goroutines at once.
+// A Fixture is a working service. It is safe for concurrent use, and so are its
+// fields. The zero value is of no use; see [New].
 type Fixture struct {
 	Service *contacts.Service
 	Admin   *contacts.Admin
-	Store   contacts.Store    // empty but for the three below
+	Store   contacts.Store    // holds only the account, the team and the key below
 	Account *contacts.Account // owns the team and the key
-	Team    *contacts.Team    // the key may access it, like every team of the account
+	Team    *contacts.Team    // the key may access every team of the account
 	Key     string            // may read and write contacts
 
 	failures *failures
 }
 
-// New returns a fixture of its own for the test, and closes its store when the
-// test ends. The options are those of [contacts.New]; nil means the documented
-// behaviour. What goes wrong ends the test.
+// New returns a new fixture. Its store is closed when the test ends. The options
+// are those of [contacts.New]; nil means the documented behaviour. If the setup
+// fails, the test ends.
 func New(t testing.TB, opts *contacts.Options) *Fixture {
 	t.Helper()
 	ctx := context.Background()
@@ -76,24 +76,23 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 	return f
 }
 
-// FailNext makes the next call of the service that brings a key fail with the
-// code, and with the details where some are given, whatever the call reads or
-// writes; it stores nothing. The calls behind it work again. Called twice, it
-// makes the next two fail, in that order. Errors of CodeInvalidKey and
-// CodeServerError have no details.
+// FailNext makes the next call of the service with a key fail with the code and
+// the details. The call stores nothing. Later calls work again. If FailNext is
+// called twice, the next two calls fail, in that order. Errors of CodeInvalidKey
+// and CodeServerError have no details.
 //
-// A batch fails as a whole. A walk of [contacts.Service.Contacts] is one call for
-// each page, and a stream of [contacts.Service.CreateContactStream] one for each
-// thousand contacts.
+// A batch fails as a whole. [contacts.Service.Contacts] makes one call for each
+// page, and [contacts.Service.CreateContactStream] one for each thousand contacts.
 func (f *Fixture) FailNext(code contacts.Code, details ...contacts.FieldError) {
-	f.failures.add(&contacts.Error{Code: code, Message: "asked for by FailNext", Details: details})
+	f.failures.add(&contacts.Error{Code: code, Message: "requested by FailNext", Details: details})
 }
 
-// FailNextWith is FailNext for a server error with the cause, which [errors.Is]
-// finds behind it: [contacts.ErrOutcomeUnknown], say, or [context.Canceled].
+// FailNextWith makes the next call fail with a server error that has the cause.
+// [errors.Is] finds the cause in the error: [contacts.ErrOutcomeUnknown] or
+// [context.Canceled], for example.
 func (f *Fixture) FailNextWith(cause error) { f.failures.add(cause) }
 
-// failures stands where every call passes first.
+// failures is the first thing that every call of the service asks.
 type failures struct {
 	next contacts.Authenticator
 

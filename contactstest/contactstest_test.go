@@ -64,15 +64,19 @@ func TestFailNextFailsTheNextCallsOnly(t *testing.T) {
 		}
 	}
 	if err := create(); err != nil {
-		t.Errorf("the call behind them: %v", err)
+		t.Errorf("the call after them: %v", err)
 	}
 }
 
-// calls are calls that succeed, one of each method of a Service.
+// calls returns one call that succeeds for each method of a Service.
 func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(context.Context) error {
 	name, create := "Jane", contacts.CreateContactInput{FirstName: "Jane"}
 	body := func(json string) io.Reader { return strings.NewReader(json) }
 	return map[string]func(context.Context) error{
+		"Authorize": func(ctx context.Context) error {
+			_, err := f.Service.Authorize(ctx, f.Key, contacts.OpCreateContact)
+			return err
+		},
 		"CreateContact": func(ctx context.Context) error {
 			_, err := f.Service.CreateContact(ctx, f.Key, create)
 			return err
@@ -97,7 +101,7 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			for _, err := range f.Service.CreateContactStream(ctx, f.Key, slices.Values([]contacts.CreateContactInput{create})) {
 				return err
 			}
-			return errors.New("the stream has no result")
+			return errors.New("the stream yields no result")
 		},
 		"GetContact": func(ctx context.Context) error {
 			_, err := f.Service.GetContact(ctx, f.Key, john.ID)
@@ -111,7 +115,7 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			for _, err := range f.Service.Contacts(ctx, f.Key, contacts.ListContactsInput{}) {
 				return err
 			}
-			return errors.New("the walk has no contact")
+			return errors.New("the walk yields no contact")
 		},
 		"UpdateContact": func(ctx context.Context) error {
 			_, err := f.Service.UpdateContact(ctx, f.Key, john.ID, contacts.UpdateContactInput{FirstName: &name}, nil)
@@ -159,7 +163,7 @@ func TestFailNextFailsEveryMethod(t *testing.T) {
 			before := stored(t, f)
 			call := calls(f, john)[method]
 			if call == nil {
-				t.Fatal("nobody calls it here")
+				t.Fatal("calls has no call of this method; add one")
 			}
 			for _, code := range []contacts.Code{contacts.CodeConflict, contacts.CodeServerError, contacts.CodeTeamAccessDenied} {
 				f.FailNext(code)
@@ -175,13 +179,13 @@ func TestFailNextFailsEveryMethod(t *testing.T) {
 				t.Errorf("contacts after calls that failed (-want +got):\n%s", d)
 			}
 			if err := call(t.Context()); err != nil {
-				t.Errorf("the call behind them: %v", err)
+				t.Errorf("the call after them: %v", err)
 			}
 		})
 	}
 }
 
-// stored returns the contacts of the fixture, deleted or not.
+// stored returns all contacts of the fixture, live and deleted.
 func stored(t *testing.T, f *contactstest.Fixture) (all []*contacts.ContactRecord) {
 	t.Helper()
 	for _, deleted := range []bool{false, true} {
@@ -206,7 +210,6 @@ func TestFailNextWithIsAServerErrorOfThatCause(t *testing.T) {
 	}
 }
 
-// A program's own test asks for the failure that it handles.
 func TestFailNextGivesDetails(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)

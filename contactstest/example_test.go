@@ -28,7 +28,7 @@ func Example() {
 	// Output: John not_contacted 1
 }
 
-// A program that changes a contact tries again when somebody else was faster.
+// A program that changes a contact tries again after a conflict.
 func ExampleFixture_FailNext() {
 	var t exampleT // in a test: t *testing.T
 	ctx := context.Background()
@@ -57,8 +57,7 @@ func ExampleFixture_FailNext() {
 	// John is a customer after try 2
 }
 
-// A program that does not know what became of a create sends it again with the
-// same idempotency key.
+// A program sends a create of unknown outcome again, with the same idempotency key.
 func ExampleFixture_FailNextWith() {
 	var t exampleT // in a test: t *testing.T
 	ctx := context.Background()

@@ -46,7 +46,7 @@ func files(t *testing.T, extension string) (paths []string) {
 	return paths
 }
 
-// isElsewhere reports whether a folder is no part of the module.
+// isElsewhere reports whether a folder is outside the module or hidden.
 func isElsewhere(path string) bool {
 	if name := filepath.Base(path); strings.HasPrefix(name, ".") || name == "testdata" {
 		return true
@@ -85,8 +85,8 @@ func blocks(t *testing.T, path string) (found []block) {
 	return found
 }
 
-// trimmedLines returns the lines of gofmt's form without their indentation, which
-// is all that differs between a part of a function and a block of its own.
+// trimmedLines returns the lines without indentation: the only difference between
+// a part of a function and the same code in a document.
 func trimmedLines(text string) []string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for i := range lines {
@@ -95,7 +95,7 @@ func trimmedLines(text string) []string {
 	return lines
 }
 
-// contains reports whether part is a run of lines of whole.
+// contains reports whether whole has the lines of part in a row.
 func contains(whole, part []string) bool {
 	for i := range len(whole) - len(part) + 1 {
 		if slices.Equal(whole[i:i+len(part)], part) {
@@ -105,9 +105,8 @@ func contains(whole, part []string) bool {
 	return false
 }
 
-// TestGoBlocksAreCompiledCode fails for Go code in a document that no .go file of
-// the module holds. To put code there, write it into a file that is compiled
-// and tested first, and copy it.
+// TestGoBlocksAreCompiledCode fails if a document has Go code that no .go file of
+// the module has. Write the code into a tested file first, then copy it.
 func TestGoBlocksAreCompiledCode(t *testing.T) {
 	var sources [][]string
 	for _, path := range files(t, ".go") {
@@ -129,23 +128,22 @@ func TestGoBlocksAreCompiledCode(t *testing.T) {
 				t.Errorf("%s: gofmt would write\n%s", b.where, formatted)
 			}
 			if !slices.ContainsFunc(sources, func(s []string) bool { return contains(s, b.lines()) }) {
-				t.Errorf("%s: no .go file holds this code:\n%s", b.where, b.text)
+				t.Errorf("%s: no .go file has this code; write it into a tested file first:\n%s", b.where, b.text)
 			}
 		}
 	}
 	if checked == 0 {
-		t.Error("found no Go code in any document; is this the root of the repository?")
+		t.Error("found no Go code in any document; is .. the root of the repository?")
 	}
 }
 
-// The output that the README shows is the one that an Example compares with the
-// program's own.
+// The README shows the output that the Example of the program checks.
 func TestOutputOfTheFirstProgram(t *testing.T) {
 	all := blocks(t, filepath.Join(root, "README.md"))
 	program := strings.TrimSpace(read(t, filepath.Join("first", "main.go")))
 	at := slices.IndexFunc(all, func(b block) bool { return strings.TrimSpace(b.text) == program })
 	if at < 0 || at+1 == len(all) {
-		t.Fatal("README.md does not hold examples/first/main.go as a whole, with a block of its output behind it")
+		t.Fatal("README.md must have the whole examples/first/main.go, and its output in the next block")
 	}
 	var want []string
 	_, output, _ := strings.Cut(read(t, filepath.Join("first", "main_test.go")), "// Output:\n")
@@ -155,11 +153,11 @@ func TestOutputOfTheFirstProgram(t *testing.T) {
 		}
 	}
 	if got := all[at+1].lines(); !slices.Equal(got, want) {
-		t.Errorf("%s: shows %q as the output, but it is %q", all[at+1].where, got, want)
+		t.Errorf("%s: shows the output %q, want %q", all[at+1].where, got, want)
 	}
 }
 
-// Documents lead to each other, to their own headings and to folders.
+// A link leads to a file or folder that exists, and to a heading that is there.
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#]*)#?([^)]*)\)`)
 	for _, path := range documents(t) {
@@ -173,7 +171,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				to = filepath.Join(filepath.Dir(path), target)
 			}
 			if _, err := os.Stat(to); err != nil {
-				t.Errorf("%s: the link to %s leads nowhere", path, target)
+				t.Errorf("%s: the link to %s leads to no file", path, target)
 			} else if heading != "" && !slices.Contains(headings(t, to), heading) {
 				t.Errorf("%s: %s has no heading #%s", path, to, heading)
 			}
@@ -181,14 +179,14 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// prose returns a document without its blocks and pieces of code.
+// prose returns a document without code blocks and code spans.
 func prose(t *testing.T, path string) string {
 	t.Helper()
 	code := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 	return code.ReplaceAllString(read(t, path), "")
 }
 
-// headings returns the headings of a document, as links name them.
+// headings returns the anchors of the headings of a document.
 func headings(t *testing.T, path string) (names []string) {
 	t.Helper()
 	punctuation := regexp.MustCompile(`[^a-z0-9 _-]`)

@@ -21,7 +21,7 @@ import (
 	"example.com/contacts/store/sqlite"
 )
 
-// The parts of programs that the README shows.
+// This file has the parts of programs that the README shows.
 
 func TestErrorsOfTheREADME(t *testing.T) {
 	f := contactstest.New(t, nil)
@@ -49,7 +49,7 @@ func whatToTell(ctx context.Context, svc *contacts.Service, key string, body io.
 	case errors.Is(err, contacts.ErrInvalidKey):
 		return "ask for another key"
 	case errors.Is(err, contacts.ErrOutcomeUnknown):
-		return "look whether it is there before you try again"
+		return "check whether it was stored, then try again"
 	}
 	text := string(contacts.CodeOf(err)) + "\n"
 	if e, ok := errors.AsType[*contacts.Error](err); ok {
@@ -68,7 +68,7 @@ func TestSQLiteOfTheREADME(t *testing.T) {
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 || left[0].Name() != "contacts.db" {
-		t.Errorf("left in the folder: %v, %v; want contacts.db alone", left, err)
+		t.Errorf("left in the folder: %v, %v; want only contacts.db", left, err)
 	}
 
 	foreign := filepath.Join(dir, "foreign.db")
@@ -83,7 +83,7 @@ func TestSQLiteOfTheREADME(t *testing.T) {
 func keepInFile(ctx context.Context) error {
 	store, err := sqlite.Open(ctx, "contacts.db", nil)
 	if errors.Is(err, sqlite.ErrNotDatabase) || errors.Is(err, sqlite.ErrForeign) {
-		return fmt.Errorf("this file is not ours, and was not touched: %w", err)
+		return fmt.Errorf("not a contacts file, left unchanged: %w", err)
 	}
 	if err != nil {
 		return err
@@ -114,8 +114,8 @@ func TestOptionsOfTheREADME(t *testing.T) {
 
 func strictService(store contacts.Store) (*contacts.Service, error) {
 	return contacts.New(store, &contacts.Options{
-		DefaultRegion:    "US", // national numbers are taken too: (650) 253-0000
-		ValidNumbersOnly: true, // the number must be in a range that is in use
+		DefaultRegion:    "US", // accept national numbers as well: (650) 253-0000
+		ValidNumbersOnly: true, // the number must be in an assigned range
 		Stages:           []string{"lead", "customer"},
 		CreatePermission: contacts.PermissionWriteContacts,
 		Logger:           slog.Default(), // one line for each server error
@@ -149,14 +149,14 @@ func TestLifeOfTheREADME(t *testing.T) {
 		_ = yield(contacts.CreateContactInput{FirstName: "Ada", IdempotencyKey: "row 1"}) &&
 			yield(contacts.CreateContactInput{IdempotencyKey: "row 2"})
 	}
-	for _, want := range []string{"1 created, 0 there before, 1 refused", "0 created, 1 there before, 1 refused"} {
+	for _, want := range []string{"1 created, 0 existed, 1 refused", "0 created, 1 existed, 1 refused"} {
 		if got, err := importRows(t.Context(), f.Service, writer, rows); got != want || err != nil {
 			t.Errorf("got %q, %v; want %q", got, err, want)
 		}
 	}
 }
 
-// promote makes customers of all who have the number.
+// promote turns all contacts with the number into customers.
 func promote(ctx context.Context, svc *contacts.Service, key, number string) error {
 	for c, err := range svc.Contacts(ctx, key, contacts.ListContactsInput{PhoneNumber: number}) {
 		if err != nil {
@@ -165,7 +165,7 @@ func promote(ctx context.Context, svc *contacts.Service, key, number string) err
 		_, err = svc.UpdateContact(ctx, key, c.ID, contacts.UpdateContactInput{Stage: new("customer")},
 			&contacts.ChangeOptions{Version: c.Version})
 		if errors.Is(err, contacts.ErrConflict) {
-			continue // somebody else has changed it since
+			continue // another update came first
 		}
 		if err != nil {
 			return err
@@ -175,20 +175,20 @@ func promote(ctx context.Context, svc *contacts.Service, key, number string) err
 }
 
 func importRows(ctx context.Context, svc *contacts.Service, key string, rows iter.Seq[contacts.CreateContactInput]) (string, error) {
-	var created, before, refused int
+	var created, existed, refused int
 	for r, err := range svc.CreateContactStream(ctx, key, rows) {
 		switch {
 		case err != nil:
-			return "", err // and nothing more was created
+			return "", err // nothing more was created
 		case r.Err != nil:
-			refused++ // an *Error, with each wrong field
+			refused++ // an *Error that lists the invalid fields
 		case r.Replayed:
-			before++ // a row with this IdempotencyKey was imported already
+			existed++ // an earlier import created this row
 		default:
 			created++
 		}
 	}
-	return fmt.Sprintf("%d created, %d there before, %d refused", created, before, refused), nil
+	return fmt.Sprintf("%d created, %d existed, %d refused", created, existed, refused), nil
 }
 
 func TestRESTOfTheREADME(t *testing.T) {
@@ -214,13 +214,13 @@ func TestRESTOfTheREADME(t *testing.T) {
 func restAPI(svc *contacts.Service) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{
-		RateLimit: 60, // requests a minute for each key; over it: 429, with Retry-After
+		RateLimit: 60, // requests a minute for each key; above it: 429 with Retry-After
 		Logger:    slog.Default(),
 	}))
 	return mux
 }
 
-// signUp is the program that the README tests.
+// signUp is the code that the test in the README tests.
 func signUp(ctx context.Context, svc *contacts.Service, key, name string) string {
 	_, err := svc.CreateContact(ctx, key, contacts.CreateContactInput{FirstName: name})
 	switch contacts.CodeOf(err) {

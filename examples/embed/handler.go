@@ -36,7 +36,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) get(w http.ResponseWriter, r *http.Request) {
-	id, _ := uuid.Parse(r.PathValue("id")) // what is no id stays zero, which no contact has
+	id, _ := uuid.Parse(r.PathValue("id")) // the zero id if it does not parse; no contact has it
 	c, err := s.svc.GetContact(r.Context(), apiKey(r), id)
 	if err != nil {
 		s.fail(w, r, err)
@@ -45,7 +45,7 @@ func (s *server) get(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, http.StatusOK, c)
 }
 
-// apiKey returns the key of the request, "" if it has none.
+// apiKey returns the key of the request; "": it has none.
 func apiKey(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") {
@@ -54,8 +54,8 @@ func apiKey(r *http.Request) string {
 	return r.Header.Get("X-API-Key")
 }
 
-// fail sends the documented body. The error of a Service says nothing that a
-// client may not see; the cause of a server error went to the log.
+// fail sends the error as the documented body. It is safe to send: the Service has
+// logged the cause of a server error, and the body does not contain it.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*contacts.Error](err)
 	if !ok {
@@ -75,6 +75,6 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, status int, v an
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(v); err != nil {
-		s.log.InfoContext(r.Context(), "the client is gone", "cause", err)
+		s.log.InfoContext(r.Context(), "writing the answer failed", "cause", err)
 	}
 }

@@ -1,11 +1,11 @@
-// Embed is a server of your own, on net/http alone, that creates contacts:
+// Embed is a server that creates contacts, with net/http only:
 //
 //	go run ./examples/embed
 //	go run ./examples/embed -db contacts.db -addr localhost:8080
 //
-// On a new file it sets up an account and a key, and prints a curl command that
-// uses them. Without -db the file is in a temporary folder, which is removed
-// when the server ends.
+// On a new file it creates an account and a key, and prints a curl command that
+// uses them. Without -db the file is in a temporary folder, which is removed when
+// the server ends.
 package main
 
 import (
@@ -28,8 +28,8 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "localhost:8080", "where to listen")
-	db := flag.String("db", "", "the file to keep contacts in; empty: a temporary one")
+	addr := flag.String("addr", "localhost:8080", "the `address` to listen on")
+	db := flag.String("db", "", "the `file` to keep contacts in (default: a temporary file)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -40,8 +40,8 @@ func main() {
 	}
 }
 
-// run serves until ctx is done, then lets the requests under way end and closes
-// the store.
+// run serves until ctx is done. Then it waits for the open requests and closes the
+// store.
 func run(ctx context.Context, addr, db string, out io.Writer, log *slog.Logger) (err error) {
 	if db == "" {
 		dir, err := os.MkdirTemp("", "contacts-embed-")
@@ -78,7 +78,7 @@ func run(ctx context.Context, addr, db string, out io.Writer, log *slog.Logger) 
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	if key != "" {
-		// The key is shown this once: the store has only its hash.
+		// The key is shown only now: the store has only its hash.
 		fmt.Fprintf(out, "curl -i http://%s/people -H 'Authorization: Bearer %s' -d '%s'\n", listener.Addr(), key,
 			`{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567"}]}`)
 	}
@@ -97,11 +97,11 @@ func run(ctx context.Context, addr, db string, out io.Writer, log *slog.Logger) 
 	return server.Shutdown(grace)
 }
 
-// setUp gives a store without any account one, and returns its key; "" where
-// there was an account already.
+// setUp creates an account in an empty store and returns its key. The key is "" if
+// the store has an account already.
 func setUp(ctx context.Context, admin *contacts.Admin) (key string, err error) {
 	for _, err := range admin.Accounts(ctx) {
-		return "", err // the first one tells enough
+		return "", err // there is an account, or an error
 	}
 	account, err := admin.CreateAccount(ctx, "My company")
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"example.com/contacts/contactstest"
 )
 
-// send sends a request over a real socket and decodes the answer.
+// send sends a request over a real connection and decodes the answer.
 func send(t *testing.T, method, url, body string, header http.Header, answer any) (status int, got http.Header) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -35,7 +35,7 @@ func send(t *testing.T, method, url, body string, header http.Header, answer any
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
-		t.Fatalf("%s %s: status %d, no JSON: %v", method, url, resp.StatusCode, err)
+		t.Fatalf("%s %s: status %d, not JSON: %v", method, url, resp.StatusCode, err)
 	}
 	return resp.StatusCode, resp.Header
 }
@@ -80,7 +80,7 @@ func TestErrors(t *testing.T) {
 		header             http.Header
 		status             int
 		code               contacts.Code
-		field              string // of the first of the details
+		field              string // of the first detail
 	}{
 		{"no key", "POST", "/people", `{"first_name": "John"}`, nil, 401, contacts.CodeAuthenticationRequired, ""},
 		{"another scheme", "POST", "/people", `{"first_name": "John"}`, http.Header{"Authorization": {"Basic " + f.Key}}, 401, contacts.CodeAuthenticationRequired, ""},
@@ -120,7 +120,7 @@ func TestServerError(t *testing.T) {
 }
 
 // start runs the whole program on the file until stop is called. It returns what
-// a new file makes it print.
+// the program prints.
 func start(t *testing.T, db string) (printed string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -146,7 +146,7 @@ func start(t *testing.T, db string) (printed string, stop func()) {
 				t.Errorf("run: %v", err)
 			}
 		case <-time.After(20 * time.Second):
-			t.Fatal("run did not end with its context")
+			t.Fatal("run did not return after its context was done")
 		}
 	}
 }
@@ -156,7 +156,7 @@ func TestRun(t *testing.T) {
 	printed, stop := start(t, db)
 	curl := regexp.MustCompile(`^curl -i (\S+) -H 'Authorization: Bearer (\S+)' -d '(.*)'\n$`).FindStringSubmatch(printed)
 	if curl == nil {
-		t.Fatalf("printed %q, want a curl line", printed)
+		t.Fatalf("printed %q, want a curl command", printed)
 	}
 	url, key, body := curl[1], curl[2], curl[3]
 	var created contacts.Contact
@@ -168,15 +168,15 @@ func TestRun(t *testing.T) {
 	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/people")
 	if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address); err == nil {
 		conn.Close()
-		t.Error("somebody still listens after the end")
+		t.Error("the server still listens after run has returned")
 	}
 	if _, err := os.Stat(db + "-wal"); err == nil {
-		t.Error("the store was not closed: its write-ahead log is still there")
+		t.Error("the store was not closed: its write-ahead log exists")
 	}
 
 	printed, stop = start(t, db)
 	stop()
 	if printed != "" {
-		t.Errorf("printed %q on a file that has an account, want nothing", printed)
+		t.Errorf("printed %q for a file with an account, want nothing", printed)
 	}
 }

@@ -1,4 +1,4 @@
-// First is the smallest whole program: an account, a key, a contact.
+// First is the smallest whole program: one account, one key, one contact.
 package main
 
 import (
@@ -17,7 +17,7 @@ func main() {
 	store := memory.New() // to keep contacts in a file: sqlite.Open(ctx, "contacts.db", nil)
 	defer store.Close()
 
-	// What the host program sets up, once.
+	// The host program sets these up once.
 	admin := contacts.NewAdmin(store, nil)
 	acme, err := admin.CreateAccount(ctx, "Acme Corp")
 	if err != nil {
@@ -33,7 +33,7 @@ func main() {
 		log.Fatal(err)
 	}
 
-	// What is done on behalf of a key, from then on.
+	// From then on the program makes calls with the key.
 	svc, err := contacts.New(store, nil)
 	if err != nil {
 		log.Fatal(err)
@@ -49,7 +49,7 @@ func main() {
 	fmt.Println(john.FirstName, john.Email, john.Country, john.Status, john.Stage)
 	fmt.Println(john.PhoneNumbers[0].PhoneNumber, "primary:", john.PhoneNumbers[0].Primary)
 
-	// What goes wrong is always a *contacts.Error, with every wrong field in it.
+	// Every error is a *contacts.Error. It lists all invalid fields.
 	_, err = svc.CreateContact(ctx, key, contacts.CreateContactInput{LastName: "Doe", Email: "nobody"})
 	if e, ok := errors.AsType[*contacts.Error](err); ok {
 		fmt.Println(e.Code.HTTPStatus(), e.Code)

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// A bar shows on a terminal how far the import is. A nil bar shows nothing.
+// A bar shows the progress of the import on a terminal. A nil bar shows nothing.
 type bar struct {
 	terminal io.Writer
-	size     int64 // of the file; 0: nobody knows
+	size     int64 // of the file; 0: unknown
 	shown    string
 }
 
-// newBar returns nil where w is no terminal: a log has no use for a bar.
+// newBar returns nil if w is not a terminal: a log has no use for a bar.
 func newBar(w io.Writer, size int64) *bar {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -26,8 +26,7 @@ func newBar(w io.Writer, size int64) *bar {
 	return &bar{terminal: w, size: size}
 }
 
-// show draws the bar where it looks different from before, which is seldom
-// enough to need no clock.
+// show draws the bar if it has changed. That is seldom enough to need no timer.
 func (b *bar) show(offset int64, rows int) {
 	const width = 30
 	const every = 100 // rows
@@ -46,7 +45,7 @@ func (b *bar) show(offset int64, rows int) {
 	}
 }
 
-// clear takes the bar away, until the next show.
+// clear removes the bar until the next show.
 func (b *bar) clear() {
 	if b != nil && b.shown != "" {
 		fmt.Fprint(b.terminal, "\r", strings.Repeat(" ", len(b.shown)), "\r")

@@ -13,17 +13,18 @@ import (
 	"example.com/contacts"
 )
 
-// A column says where the values below its name go.
+// A column is one column of the file, with the field that its values go to.
 type column struct {
 	name string
 	set  setter
 }
 
-// A setter puts a value that is not empty into a contact, or says what is wrong
-// with it. Only what the contact has no place for is looked at here.
+// A setter stores a non-empty value in a contact, or returns what is wrong with it.
+// It checks only what the type of the field cannot hold. The service checks the
+// rest.
 type setter func(c *contacts.CreateContactInput, value string) (problem string)
 
-// setters returns the columns that are known, but for those of further phone
+// setters returns the known columns, without those of the second and later phone
 // numbers.
 func setters() []column {
 	return []column{
@@ -50,7 +51,7 @@ func setters() []column {
 	}
 }
 
-// columnsOf returns the columns of a file whose first line has the names.
+// columnsOf returns the columns with these names, from the first line of a file.
 func columnsOf(names []string) ([]column, error) {
 	known := setters()
 	columns := make([]column, len(names))
@@ -58,7 +59,7 @@ func columnsOf(names []string) ([]column, error) {
 	for i, name := range names {
 		name = strings.Clone(strings.TrimSpace(name))
 		if has[name] {
-			return nil, fmt.Errorf("the column %q is there twice", name)
+			return nil, fmt.Errorf("the column %q appears twice", name)
 		}
 		has[name] = true
 		set := setterOf(known, name)
@@ -68,17 +69,17 @@ func columnsOf(names []string) ([]column, error) {
 		columns[i] = column{name, set}
 	}
 	if !has["first_name"] {
-		return nil, errors.New("there is no column first_name, which every contact needs")
+		return nil, errors.New("there is no column first_name; every contact needs one")
 	}
-	for _, c := range columns { // else what these say would be lost without a word
+	for _, c := range columns { // without their number, these values would be lost silently
 		if field, n := phoneField(c.name); field != "" && !has[phoneColumn("phone_number", n)] {
-			return nil, fmt.Errorf("the column %s is there without %s", c.name, phoneColumn("phone_number", n))
+			return nil, fmt.Errorf("the column %s needs a column %s", c.name, phoneColumn("phone_number", n))
 		}
 	}
 	return columns, nil
 }
 
-// setterOf returns nil for a column that is not known.
+// setterOf returns nil for an unknown column.
 func setterOf(known []column, name string) setter {
 	if i := slices.IndexFunc(known, func(c column) bool { return c.name == name }); i >= 0 {
 		return known[i].set
@@ -97,18 +98,18 @@ func unknownColumn(known []column, i int, name string) error {
 	hint := ""
 	for _, other := range []string{";", `\t`, "|"} {
 		if separator, _ := separatorOf(other); i == 0 && strings.ContainsRune(name, separator) {
-			hint = fmt.Sprintf("; if that is what separates the fields, give -comma '%s'", other)
+			hint = fmt.Sprintf("; if that separates the fields, add -comma '%s'", other)
 		}
 	}
-	return fmt.Errorf("column %d, %q, is not known%s; known are %s, and for further phone numbers phone_number_2, phone_type_2, primary_2, do_not_call_2 and so on",
+	return fmt.Errorf("column %d, %q, is unknown%s; the known columns are %s, and for more phone numbers phone_number_2, phone_type_2, primary_2, do_not_call_2 and so on",
 		i+1, name, hint, strings.Join(names, ", "))
 }
 
-// mostPhones is how many phone numbers a contact may have.
-const mostPhones = 50
+// maxPhones is the default limit of phone numbers in a contact.
+const maxPhones = 50
 
-// phoneField returns the field of a phone number that a column is for, and the
-// number's place, from 0. "": it is for none.
+// phoneField returns the phone number field of a column, and the index of the
+// phone number. "": the column is not about a phone number.
 func phoneField(column string) (field string, n int) {
 	fields := []string{"phone_number", "phone_type", "primary", "do_not_call"}
 	if slices.Contains(fields, column) {
@@ -119,7 +120,7 @@ func phoneField(column string) (field string, n int) {
 		return "", 0
 	}
 	place, err := strconv.Atoi(column[last+1:])
-	if err != nil || place < 2 || place > mostPhones || column != phoneColumn(column[:last], place-1) {
+	if err != nil || place < 2 || place > maxPhones || column != phoneColumn(column[:last], place-1) {
 		return "", 0
 	}
 	return column[:last], place - 1
@@ -173,18 +174,18 @@ func setTeam(id *int64, v string) (problem string) {
 	return ""
 }
 
-// splitTags takes "a; b;" for two tags: nobody means one without a name by that.
+// splitTags returns two tags for "a; b;": nobody means a third, empty one.
 func splitTags(v string) []string {
 	return slices.DeleteFunc(strings.Split(v, ";"), func(tag string) bool { return strings.TrimSpace(tag) == "" })
 }
 
-// setObject keeps every digit of numbers, which a float64 would not.
+// setObject keeps every digit of a number; a float64 would lose some.
 func setObject(object *map[string]any, v string) (problem string) {
 	d := json.NewDecoder(strings.NewReader(v))
 	d.UseNumber()
 	err := d.Decode(object)
 	if err == nil {
-		_, err = d.Token() // what stands behind the object
+		_, err = d.Token() // io.EOF, if nothing follows the object
 	}
 	if !errors.Is(err, io.EOF) || !utf8.ValidString(v) {
 		return "must be one JSON object, in UTF-8"

@@ -18,63 +18,63 @@ import (
 type row struct {
 	line    int
 	contact contacts.CreateContactInput
-	err     error // why it is no contact; nil if it is one
+	err     error // why the row is refused; nil: it is a contact
 }
 
-// A rowReader reads the rows of a file one at a time, however long it is.
+// A rowReader reads the rows of a file of any length, one at a time.
 type rowReader struct {
 	bounded *boundedReader
 	csv     *csv.Reader
 	columns []column
-	err     error // what ended all before the end of the file
+	err     error // why reading stopped before the end of the file
 }
 
-// newRowReader reads the first line, and refuses a file whose columns are not
-// known.
+// newRowReader reads the first line. It refuses a file with unknown columns.
 func newRowReader(in io.Reader, comma rune) (*rowReader, error) {
-	r := &rowReader{bounded: &boundedReader{from: in, left: mostRowBytes}}
+	r := &rowReader{bounded: &boundedReader{from: in, left: maxRowBytes}}
 	text := bufio.NewReader(r.bounded)
-	switch mark, _ := text.Peek(3); { // a shorter file has none
-	case bytes.HasPrefix(mark, []byte("\xef\xbb\xbf")): // as spreadsheets begin UTF-8
+	switch mark, _ := text.Peek(3); { // shorter files have no mark
+	case bytes.HasPrefix(mark, []byte("\xef\xbb\xbf")): // the byte order mark of spreadsheets
 		_, _ = text.Discard(3)
 	case bytes.HasPrefix(mark, []byte("\xff\xfe")), bytes.HasPrefix(mark, []byte("\xfe\xff")):
 		return nil, errors.New("the file is in UTF-16; save it as CSV in UTF-8")
 	}
 	r.csv = csv.NewReader(text)
 	r.csv.Comma = comma
-	r.csv.ReuseRecord = true // what is kept of it are strings
+	r.csv.ReuseRecord = true // the kept strings are not overwritten
 	names, err := r.csv.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file is empty; its first line must name the columns")
 	}
 	if err != nil {
-		return nil, behind(0, err)
+		return nil, after(0, err)
 	}
 	r.columns, err = columnsOf(names)
 	return r, err
 }
 
-// rows reads the file to its end, or to what r.err says then.
+// rows yields the rows up to the end of the file, or up to an error; then r.err is
+// set.
 func (r *rowReader) rows() iter.Seq[row] {
 	return func(yield func(row) bool) {
 		for line := 1; ; {
-			r.bounded.left = mostRowBytes
+			r.bounded.left = maxRowBytes
 			values, err := r.csv.Read()
 			if errors.Is(err, io.EOF) {
 				return
 			}
 			misfit := errors.Is(err, csv.ErrFieldCount)
 			if err != nil && !misfit {
-				r.err = behind(line, err)
+				r.err = after(line, err)
 				return
 			}
 			line, _ = r.csv.FieldPos(0)
 			if !slices.ContainsFunc(values, func(v string) bool { return v != "" }) {
-				continue // spreadsheets put such rows below their tables
+				continue // spreadsheets write empty rows below a table
 			}
 			next := row{line: line}
 			if misfit {
-				next.err = fmt.Errorf("must have %d fields like the first line, and has %d", len(r.columns), len(values))
+				next.err = fmt.Errorf("must have %d fields like the first line, but has %d", len(r.columns), len(values))
 			} else {
 				next.contact, next.err = contactOf(r.columns, values)
 			}
@@ -85,16 +85,15 @@ func (r *rowReader) rows() iter.Seq[row] {
 	}
 }
 
-// behind says where reading failed.
-func behind(line int, err error) error {
+// after adds the line after which reading failed.
+func after(line int, err error) error {
 	if _, ok := errors.AsType[*csv.ParseError](err); ok || line == 0 {
-		return err // it names the line itself, or there is none yet
+		return err // the error names the line, or no line was read yet
 	}
-	return fmt.Errorf("behind line %d: %w", line, err)
+	return fmt.Errorf("after line %d: %w", line, err)
 }
 
-// contactOf returns the contact in the values of a row. Whether it is valid is
-// for the service to say.
+// contactOf returns the contact in a row. The service validates it later.
 func contactOf(columns []column, values []string) (contacts.CreateContactInput, error) {
 	var c contacts.CreateContactInput
 	var wrong []contacts.FieldError
@@ -107,29 +106,29 @@ func contactOf(columns []column, values []string) (contacts.CreateContactInput, 
 		}
 	}
 	if wrong != nil {
-		return c, &contacts.Error{Code: contacts.CodeValidationError, Message: "the row is no contact", Details: wrong}
+		return c, &contacts.Error{Code: contacts.CodeValidationError, Message: "the row is not a contact", Details: wrong}
 	}
-	// Where there is no number, its type and the like are about nothing.
+	// Without a number, its type and flags mean nothing.
 	c.PhoneNumbers = slices.DeleteFunc(c.PhoneNumbers, func(p contacts.PhoneNumberInput) bool {
 		return strings.TrimSpace(p.PhoneNumber) == ""
 	})
 	return c, nil
 }
 
-// mostRowBytes is how long a row may be. The longest valid one has two contexts
+// maxRowBytes limits the length of a row. The longest valid row has two contexts
 // of 64 KiB.
-const mostRowBytes = 1 << 20
+const maxRowBytes = 1 << 20
 
-// A boundedReader keeps a quote that is never closed from reading the rest of
-// the file into memory.
+// A boundedReader limits the memory for a row, so that an unclosed quote does not
+// read the rest of the file.
 type boundedReader struct {
 	from io.Reader
-	left int // of the bytes that may be read before the next row
+	left int // bytes that may still be read for this row
 }
 
 func (r *boundedReader) Read(p []byte) (int, error) {
 	if r.left <= 0 {
-		return 0, fmt.Errorf("a row of over %d bytes; is there a quote that is not closed?", mostRowBytes)
+		return 0, fmt.Errorf("the row is longer than %d bytes; is there an unclosed quote?", maxRowBytes)
 	}
 	n, err := r.from.Read(p[:min(len(p), r.left)])
 	r.left -= n

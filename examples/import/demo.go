@@ -11,10 +11,11 @@ import (
 	"path/filepath"
 )
 
-// demoRows is how many contacts the demonstration imports, or tries to.
+// demoRows is the number of rows that the demonstration imports.
 const demoRows = 5_000
 
-// demonstrate makes a file up and imports it twice, all in a temporary folder.
+// demonstrate writes a file of invented people and imports it twice, in a temporary
+// folder.
 func (j *job) demonstrate(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "contacts-import-")
 	if err != nil {
@@ -30,11 +31,11 @@ func (j *job) demonstrate(ctx context.Context) (err error) {
 		return err
 	}
 	for _, what := range []string{
-		fmt.Sprintf("Importing %d people who are made up, some with mistakes:", demoRows),
+		fmt.Sprintf("Importing %d invented people, some with mistakes:", demoRows),
 		"\nImporting the same file again:",
 	} {
 		fmt.Fprintln(j.stdout, what)
-		// That some rows are refused is what it shows.
+		// Refused rows are expected here.
 		if _, err := j.importFile(ctx, db, "", people); err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ func (j *job) demonstrate(ctx context.Context) (err error) {
 	return nil
 }
 
-// writeDemo writes a file of n rows, always the same, with a few mistakes.
+// writeDemo writes n rows with a few mistakes. The file is always the same.
 func writeDemo(w io.Writer, n int) error {
 	first := []string{"Ada", "Alan", "Barbara", "Donald", "Edsger", "Frances", "Grace", "Ken", "Margaret", "Niklaus"}
 	last := []string{"Allen", "Dijkstra", "Hamilton", "Hopper", "Knuth", "Liskov", "Lovelace", "Thompson", "Turing", "Wirth"}

@@ -12,8 +12,7 @@ import (
 	"example.com/contacts"
 )
 
-// An importer creates the contacts of a file, and reports the rows that are
-// refused.
+// An importer creates the contacts of a file and reports the refused rows.
 type importer struct {
 	svc    *contacts.Service
 	key    string
@@ -22,10 +21,10 @@ type importer struct {
 	tally  tally
 }
 
-// A tally says what became of the rows.
+// A tally counts the results.
 type tally struct {
 	imported, already, refused int
-	failed                     int // for a reason that is not theirs
+	failed                     int // not stored, for a server error
 }
 
 func (t tally) rows() int { return t.imported + t.already + t.refused + t.failed }
@@ -42,16 +41,16 @@ func (t tally) String() string {
 	return s
 }
 
-// mostWaiting bounds how many rows wait for their turn in the report.
-const mostWaiting = 10_000
+// maxWaiting limits the rows that wait for their turn in the report.
+const maxWaiting = 10_000
 
-// importRows creates a contact for each row. Its error is why it did not come to
-// the end of the file; a row that is refused is none.
+// importRows creates a contact for each row. Its error says why it stopped before
+// the end of the file. A refused row is not an error.
 func (i *importer) importRows(ctx context.Context, r *rowReader) error {
 	defer i.bar.clear()
 	stopped := false
-	var fault error   // the first of the store's, which ends the stream
-	var waiting []row // what was read and is not reported yet, without the contacts
+	var fault error   // the first server error of a row; it ends the stream
+	var waiting []row // rows that were read but not reported, without their contacts
 	reportFirst := func() {
 		for ; len(waiting) > 0 && waiting[0].err != nil; waiting = waiting[1:] {
 			i.refuse(waiting[0].line, waiting[0].err)
@@ -70,17 +69,17 @@ func (i *importer) importRows(ctx context.Context, r *rowReader) error {
 				if !yield(in) {
 					return
 				}
-			case len(waiting) < mostWaiting:
+			case len(waiting) < maxWaiting:
 				waiting = append(waiting, row)
-			default: // a file of almost nothing else
+			default: // almost every row is refused: do not keep them all in memory
 				i.refuse(row.line, row.err)
 			}
 		}
 	}
-	// ctx ends the source alone: all that the source gave is stored, and counted.
+	// ctx ends only the source. Every row that the source gave is stored and counted.
 	for result, err := range i.svc.CreateContactStream(context.WithoutCancel(ctx), i.key, source) {
 		if err != nil && fault != nil {
-			break // it is the same, for the stream as a whole
+			break // the stream ends with the same error
 		}
 		if err != nil {
 			return withCause(err)
@@ -108,18 +107,18 @@ func (i *importer) importRows(ctx context.Context, r *rowReader) error {
 	case fault != nil:
 		return fault
 	case stopped:
-		return errors.New("interrupted; the rows that were read are stored, and the same command imports the rest")
+		return errors.New("interrupted; the rows read so far are stored, and the same command imports the rest")
 	case r.err != nil:
-		return fmt.Errorf("%w; the import ends there", r.err)
+		return fmt.Errorf("%w; the import stops there", r.err)
 	default:
 		return nil
 	}
 }
 
-// refuse reports a row, with a line for each field that is wrong.
+// refuse reports a refused row, with one line for each invalid field.
 func (i *importer) refuse(line int, err error) {
 	i.tally.refused++
-	i.bar.clear() // on a terminal the report goes on in its place
+	i.bar.clear() // on a terminal the report takes its place
 	e, ok := errors.AsType[*contacts.Error](err)
 	switch {
 	case !ok:
@@ -133,8 +132,8 @@ func (i *importer) refuse(line int, err error) {
 	}
 }
 
-// withCause adds the cause of a server error, which the error does not tell:
-// whoever runs this program may know it.
+// withCause adds the cause of a server error to its text. The person who runs this
+// program may see it.
 func withCause(err error) error {
 	if cause := errors.Unwrap(err); cause != nil {
 		return fmt.Errorf("%w: %w", err, cause)
@@ -142,13 +141,12 @@ func withCause(err error) error {
 	return err
 }
 
-// withIdempotencyKey gives the contact a key that follows from all that is in it,
-// and from nothing else: the row may stand in another line of a file that was
-// mended or sorted meanwhile.
+// withIdempotencyKey gives the contact a key that depends on its content alone. So
+// the row has the same key in another line of a corrected or sorted file.
 func withIdempotencyKey(c contacts.CreateContactInput) contacts.CreateContactInput {
 	text, err := json.Marshal(c)
 	if err != nil {
-		return c // it has no JSON form, and so it is refused
+		return c // it has no JSON form, so the service refuses it
 	}
 	sum := sha256.Sum256(text)
 	c.IdempotencyKey = "import " + hex.EncodeToString(sum[:])

@@ -20,7 +20,7 @@ import (
 	"example.com/contacts/store/sqlite"
 )
 
-// imported is what a run of the program has left.
+// imported is the result of a run of the program.
 type imported struct {
 	status         int
 	stdout, stderr string
@@ -41,8 +41,8 @@ func write(t *testing.T, text string) (path string) {
 	return path
 }
 
-// stored returns the contacts in a database, in the order of their creation, and
-// checks that no key is left that works.
+// stored returns the contacts of a database in the order of creation. It also checks
+// that the key of the import is revoked.
 func stored(t *testing.T, db string) (all []*contacts.Contact) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), db, nil)
@@ -93,7 +93,7 @@ func firstNames(all []*contacts.Contact) string {
 	return strings.Join(names, " ")
 }
 
-// The transcript of the program's comment.
+// The transcript in the comment of the program.
 func TestImportingAgain(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "contacts.db")
@@ -106,8 +106,8 @@ func TestImportingAgain(t *testing.T) {
 	}{
 		{"at first", people, imported{status: 1, stdout: "line 3: phone_numbers[0].phone_number: must start with + and the country code\n" +
 			"2 rows: 1 imported, 0 already imported, 1 refused\n"}},
-		{"mended", strings.Replace(people, "555 1234", "+1 555 123 4567", 1), imported{stdout: "2 rows: 1 imported, 1 already imported, 0 refused\n"}},
-		{"once more, with the line in another place", strings.Replace(people, "Alan,Turing,,555 1234,,\n", "", 1), imported{stdout: "1 row: 0 imported, 1 already imported, 0 refused\n"}},
+		{"corrected", strings.Replace(people, "555 1234", "+1 555 123 4567", 1), imported{stdout: "2 rows: 1 imported, 1 already imported, 0 refused\n"}},
+		{"again, with the row in another line", strings.Replace(people, "Alan,Turing,,555 1234,,\n", "", 1), imported{stdout: "1 row: 0 imported, 1 already imported, 0 refused\n"}},
 	} {
 		if got := runImport(t.Context(), nil, "-db", db, write(t, c.people)); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
@@ -128,60 +128,60 @@ func TestFiles(t *testing.T) {
 	t.Parallel()
 	const people = "first_name,email\n"
 	const tally = ": %d imported, 0 already imported, %d refused\n"
-	long := people + "Ada,\n\"" + strings.Repeat("x", 3*mostRowBytes)
+	long := people + "Ada,\n\"" + strings.Repeat("x", 3*maxRowBytes)
 	for _, c := range []struct {
 		name   string
 		text   string
 		args   []string
 		status int
-		stdout string // but for what a trial says
-		stderr string // a part of it; "": there is nothing
-		names  string // of those stored
+		stdout string
+		stderr string // a part of it; "": it is empty
+		names  string // of the stored contacts
 	}{
 		{name: "two rows", text: people + "Ada,ada@example.com\nAlan,\n", names: "Ada Alan", stdout: "2 rows" + fmt.Sprintf(tally, 2, 0)},
 		{name: "no row", text: people, stdout: "0 rows" + fmt.Sprintf(tally, 0, 0)},
 		{name: "no line break at the end", text: people + "Ada,", names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
-		{name: "line breaks of Windows, and spaces", text: " first_name , email\r\n Ada , ada@example.com\r\n", names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
+		{name: "Windows line breaks and spaces", text: " first_name , email\r\n Ada , ada@example.com\r\n", names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
 		{name: "a byte order mark", text: "\ufeff" + people + "Ada,\n", names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
-		{name: "a mark, and a quoted name", text: "\ufeff\"first_name\",email\nAda,\n", names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
+		{name: "a byte order mark and a quoted name", text: "\ufeff\"first_name\",email\nAda,\n", names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
 		{name: "semicolons", text: "first_name;tags\nAda;\"a;b\"\n", args: []string{"-comma", ";"}, names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
 		{name: "tabs", text: "first_name\temail\nAda\t\n", args: []string{"-comma", `\t`}, names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
 		{name: "one row twice is one contact", text: people + "Ada,\nAda,\n", names: "Ada", stdout: "2 rows: 1 imported, 1 already imported, 0 refused\n"},
 		{name: "empty rows", text: people + ",\n\nAda,\n,\n,,\n", names: "Ada", stdout: "1 row" + fmt.Sprintf(tally, 1, 0)},
 
-		{name: "rows of another length", text: people + "Ada\nAlan,,\nGrace,\n", status: 1, names: "Grace",
-			stdout: "line 2: must have 2 fields like the first line, and has 1\nline 3: must have 2 fields like the first line, and has 3\n3 rows" + fmt.Sprintf(tally, 1, 2)},
-		{name: "the report is in the order of the lines, whoever refuses", status: 1, names: "Grace",
+		{name: "rows with missing or extra fields", text: people + "Ada\nAlan,,\nGrace,\n", status: 1, names: "Grace",
+			stdout: "line 2: must have 2 fields like the first line, but has 1\nline 3: must have 2 fields like the first line, but has 3\n3 rows" + fmt.Sprintf(tally, 1, 2)},
+		{name: "the report is in the order of the lines", status: 1, names: "Grace",
 			text: "first_name,email,team_id,custom_context\n,,,\nAda,ada,,\nGrace,,,\nAlan,,seven,[]\n,grace@example.com,,\nKen,,7,\n",
 			stdout: "line 3: email: must be one bare address such as name@example.com\n" +
 				"line 5: team_id: must be an integer\nline 5: custom_context: must be one JSON object, in UTF-8\n" +
 				"line 6: first_name: is required\nline 7: team not found\n5 rows" + fmt.Sprintf(tally, 1, 4)},
-		{name: "the line of a row is that where it starts", status: 1, names: "Ada",
+		{name: "the line of a row is its first line", status: 1, names: "Ada",
 			text:   "first_name,address\nAda,\"1 Main St\nLondon\"\n,\"2 Main St\n\"\n",
 			stdout: "line 4: first_name: is required\n2 rows" + fmt.Sprintf(tally, 1, 1)},
-		{name: "letters of another encoding", text: people + "Ad\xe9la\xefde,\n", status: 1, stdout: "line 2: first_name: must be valid UTF-8\n1 row" + fmt.Sprintf(tally, 0, 1)},
+		{name: "not UTF-8", text: people + "Ad\xe9la\xefde,\n", status: 1, stdout: "line 2: first_name: must be valid UTF-8\n1 row" + fmt.Sprintf(tally, 0, 1)},
 
-		{name: "nothing", text: "", status: 1, stderr: "people.csv: the file is empty; its first line must name the columns"},
-		{name: "a byte order mark alone", text: "\ufeff", status: 1, stderr: "the file is empty"},
+		{name: "an empty file", text: "", status: 1, stderr: "people.csv: the file is empty; its first line must name the columns"},
+		{name: "only a byte order mark", text: "\ufeff", status: 1, stderr: "the file is empty"},
 		{name: "UTF-16", text: "\xff\xfef\x00i\x00", status: 1, stderr: "UTF-16"},
 		{name: "an unknown column", text: "first_name,colour\nAda,blue\n", status: 1,
-			stderr: `column 2, "colour", is not known; known are first_name, last_name, email, `},
-		{name: "a column without a name", text: "first_name,\nAda,\n", status: 1, stderr: `column 2, "", is not known`},
-		{name: "the documented list is none of the columns", text: "first_name,phone_numbers\nAda,\n", status: 1, stderr: "phone_number_2, phone_type_2"},
-		{name: "columns of too many phone numbers", text: "first_name,phone_number_51\n", status: 1, stderr: `"phone_number_51", is not known`},
-		{name: "another separator", text: "first_name;email\nAda;\n", status: 1, stderr: "give -comma ';'"},
-		{name: "a column twice", text: "first_name,email,first_name\n", status: 1, stderr: `the column "first_name" is there twice`},
+			stderr: `column 2, "colour", is unknown; the known columns are first_name, last_name, email, `},
+		{name: "a column without a name", text: "first_name,\nAda,\n", status: 1, stderr: `column 2, "", is unknown`},
+		{name: "the documented list phone_numbers is not a column", text: "first_name,phone_numbers\nAda,\n", status: 1, stderr: "phone_number_2, phone_type_2"},
+		{name: "columns of too many phone numbers", text: "first_name,phone_number_51\n", status: 1, stderr: `"phone_number_51", is unknown`},
+		{name: "another separator", text: "first_name;email\nAda;\n", status: 1, stderr: "add -comma ';'"},
+		{name: "a column twice", text: "first_name,email,first_name\n", status: 1, stderr: `the column "first_name" appears twice`},
 		{name: "no first name", text: "last_name,email\n", status: 1, stderr: "no column first_name"},
-		{name: "what is said of a number that is not there", text: "first_name,phone_number,do_not_call_2\n", status: 1,
-			stderr: "the column do_not_call_2 is there without phone_number_2"},
-		{name: "a first line that is no CSV", text: "first_\"name\n", status: 1, stderr: "parse error on line 1"},
+		{name: "a field of a phone number without the number", text: "first_name,phone_number,do_not_call_2\n", status: 1,
+			stderr: "the column do_not_call_2 needs a column phone_number_2"},
+		{name: "a first line that is not CSV", text: "first_\"name\n", status: 1, stderr: "parse error on line 1"},
 
-		{name: "a line that is no CSV", text: people + "Ada,\n,\nAlan,a\"b\"\nGrace,\n", status: 1, names: "Ada",
-			stdout: "1 row" + fmt.Sprintf(tally, 1, 0), stderr: "people.csv: parse error on line 4, column 7: bare \" in non-quoted-field; the import ends there"},
-		{name: "a quote that is not closed", text: people + "Ada,\nAlan,\"\n", status: 1, names: "Ada",
+		{name: "a line that is not CSV", text: people + "Ada,\n,\nAlan,a\"b\"\nGrace,\n", status: 1, names: "Ada",
+			stdout: "1 row" + fmt.Sprintf(tally, 1, 0), stderr: "people.csv: parse error on line 4, column 7: bare \" in non-quoted-field; the import stops there"},
+		{name: "an unclosed quote", text: people + "Ada,\nAlan,\"\n", status: 1, names: "Ada",
 			stdout: "1 row" + fmt.Sprintf(tally, 1, 0), stderr: "people.csv: parse error on line 3"},
-		{name: "a quote that is not closed, far from the end", text: long, status: 1, names: "Ada",
-			stdout: "1 row" + fmt.Sprintf(tally, 1, 0), stderr: "behind line 2: a row of over 1048576 bytes; is there a quote that is not closed?"},
+		{name: "an unclosed quote far from the end", text: long, status: 1, names: "Ada",
+			stdout: "1 row" + fmt.Sprintf(tally, 1, 0), stderr: "after line 2: the row is longer than 1048576 bytes; is there an unclosed quote?"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -193,9 +193,9 @@ func TestFiles(t *testing.T) {
 			if !strings.Contains(got.stderr, c.stderr) || (got.stderr == "") != (c.stderr == "") {
 				t.Errorf("stderr has %q, want %q", got.stderr, c.stderr)
 			}
-			if c.stdout == "" { // it has not begun
+			if c.stdout == "" { // the import has not begun
 				if _, err := os.Stat(db); err == nil {
-					t.Error("made a database for nothing")
+					t.Error("created a database although nothing was imported")
 				}
 				return
 			}
@@ -206,7 +206,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Every column, by what it becomes.
+// A row with every column is the same contact as the documented JSON.
 func TestColumns(t *testing.T) {
 	t.Parallel()
 	const people = "first_name,last_name,email,company,website,address,city,state,zip_code,country,status,stage,team_id,tags," +
@@ -261,16 +261,16 @@ func TestUsage(t *testing.T) {
 		{"help", []string{"-h"}, 0, "usage: import"},
 		{"an unknown flag", []string{"-colour", people}, 2, "-colour"},
 		{"two files", []string{people, people}, 2, "one file"},
-		{"a flag behind the file", []string{people, "-db"}, 2, "flags come before"},
+		{"a flag after the file", []string{people, "-db"}, 2, "after the flags"},
 		{"flags for the demonstration", []string{"-db", "contacts.db"}, 2, "give a file"},
 		{"a key for a trial", []string{"-key", "ck_1", people}, 2, "-db"},
 		{"two separators", []string{"-comma", ";;", people}, 2, "one character"},
 		{"no separator", []string{"-comma", "", people}, 2, "one character"},
-		{"a quote as the separator", []string{"-comma", `"`, people}, 2, "neither a quote"},
-		{"a file that is not there", []string{filepath.Join(people, "none.csv")}, 1, "none.csv"},
+		{"a quote as the separator", []string{"-comma", `"`, people}, 2, "not a quote"},
+		{"a missing file", []string{filepath.Join(people, "none.csv")}, 1, "none.csv"},
 		{"a folder", []string{filepath.Dir(people)}, 1, "is a folder"},
-		{"a database that is none", []string{"-db", people, people}, 1, "people.csv"},
-		{"a database in no folder", []string{"-db", filepath.Join(people, "contacts.db"), people}, 1, "contacts.db"},
+		{"a database that is a text file", []string{"-db", people, people}, 1, "people.csv"},
+		{"a database in a missing folder", []string{"-db", filepath.Join(people, "contacts.db"), people}, 1, "contacts.db"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -290,7 +290,7 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close() // both use the file at once
+	defer store.Close() // the import uses the file at the same time
 	admin := contacts.NewAdmin(store, nil)
 	var keys []string
 	for _, permissions := range [][]contacts.Permission{nil, {contacts.PermissionReadContacts}} {
@@ -310,10 +310,10 @@ func TestKeys(t *testing.T) {
 		status int
 		stderr string
 	}{
-		{"none, with two accounts", "", 1, "there are 2 accounts in it; give an API key"},
-		{"one that is none", "ck_1", 1, "invalid_key"},
-		{"one without the permission", keys[0], 1, "permission_denied"},
-		{"one that may", keys[1], 0, ""},
+		{"no key, two accounts", "", 1, "the database has 2 accounts; give an API key"},
+		{"an invalid key", "ck_1", 1, "invalid_key"},
+		{"a key without the permission", keys[0], 1, "permission_denied"},
+		{"a key with the permission", keys[1], 0, ""},
 	} {
 		got := runImport(t.Context(), nil, "-db", db, "-key", c.key, people)
 		if got.status != c.status || !strings.Contains(got.stderr, c.stderr) || c.key != "" && strings.Contains(got.stderr, c.key) {
@@ -322,22 +322,23 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// A reader of so many rows calls back when it is asked for more.
-type endlessRows struct {
-	most, row int
-	then      func()
-	text      []byte
+// A generatedFile is a CSV file of max rows. It calls then when its last row was
+// generated.
+type generatedFile struct {
+	max, row int
+	then     func()
+	text     []byte
 }
 
-func (r *endlessRows) Read(p []byte) (int, error) {
+func (r *generatedFile) Read(p []byte) (int, error) {
 	if r.row == 0 {
 		r.text = append(r.text, "first_name,email\n"...)
 	}
-	for len(r.text) < len(p) && r.row < r.most {
+	for len(r.text) < len(p) && r.row < r.max {
 		r.row++
 		r.text = fmt.Appendf(r.text, "Ada,ada%d@example.com\n", r.row)
 	}
-	if r.row == r.most {
+	if r.row == r.max {
 		r.then()
 	}
 	if len(r.text) == 0 {
@@ -348,48 +349,44 @@ func (r *endlessRows) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Ctrl-C in the middle of the third thousand.
+// Ctrl-C in the middle of the third batch of a thousand.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "contacts.db")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	got := runImport(ctx, &endlessRows{most: 2500, then: cancel}, "-db", db, "-")
+	got := runImport(ctx, &generatedFile{max: 2500, then: cancel}, "-db", db, "-")
 	all := stored(t, db)
 	want := imported{
 		status: 1,
 		stdout: fmt.Sprintf("%d rows: %d imported, 0 already imported, 0 refused\n", len(all), len(all)),
-		stderr: "import: -: interrupted; the rows that were read are stored, and the same command imports the rest\n",
+		stderr: "import: -: interrupted; the rows read so far are stored, and the same command imports the rest\n",
 	}
 	if got != want || len(all) <= 2000 || len(all) >= 2500 {
-		t.Errorf("stored %d, and got %+v, want %+v", len(all), got, want)
+		t.Errorf("stored %d, got %+v, want %+v", len(all), got, want)
 	}
-	got = runImport(t.Context(), &endlessRows{most: 2500, then: func() {}}, "-db", db, "-")
+	got = runImport(t.Context(), &generatedFile{max: 2500, then: func() {}}, "-db", db, "-")
 	want = imported{stdout: fmt.Sprintf("2500 rows: %d imported, %d already imported, 0 refused\n", 2500-len(all), len(all))}
 	if got != want {
 		t.Errorf("afterwards got %+v, want %+v", got, want)
 	}
 	if n := len(stored(t, db)); n != 2500 {
-		t.Errorf("in the end %d are stored, want 2500", n)
+		t.Errorf("stored %d in the end, want 2500", n)
 	}
 }
 
-// A full disk, say.
+// A failingStore stores a number of contacts. Then its disk is full.
 type failingStore struct {
 	contacts.Store
-	left int // records that it still takes
+	left int
 }
 
-func (s *failingStore) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-	outcomes := make([]contacts.ContactOutcome, len(batch.Records))
-	for i := range outcomes[min(s.left, len(outcomes)):] {
-		outcomes[s.left+i].Err = errors.New("the disk is full")
+func (s *failingStore) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	if len(batch.Mutations) > s.left {
+		return nil, errors.New("the disk is full")
 	}
-	batch.Records = batch.Records[:min(s.left, len(batch.Records))]
-	batch.Idempotencies = batch.Idempotencies[:len(batch.Records)]
-	s.left -= len(batch.Records)
-	s.Store.CreateContacts(ctx, batch)
-	return outcomes
+	s.left -= len(batch.Mutations)
+	return s.Store.Apply(ctx, batch)
 }
 
 func TestStoreFails(t *testing.T) {
@@ -404,25 +401,25 @@ func TestStoreFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &endlessRows{most: 100_000, then: func() {}}
+	in := &generatedFile{max: 100_000, then: func() {}}
 	r, err := newRowReader(in, ',')
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := &importer{svc: svc, key: key, report: io.Discard}
 	err = i.importRows(t.Context(), r)
-	if !errors.Is(err, contacts.ErrServer) || !strings.HasPrefix(err.Error(), "line 1502: ") || !strings.HasSuffix(err.Error(), ": the disk is full") {
+	if !errors.Is(err, contacts.ErrServer) || !strings.HasPrefix(err.Error(), "line 1002: ") || !strings.HasSuffix(err.Error(), ": the disk is full") {
 		t.Errorf("got the error %v", err)
 	}
-	if want := "2000 rows: 1500 imported, 0 already imported, 0 refused, 500 not stored"; i.tally.String() != want {
+	if want := "2000 rows: 1000 imported, 0 already imported, 0 refused, 1000 not stored"; i.tally.String() != want {
 		t.Errorf("got %s, want %s", i.tally, want)
 	}
 	if in.row > 10_000 {
-		t.Errorf("read %d rows of a file that cannot be stored", in.row)
+		t.Errorf("read %d rows after the store had failed", in.row)
 	}
 }
 
-// The key can be revoked in the middle of an import.
+// A key that is revoked during the import ends it.
 func TestKeyIsRevoked(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)
@@ -437,11 +434,11 @@ func TestKeyIsRevoked(t *testing.T) {
 	}
 }
 
-// A file of wrong rows is not kept in memory until one of them is right.
+// Refused rows are reported before memory fills up with them.
 func TestManyWrongRows(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)
-	text := "first_name,team_id\nAda,\n" + strings.Repeat("Alan,x\n", 2*mostWaiting)
+	text := "first_name,team_id\nAda,\n" + strings.Repeat("Alan,x\n", 2*maxWaiting)
 	r, err := newRowReader(strings.NewReader(text), ',')
 	if err != nil {
 		t.Fatal(err)
@@ -451,7 +448,7 @@ func TestManyWrongRows(t *testing.T) {
 	if err := i.importRows(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(report.String(), ": team_id: must be an integer\n"); n != 2*mostWaiting || i.tally.imported != 1 {
+	if n := strings.Count(report.String(), ": team_id: must be an integer\n"); n != 2*maxWaiting || i.tally.imported != 1 {
 		t.Errorf("reported %d rows, %s", n, i.tally)
 	}
 }
@@ -487,14 +484,14 @@ func TestBar(t *testing.T) {
 	defer file.Close()
 	for _, w := range []io.Writer{file, &terminal} {
 		if b := newBar(w, 1000); b != nil {
-			t.Errorf("there is a bar on %T", w)
+			t.Errorf("%T is not a terminal, but has a bar", w)
 		}
 	}
 }
 
 func TestDemonstration(t *testing.T) {
 	dir := t.TempDir()
-	for _, temp := range []string{"TMPDIR", "TMP", "TEMP"} { // the last two on Windows
+	for _, temp := range []string{"TMPDIR", "TMP", "TEMP"} { // the last two are for Windows
 		t.Setenv(temp, dir)
 	}
 	got := runImport(t.Context(), nil)

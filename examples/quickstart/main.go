@@ -1,5 +1,5 @@
-// Quickstart creates the documented example contact in a real SQLite file, shows
-// every documented error, and reads the contact back after reopening the file.
+// Quickstart creates the documented example contact in a real SQLite file and shows
+// every documented error. Then it opens the file again and reads the contact back.
 //
 //	go run ./examples/quickstart
 //
@@ -68,8 +68,8 @@ func run(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 
-	// The first store is closed by now. This is what a program that starts
-	// later finds in the file.
+	// The first store is closed. A program that starts later finds this in the
+	// file.
 	store, err := sqlite.Open(ctx, path, nil)
 	if err != nil {
 		return err
@@ -84,14 +84,14 @@ func run(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 	if !reflect.DeepEqual(created, found) {
-		return fmt.Errorf("after reopening the file the contact differs: %+v, created %+v", found, created)
+		return fmt.Errorf("the contact differs after reopening the file: %+v, created %+v", found, created)
 	}
-	fmt.Fprintf(w, "\nClosed the file, opened it again and read the contact: it is equal.\n")
+	fmt.Fprintf(w, "\nClosed the file, opened it again and read the contact back: it is equal.\n")
 	return nil
 }
 
-// createAndFail creates the contact in a new file, shows all the ways in which
-// creating one fails, and closes the file.
+// createAndFail creates the contact in a new file, shows every way in which a
+// create can fail, and closes the file.
 func createAndFail(ctx context.Context, w io.Writer, path string) (john *contacts.Contact, key string, err error) {
 	store, err := sqlite.Open(ctx, path, nil)
 	if err != nil {
@@ -99,7 +99,7 @@ func createAndFail(ctx context.Context, w io.Writer, path string) (john *contact
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	// The host program sets up accounts, teams and keys, without a key itself.
+	// The host program sets up accounts, teams and keys. It needs no key for that.
 	admin := contacts.NewAdmin(store, nil)
 	acme, err := admin.CreateAccount(ctx, "Acme Corp")
 	if err != nil {
@@ -120,7 +120,7 @@ func createAndFail(ctx context.Context, w io.Writer, path string) (john *contact
 		return nil, "", err
 	}
 
-	// Everything else is done by a Service, on behalf of a key.
+	// Everything else is a call of a Service with a key.
 	svc, err := contacts.New(store, nil)
 	if err != nil {
 		return nil, "", err
@@ -129,14 +129,14 @@ func createAndFail(ctx context.Context, w io.Writer, path string) (john *contact
 	if err != nil {
 		return nil, "", err
 	}
-	fmt.Fprintf(w, "The contact, as it was stored:\n\n")
+	fmt.Fprintf(w, "The stored contact:\n\n")
 	if err := printJSON(w, john); err != nil {
 		return nil, "", err
 	}
 
-	// Three keys that do not work, or not for this.
+	// An expired key, a revoked key, and a key without permissions.
 	expired, _, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
-		AccountID: acme.ID, Name: "of last month", Permissions: read, ExpiresAt: time.Now().Add(-time.Hour)})
+		AccountID: acme.ID, Name: "last month", Permissions: read, ExpiresAt: time.Now().Add(-time.Hour)})
 	if err != nil {
 		return nil, "", err
 	}
@@ -162,25 +162,25 @@ func createAndFail(ctx context.Context, w io.Writer, path string) (john *contact
 			return err
 		}
 	}
-	fmt.Fprintf(w, "\nWhat fails, and how:\n\n")
+	fmt.Fprintf(w, "\nCalls that fail:\n\n")
 	for _, f := range []struct {
 		when string
 		call func() error
 	}{
 		{"no key", create(ctx, "", body)},
 		{"a blank key", create(ctx, "  ", body)},
-		{"a key with a letter altered", create(ctx, alter(key), body)},
+		{"a key with one wrong letter", create(ctx, alter(key), body)},
 		{"an expired key", create(ctx, expired, body)},
 		{"a revoked key", create(ctx, revoked, body)},
 		{"a key without the permission", create(ctx, powerless, body)},
 		{"broken JSON", create(ctx, key, `{"first_name": John}`)},
 		{"no first name", create(ctx, key, `{"last_name": "Doe"}`)},
-		{"several wrong fields", create(ctx, key, `{
+		{"several invalid fields", create(ctx, key, `{
 			"first_name": "John", "email": "john", "team_id": "101", "favourite_colour": "blue",
 			"phone_numbers": [{"phone_number": "+15551234567"}, {"phone_number": "555 123"}]}`)},
 		{"a team that does not exist", create(ctx, key, `{"first_name": "John", "team_id": 999}`)},
 		{"a team that the key may not access", create(ctx, key, `{"first_name": "John", "team_id": 102}`)},
-		{"a call that was cancelled", create(cancelled, key, body)},
+		{"a cancelled call", create(cancelled, key, body)},
 		{"reading a contact that does not exist", func() error {
 			_, err := svc.GetContact(ctx, key, uuid.New())
 			return err
@@ -192,19 +192,19 @@ func createAndFail(ctx context.Context, w io.Writer, path string) (john *contact
 	}
 
 	_, err = svc.CreateContactJSON(ctx, key, strings.NewReader(`{"last_name": "Doe", "email": "john"}`))
-	fmt.Fprintf(w, "An error as JSON, ready to be sent:\n\n")
+	fmt.Fprintf(w, "An error as JSON, as a server sends it:\n\n")
 	if err := printJSON(w, err); err != nil {
 		return nil, "", err
 	}
 	return john, key, nil
 }
 
-// printError shows what a program can read from an error. Every error of a
-// Service is a *contacts.Error; its JSON form is the documented body.
+// printError shows the parts of an error. Every error of a Service is a
+// *contacts.Error. Its JSON form is the documented body.
 func printError(w io.Writer, when string, err error) error {
 	e, ok := errors.AsType[*contacts.Error](err)
 	if !ok {
-		return fmt.Errorf("%s: this is no *contacts.Error: %w", when, err)
+		return fmt.Errorf("%s: not a *contacts.Error: %w", when, err)
 	}
 	fmt.Fprintf(w, "%s\n    %d %s: %s\n", when, e.Code.HTTPStatus(), e.Code, e.Message)
 	for _, d := range e.Details {
@@ -223,7 +223,7 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// alter returns the key with its last character exchanged.
+// alter returns the key with another last character.
 func alter(key string) string {
 	last := "x"
 	if strings.HasSuffix(key, last) {

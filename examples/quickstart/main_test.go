@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Every line of the output, with what differs from run to run replaced.
+// The whole output, with ids and times replaced.
 func Example() {
 	var out bytes.Buffer
 	if err := run(context.Background(), &out); err != nil {
@@ -20,7 +20,7 @@ func Example() {
 	s = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`).ReplaceAllString(s, "TIME")
 	fmt.Println(s)
 	// Output:
-	// The contact, as it was stored:
+	// The stored contact:
 	//
 	// {
 	//   "id": "ID",
@@ -71,7 +71,7 @@ func Example() {
 	//   "version": 1
 	// }
 	//
-	// What fails, and how:
+	// Calls that fail:
 	//
 	// no key
 	//     401 authentication_required: no API key was provided
@@ -79,7 +79,7 @@ func Example() {
 	// a blank key
 	//     401 authentication_required: no API key was provided
 	//
-	// a key with a letter altered
+	// a key with one wrong letter
 	//     401 invalid_key: the API key is invalid or inactive
 	//
 	// an expired key
@@ -98,7 +98,7 @@ func Example() {
 	//     400 missing_first_name: first name is required
 	//         first_name (required): is required
 	//
-	// several wrong fields
+	// several invalid fields
 	//     400 validation_error: 4 problems, in email, team_id, phone_numbers[1].phone_number, favourite_colour
 	//         email (invalid): must be one bare address such as name@example.com
 	//         team_id (wrong_type): must be an integer
@@ -111,14 +111,14 @@ func Example() {
 	// a team that the key may not access
 	//     403 team_access_denied: no access to this team
 	//
-	// a call that was cancelled
+	// a cancelled call
 	//     500 server_error: an unexpected server error
 	//         (errors.Is finds context.Canceled in it)
 	//
 	// reading a contact that does not exist
 	//     404 not_found: not found
 	//
-	// An error as JSON, ready to be sent:
+	// An error as JSON, as a server sends it:
 	//
 	// {
 	//   "error": "missing_first_name",
@@ -137,7 +137,7 @@ func Example() {
 	//   ]
 	// }
 	//
-	// Closed the file, opened it again and read the contact: it is equal.
+	// Closed the file, opened it again and read the contact back: it is equal.
 }
 
 func TestShowsEveryDocumentedError(t *testing.T) {
@@ -153,7 +153,7 @@ func TestShowsEveryDocumentedError(t *testing.T) {
 		"500 server_error: ",
 	} {
 		if !strings.Contains(out.String(), "\n    "+answer) {
-			t.Errorf("the output shows no %q:\n%s", answer, &out)
+			t.Errorf("the output lacks %q:\n%s", answer, &out)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestShowsEveryDocumentedError(t *testing.T) {
 func TestLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	for _, temp := range []string{"TMP", "TEMP"} { // where Windows looks
+	for _, temp := range []string{"TMP", "TEMP"} { // for Windows
 		t.Setenv(temp, dir)
 	}
 	if err := run(t.Context(), new(bytes.Buffer)); err != nil {

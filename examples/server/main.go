@@ -1,19 +1,18 @@
-// Server is the REST API on a SQLite file, or on PostgreSQL, with what a server in
-// production has around it:
+// Server is the REST API on a SQLite file or on PostgreSQL, as a whole server for
+// production:
 //
 //	go run ./examples/server
 //	go run ./examples/server -db contacts.db -addr 127.0.0.1:8080
 //	go run ./examples/server -db postgres://app@db.internal/crm
 //
-// On a new file or database it sets up an account, a team and an API key, and prints commands
-// that use them, ready to be pasted. The key is shown this once; for another one
-// of the same account, also while a server is running:
+// On a new file or database it creates an account, a team and an API key, and prints
+// commands that use them, to paste into a shell. The key is shown only this once. To
+// issue another key of the same account, also while a server is running:
 //
 //	go run ./examples/server -db contacts.db -issue-key
 //
-// Without -db the contacts are in a temporary file, which is removed when the
-// server ends. Ctrl-C and SIGTERM end it when the requests under way have been
-// answered.
+// Without -db the contacts are in a temporary file, which is removed when the server
+// ends. After Ctrl-C or SIGTERM the server answers its open requests, then ends.
 package main
 
 import (
@@ -38,34 +37,34 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // from then on a second Ctrl-C ends the program at once
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
-// A config is what the command line says.
+// A config holds the flags of the command line.
 type config struct {
 	addr, db  string
 	issueKey  bool
 	rateLimit int
 }
 
-// run is the whole program, until ctx is done. It returns the exit status: 1
-// where something failed, 2 where the command line is wrong.
+// run is the whole program, until ctx is done. It returns the exit status: 1 if
+// something failed, 2 if the command line is invalid.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	var c config
-	flags.StringVar(&c.addr, "addr", "127.0.0.1:8080", "the `address` to listen on; port 0 takes a free one")
-	flags.StringVar(&c.db, "db", "", "the SQLite `file` to keep contacts in, which is made where there is none, or the URL of a PostgreSQL database (default: a temporary file)")
-	flags.BoolVar(&c.issueKey, "issue-key", false, "print a new API key for the account that is there, and end")
-	flags.IntVar(&c.rateLimit, "rate-limit", 60, "how many `requests` a minute one API key may make; 0: any number")
-	format := flags.String("log", "json", "the `format` of the log on stderr: json, or text for people")
+	flags.StringVar(&c.addr, "addr", "127.0.0.1:8080", "the `address` to listen on; port 0 is a free port")
+	flags.StringVar(&c.db, "db", "", "the SQLite `file` to keep contacts in, created if it does not exist, or the URL of a PostgreSQL database (default: a temporary file)")
+	flags.BoolVar(&c.issueKey, "issue-key", false, "print a new API key of the account, and end")
+	flags.IntVar(&c.rateLimit, "rate-limit", 60, "the `requests` a minute that one API key may make; 0: no limit")
+	format := flags.String("log", "json", "the `format` of the log on stderr: json or text")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
-		return 2 // which flags has said
+		return 2 // flags has printed the error
 	}
 	var log *slog.Logger
 	wrong := ""
@@ -75,13 +74,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "text":
 		log = slog.New(slog.NewTextHandler(stderr, nil))
 	default:
-		wrong = "-log is json or text"
+		wrong = "-log must be json or text"
 	}
 	switch {
 	case flags.NArg() > 0:
-		wrong = "there are flags only"
+		wrong = "give only flags, and no other arguments"
 	case c.issueKey && c.db == "":
-		wrong = "-issue-key is for an account in the file that -db names"
+		wrong = "-issue-key needs -db, the file or database with the account"
 	}
 	if wrong != "" {
 		fmt.Fprintf(stderr, "server: %s\n", wrong)
@@ -111,7 +110,7 @@ func start(ctx context.Context, c config, stdout io.Writer, log *slog.Logger) (e
 	if err != nil {
 		return err
 	}
-	// Last of all: by then nothing uses it any more.
+	// Runs last, when nothing uses the store any more.
 	defer func() { err = errors.Join(err, store.Close()) }()
 	svc, err := contacts.New(store, &contacts.Options{Logger: log})
 	if err != nil {
@@ -121,12 +120,12 @@ func start(ctx context.Context, c config, stdout io.Writer, log *slog.Logger) (e
 	if c.issueKey {
 		account, key, err := setUp(ctx, admin, true)
 		if err == nil {
-			fmt.Fprintf(stdout, "A new API key of the account %s, shown this once:\n\n%s\n", account.Name, key)
+			fmt.Fprintf(stdout, "A new API key of the account %s, shown only this once:\n\n%s\n", account.Name, key)
 		}
 		return err
 	}
 
-	// Before the key, which a server that cannot listen would not come to show.
+	// Listen first: a key that is issued before a failure would never be shown.
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.addr)
 	if err != nil {
 		return err
@@ -141,7 +140,7 @@ func start(ctx context.Context, c config, stdout io.Writer, log *slog.Logger) (e
 	return serve(ctx, listener, newHandler(svc, admin, c.rateLimit, log), admin, log)
 }
 
-// openStore opens the file, or the database, of that name.
+// openStore opens the SQLite file or the PostgreSQL database with this name.
 func openStore(ctx context.Context, name string) (contacts.Store, error) {
 	if isURL(name) {
 		store, err := postgres.Open(ctx, name, nil)
@@ -161,7 +160,7 @@ func isURL(name string) bool {
 	return strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://")
 }
 
-// quotable returns the name of a store without the password that may be in it.
+// quotable returns the name of a store without a password.
 func quotable(name string) string {
 	if !isURL(name) {
 		return name

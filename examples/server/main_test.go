@@ -26,18 +26,18 @@ import (
 	"example.com/contacts/contactstest"
 )
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits before it fails.
 const patience = 30 * time.Second
 
-// A program is a run of the whole program.
+// A program is one run of the whole program.
 type program struct {
-	printed string // up to the line that it listens
+	printed string // up to the line with the address
 	cancel  context.CancelFunc
 	ended   chan int     // the exit status
-	log     bytes.Buffer // whole when it has ended
+	log     bytes.Buffer // complete when the program has ended
 }
 
-// launch runs the program until stop is called, or the test ends.
+// launch runs the program until stop is called or the test ends.
 func launch(t *testing.T, args ...string) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -59,7 +59,7 @@ func launch(t *testing.T, args ...string) *program {
 		}
 	}
 	status := <-p.ended
-	t.Fatalf("it does not listen; status %d\n%s%s", status, p.printed, &p.log)
+	t.Fatalf("the program does not listen; status %d\n%s%s", status, p.printed, &p.log)
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (p *program) stop(t *testing.T) string {
 			t.Errorf("exit status %d\n%s", status, &p.log)
 		}
 	case <-time.After(patience):
-		t.Fatal("it does not end with its context")
+		t.Fatal("the program did not end after its context was done")
 	}
 	return p.log.String()
 }
@@ -111,7 +111,7 @@ func send(t *testing.T, method, url, key, body string) (status int, answer strin
 	return resp.StatusCode, string(b)
 }
 
-// want sends a request, and returns the answer if it has the status.
+// want sends a request and returns the answer. Another status fails the test.
 func want(t *testing.T, status int, method, url, key, body string) (answer string) {
 	t.Helper()
 	got, answer := send(t, method, url, key, body)
@@ -121,7 +121,7 @@ func want(t *testing.T, status int, method, url, key, body string) (answer strin
 	return answer
 }
 
-// decode returns what the tests look at in an answer.
+// decode returns the fields of an answer that the tests use.
 func decode(t *testing.T, answer string) (a struct {
 	ID       uuid.UUID
 	Stage    string
@@ -136,7 +136,7 @@ func decode(t *testing.T, answer string) (a struct {
 	return a
 }
 
-func TestFromTheFirstStartOn(t *testing.T) {
+func TestFirstAndSecondStart(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "contacts.db")
 	server := launch(t, "-db", db)
@@ -167,28 +167,28 @@ func TestFromTheFirstStartOn(t *testing.T) {
 
 	log := server.stop(t)
 	if strings.Contains(log, key) || strings.Contains(log, "john") {
-		t.Errorf("the log tells of a key, or of a contact:\n%s", log)
+		t.Errorf("the log holds a key or a contact:\n%s", log)
 	}
 	for line := range strings.Lines(log) {
 		if !json.Valid([]byte(line)) {
-			t.Errorf("a line of the log is no JSON: %s", line)
+			t.Errorf("a line of the log is not JSON: %s", line)
 		}
 	}
 	address := strings.TrimPrefix(server.url(t), "http://")
 	if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address); err == nil {
 		conn.Close()
-		t.Error("somebody still listens after the end")
+		t.Error("the server still listens after its end")
 	}
 	if _, err := os.Stat(db + "-wal"); err == nil {
-		t.Error("the store was not closed: its write-ahead log is still there")
+		t.Error("the store was not closed: its write-ahead log exists")
 	}
 
 	server = launch(t, "-db", db)
-	if !strings.Contains(server.printed, "Acme Corp is there already") || strings.Contains(server.printed, "curl") {
+	if !strings.Contains(server.printed, "Acme Corp exists already") || strings.Contains(server.printed, "curl") {
 		t.Errorf("the second start printed %q", server.printed)
 	}
 	if !strings.Contains(server.printed, "-db '"+db+"' -issue-key\n") {
-		t.Errorf("the second start does not say how to issue a key: %q", server.printed)
+		t.Errorf("the second start printed no command that issues a key: %q", server.printed)
 	}
 	contact = server.url(t) + "/api/v1/contacts/" + john.ID.String()
 	if got := decode(t, want(t, 200, "GET", contact, key, "")); got.Stage != "customer" {
@@ -209,12 +209,12 @@ func TestFromTheFirstStartOn(t *testing.T) {
 	server.stop(t)
 }
 
-// The commands are run as they are printed.
+// The test runs the commands as they are printed.
 func TestPrintedCommands(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"sh", "curl", "grep"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("the commands need %s, which is not here", tool)
+			t.Skipf("the commands need %s, which is not installed", tool)
 		}
 	}
 	server := launch(t)
@@ -253,7 +253,7 @@ func TestRateLimit(t *testing.T) {
 	want(t, 429, "GET", list, key, "")
 	want(t, 200, "GET", server.url(t)+"/healthz", "", "")
 	if log := server.stop(t); !strings.Contains(log, "level=INFO msg=listening") {
-		t.Errorf("the log is not for people: %s", log)
+		t.Errorf("the log is not text: %s", log)
 	}
 }
 
@@ -267,7 +267,7 @@ func TestRefusedStarts(t *testing.T) {
 	defer taken.Close()
 	db := filepath.Join(t.TempDir(), "contacts.db")
 	text := filepath.Join(t.TempDir(), "text")
-	if err := os.WriteFile(text, []byte("This is no database, and must stay as it is."), 0o600); err != nil {
+	if err := os.WriteFile(text, []byte("This is not a database, and must not be changed."), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -278,12 +278,12 @@ func TestRefusedStarts(t *testing.T) {
 	}{
 		{"help", []string{"-h"}, 0, "-issue-key"},
 		{"an unknown flag", []string{"-port", "1"}, 2, "-port"},
-		{"an argument", []string{"contacts.db"}, 2, "flags only"},
+		{"an argument", []string{"contacts.db"}, 2, "only flags"},
 		{"an unknown log", []string{"-log", "xml"}, 2, "json or text"},
 		{"a key for a temporary file", []string{"-issue-key"}, 2, "-db"},
-		{"an address that is taken", []string{"-addr", taken.Addr().String(), "-db", db}, 1, "address already in use"},
-		{"a file that is no database", []string{"-addr", "127.0.0.1:0", "-db", text}, 1, "not a"},
-		{"a folder that is not there", []string{"-addr", "127.0.0.1:0", "-db", filepath.Join(db, "none", "contacts.db")}, 1, "contacts.db"},
+		{"an address in use", []string{"-addr", taken.Addr().String(), "-db", db}, 1, "address already in use"},
+		{"a file that is not a database", []string{"-addr", "127.0.0.1:0", "-db", text}, 1, "not a"},
+		{"a missing folder", []string{"-addr", "127.0.0.1:0", "-db", filepath.Join(db, "none", "contacts.db")}, 1, "contacts.db"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -291,7 +291,7 @@ func TestRefusedStarts(t *testing.T) {
 				t.Errorf("exit status %d, want %d", status, c.status)
 			}
 			if !strings.Contains(stderr.String(), c.stderr) {
-				t.Errorf("no %q in %s", c.stderr, &stderr)
+				t.Errorf("stderr lacks %q: %s", c.stderr, &stderr)
 			}
 			if stdout.Len() > 0 {
 				t.Errorf("printed %q", &stdout)
@@ -299,7 +299,7 @@ func TestRefusedStarts(t *testing.T) {
 		})
 	}
 
-	// What could not listen has not used up the one time that a key is shown.
+	// A start that could not listen has created no account, whose key would be lost.
 	if server := launch(t, "-db", db); !strings.Contains(server.printed, "was created") {
 		t.Errorf("printed %q", server.printed)
 	}
@@ -307,7 +307,7 @@ func TestRefusedStarts(t *testing.T) {
 
 func TestLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
-	for _, temp := range []string{"TMPDIR", "TMP", "TEMP"} { // the last two on Windows
+	for _, temp := range []string{"TMPDIR", "TMP", "TEMP"} { // the last two are for Windows
 		t.Setenv(temp, dir)
 	}
 	launch(t).stop(t)
@@ -337,11 +337,11 @@ func TestHealth(t *testing.T) {
 		t.Errorf("with a closed store: status %d, want 503", w.Code)
 	}
 	if !strings.Contains(log.String(), contacts.ErrClosed.Error()) {
-		t.Errorf("the log does not have the cause: %s", &log)
+		t.Errorf("the log lacks the cause: %s", &log)
 	}
 }
 
-// A request that is under way when the server is told to end gets its answer.
+// A request that has begun before the shutdown is answered.
 func TestGracefulShutdown(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)
@@ -365,7 +365,7 @@ func TestGracefulShutdown(t *testing.T) {
 		served <- serve(ctx, listener, slow, f.Admin, slog.New(slog.NewTextHandler(log, nil)))
 		log.Close()
 	}()
-	go func() { // the steps, in their order
+	go func() {
 		<-arrived
 		cancel()
 	}()
@@ -382,7 +382,7 @@ func TestGracefulShutdown(t *testing.T) {
 	}
 }
 
-// Time is that of the bubble: three days pass at once.
+// The clock is the fake one of synctest.
 func TestPurgesDaily(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -411,7 +411,7 @@ func TestPurgesDaily(t *testing.T) {
 		time.Sleep(keepDeleted - time.Hour)
 		synctest.Wait()
 		if !kept() {
-			t.Fatal("purged before its time")
+			t.Fatal("purged too early")
 		}
 		time.Sleep(purgeEvery + time.Hour)
 		synctest.Wait()

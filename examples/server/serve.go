@@ -14,32 +14,32 @@ import (
 	"example.com/contacts/contactshttp"
 )
 
-// newHandler puts the API beside what is the server's own.
+// newHandler returns the API, and the health check of the server.
 func newHandler(svc *contacts.Service, admin *contacts.Admin, rateLimit int, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", contactshttp.NewHandler(svc, &contactshttp.Options{RateLimit: rateLimit, Logger: log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
-		// Whether the store answers: a server that cannot read it is of no use.
+		// A server is healthy if its store answers.
 		if _, err := findAccount(ctx, admin); err != nil {
 			log.Error("unhealthy", "cause", causeOf(err))
 			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = io.WriteString(w, "ok\n") // else the client is gone
+		_, _ = io.WriteString(w, "ok\n") // fails only if the client is gone
 	})
 	return mux
 }
 
-// serve serves until ctx is done, and then until the requests under way have been
-// answered. When it returns, nothing of it runs any more.
+// serve serves until ctx is done. Then it answers the open requests. When it
+// returns, it has left no goroutine running.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, admin *contacts.Admin, log *slog.Logger) error {
-	// What a slow or a hostile client can hold on to is bounded.
+	// These limits bound what a slow or hostile client can use.
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       time.Minute, // a batch has up to 16 MiB
+		ReadTimeout:       time.Minute, // a batch may have 16 MiB
 		WriteTimeout:      2 * time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -62,20 +62,20 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, adm
 	grace, cancelGrace := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancelGrace()
 	if err := server.Shutdown(grace); err != nil {
-		return errors.Join(err, server.Close()) // whoever is still there is cut off
+		return errors.Join(err, server.Close()) // cuts the connections that are still open
 	}
 	log.Info("shut down")
 	return nil
 }
 
-// A contact that was deleted can be restored for 30 days.
+// A deleted contact can be restored for 30 days.
 const (
 	keepDeleted = 30 * 24 * time.Hour
 	purgeEvery  = 24 * time.Hour
 )
 
-// purgeDaily removes contacts that were deleted long ago, until ctx is done. The
-// first time is at once, since few servers run for a day.
+// purgeDaily removes contacts that were deleted more than 30 days ago, until ctx is
+// done. The first purge is at once, because many servers restart within a day.
 func purgeDaily(ctx context.Context, admin *contacts.Admin, log *slog.Logger) {
 	ticker := time.NewTicker(purgeEvery)
 	defer ticker.Stop()
@@ -85,7 +85,7 @@ func purgeDaily(ctx context.Context, admin *contacts.Admin, log *slog.Logger) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			log.Error("purging failed; it is tried again in a day", "removed", n, "cause", causeOf(err))
+			log.Error("the purge failed; the next one is in a day", "removed", n, "cause", causeOf(err))
 		default:
 			log.Info("purged", "removed", n)
 		}
@@ -97,8 +97,8 @@ func purgeDaily(ctx context.Context, admin *contacts.Admin, log *slog.Logger) {
 	}
 }
 
-// causeOf returns the text of an error, and of what is behind a server error,
-// whose own text does not say it. That is for the log alone.
+// causeOf returns the text of an error and of its cause, which the error itself
+// leaves out. It is only for the log.
 func causeOf(err error) string {
 	if e, ok := errors.AsType[*contacts.Error](err); ok && errors.Unwrap(e) != nil {
 		return err.Error() + ": " + errors.Unwrap(e).Error()

@@ -10,7 +10,7 @@ import (
 	"example.com/contacts"
 )
 
-// findAccount returns the account that was created first; nil: there is none.
+// findAccount returns the oldest account; nil: there is none.
 func findAccount(ctx context.Context, admin *contacts.Admin) (*contacts.Account, error) {
 	for account, err := range admin.Accounts(ctx) {
 		return &account, err
@@ -18,8 +18,8 @@ func findAccount(ctx context.Context, admin *contacts.Admin) (*contacts.Account,
 	return nil, nil
 }
 
-// setUp returns the account that the keys are of, and a new key of it: where the
-// account is new itself, or another key is asked for, else "".
+// setUp returns the account, and creates it in an empty store. It issues a key if
+// the account is new or another key was requested; else the key is "".
 func setUp(ctx context.Context, admin *contacts.Admin, another bool) (account *contacts.Account, key string, err error) {
 	if account, err = findAccount(ctx, admin); err != nil {
 		return nil, "", err
@@ -46,7 +46,7 @@ func createAccount(ctx context.Context, admin *contacts.Admin) (*contacts.Accoun
 	return account, err
 }
 
-// issueKey returns a new key that may do everything with the account's contacts.
+// issueKey returns a new key with all permissions and all teams of the account.
 func issueKey(ctx context.Context, admin *contacts.Admin, account *contacts.Account) (key string, err error) {
 	key, _, err = admin.IssueKey(ctx, contacts.IssueKeyInput{
 		AccountID:   account.ID,
@@ -57,23 +57,23 @@ func issueKey(ctx context.Context, admin *contacts.Admin, account *contacts.Acco
 	return key, err
 }
 
-// A welcome is what the server tells whoever has started it. The log is not for
-// that: a key must not get into it.
+// A welcome is what the server prints at its start. It is no part of the log,
+// because it may hold a key.
 type welcome struct {
 	url     string // of the server
-	db      string // as the command line has it; "": a temporary file
+	db      string // the value of -db; "": a temporary file
 	account string
-	key     string // "" where the account was there before
+	key     string // "": the account is not new
 }
 
 func (w welcome) print(out io.Writer) {
 	if w.db == "" {
-		fmt.Fprint(out, "The contacts are in a temporary file, which is removed at the end; -db contacts.db keeps them.\n\n")
+		fmt.Fprint(out, "The contacts are in a temporary file, which is removed at the end. Use -db contacts.db to keep them.\n\n")
 	}
 	if w.key != "" {
 		fmt.Fprintf(out, commands, w.account, w.url, w.key, exampleBody)
 	} else {
-		fmt.Fprintf(out, "The account %s is there already, and its key was shown when it was issued. For another one:\n\n"+
+		fmt.Fprintf(out, "The account %s exists already, and its key was shown when it was issued. To issue another key:\n\n"+
 			"go run ./examples/server -db %s -issue-key\n\n", w.account, quote(quotable(w.db)))
 	}
 	fmt.Fprintf(out, "Listening on %s; Ctrl-C ends it.\n", w.url)
@@ -82,17 +82,17 @@ func (w welcome) print(out io.Writer) {
 // quote quotes a word for a shell.
 func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
-// urlOf returns where this machine reaches the address.
+// urlOf returns the URL of the address on this machine.
 func urlOf(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
-	if err == nil && net.ParseIP(host).IsUnspecified() { // it listens on all of them
+	if err == nil && net.ParseIP(host).IsUnspecified() { // all addresses of the machine
 		return "http://localhost:" + port
 	}
 	return "http://" + addr.String()
 }
 
-// commands can be pasted into a shell as they are printed.
-const commands = `The account %[1]s was created. Its API key is shown this once:
+// commands is printed for pasting into a shell.
+const commands = `The account %[1]s was created. Its API key is shown only this once:
 
 %[3]s
 
@@ -100,7 +100,7 @@ Create a contact:
 
 curl -sS %[2]s/api/v1/contacts/create -H 'Authorization: Bearer %[3]s' -H 'Content-Type: application/json' -d '%[4]s'
 
-List contacts, change the newest one, delete it and bring it back:
+List contacts, change the newest one, delete it and restore it:
 
 api=%[2]s/api/v1 auth='Authorization: Bearer %[3]s' json='Content-Type: application/json'
 curl -sS "$api/contacts?search=doe" -H "$auth"
@@ -109,11 +109,11 @@ curl -sS -X PATCH "$api/contacts/$id/update" -H "$auth" -H "$json" -d '{"stage":
 curl -sS -X DELETE "$api/contacts/$id" -H "$auth"
 curl -sS -X POST "$api/contacts/$id/restore" -H "$auth"
 
-All that there is: %[2]s/api/v1/openapi.json
+The description of the whole API: %[2]s/api/v1/openapi.json
 
 `
 
-// exampleBody is the documented example of the create.
+// exampleBody is the documented example of a create.
 const exampleBody = `{
   "first_name": "John",
   "last_name": "Doe",
