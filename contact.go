@@ -6,9 +6,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// A CreateContactInput is what a caller says of a new contact. FirstName alone
-// is required; the zero value of every other field means that it is absent. Its
-// JSON form is the documented body of the create.
+// A CreateContactInput describes a new contact. FirstName alone is required. The
+// zero value of every other field means that it is absent. Its JSON form is the
+// documented body of the create.
 type CreateContactInput struct {
 	FirstName string `json:"first_name"`
 	LastName  string `json:"last_name,omitempty"`
@@ -27,20 +27,19 @@ type CreateContactInput struct {
 	// Tags are trimmed, and repeats are dropped; their order is kept.
 	Tags []string `json:"tags,omitempty"`
 	// PhoneNumbers holds each number once. Where none is primary, the first
-	// one becomes it.
+	// one becomes primary.
 	PhoneNumbers []PhoneNumberInput `json:"phone_numbers,omitempty"`
 
-	// CustomContext and IndustryContext are the caller's own data: whatever
-	// has a JSON form. It is kept as it is.
+	// CustomContext and IndustryContext are the caller's own data: anything
+	// that has a JSON form. They are kept as they are.
 	CustomContext   map[string]any `json:"custom_context,omitzero"`
 	IndustryContext map[string]any `json:"industry_context,omitzero"`
 
-	// IdempotencyKey makes it safe to send the create again: with a key that
-	// the account used before, for the same input, nothing is stored and the
-	// first result is returned once more, whatever became of the contact since.
-	// With another input it is CodeIdempotencyConflict. It is any text of up to
-	// 255 bytes, random or made of what is created, and holds for
-	// Options.IdempotencyRetention. "": none.
+	// IdempotencyKey makes it safe to send the create again. If the account
+	// used the key before for the same input, nothing is stored and the first
+	// result is returned again, even if the contact has changed since. With
+	// another input it is CodeIdempotencyConflict. It is any text of up to 255
+	// bytes, and is kept for Options.IdempotencyRetention. "": none.
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
 }
 
@@ -56,9 +55,9 @@ type PhoneNumberInput struct {
 	ID uuid.UUID `json:"id,omitzero"`
 }
 
-// A Contact is a stored contact. Its text is normalised, its defaults are
-// filled in, and it belongs to whoever received it. Its JSON form is flat, with
-// the names of the create's parameters.
+// A Contact is a stored contact. Its text is normalised and its defaults are
+// filled in. It belongs to the caller that received it. Its JSON form is flat,
+// with the names of the create's parameters.
 type Contact struct {
 	ID        uuid.UUID `json:"id"` // UUIDv7: in the order of creation
 	AccountID uuid.UUID `json:"account_id"`
@@ -79,9 +78,8 @@ type Contact struct {
 	Tags         []string      `json:"tags,omitempty"`          // nil where there are none
 	PhoneNumbers []PhoneNumber `json:"phone_numbers,omitempty"` // nil where there are none; else exactly one is primary
 
-	// The contexts in their JSON form: nil, bool, string, json.Number, []any
-	// and map[string]any, the same from every store. A context that was absent
-	// is nil.
+	// The contexts in the types that JSON has: nil, bool, string, json.Number,
+	// []any and map[string]any. A context that was absent is nil.
 	CustomContext   map[string]any `json:"custom_context,omitzero"`
 	IndustryContext map[string]any `json:"industry_context,omitzero"`
 

@@ -70,7 +70,7 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 		{"deep unknown field", `{"first_name":"John","x":` + nested(64) + `}`, "nested deeper than 64"},
 		{"deep value of the wrong type", `{"first_name":` + nested(1000) + `}`, "nested deeper than 64"},
 		{"too large", `{"first_name":"John"` + strings.Repeat(" ", 1<<20) + `}`, "more than 1048576 bytes"},
-		{"broken behind a wrong field", `{"first_name":5,"x":1,"email":`, "the text ends too early"},
+		{"broken after a wrong field", `{"first_name":5,"x":1,"email":`, "the text ends too early"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -16,27 +16,28 @@
 //	svc, err := contacts.New(store, nil)
 //	john, err := svc.CreateContact(ctx, key, contacts.CreateContactInput{FirstName: "John"})
 //
-// From then on [Service.ListContacts], [Service.UpdateContact] and
-// [Service.DeleteContact] go with it through its life, [Service.CreateContacts]
-// and [Service.CreateContactStream] make many, and package contactshttp puts all
-// of it behind a URL.
+// [Service.GetContact], [Service.ListContacts], [Service.UpdateContact] and
+// [Service.DeleteContact] do what their names say. [Service.CreateContacts] and
+// [Service.CreateContactStream] create many contacts. Package contactshttp serves
+// it all over HTTP.
 //
 // # Errors
 //
-// Every error is an [*Error] with one of the documented codes: see [CodeOf],
-// [Code.HTTPStatus] and the Err variables for [errors.Is]. Its Details name each
-// wrong field, all of them at once. Its JSON form is the documented body.
+// Every error is an [*Error] with one of the documented codes. See [CodeOf],
+// [Code.HTTPStatus], and the Err variables for [errors.Is]. Its Details name all
+// wrong fields at once. Its JSON form is the documented body.
 //
 // # Stores
 //
-// Package store/memory serves unit tests, store/sqlite is the embedded default,
-// and store/postgres serves those who outgrow one machine. Whoever keeps contacts elsewhere implements [Store] and proves it with package
-// store/storetest. Programs that use a Service test themselves with package
+// Package store/memory serves unit tests. Package store/sqlite is the embedded
+// default. Package store/postgres serves programs that outgrow one machine. To
+// keep contacts elsewhere, implement [Store] and test it with package
+// store/storetest. To test a program that uses a Service, see package
 // contactstest.
 //
 // # Concurrency
 //
 // A [Service], an [Admin] and every [Store] may be used from many goroutines at
-// once. All calls honour their context: once it is done they return promptly,
-// and the contact was either not stored or stored whole.
+// once. Every call returns promptly when its context is done. The contact was then
+// stored whole or not at all.
 package contacts

@@ -292,3 +292,31 @@ func ExampleMatchEmail() {
 	fmt.Println(contacts.MatchEmail("Ada+News@example.com"))
 	// Output: ada+news@example.com
 }
+
+func ExampleNewValidationError() {
+	err := contacts.NewValidationError(contacts.FieldError{Field: "dry_run", Code: contacts.FieldInvalid, Message: "must be true"})
+	fmt.Println(err)
+	fmt.Println(contacts.CodeOf(err).HTTPStatus())
+	// Output:
+	// contacts: validation_error: dry_run: must be true
+	// 400
+}
+
+func ExampleDirectory_Clone() {
+	kept := contacts.Directory{Keys: []contacts.KeyRecord{{APIKey: contacts.APIKey{TeamIDs: []int64{101}}}}}
+	given := kept.Clone()
+	given.Keys[0].TeamIDs[0] = 7
+	fmt.Println(kept.Keys[0].TeamIDs)
+	// Output: [101]
+}
+
+func ExampleService_Authorize() {
+	svc, _, acme, key := serve(nil)
+	p, err := svc.Authorize(context.Background(), key, contacts.OpUpdateContact)
+	fmt.Println(p.AccountID == acme.ID, p.TeamIDs, err)
+	_, err = svc.Authorize(context.Background(), "guess", contacts.OpUpdateContact)
+	fmt.Println(contacts.CodeOf(err))
+	// Output:
+	// true [101] <nil>
+	// invalid_key
+}

@@ -14,35 +14,34 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Permission lets a key do one kind of thing. Hosts may have their own.
+// A Permission allows a key one kind of operation. Hosts may have their own.
 type Permission string
 
-// The permissions of the documented calls.
+// The permissions that the default options ask for.
 const (
 	PermissionReadContacts  Permission = "can_read_contacts"
 	PermissionWriteContacts Permission = "can_write_contacts"
 )
 
-// An APIKey is what is known of an API key besides its secret, which nobody
-// keeps.
+// An APIKey is an API key without its secret, which is kept nowhere.
 type APIKey struct {
 	ID          uuid.UUID    `json:"id"`
 	AccountID   uuid.UUID    `json:"account_id"`
 	Name        string       `json:"name"`
 	Permissions []Permission `json:"permissions"`
-	TeamIDs     []int64      `json:"team_ids,omitempty"` // the teams it may access, besides those that AllTeams gives
+	TeamIDs     []int64      `json:"team_ids,omitempty"` // the teams it may access, beside those of AllTeams
 	AllTeams    bool         `json:"all_teams"`          // every team of the account, later ones too
 	CreatedAt   time.Time    `json:"created_at"`
 	ExpiresAt   time.Time    `json:"expires_at,omitzero"` // zero: never
 	RevokedAt   time.Time    `json:"revoked_at,omitzero"` // zero: not revoked
 }
 
-// A Principal is who a call acts for: what an [Authenticator] makes of a key.
+// A Principal is who a call acts for. An [Authenticator] returns it for a key.
 type Principal struct {
 	AccountID   uuid.UUID // must be an account of the store
 	KeyID       uuid.UUID // zero where the host's authenticator has none
 	Permissions []Permission
-	TeamIDs     []int64 // the teams it may access, besides those that AllTeams gives
+	TeamIDs     []int64 // the teams it may access, beside those of AllTeams
 	AllTeams    bool    // every team of the account
 
 	account *AccountRecord // as it came with the key; nil: not known
@@ -51,7 +50,7 @@ type Principal struct {
 // Can reports whether the principal has the permission.
 func (p *Principal) Can(perm Permission) bool { return slices.Contains(p.Permissions, perm) }
 
-// CanAccessTeam reports whether the principal may access the team. Everybody in
+// CanAccessTeam reports whether the principal may access the team. Every key of
 // the account may access what is in no team, id 0.
 func (p *Principal) CanAccessTeam(id int64) bool {
 	return id == 0 || p.AllTeams || slices.Contains(p.TeamIDs, id)
@@ -59,20 +58,19 @@ func (p *Principal) CanAccessTeam(id int64) bool {
 
 // An Authenticator turns a key into the principal it stands for. A [Service]
 // calls it once for every call, with a key that is not blank, from many
-// goroutines at once, and only reads what it returns.
+// goroutines at once. The Service does not change what it returns.
 //
-// For a key it does not accept it returns [ErrInvalidKey], wrapped as it likes.
-// Any other [*Error] reaches the caller with its code, message and details, and
-// one of CodeServerError or without a code as a server error whose cause it is,
-// like every other error. No error may hold the key.
+// For a key that it does not accept it returns [ErrInvalidKey], wrapped as it
+// likes. Any other [*Error] reaches the caller with its code, message and
+// details. An error of CodeServerError, without a code, or of another type
+// becomes the cause of a server error. No error may hold the key.
 type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (*Principal, error)
 }
 
-// KeyAuthenticator returns the Authenticator that a [Service] has by default,
-// for a host that puts its own around it: it takes the API keys of the store. It
-// asks the store every time, so that a revocation holds for the very next call.
-// A nil now means time.Now.
+// KeyAuthenticator returns the Authenticator that a [Service] has by default, for
+// a host that wraps it. It accepts the API keys of the store. It asks the store
+// every time, so a revocation holds for the next call. A nil now means time.Now.
 func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
 	if now == nil {
 		now = time.Now
@@ -112,8 +110,8 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 	}, nil
 }
 
-// The form of a key: <prefix>_<256 random bits><CRC-32 of all before it>, both
-// numbers in base 62 and padded to a fixed width. The checksum refuses a typo
+// The form of a key is <prefix>_<256 random bits><CRC-32 of all before it>. Both
+// numbers are in base 62 and padded to a fixed width. The checksum refuses a typo
 // without asking the store.
 const (
 	defaultKeyPrefix  = "ck"
@@ -155,8 +153,8 @@ func hashKey(key string) (hash [32]byte, ok bool) {
 	return sha256.Sum256(text), true
 }
 
-// holdsKey reports whether some part of the text may be a key, or most of one:
-// nothing else has so many letters and digits in a row.
+// holdsKey reports whether a part of the text may be a key, or most of one.
+// Nothing else has as many letters and digits in a row.
 func holdsKey(text string) bool {
 	run := 0
 	for _, c := range []byte(text) {
@@ -190,8 +188,4 @@ func isKeyPrefix(s string) bool {
 		}
 	}
 	return true
-}
-
-func isAlphanumeric(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }

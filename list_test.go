@@ -197,6 +197,8 @@ func TestWrongListIsRefusedWithEachReason(t *testing.T) {
 		{contacts.ListContactsInput{Page: 1 << 30}, []contacts.FieldError{wrong("page", contacts.FieldInvalid)}},
 		{contacts.ListContactsInput{Page: 1, Cursor: "x"}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}},
 		{contacts.ListContactsInput{Cursor: "x"}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}},
+		{contacts.ListContactsInput{Cursor: "AQGc8cAAAHAAgAAAAAAAAAF"}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}}, // bits after the last byte
+		{contacts.ListContactsInput{Cursor: "AgGc8cAAAHAAgAAAAAAAAAE"}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}}, // another form
 		{contacts.ListContactsInput{Cursor: strings.Repeat("A", 1<<20)}, []contacts.FieldError{wrong("cursor", contacts.FieldInvalid)}},
 		{contacts.ListContactsInput{Email: "x", Tag: "\x00", PhoneNumber: "x", TeamID: -1, Search: strings.Repeat("x", 201), Stage: strings.Repeat("x", 65), Status: "\xff"}, []contacts.FieldError{
 			wrong("email", contacts.FieldInvalid), wrong("status", contacts.FieldInvalid), wrong("stage", contacts.FieldTooLong), wrong("team_id", contacts.FieldInvalid),
@@ -326,7 +328,7 @@ func FuzzCursor(f *testing.F) {
 		case err != nil:
 			t.Fatal(err)
 		case len(page.Contacts) == 1 != (cursor == "" || c.ID.String() < id.String()):
-			t.Fatalf("behind %s there are %d contacts; %s is the only one", id, len(page.Contacts), c.ID)
+			t.Fatalf("after %s there are %d contacts; %s is the only one", id, len(page.Contacts), c.ID)
 		}
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Options are the knobs of a [Service]. The zero value, and nil, is the
+// Options are the options of a [Service]. The zero value, and nil, is the
 // documented behaviour.
 type Options struct {
 	// Authenticator turns a key into a [Principal]. nil: the API keys of the
@@ -23,31 +23,32 @@ type Options struct {
 	ReadPermission Permission
 
 	// WritePermission is what a key needs to change, delete and restore a
-	// contact. "": PermissionWriteContacts, as documented.
+	// contact. "": PermissionWriteContacts.
 	WritePermission Permission
 
-	// IdempotencyRetention is how long an idempotency key is kept from the
+	// IdempotencyRetention is how long an idempotency key is kept after the
 	// create that used it first. 0: 24 hours.
 	IdempotencyRetention time.Duration
 
 	// Limits on the size of what comes in. A zero field: its documented limit.
 	Limits Limits
 
-	// DefaultRegion is the region whose national phone numbers are taken too,
-	// as two upper-case letters of ISO 3166 ("US"). "": numbers must be E.164.
+	// DefaultRegion is the region whose national phone numbers are accepted
+	// too, as two upper-case letters of ISO 3166 ("US"). "": numbers must be
+	// E.164.
 	DefaultRegion string
 
 	// ValidNumbersOnly refuses phone numbers that are not in an assigned range.
-	// False: a possible length is enough, as the documented example needs it.
+	// False: a possible length is enough. The documented example needs that.
 	ValidNumbersOnly bool
 
-	// AllowUnknownFields makes the methods that read JSON skip fields they do
-	// not know. False: they are refused, since a misspelt name would lose data.
+	// AllowUnknownFields makes the methods that read JSON skip unknown fields.
+	// False: they are refused, because a misspelt name would lose data.
 	AllowUnknownFields bool
 
 	// Statuses, Stages and PhoneTypes close the vocabularies: other values are
-	// refused, compared to the letter. The default status and stage, and no
-	// phone type, are always allowed. nil: open, as documented.
+	// refused. Letter case counts. The default status and stage are always
+	// allowed, and so is no phone type. nil: open, as documented.
 	Statuses, Stages, PhoneTypes []string
 
 	// Logger gets one line for each server error, with its cause. nil: nothing
@@ -58,8 +59,9 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Limits bound what a contact may hold, in characters after normalisation where
-// nothing else is said. The zero value of a field is its default.
+// Limits bound what a contact may hold. They count characters after
+// normalisation, unless a field says otherwise. The zero value of a field is its
+// default.
 type Limits struct {
 	Name         int // first and last name; 100
 	Company      int // 200
@@ -78,14 +80,14 @@ type Limits struct {
 	PhoneType    int // 32
 	ContextBytes int // each context as compact JSON, in bytes; 65,536
 	ContextDepth int // objects and arrays inside each other, the context included; 32
-	BodyBytes    int // the JSON body as received, in bytes; 1,048,576
+	BodyBytes    int // the JSON body as received, or one contact of a batch, in bytes; 1,048,576
 	Search       int // the text of a search; 200
 	Batch        int // contacts in a batch; 10,000
 	BatchBytes   int // the JSON body of a batch as received, in bytes; 16,777,216
 }
 
-// bodyDepth is how deep a JSON body may nest; with the two contexts' limit of
-// its own it needs no knob.
+// bodyDepth is how deep a JSON body may nest. It needs no option, because the
+// contexts have a limit of their own.
 const bodyDepth = 64
 
 // maxLimit is what a limit may be at most.
@@ -133,7 +135,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	return l, nil
 }
 
-// check finds the options that cannot be meant. Its errors say how to fix them.
+// check rejects invalid options with errors that say how to fix them.
 func (o *Options) check(limits Limits) error {
 	if r := o.DefaultRegion; r != "" && !isRegion(r) {
 		return fmt.Errorf("contacts: Options.DefaultRegion is %q; give two upper-case letters of ISO 3166 such as %q, or \"\" to take E.164 numbers only", r, "US")

@@ -22,7 +22,7 @@ func isRegion(region string) bool { return phonenumbers.GetSupportedRegions()[re
 // maxPhoneText bounds the text of a number, so that a hostile one costs little.
 const maxPhoneText = 64
 
-// maxE164Digits is ITU-T E.164's limit, country code included.
+// maxE164Digits is the limit of ITU-T E.164, with the country code.
 const maxE164Digits = 15
 
 // normalise returns s as E.164, or why it is refused. It returns its own
@@ -54,8 +54,8 @@ func (r phoneRules) normalise(s string) (e164, why string) {
 		return "", "must have at most 15 digits"
 	}
 	if e164 != number {
-		// The parser strips one trunk prefix. What still has one after that
-		// (+44 00 1234 …) would read back as another number than was stored.
+		// The parser strips one trunk prefix. A number that still has one
+		// (+44 00 1234 …) would be read back as another number.
 		again, err := phonenumbers.Parse(e164, "")
 		if err != nil || phonenumbers.Format(again, phonenumbers.E164) != e164 {
 			return "", "has digits in front that belong to no number"
@@ -64,8 +64,8 @@ func (r phoneRules) normalise(s string) (e164, why string) {
 	return e164, ""
 }
 
-// clean drops what people write between digits and refuses everything that is
-// not a number then.
+// clean drops what people write between digits, and refuses what is not a number
+// after that.
 func (r phoneRules) clean(s string) (number, why string) {
 	s = strings.TrimSpace(s)
 	if len(s) > maxPhoneText {
@@ -82,7 +82,7 @@ func (r phoneRules) clean(s string) (number, why string) {
 		case unicode.IsDigit(c):
 			return "", "must be written in the digits 0 to 9"
 		default:
-			return "", "must start with + and hold nothing but digits behind it"
+			return "", "must start with + and be followed by digits alone"
 		}
 	}
 	number = b.String()
@@ -130,8 +130,8 @@ func whyImpossible(result phonenumbers.ValidationResult) string {
 	}
 }
 
-// A callingCode says which national numbers behind a country calling code the
-// parser takes as they are.
+// A callingCode says which national numbers of a country calling code the parser
+// takes as they are.
 type callingCode struct {
 	lengths uint32         // bit n: n digits are possible
 	literal string         // a number that starts with it may lose it; "": none
@@ -170,9 +170,9 @@ var callingCodes = sync.OnceValue(func() *[1000]callingCode {
 	return &codes
 })
 
-// isPossibleE164 reports whether s is E.164 to the letter, possible, and left
-// as it is by the parser. It never says yes where the parser would say no; the
-// cases that need the parser's patterns it leaves to it.
+// isPossibleE164 reports whether s is E.164, of a possible length, and left as it
+// is by the parser. It never accepts what the parser would refuse. Cases that
+// need the parser's patterns are left to the parser.
 func isPossibleE164(s string) bool {
 	if len(s) < 4 || len(s) > 1+maxE164Digits || s[0] != '+' || s[1] == '0' {
 		return false

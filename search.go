@@ -9,18 +9,18 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// SearchText returns what a search looks through: first and last name, company
-// and e-mail address, in the form of [FoldSearch]. The two names are one line,
-// with one space between them even where one is absent, and the others a line
-// each, so that nothing is found across them. Safe for concurrent use.
+// SearchText returns the text that a search looks through: first and last name,
+// company and e-mail address, in the form of [FoldSearch]. The two names are one
+// line, with a space between them even where one is absent. The others are a line
+// each, so that no search matches across them. Safe for concurrent use.
 func (r *ContactRecord) SearchText() string {
 	c := &r.Contact
 	return FoldSearch(c.FirstName + " " + c.LastName + "\n" + c.Company + "\n" + c.Email)
 }
 
-// FoldSearch brings text into the form in which searches compare it: without
-// letter case (Unicode's full case folding), in NFC. ASCII comes out in lower
-// case, byte for byte as SQL's lower has it in the C locale.
+// FoldSearch returns text in the form in which searches compare it: in NFC, and
+// without letter case by Unicode's full case folding. ASCII becomes lower case,
+// like SQL's lower in the C locale. Safe for concurrent use.
 func FoldSearch(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
@@ -28,7 +28,8 @@ func FoldSearch(s string) string {
 	return norm.NFC.String(cases.Fold().String(strings.Map(upperCherokee, s)))
 }
 
-// upperCherokee makes one case of Cherokee's two, which Fold swaps.
+// upperCherokee makes Cherokee letters upper case, because Fold only swaps their
+// two cases.
 func upperCherokee(c rune) rune {
 	if unicode.Is(unicode.Cherokee, c) {
 		return unicode.ToUpper(c)
@@ -36,9 +37,9 @@ func upperCherokee(c rune) rune {
 	return c
 }
 
-// Matches reports whether the query asks for the record, its position and its
-// size apart: it is what the fields of a query mean, for stores that look at
-// records one by one. Safe for concurrent use.
+// Matches reports whether the record matches the fields of the query, regardless
+// of After, Skip and Limit. It defines what the fields mean, and serves stores
+// that look at records one by one. Safe for concurrent use.
 func (q *ContactQuery) Matches(r *ContactRecord) bool {
 	c := &r.Contact
 	return c.AccountID == q.AccountID &&

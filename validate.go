@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
-	"golang.org/x/text/unicode/norm"
 )
 
 // The documented defaults.
@@ -22,8 +21,8 @@ const (
 	defaultStage   = "lead"
 )
 
-// rules turn an input into a record: all validation and normalisation is here.
-// They take unchanged what they returned before.
+// rules turn an input into a record. All validation and normalisation is theirs.
+// What they return they take unchanged.
 type rules struct {
 	limits                       Limits
 	phones                       phoneRules
@@ -79,67 +78,6 @@ func teamID(id int64, bad *problems) int64 {
 	return id
 }
 
-// maxBytesPerCharacter bounds how many bytes of input can become one character
-// in normalisation, with room to spare.
-const maxBytesPerCharacter = 32
-
-// text returns s in NFC and trimmed; limit counts characters.
-func text(s, field string, limit int, bad *problems) string {
-	if len(s) <= limit && isPlain(s) {
-		return s
-	}
-	return normaliseText(s, field, limit, false, bad)
-}
-
-// multilineText is text that may hold line breaks.
-func multilineText(s, field string, limit int, bad *problems) string {
-	if len(s) <= limit && isPlain(s) {
-		return s
-	}
-	return normaliseText(s, field, limit, true, bad)
-}
-
-// isPlain reports whether s is printable ASCII without space at its ends, which
-// normalisation leaves as it is.
-func isPlain(s string) bool {
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' {
-			return false
-		}
-	}
-	return s == "" || s[0] != ' ' && s[len(s)-1] != ' '
-}
-
-func normaliseText(s, field string, limit int, multiline bool, bad *problems) string {
-	s = strings.TrimSpace(s)
-	if len(s) > limit*maxBytesPerCharacter {
-		bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d characters", limit))
-		return ""
-	}
-	if !utf8.ValidString(s) {
-		bad.add(field, FieldInvalid, "must be valid UTF-8")
-		return ""
-	}
-	s = strings.TrimSpace(norm.NFC.String(s))
-	control := func(c rune) bool {
-		switch c {
-		case '\n', '\r', '\u2028', '\u2029': // line and paragraph separator
-			return !multiline
-		default:
-			return unicode.IsControl(c)
-		}
-	}
-	switch {
-	case strings.ContainsFunc(s, control):
-		bad.add(field, FieldInvalid, "must hold no control characters")
-		return ""
-	case utf8.RuneCountInString(s) > limit:
-		bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d characters", limit))
-		return ""
-	}
-	return s
-}
-
 // word is text of a vocabulary, with its default. A nil vocabulary is open.
 func word(s, field string, limit int, vocabulary []string, def string, bad *problems) string {
 	s = text(s, field, limit, bad)
@@ -172,8 +110,6 @@ func (r *rules) status(s string, bad *problems) string {
 func (r *rules) stage(s string, bad *problems) string {
 	return word(s, "stage", r.limits.Stage, r.stages, defaultStage, bad)
 }
-
-func isASCIILetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 const emailForm = "must be one bare address such as name@example.com"
 
@@ -262,15 +198,6 @@ func domain(s string) (lower string, ok bool) {
 		}
 	}
 	return strings.ToLower(s), true
-}
-
-func isASCII(s string) bool {
-	for _, c := range []byte(s) {
-		if c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 // website takes an http or https URL with a host and without user information;

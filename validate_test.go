@@ -138,6 +138,8 @@ func TestWrongFieldIsNamedWithTheReason(t *testing.T) {
 		{"user name", "website", contacts.FieldInvalid, in{FirstName: "x", Website: "https://user@example.com"}},
 		{"password", "website", contacts.FieldInvalid, in{FirstName: "x", Website: "https://user:pass@example.com"}},
 		{"mail address", "website", contacts.FieldInvalid, in{FirstName: "x", Website: "mailto:john@example.com"}},
+		{"backslash in the path", "website", contacts.FieldInvalid, in{FirstName: "x", Website: `https://example.com/a\b`}},
+		{"local part of 65 bytes", "email", contacts.FieldTooLong, in{FirstName: "x", Email: long(65) + "@example.com"}},
 		{"backslash", "website", contacts.FieldInvalid, in{FirstName: "x", Website: `https://example.com\@evil.example`}},
 		{"space inside", "website", contacts.FieldInvalid, in{FirstName: "x", Website: "https://example.com/a b"}},
 		{"port out of range", "website", contacts.FieldInvalid, in{FirstName: "x", Website: "https://example.com:99999"}},
