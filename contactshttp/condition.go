@@ -1,8 +1,6 @@
 package contactshttp
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,18 +9,18 @@ import (
 	"example.com/contacts"
 )
 
-// An entityTag is one of RFC 9110, section 8.8.3.
+// An entityTag is an entity tag of RFC 9110, section 8.8.3.
 type entityTag struct {
 	weak   bool
-	opaque string // what is in the quotes
+	opaque string // the text between the quotes
 }
 
-// versionTag returns the entity tag of a contact of that version, a strong one:
+// versionTag returns the entity tag of a contact of that version. It is strong:
 // the answer for a version is always the same, byte for byte.
 func versionTag(version int64) string { return `"v` + strconv.FormatInt(version, 10) + `"` }
 
-// version returns the version that the tag names; false if no contact has such a
-// tag.
+// version returns the version that the tag names. It returns false if no contact
+// can have the tag.
 func (t entityTag) version() (int64, bool) {
 	digits, ok := strings.CutPrefix(t.opaque, "v")
 	v, err := strconv.ParseInt(digits, 10, 64)
@@ -54,8 +52,8 @@ func parseEntityTags(values []string) (tags []entityTag, star, ok bool) {
 	}
 }
 
-// unchanged reports whether If-None-Match says that the client has this version.
-// A header that cannot be read is as good as none.
+// unchanged reports whether If-None-Match names the version. A header that cannot
+// be read is ignored.
 func unchanged(h http.Header, version int64) bool {
 	tags, star, _ := parseEntityTags(h.Values("If-None-Match"))
 	return star || slices.ContainsFunc(tags, func(t entityTag) bool { // weak or not: RFC 9110, section 13.1.2
@@ -64,79 +62,63 @@ func unchanged(h http.Header, version int64) bool {
 	})
 }
 
-// maxEntityTags bounds how often one change asks the store.
+// maxEntityTags is the documented limit of If-Match.
 const maxEntityTags = 16
 
-// noVersion is a version that no contact has.
-const noVersion = -1
-
-// A condition is what If-Match asks for.
+// A condition is what If-Match asks of a contact before a change.
 type condition struct {
 	given    bool
-	versions []int64 // any of them; 0: whatever it is
-	hint     []contacts.FieldError
+	versions []int64               // the contact has one of them; nil: any version
+	hint     []contacts.FieldError // says what is wrong with the header
 }
 
-// condition reads the conditions of a change. Tags that are weak, or are none of
-// ours, match no contact (RFC 9110, section 13.1.1), and so does what cannot be
-// read. If-None-Match is no condition of a change here: it would be dangerous not
-// to say so.
-func (c *call) condition() condition {
+// readCondition reads If-Match. Tags that are weak or of another form match no
+// contact (RFC 9110, section 13.1.1). A header that cannot be read matches none
+// either. If-None-Match is refused: a client that sends it would rely on it.
+func (c *call) readCondition() {
 	const ifMatch, ifNoneMatch = "If-Match", "If-None-Match"
 	h := c.request.Header
 	if len(h.Values(ifNoneMatch)) > 0 {
-		c.wrong.add(ifNoneMatch, contacts.FieldInvalid, "must not be given for a change, which takes "+ifMatch)
+		c.wrong.add(ifNoneMatch, contacts.FieldInvalid, "must not be given for a change; use "+ifMatch)
 	}
 	values := h.Values(ifMatch)
 	if len(values) == 0 {
-		return condition{versions: []int64{0}}
+		return
 	}
+	c.condition.given = true
 	tags, star, ok := parseEntityTags(values)
 	if star {
-		return condition{given: true, versions: []int64{0}}
-	}
-	cond := condition{given: true}
-	for _, t := range tags {
-		if v, is := t.version(); is && !t.weak && !slices.Contains(cond.versions, v) {
-			cond.versions = append(cond.versions, v)
-		}
-	}
-	if len(cond.versions) > maxEntityTags {
-		c.wrong.add(ifMatch, contacts.FieldTooMany, "must have at most "+strconv.Itoa(maxEntityTags)+" entity tags")
-	}
-	if len(cond.versions) == 0 {
-		cond.versions = []int64{noVersion}
+		return
 	}
 	if !ok {
-		cond.hint = []contacts.FieldError{{Field: ifMatch, Code: contacts.FieldInvalid, Message: `must be * or entity tags as ETag has them, such as "v1"`}}
+		c.condition.hint = []contacts.FieldError{{
+			Field: ifMatch, Code: contacts.FieldInvalid, Message: `must be * or a list of ETags, for example "v1"`,
+		}}
 	}
-	return cond
+	versions := []int64{} // not nil: without a usable tag no version is allowed
+	for _, t := range tags {
+		if v, is := t.version(); is && !t.weak && !slices.Contains(versions, v) {
+			versions = append(versions, v)
+		}
+	}
+	if len(versions) > maxEntityTags {
+		c.wrong.add(ifMatch, contacts.FieldTooMany, "must have at most "+strconv.Itoa(maxEntityTags)+" entity tags")
+	}
+	c.condition.versions = versions
 }
 
-// change makes the change for each of the versions that the request names until
-// the contact has one of them. Each try is atomic, so the contact has been of
-// that version when it was changed.
-func (h *handler) change(c *call, try func(body io.Reader, opts *contacts.ChangeOptions) (*contacts.Contact, error)) (*contacts.Contact, error) {
-	cond := c.condition()
-	if err := c.wrong.err(); err != nil {
-		return nil, h.refuse(c, err)
+// options returns the condition as options of a change.
+func (c condition) options() *contacts.ChangeOptions {
+	return &contacts.ChangeOptions{Versions: c.versions}
+}
+
+// failed returns the error of a change. A conflict with If-Match is a failed
+// precondition (RFC 9110, section 15.5.13).
+func (c condition) failed(err error) error {
+	if !c.given || contacts.CodeOf(err) != contacts.CodeConflict {
+		return err
 	}
-	var contact *contacts.Contact
-	var err error
-	var read bytes.Buffer // the body, for the tries behind the first
-	body := io.Reader(c.request.Body)
-	if len(cond.versions) > 1 {
-		body = io.TeeReader(body, &read)
-	}
-	for _, v := range cond.versions {
-		contact, err = try(body, &contacts.ChangeOptions{Version: v})
-		if contacts.CodeOf(err) != contacts.CodeConflict {
-			return contact, err
-		}
-		body = bytes.NewReader(read.Bytes())
-	}
-	if cond.given {
-		err = errPrecondition(err, cond.hint)
-	}
-	return nil, err
+	f := failureOf(err)
+	f.status, f.details = http.StatusPreconditionFailed, c.hint
+	return f
 }

@@ -3,7 +3,6 @@ package contactshttp
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"example.com/contacts"
 )
 
-// The codes that only HTTP has, beside those of package contacts.
+// The codes of HTTP alone. The others are those of package contacts.
 const (
 	CodeMethodNotAllowed     contacts.Code = "method_not_allowed"     // 405, with Allow
 	CodeBodyTooLarge         contacts.Code = "body_too_large"         // 413
@@ -50,14 +49,14 @@ func (f *failure) answer() *answer {
 	return a
 }
 
-// failureOf returns what is sent for an error: what it says to a client, never
-// its cause.
+// failureOf returns what is sent for an error. The cause of the error is never
+// sent.
 func failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	e, ok := errors.AsType[*contacts.Error](err)
-	if !ok { // no Service returns one
+	if !ok { // a Service returns no other errors
 		return failureOf(contacts.ErrServer)
 	}
 	f := &failure{status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details}
@@ -70,8 +69,8 @@ func failureOf(err error) *failure {
 	return f
 }
 
-// statusOf returns the status of a code, of those that only HTTP has too: a host's
-// authenticator may say them.
+// statusOf returns the status of a code. A host's authenticator may return the
+// codes of HTTP alone too.
 func statusOf(code contacts.Code) int {
 	switch code {
 	case CodeMethodNotAllowed:
@@ -87,8 +86,8 @@ func statusOf(code contacts.Code) int {
 	}
 }
 
-// isMaxBytes reports whether the body ended at an [http.MaxBytesReader] around
-// the handler.
+// isMaxBytes reports whether an [http.MaxBytesReader] around the handler cut the
+// body.
 func isMaxBytes(err error) bool {
 	_, ok := errors.AsType[*http.MaxBytesError](err)
 	return ok
@@ -121,41 +120,17 @@ func errMedia(message, header, value string) error {
 	}
 }
 
-// errPrecondition makes the conflict of a change that had a condition what HTTP
-// calls it (RFC 9110, section 15.5.13).
-func errPrecondition(err error, hint []contacts.FieldError) error {
-	f := failureOf(err)
-	f.status, f.details = http.StatusPreconditionFailed, hint
-	return f
-}
-
-// problems is what is wrong with a request besides its body.
+// problems collects what is wrong with a request besides its body.
 type problems []contacts.FieldError
 
 func (p *problems) add(field, code, message string) {
 	*p = append(*p, contacts.FieldError{Field: field, Code: code, Message: message})
 }
 
-// err returns one validation error for all of them, nil if there are none. Its
-// message names the fields.
+// err returns one error for all problems, nil if there are none.
 func (p problems) err() error {
 	if len(p) == 0 {
 		return nil
 	}
-	f := &failure{status: http.StatusBadRequest, code: contacts.CodeValidationError, details: slices.Clip(p)}
-	const named = 5
-	if len(p) == 1 {
-		f.message = p[0].Field + ": " + p[0].Message
-		return f
-	}
-	var fields []string
-	for i, d := range p {
-		if i == named {
-			fields = append(fields, "…")
-			break
-		}
-		fields = append(fields, d.Field)
-	}
-	f.message = strconv.Itoa(len(p)) + " problems, in " + strings.Join(fields, ", ")
-	return f
+	return contacts.NewValidationError(p...)
 }

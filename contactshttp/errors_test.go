@@ -94,41 +94,41 @@ func TestParameters(t *testing.T) {
 	s := newWorld(t, nil)
 	id := s.create(t, s.writer, `{"first_name": "John"}`)
 	for query, fields := range map[string][]string{
-		"page=0":                             {"page"},
-		"page=-1":                            {"page"},
-		"page=01":                            {"page"},
-		"page=+1":                            {"page"},
-		"page=x":                             {"page"},
-		"page=99999999999999999999":          {"page"},
-		"page=16777217":                      {"page"},
-		"page=":                              {"page"},
-		"limit=0":                            {"limit"},
-		"limit=101":                          {"limit"},
-		"limit=1.5":                          {"limit"},
-		"team_id=0":                          {"team_id"},
-		"team_id=-1":                         {"team_id"},
-		"team_id=x":                          {"team_id"},
-		"deleted=1":                          {"deleted"},
-		"deleted=":                           {"deleted"},
-		"cursor=x":                           {"cursor"},
-		"page=1&cursor=":                     {"cursor"},
-		"page=1&cursor=x":                    {"cursor"},
-		"email=x":                            {"email"},
-		"phone_number=15551234567":           {"phone_number"},
-		"tag=" + strings.Repeat("x", 101):    {"tag"},
-		"stage=%00":                          {"stage"},
-		"stage=%ff":                          {"stage"},
-		"sort=name":                          {"sort"},
-		"Stage=lead":                         {"Stage"},
-		"stage=a&stage=b":                    {"stage"},
-		"stage=a&stage=a":                    {"stage"},
-		"api_key=" + s.reader:                {"api_key"},
-		"%zz":                                {"query"},
-		"stage=a;tag=b":                      {"query"},
-		"%2B15551234567=x&" + s.reader + "=": {"query"},
-		"limit=0&page=0&sort=1&email=x&tag=a&tag=a": {"sort", "tag", "limit", "page", "email"},
-		"a=1&b=1&c=1&d=1&e=1&f=1&g=1":               {"a", "b", "c", "d", "e", "f", "g"},
-		"limit=7&sort=1&team_id=-7&stage=%00":       {"sort", "team_id", "stage"},
+		"page=0":                               {"page"},
+		"page=-1":                              {"page"},
+		"page=01":                              {"page"},
+		"page=+1":                              {"page"},
+		"page=x":                               {"page"},
+		"page=99999999999999999999":            {"page"},
+		"page=16777217":                        {"page"},
+		"page=":                                {"page"},
+		"limit=0":                              {"limit"},
+		"limit=101":                            {"limit"},
+		"limit=1.5":                            {"limit"},
+		"team_id=0":                            {"team_id"},
+		"team_id=-1":                           {"team_id"},
+		"team_id=x":                            {"team_id"},
+		"deleted=1":                            {"deleted"},
+		"deleted=":                             {"deleted"},
+		"cursor=x":                             {"cursor"},
+		"page=1&cursor=":                       {"cursor"},
+		"page=1&cursor=x":                      {"cursor"},
+		"email=x":                              {"email"},
+		"phone_number=15551234567":             {"phone_number"},
+		"tag=" + strings.Repeat("x", 101):      {"tag"},
+		"stage=%00":                            {"stage"},
+		"stage=%ff":                            {"stage"},
+		"sort=name":                            {"sort"},
+		"Stage=lead":                           {"Stage"},
+		"stage=a&stage=b":                      {"stage"},
+		"stage=a&stage=a":                      {"stage"},
+		"api_key=" + s.reader:                  {"api_key"},
+		"%zz":                                  {"query"},
+		"stage=a;tag=b":                        {"query"},
+		"%2B15551234567=x&" + s.reader + "=":   {"query"},
+		"a=1&b=1&c=1&d=1&e=1&f=1&g=1":          {"a", "b", "c", "d", "e", "f", "g"},
+		"deleted=1&sort=1&tag=a&tag=a&email=x": {"sort", "tag", "deleted"}, // values are judged after that
+		"limit=0&page=x&email=x&team_id=-7&stage=%00": {"email", "stage", "team_id", "limit", "page"},
 	} {
 		t.Run(query, func(t *testing.T) {
 			t.Parallel()
@@ -458,9 +458,8 @@ func (b *brokenStore) fail() error {
 	return b.err
 }
 
-func (b *brokenStore) CreateContacts(_ context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-	err := b.fail()
-	return slices.Repeat([]contacts.ContactOutcome{{Err: err}}, len(batch.Records))
+func (b *brokenStore) Apply(context.Context, contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	return nil, b.fail()
 }
 
 func (b *brokenStore) FindContact(context.Context, uuid.UUID, uuid.UUID) (*contacts.ContactRecord, error) {

@@ -150,6 +150,6 @@ func ExampleRequestID() {
 	defer response.Body.Close()
 	fmt.Println(response.Status)
 	// Output:
-	// level=ERROR msg="contacts: server error" doing=authenticate cause="contacts: store is closed" request_id=req-42
+	// level=ERROR msg="contacts: server error" operation=list_contacts cause="contacts: store is closed" request_id=req-42
 	// 500 Internal Server Error
 }

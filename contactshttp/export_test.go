@@ -9,7 +9,7 @@ import (
 // ParseIdempotencyKey is for tests.
 var ParseIdempotencyKey = parseIdempotencyKey
 
-// ParsedTag is an entityTag.
+// A ParsedTag is an entityTag.
 type ParsedTag struct {
 	Weak   bool
 	Opaque string
@@ -38,11 +38,11 @@ func NewLimiter(perMinute int, now func() time.Time) Limiter {
 	return Limiter{newLimiter(perMinute, now)}
 }
 
-// Take takes a token, and returns nil and how long to wait where there is none.
+// Take is take.
 func (l Limiter) Take(key string) (*token, time.Duration) { return l.take(key) }
 
-// Settle is settle.
-func (t *token) Settle(code contacts.Code) { t.settle(code) }
+// Done is done.
+func (t *token) Done(code contacts.Code) { t.done(code) }
 
 // Buckets returns how many buckets the limiter holds.
 func (l Limiter) Buckets() int {

@@ -1,44 +1,43 @@
 package contactshttp
 
 import (
+	"context"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
 	"example.com/contacts"
 )
 
-// Options are the knobs of [NewHandler]. The zero value, and nil, is the
+// Options are the options of [NewHandler]. The zero value, and nil, is the
 // documented behaviour.
 type Options struct {
-	// Prefix is the path under which clients reach the routes, and what
-	// Location begins with: "/api/v1" serves "/api/v1/contacts/create". A slash
-	// that is missing at its start or is too much at its end is put right; "/"
-	// serves the routes at the root. What an [http.StripPrefix] around the
-	// handler takes away is put in front of Location again. "": "/api/v1".
+	// Prefix is the path of the routes: "/api/v1" serves
+	// "/api/v1/contacts/create". Location starts with it too. A missing first
+	// slash is added, and a last slash is removed. "/" serves the routes at the
+	// root. If an [http.StripPrefix] around the handler removes a path, Location
+	// starts with that path. "": "/api/v1".
 	Prefix string
 
-	// KeyInQuery takes the API key from the parameter api_key of the query too,
-	// as documented. Queries get into logs, histories and Referer headers where
-	// headers do not. False: api_key is an unknown parameter.
+	// KeyInQuery also accepts the API key in the query parameter api_key, as
+	// documented. Queries appear in logs, histories and Referer headers; headers
+	// do not. False: api_key is an unknown parameter.
 	KeyInQuery bool
 
-	// RateLimit is how many requests a minute one API key may make in the long
-	// run, and how many of them at once, after a minute of silence; over it the
-	// answer is CodeRateLimitExceeded. The
-	// documented value is 60. Each handler counts for itself, and a batch is
-	// one request. Keys that the service does not accept are refused without
-	// being counted: to slow down whoever tries keys is for what stands in
-	// front, which knows addresses. 0 and less: no limit.
+	// RateLimit is how many requests one API key may make in a minute. A key that
+	// was silent for a minute may make them all at once. A request over the limit
+	// is CodeRateLimitExceeded. The documented value is 60. Each handler counts
+	// for itself, and a batch is one request. Requests with an invalid key are
+	// not counted. Throttle key guessing by client address, in your proxy. 0 and
+	// less: no limit.
 	RateLimit int
 
-	// Logger gets one line for each request, and one for each panic. None has a
-	// key, a query, an id, or anything of a contact. nil: nothing is logged.
+	// Logger gets one line for each request, and one for each panic. No line
+	// holds a key, a query, an id or anything of a contact. nil: nothing is
+	// logged.
 	Logger *slog.Logger
 
 	// Now is the clock of rate limits and of durations in the log.
@@ -48,9 +47,9 @@ type Options struct {
 
 const defaultPrefix = "/api/v1"
 
-// NewHandler returns the REST API of the service. It may serve any number of
-// requests at once, starts no goroutine, and has nothing to close. No options
-// are wrong; a nil svc is a mistake in the program, and panics.
+// NewHandler returns the REST API of the service. It is safe for concurrent use,
+// starts no goroutine, and has nothing to close. All options are valid. NewHandler
+// panics if svc is nil.
 func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 	if svc == nil {
 		panic("contactshttp: the service is nil; make one first, with contacts.New")
@@ -67,7 +66,7 @@ func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 		mux:        http.NewServeMux(),
 	}
 	if opts.Prefix != "" {
-		h.prefix = strings.TrimRight("/"+strings.TrimLeft(opts.Prefix, "/"), "/")
+		h.prefix = cleanPrefix(opts.Prefix)
 	}
 	h.description = OpenAPI(opts.Prefix)
 	if h.log == nil {
@@ -93,94 +92,26 @@ type handler struct {
 	limiter    *limiter // nil: no limit
 	log        *slog.Logger
 	now        func() time.Time
-	mux        *http.ServeMux // of the paths behind the prefix
+	mux        *http.ServeMux // of the paths after the prefix
 
 	description []byte // in OpenAPI, with this prefix
 }
 
-// A route is one path, with what can be done there.
-type route struct {
-	pattern string // of [http.ServeMux], behind the prefix, without a method
-	methods map[string]operation
-}
-
-// An operation is one method of a route.
-type operation struct {
-	open       bool     // needs no key
-	need       need     // what the key is checked for, where the request is refused before the service sees it
-	parameters []string // of the query, besides the key
-	media      []string // types of the body that it takes; nil: it reads none
-	do         func(*call) (*answer, error)
-}
-
-const (
-	typeJSON       = "application/json"
-	typeMergePatch = "application/merge-patch+json" // RFC 7396
-)
-
-// routes returns the routes. Methods are not in their patterns, since the
-// answers for those that are missing are ours.
-func (h *handler) routes() []route {
-	body := []string{typeJSON}
-	return []route{
-		{"/contacts", map[string]operation{
-			http.MethodGet: {need: toRead, parameters: listParameters(), do: h.list},
-		}},
-		{"/contacts/create", map[string]operation{
-			http.MethodPost: {need: toCreate, media: body, do: h.create},
-		}},
-		{"/contacts/batch", map[string]operation{
-			http.MethodPost: {need: toCreate, media: body, do: h.createBatch},
-		}},
-		{"/contacts/{id}", map[string]operation{
-			http.MethodGet:    {need: toRead, do: h.get},
-			http.MethodDelete: {need: toWrite, do: h.delete},
-		}},
-		{"/contacts/{id}/update", map[string]operation{
-			http.MethodPut:   {need: toWrite, media: body, do: h.replace},
-			http.MethodPatch: {need: toWrite, media: []string{typeJSON, typeMergePatch}, do: h.update},
-		}},
-		{"/contacts/{id}/restore", map[string]operation{
-			http.MethodPost: {need: toWrite, do: h.restore},
-		}},
-		{"/openapi.json", map[string]operation{
-			http.MethodGet: {open: true, do: h.describe},
-		}},
-		{"/", nil}, // all other paths
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{log: h.log, id: requestID(r.Header), path: r.URL.EscapedPath(), started: h.now()}
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	defer func() { x.logRequest(r, h.now()) }()
+	defer x.rescue(w, r)
+	in, ok := h.inside(r)
+	if !ok {
+		x.fail(w, r, errNoRoute())
+		return
 	}
+	h.mux.ServeHTTP(w, in)
 }
 
-// find returns the operation of the method; HEAD is a GET whose answer net/http
-// sends without the body (RFC 9110, section 9.3.2).
-func (r *route) find(method string) (operation, bool) {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	op, ok := r.methods[method]
-	return op, ok
-}
-
-// allow returns the methods of the route, for Allow.
-func (r *route) allow() string {
-	methods := slices.Sorted(maps.Keys(r.methods))
-	if _, ok := r.methods[http.MethodGet]; ok {
-		methods = append(methods, http.MethodHead)
-	}
-	methods = append(methods, http.MethodOptions)
-	return strings.Join(methods, ", ")
-}
-
-// options answers OPTIONS.
-func (r *route) options() *answer {
-	a := &answer{status: http.StatusNoContent}
-	a.set("Allow", r.allow())
-	if op, ok := r.methods[http.MethodPatch]; ok {
-		a.set("Accept-Patch", strings.Join(op.media, ", ")) // RFC 5789, section 3.1
-	}
-	return a
-}
-
-// serve answers a request whose path is that of the route.
+// serve answers a request for the path of the route.
 func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 	x := exchangeOf(req.Context())
 	if r.methods == nil {
@@ -188,14 +119,14 @@ func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	x.route = h.prefix + r.pattern
-	op, ok := r.find(req.Method)
+	e, ok := r.find(req.Method)
 	switch {
 	case req.Method == http.MethodOptions:
 		x.send(w, req, r.options())
 	case !ok:
 		x.fail(w, req, errMethod(r.allow()))
 	default:
-		a, err := h.answer(op, req)
+		a, err := h.answer(e, req)
 		if err != nil {
 			x.fail(w, req, err)
 			return
@@ -204,15 +135,12 @@ func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// answer does what the request asks for.
-func (h *handler) answer(op operation, req *http.Request) (*answer, error) {
-	c := &call{request: req, op: op}
+// answer returns the answer of an endpoint, within the rate limit of the key.
+func (h *handler) answer(e endpoint, req *http.Request) (*answer, error) {
+	c := &call{request: req, endpoint: e}
 	agree := c.readQuery(h.keyInQuery)
-	if op.open {
-		if err := c.wrong.err(); err != nil {
-			return nil, err
-		}
-		return op.do(c)
+	if e.operation == "" {
+		return h.do(c)
 	}
 	if !agree {
 		return nil, contacts.ErrInvalidKey
@@ -224,29 +152,43 @@ func (h *handler) answer(op operation, req *http.Request) (*answer, error) {
 	if taken == nil {
 		return nil, errRate(wait)
 	}
-	verdict := contacts.CodeServerError // until there is another: a panic proves no key
-	defer func() { taken.settle(verdict) }()
+	code := contacts.CodeServerError // a panic says nothing about the key
+	defer func() { taken.done(code) }()
 	a, err := h.do(c)
-	verdict = ""
+	code = ""
 	if err != nil {
-		verdict = failureOf(err).code
+		code = failureOf(err).code
 	}
 	return a, err
 }
 
-// do calls the operation, unless the request itself is wrong. What is wrong with
-// the key comes before that.
+// do makes the call, unless the request itself is wrong.
 func (h *handler) do(c *call) (*answer, error) {
-	if c.op.media != nil {
-		if err := checkMedia(c.request.Header, c.op.media); err != nil {
-			return nil, h.refuse(c, err)
-		}
+	if err := c.read(); err != nil {
+		return nil, h.refuse(c, err)
 	}
-	return c.op.do(c)
+	return c.endpoint.do(c)
 }
 
-// inside returns the request as the mux sees it, without the prefix; false if its
-// path is another one, or is one that the mux would redirect.
+// refuse returns the error of a request that is wrong. What is wrong with its key
+// comes first.
+func (h *handler) refuse(c *call, err error) error {
+	if c.endpoint.operation == "" {
+		return err
+	}
+	if _, refused := h.svc.Authorize(c.request.Context(), c.key, c.endpoint.operation); refused != nil {
+		return refused
+	}
+	return err
+}
+
+// cleanPrefix returns the prefix with a slash at its start and none at its end.
+func cleanPrefix(prefix string) string {
+	return strings.TrimRight("/"+strings.TrimLeft(prefix, "/"), "/")
+}
+
+// inside returns the request as the mux sees it, without the prefix. It returns
+// false for a path outside of the prefix, and for one that the mux would redirect.
 func (h *handler) inside(r *http.Request) (*http.Request, bool) {
 	u := *r.URL
 	var ok, rawOK bool
@@ -269,9 +211,8 @@ func (h *handler) location(r *http.Request, id string) string {
 	return stripped(r) + escape(h.prefix) + "/contacts/" + id
 }
 
-// stripped returns what the program around the handler took away from the start
-// of the request's path, as http.StripPrefix does. The URL of r is that behind the
-// handler's own prefix.
+// stripped returns what the program around the handler removed from the start of
+// the request's path, as http.StripPrefix does. r is the request that the mux got.
 func stripped(r *http.Request) string {
 	asked, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil {

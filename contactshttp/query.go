@@ -1,7 +1,7 @@
 package contactshttp
 
 import (
-	"errors"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,20 +9,72 @@ import (
 	"example.com/contacts"
 )
 
+// readQuery reads the key and the parameters. agree is false if the request has
+// two keys that differ.
+func (c *call) readQuery(keyInQuery bool) (agree bool) {
+	query, err := url.ParseQuery(c.request.URL.RawQuery)
+	if err != nil {
+		c.wrong.add("query", contacts.FieldInvalid, "is not encoded as a query must be")
+	}
+	keys := headerKeys(c.request.Header)
+	known := c.endpoint.parameters
+	if keyInQuery {
+		keys = append(keys, query["api_key"]...)
+		known = append(slices.Clone(known), "api_key")
+	}
+	c.checkParameters(query, known)
+	delete(query, "api_key")
+	c.query = query
+	c.key, agree = oneKey(keys)
+	return agree
+}
+
+// checkParameters refuses unknown and repeated parameters, in the order of their
+// names.
+func (c *call) checkParameters(query url.Values, known []string) {
+	var names []string
+	for name := range query {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	strange := false // there was a name that the answer must not repeat
+	for _, name := range names {
+		switch {
+		case slices.Contains(known, name):
+			if len(query[name]) > 1 {
+				c.wrong.add(name, contacts.FieldDuplicate, "must not be given more than once")
+			}
+		case isName(name):
+			c.wrong.add(name, contacts.FieldUnknown, "is not a parameter of this call")
+		case !strange:
+			strange = true
+			c.wrong.add("query", contacts.FieldUnknown, "has a parameter that is not one of this call")
+		}
+	}
+}
+
+// isName reports whether s looks like the name of a parameter. Other text may be a
+// key or a phone number, and is not repeated.
+func isName(s string) bool {
+	if s == "" || len(s) > 32 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
 // listParameters returns the parameters of the list.
 func listParameters() []string {
 	return []string{"cursor", "deleted", "email", "limit", "page", "phone_number", "search", "stage", "status", "tag", "team_id"}
 }
 
-// The documented bounds of the list.
-const (
-	maxLimit = 100
-	maxPage  = 1 << 24 // as many pages as a service has
-)
-
-// listInput reads the query of the list. It has pages, unless it has a cursor, the
-// empty one of the first page too.
-func (c *call) listInput() contacts.ListContactsInput {
+// readList reads the query of the list. The list has pages, unless a cursor is
+// given; the empty cursor gets the first contacts.
+func (c *call) readList() {
 	get := c.query.Get
 	in := contacts.ListContactsInput{
 		Stage:       get("stage"),
@@ -32,15 +84,16 @@ func (c *call) listInput() contacts.ListContactsInput {
 		PhoneNumber: get("phone_number"),
 		Email:       get("email"),
 		Cursor:      get("cursor"),
+		TeamID:      c.number("team_id", 64),
+		Limit:       int(c.number("limit", strconv.IntSize)),
+		Page:        int(c.number("page", strconv.IntSize)),
 	}
+	// A plus that is not encoded means a space, and no number starts with one.
 	if number, ok := strings.CutPrefix(in.PhoneNumber, " "); ok && strings.Contains(c.request.URL.RawQuery, "phone_number=+") {
-		in.PhoneNumber = "+" + number // a plus that was not encoded is a space, and no number starts with one
+		in.PhoneNumber = "+" + number
 	}
-	if v, ok := c.parameter("team_id"); ok {
-		in.TeamID = c.wrong.integer("team_id", v, 1, 1<<63-1)
-	}
-	if v, ok := c.parameter("deleted"); ok {
-		switch v {
+	if c.query.Has("deleted") {
+		switch get("deleted") {
 		case "true":
 			in.Deleted = true
 		case "false":
@@ -48,55 +101,28 @@ func (c *call) listInput() contacts.ListContactsInput {
 			c.wrong.add("deleted", contacts.FieldInvalid, "must be true or false")
 		}
 	}
-	if v, ok := c.parameter("limit"); ok {
-		in.Limit = int(c.wrong.integer("limit", v, 1, maxLimit))
-	}
-	_, walk := c.query["cursor"]
-	v, paged := c.parameter("page")
 	switch {
-	case paged && walk:
+	case !c.query.Has("cursor"):
+		if in.Page == 0 {
+			in.Page = 1
+		}
+	case in.Page != 0:
 		c.wrong.add("cursor", contacts.FieldInvalid, "must not be given together with page")
-	case paged:
-		in.Page = int(c.wrong.integer("page", v, 1, maxPage))
-	case !walk:
-		in.Page = 1
 	}
-	return in
+	c.list = in
 }
 
-// parameter returns a parameter, and whether it was given at all.
-func (c *call) parameter(name string) (string, bool) {
-	values := c.query[name]
-	if len(values) == 0 {
-		return "", false
-	}
-	return values[0], true
-}
-
-func (p *problems) integer(field, s string, low, high int64) int64 {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < low || n > high || strconv.FormatInt(n, 10) != s {
-		message := "must be from " + strconv.FormatInt(low, 10) + " to " + strconv.FormatInt(high, 10)
-		p.add(field, contacts.FieldInvalid, message)
+// number returns the value of a parameter, a positive number of that many bits. 0:
+// it was not given. Anything else is -1. The service refuses that, and says which
+// numbers it takes.
+func (c *call) number(name string, bits int) int64 {
+	if !c.query.Has(name) {
 		return 0
 	}
+	s := c.query.Get(name)
+	n, err := strconv.ParseInt(s, 10, bits)
+	if err != nil || n < 1 || strconv.FormatInt(n, 10) != s {
+		return -1
+	}
 	return n
-}
-
-// refuseList is refuse for a list, which adds what the service has to say of the
-// other parameters.
-func (h *handler) refuseList(c *call, in contacts.ListContactsInput) error {
-	in.Limit, in.Cursor = -1, "" // so that there is an error, and before the store is asked
-	_, said := h.svc.ListContacts(c.request.Context(), c.key, in)
-	e, ok := errors.AsType[*contacts.Error](said)
-	if !ok || e.Code != contacts.CodeValidationError {
-		return said
-	}
-	wrong := slices.Clone(c.wrong)
-	for _, d := range e.Details {
-		if d.Field != "limit" {
-			wrong = append(wrong, d)
-		}
-	}
-	return wrong.err()
 }

@@ -8,29 +8,28 @@ import (
 	"example.com/contacts"
 )
 
-// A limiter counts the requests of each key: a bucket of tokens, of which each
-// request takes one, and which fills up evenly in a minute. It holds buckets of
-// keys that the service has accepted, until they are full again, and of those of
-// requests under way: nobody fills its memory with keys that are made up. Its
-// methods may be called from many goroutines at once.
+// A limiter has a bucket of tokens for each key. Each request takes a token, and a
+// bucket fills up evenly in a minute. The limiter keeps the buckets of keys that
+// the service accepted, until they are full, and those of requests under way.
+// Made-up keys do not fill its memory. It is safe for concurrent use.
 type limiter struct {
-	interval time.Duration // until there is one token more
+	interval time.Duration // between two tokens
 	window   time.Duration // until an empty bucket is full
 	now      func() time.Time
 
 	mu      sync.Mutex
 	buckets map[[sha256.Size]byte]*bucket // by the hash of their key
-	sweepAt int                           // how many buckets make it look for full ones
+	sweepAt int                           // how many buckets start a sweep
 }
 
-// A bucket is that of one key. One that is full is as good as none.
+// A bucket holds the tokens of one key. A full bucket says no more than none.
 type bucket struct {
 	full     time.Time // when it is full again
 	pending  int       // requests under way
-	accepted bool      // whether the service accepted the key when it was last asked
+	accepted bool      // by the service, when it last judged the key
 }
 
-// minSweep is how many buckets are no burden.
+// minSweep is the number of buckets below which no sweep is worth its time.
 const minSweep = 1024
 
 func newLimiter(perMinute int, now func() time.Time) *limiter {
@@ -44,14 +43,14 @@ func newLimiter(perMinute int, now func() time.Time) *limiter {
 	}
 }
 
-// A token is what a request took out of its bucket.
+// A token belongs to a request under way.
 type token struct {
 	limiter *limiter
 	key     [sha256.Size]byte
 }
 
-// take takes a token, which must be settled. If there is none, it returns nil
-// and how long it takes until there is one.
+// take takes a token; the caller must call done. Without a token left, take returns
+// nil and the time until there is one.
 func (l *limiter) take(key string) (*token, time.Duration) {
 	hash := sha256.Sum256([]byte(key))
 	now := l.now()
@@ -76,9 +75,9 @@ func (l *limiter) take(key string) (*token, time.Duration) {
 	return &token{l, hash}, 0
 }
 
-// settle says how the request ended, by its code. The bucket of a key that was
-// not accepted goes with the last of its requests.
-func (t *token) settle(code contacts.Code) {
+// done ends the request, with its code. The last request of a key that was not
+// accepted removes the bucket.
+func (t *token) done(code contacts.Code) {
 	l := t.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +86,7 @@ func (t *token) settle(code contacts.Code) {
 	switch code {
 	case contacts.CodeAuthenticationRequired, contacts.CodeInvalidKey:
 		b.accepted = false
-	case contacts.CodeServerError: // which says nothing about the key
+	case contacts.CodeServerError: // it says nothing about the key
 	default:
 		b.accepted = true
 	}
@@ -96,7 +95,7 @@ func (t *token) settle(code contacts.Code) {
 	}
 }
 
-// sweep drops the buckets that are full, each time that their number has doubled.
+// sweep removes the full buckets, each time that the number of buckets has doubled.
 func (l *limiter) sweep(now time.Time) {
 	if len(l.buckets) < l.sweepAt {
 		return

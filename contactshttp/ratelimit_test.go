@@ -1,6 +1,7 @@
 package contactshttp_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -12,79 +13,74 @@ import (
 	"example.com/contacts/contactshttp"
 )
 
+// wantLimited fails the test unless the reply is a 429 with that Retry-After.
+func (r reply) wantLimited(t testing.TB, after string) {
+	t.Helper()
+	r.wantFailure(t, 429, contactshttp.CodeRateLimitExceeded)
+	if got := r.header.Get("Retry-After"); got != after {
+		t.Errorf("Retry-After: %q, want %q", got, after)
+	}
+}
+
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, &settings{handler: &contactshttp.Options{RateLimit: 60}})
 	list := func(key string) reply { return s.send(t, ask{path: api + "/contacts?limit=1", key: key}) }
-	limited := func(r reply, after string) {
-		t.Helper()
-		r.wantFailure(t, 429, contactshttp.CodeRateLimitExceeded)
-		if got := r.header.Get("Retry-After"); got != after {
-			t.Errorf("Retry-After: %q, want %q", got, after)
-		}
-	}
 	for i := range 60 {
 		if got := list(s.reader); got.status != 200 {
 			t.Fatalf("request %d: %d %s", i, got.status, got.body)
 		}
 	}
-	limited(list(s.reader), "1")
-	// What comes too often counts on every route, and wherever the key is.
-	limited(s.send(t, ask{method: "POST", path: api + "/contacts/create", body: "{", header: header("X-API-Key", s.reader, "Content-Type", "text/plain")}), "1")
+	list(s.reader).wantLimited(t, "1")
+	// The limit holds for every route, and for a key in any place.
+	s.send(t, ask{method: "POST", path: api + "/contacts/create", body: "{", header: header("X-API-Key", s.reader, "Content-Type", "text/plain")}).wantLimited(t, "1")
 	if got := list(s.writer); got.status != 200 {
 		t.Errorf("another key: %d %s", got.status, got.body)
 	}
-	// What needs no key needs no token.
+	// A request that needs no key needs no token.
 	s.want(t, 200, ask{path: api + "/openapi.json", key: s.reader})
 	s.want(t, 204, ask{method: "OPTIONS", path: api + "/contacts", key: s.reader})
 	s.send(t, ask{path: api + "/nothing", key: s.reader}).wantFailure(t, 404, contacts.CodeNotFound)
 	s.send(t, ask{method: "PUT", path: api + "/contacts", key: s.reader}).wantFailure(t, 405, contactshttp.CodeMethodNotAllowed)
 
 	s.clock.move(999 * time.Millisecond)
-	limited(list(s.reader), "1")
+	list(s.reader).wantLimited(t, "1")
 	s.clock.move(time.Millisecond)
 	s.want(t, 200, ask{path: api + "/contacts", key: s.reader})
-	limited(list(s.reader), "1")
-	s.clock.move(time.Hour) // no more than a full bucket
+	list(s.reader).wantLimited(t, "1")
+	s.clock.move(time.Hour) // a bucket holds no more than one minute
 	for range 60 {
 		list(s.reader)
 	}
-	limited(list(s.reader), "1")
+	list(s.reader).wantLimited(t, "1")
 
-	// Keys that are not accepted are not counted, and neither is no key.
+	// Requests without a valid key are not counted.
 	for range 100 {
 		s.send(t, ask{path: api + "/contacts", key: s.revoked}).wantFailure(t, 401, contacts.CodeInvalidKey)
 		s.send(t, ask{path: api + "/contacts"}).wantFailure(t, 401, contacts.CodeAuthenticationRequired)
 	}
-	// Requests that are refused are.
+	// Refused requests with a valid key are counted.
 	for range 60 {
 		s.send(t, ask{method: "POST", path: api + "/contacts/create", key: s.powerless, body: "x"}).wantFailure(t, 403, contacts.CodePermissionDenied)
 	}
-	limited(list(s.powerless), "1")
+	list(s.powerless).wantLimited(t, "1")
 	for range 60 {
 		s.send(t, ask{method: "POST", path: api + "/contacts/create", key: s.limited, body: "x", header: header("Content-Type", "text/plain")}).
 			wantFailure(t, 415, contactshttp.CodeUnsupportedMediaType)
 	}
-	limited(list(s.limited), "1")
+	list(s.limited).wantLimited(t, "1")
 }
 
-func TestSlowRateLimit(t *testing.T) {
+func TestRateLimitOfOne(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, &settings{handler: &contactshttp.Options{RateLimit: 1}})
-	s.want(t, 200, ask{path: api + "/contacts", key: s.reader})
-	for wait, after := range map[time.Duration]string{0: "60"} {
-		s.clock.move(wait)
-		got := s.send(t, ask{path: api + "/contacts", key: s.reader})
-		if got.status != 429 || got.header.Get("Retry-After") != after {
-			t.Errorf("%d, Retry-After: %s", got.status, got.header.Get("Retry-After"))
-		}
-	}
+	list := ask{path: api + "/contacts", key: s.reader}
+	s.want(t, 200, list)
+	s.send(t, list).wantLimited(t, "60")
 	s.clock.move(59*time.Second + time.Nanosecond)
-	if got := s.send(t, ask{path: api + "/contacts", key: s.reader}); got.header.Get("Retry-After") != "1" {
-		t.Errorf("%d, Retry-After: %s", got.status, got.header.Get("Retry-After"))
-	}
+	s.send(t, list).wantLimited(t, "1")
 	s.clock.move(time.Second)
-	s.want(t, 200, ask{path: api + "/contacts", key: s.reader})
+	s.want(t, 200, list)
 }
 
 func TestNoRateLimit(t *testing.T) {
@@ -97,9 +93,7 @@ func TestNoRateLimit(t *testing.T) {
 	}
 }
 
-// TestConcurrentRateLimit lets a crowd come with a key that was never seen: no
-// more get through than may.
-func TestConcurrentRateLimit(t *testing.T) {
+func TestConcurrentRequestsKeepToTheRateLimit(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, &settings{handler: &contactshttp.Options{RateLimit: 10}})
 	var through, refused atomic.Int64
@@ -118,38 +112,113 @@ func TestConcurrentRateLimit(t *testing.T) {
 	}
 	wg.Wait()
 	if through.Load() != 10 || refused.Load() != 30 {
-		t.Errorf("%d through, %d refused", through.Load(), refused.Load())
+		t.Errorf("%d through, %d refused, want 10 and 30", through.Load(), refused.Load())
 	}
 }
 
-func TestLimiterMemory(t *testing.T) {
+// A panickingAuthenticator panics for every key.
+type panickingAuthenticator struct{}
+
+func (panickingAuthenticator) Authenticate(context.Context, string) (*contacts.Principal, error) {
+	panic("out of order")
+}
+
+func TestRateLimitAfterPanics(t *testing.T) {
+	t.Parallel()
+	t.Run("of a key that was never accepted", func(t *testing.T) {
+		t.Parallel()
+		s := newWorld(t, &settings{
+			service: &contacts.Options{Authenticator: panickingAuthenticator{}},
+			handler: &contactshttp.Options{RateLimit: 1},
+		})
+		for range 3 { // none is counted
+			s.send(t, ask{path: api + "/contacts", key: "made-up"}).wantFailure(t, 500, contacts.CodeServerError)
+		}
+	})
+	t.Run("of a key that was accepted", func(t *testing.T) {
+		t.Parallel()
+		s := newWorld(t, &settings{
+			handler: &contactshttp.Options{RateLimit: 2},
+			wrap:    func(store contacts.Store) contacts.Store { return &brokenStore{Store: store, value: "broken"} },
+		})
+		s.send(t, ask{path: api + "/contacts?limit=0", key: s.reader}).wantFailure(t, 400, contacts.CodeValidationError)
+		s.send(t, ask{path: api + "/contacts", key: s.reader}).wantFailure(t, 500, contacts.CodeServerError)
+		s.send(t, ask{path: api + "/contacts", key: s.reader}).wantLimited(t, "30")
+	})
+}
+
+func TestLimiterForgetsKeys(t *testing.T) {
 	t.Parallel()
 	c := &clock{t: time.Unix(0, 0)}
 	l := contactshttp.NewLimiter(60, c.now)
-	for i := range 10_000 { // keys that are made up
+	for i := range 10_000 {
 		token, _ := l.Take(fmt.Sprint("made up ", i))
-		token.Settle(contacts.CodeInvalidKey)
+		token.Done(contacts.CodeInvalidKey)
 	}
 	if n := l.Buckets(); n != 0 {
-		t.Errorf("%d buckets of keys that were not accepted", n)
+		t.Errorf("%d buckets of keys that were not accepted, want none", n)
 	}
-	for i := range 10_000 { // keys that are accepted, such as tokens of a host's own
+	for i := range 10_000 {
 		token, _ := l.Take(fmt.Sprint("accepted ", i))
-		token.Settle("")
+		token.Done("")
 		c.move(100 * time.Millisecond)
 	}
 	if n := l.Buckets(); n > 1024 {
-		t.Errorf("%d buckets, of which 10 are not full", n)
+		t.Errorf("%d buckets, of which all but 10 are full; want at most 1024", n)
 	}
+}
 
-	// One that is under way is never dropped, nor one that is revoked meanwhile
-	// before the last of its requests has ended.
-	first, _ := l.Take("k")
-	second, _ := l.Take("k")
-	before := l.Buckets()
-	first.Settle("")
-	second.Settle(contacts.CodeInvalidKey)
-	if n := l.Buckets(); n != before-1 {
-		t.Errorf("%d buckets, want one less than %d", n, before)
+func TestLimiterKeepsBucketsInUse(t *testing.T) {
+	t.Parallel()
+	const key = "k"
+	for _, c := range []struct {
+		name          string
+		first, second contacts.Code
+		kept          int
+	}{
+		{"no request accepted", contacts.CodeInvalidKey, contacts.CodeInvalidKey, 0},
+		{"the first accepted", "", contacts.CodeInvalidKey, 0},
+		{"the second accepted", contacts.CodeInvalidKey, "", 1},
+		{"both accepted", "", "", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l := contactshttp.NewLimiter(3, (&clock{t: time.Unix(0, 0)}).now)
+			first, _ := l.Take(key)
+			second, _ := l.Take(key)
+			first.Done(c.first)
+			if n := l.Buckets(); n != 1 {
+				t.Fatalf("%d buckets with a request under way, want 1", n)
+			}
+			third, _ := l.Take(key) // from the same bucket, which is empty then
+			if fourth, _ := l.Take(key); third == nil || fourth != nil {
+				t.Errorf("the bucket of a request under way was filled up")
+			}
+			third.Done(contacts.CodeServerError)
+			second.Done(c.second)
+			if n := l.Buckets(); n != c.kept {
+				t.Errorf("%d buckets at the end, want %d", n, c.kept)
+			}
+		})
 	}
+	t.Run("in a sweep", func(t *testing.T) {
+		t.Parallel()
+		c := &clock{t: time.Unix(0, 0)}
+		l := contactshttp.NewLimiter(60, c.now)
+		slow, _ := l.Take(key)
+		c.move(time.Hour) // its bucket is full again
+		for i := range 2000 {
+			token, _ := l.Take(fmt.Sprint("accepted ", i))
+			token.Done("")
+			c.move(time.Second)
+		}
+		before := l.Buckets()
+		if before > 1024 {
+			t.Fatalf("%d buckets: there was no sweep", before)
+		}
+		slow.Done(contacts.CodeInvalidKey)
+		if n := l.Buckets(); n != before-1 {
+			t.Errorf("%d buckets, want one less than %d", n, before)
+		}
+	})
 }

@@ -13,7 +13,7 @@ import (
 // accounts. Nobody sees a part of a batch.
 func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
 	l := s.mu.RLocker()
-	mixed := slices.ContainsFunc(batch.Mutations, func(m contacts.Mutation) bool { return m.AccountID != batch.Mutations[0].AccountID })
+	mixed := mixesAccounts(batch.Mutations)
 	if mixed {
 		l = &s.mu
 	}
@@ -29,20 +29,33 @@ func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]cont
 		return nil, nil
 	}
 	records := copyRecords(batch.Mutations)
-	if a := s.accounts[batch.Mutations[0].AccountID]; a != nil && !mixed {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if !batch.DryRun {
-			defer a.pruneIfDue(batch.Now)
+	a := s.accounts[batch.Mutations[0].AccountID]
+	if mixed || a == nil {
+		return s.apply(&batch, records, a), nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	outcomes := s.apply(&batch, records, a)
+	if !batch.DryRun {
+		a.pruneIfDue(batch.Now)
+	}
+	return outcomes, nil
+}
+
+func mixesAccounts(mutations []contacts.Mutation) bool {
+	for i := range mutations {
+		if mutations[i].AccountID != mutations[0].AccountID {
+			return true
 		}
 	}
-	return s.apply(&batch, records), nil
+	return false
 }
 
 // apply judges and stores the mutations. Records has the store's own copy of the
-// record of each contact change. With AllOrNothing and DryRun the mutations are
-// stored too, since each must see the earlier ones, and taken back in the end.
-func (s *Store) apply(batch *contacts.MutationBatch, records []contacts.ContactRecord) []contacts.MutationOutcome {
+// record of each contact change. The account is that of the first mutation; nil
+// if there is none. With AllOrNothing and DryRun the mutations are stored too,
+// since each must see the earlier ones, and taken back in the end.
+func (s *Store) apply(batch *contacts.MutationBatch, records []contacts.ContactRecord, a *account) []contacts.MutationOutcome {
 	var outcomes []contacts.MutationOutcome
 	var undo []func()
 	failed := false
@@ -51,7 +64,9 @@ func (s *Store) apply(batch *contacts.MutationBatch, records []contacts.ContactR
 		own := records[:len(m.Contacts)]
 		records = records[len(m.Contacts):]
 
-		a := s.accounts[m.AccountID]
+		if a == nil || a.ID != m.AccountID {
+			a = s.accounts[m.AccountID]
+		}
 		o := a.judge(m, batch)
 		if o.Err == nil && o.Result == "" {
 			if batch.AllOrNothing || batch.DryRun {
@@ -216,29 +231,29 @@ func (a *account) undo(m *contacts.Mutation) func() {
 	}
 }
 
-// put keeps the record, which is the store's own copy, in the place of the one
-// of that id. With nil it removes that one.
+// put keeps the record, which is the store's own copy, in place of the contact of
+// that id. With nil it removes the contact.
 func (a *account) put(id uuid.UUID, r *contacts.ContactRecord) {
-	before := a.contacts[id]
 	if a.index != nil {
-		a.reindex(id, before, r)
+		a.reindex(id, a.contacts[id], r)
+	}
+	n := len(a.contacts)
+	if r != nil {
+		a.contacts[id] = r
+	} else {
+		delete(a.contacts, id)
 	}
 	switch {
-	case r == nil && before == nil:
-		return
-	case r == nil:
-		a.sort()
-		at, _ := slices.BinarySearchFunc(a.ids, id, compareIDs)
-		a.ids = slices.Delete(a.ids, at, at+1)
-		delete(a.contacts, id)
-		return
-	case before == nil:
+	case len(a.contacts) > n:
 		if n := len(a.ids); n > 0 && compareIDs(a.ids[n-1], id) > 0 {
 			a.sorted = false
 		}
 		a.ids = append(a.ids, id)
+	case len(a.contacts) < n:
+		a.sort()
+		at, _ := slices.BinarySearchFunc(a.ids, id, compareIDs)
+		a.ids = slices.Delete(a.ids, at, at+1)
 	}
-	a.contacts[id] = r
 }
 
 // sort brings the ids in order; nearly always they are.

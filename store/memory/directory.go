@@ -113,6 +113,7 @@ func newAccount(a contacts.Account) *account {
 		contacts:      make(map[uuid.UUID]*contacts.ContactRecord),
 		sorted:        true,
 		idempotency:   make(map[[32]byte]*contacts.IdempotencyRecord),
+		pruneAt:       minPruneAt,
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 const (
 	clockSkew = time.Hour // what has ended is kept for so long, since clocks differ
 	maxPruned = 10_000    // how many records an Apply without mutations removes
+
+	minPruneAt = 100 // fewer records are not worth the look
 )
 
 // prune removes what has ended from all accounts, up to maxPruned.
@@ -31,9 +33,9 @@ func (s *Store) prune(now time.Time) {
 // pruneIfDue removes what has ended whenever twice as many records are kept as
 // were left the last time.
 func (a *account) pruneIfDue(now time.Time) {
-	if len(a.idempotency)+len(a.journal) >= max(a.pruneAt, 100) {
+	if len(a.idempotency)+len(a.journal) >= a.pruneAt {
 		a.prune(now, math.MaxInt)
-		a.pruneAt = 2 * (len(a.idempotency) + len(a.journal))
+		a.pruneAt = max(minPruneAt, 2*(len(a.idempotency)+len(a.journal)))
 	}
 }
 

@@ -1,120 +1,302 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
 
 const (
-	allOrNothingRule = "With AllOrNothing either all records are stored, in one atomic step, or none: then each that did not fail itself fails with ErrBatchFailed."
-	replayedRule     = "A record that is answered with an earlier Result has not failed."
+	eachRule         = "Apply judges the mutations of the batch in their order and stores those that pass. A mutation that is refused takes no other with it."
+	earlierRule      = "Each sees what the earlier ones stored."
+	outcomeRule      = "Apply returns nil if every mutation was stored and no outcome says more, else one outcome for each mutation, in their order."
+	wholeCallRule    = "Its error is about the whole call: nothing of the batch was stored, unless it matches ErrOutcomeUnknown."
+	allOrNothingRule = "With AllOrNothing either all mutations are stored, in one atomic step, or none."
+	batchFailedRule  = "In a batch that failed, each mutation that was not refused itself has ErrBatchFailed."
+	replayedRule     = "A mutation that is answered with an earlier Result is not refused."
 )
 
 var batchCases = []testCase{
+	{
+		"each on its own",
+		eachRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 1), s.tenant(t, 2)
+			taken, changed, removed, stale, homeless := newFullContact(a, 1), newFullContact(b, 2), newContact(a), newFullContact(a, 0), newFullContact(a, 1)
+			s.create(t, taken, changed, removed, stale, homeless)
+			impostor := named(a, "Impostor", func(c *contacts.Contact) { c.ID = taken.Contact.ID })
+			first, middle, last := newFullContact(a, 1), newFullContact(b, 2), newFullContact(a, 0)
+			noAccount, noTeam, noContact := newFullContact(newID(), 0), newFullContact(a, 2), newContact(a)
+			change, old := changeOf(changed, deleted(time.Time{})), changeOf(stale, nil)
+			old.Version--
+			outcomes := s.outcomes(t, batchOf(
+				create(first), create(noAccount), create(impostor), create(middle), create(noTeam),
+				update(change), update(old), remove(noContact), remove(removed), journal(newID(), newEntry(1)),
+				update(changeOf(homeless, func(c *contacts.Contact) { c.TeamID = 2 })), create(last),
+			))
+			wantErrs(t, outcomes,
+				nil, contacts.ErrNotFound, contacts.ErrExists, nil, contacts.ErrTeamNotFound,
+				nil, contacts.ErrConflict, contacts.ErrNotFound, nil, contacts.ErrNotFound,
+				contacts.ErrTeamNotFound, nil)
+			s.wantContacts(t, first, middle, last, taken, change.Record, stale, homeless)
+			s.wantNoContacts(t, noAccount, noTeam, noContact, removed)
+		},
+	},
+	{
+		"each sees the earlier ones",
+		earlierRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			r := newContact(a)
+			second := changeOf(r, func(c *contacts.Contact) { c.FirstName = "second" })
+			third := changeOf(second.Record, deleted(noon))
+			again := named(a, "again", func(c *contacts.Contact) { c.ID = r.Contact.ID })
+			claimant := named(a, "claimant", func(c *contacts.Contact) { c.Email = "ada@example.com" })
+			rival := named(a, "rival", func(c *contacts.Contact) { c.Email = "ada@example.com" })
+			keyed := createOnce(newContact(a), onceAs("key"))
+			outcomes := s.outcomes(t, batchOf(
+				create(r), create(again), update(second), update(second), update(third),
+				remove(third.Record), remove(third.Record), create(again),
+				claiming(claimant, emailKey("ada@example.com")), claiming(rival, emailKey("ada@example.com")),
+				keyed, createOnce(newContact(a), onceAs("key")), createOnce(newContact(a), otherInput(onceAs("key"))),
+				journal(a, newEntry(1)), journal(a, contacts.JournalEntry{Sequence: 1, Kind: contacts.JournalEvent, Subject: subject(1), Data: "replaced"}),
+			))
+			wantErrs(t, outcomes,
+				nil, contacts.ErrExists, nil, contacts.ErrConflict, nil,
+				nil, contacts.ErrNotFound, nil,
+				nil, contacts.ErrDuplicate,
+				nil, nil, contacts.ErrIdempotencyConflict,
+				nil, nil)
+			wantSame(t, "Holders of the second with one claim", []contacts.Holder{{ContactID: claimant.Contact.ID}}, outcomes[9].Holders)
+			wantSame(t, "Result of the second with one key", onceAs("key").Result, outcomes[11].Result)
+			want := []*contacts.ContactRecord{again, claimant, keyed.Contacts[0].Record}
+			slices.SortFunc(want, newestFirst)
+			wantSame(t, "ListContacts", want, s.allContacts(t, a))
+			replaced := newEntry(1)
+			replaced.Sequence, replaced.Data = 1, "replaced"
+			s.wantEntries(t, a, replaced)
+		},
+	},
+	{
+		"one outcome for each",
+		outcomeRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			s.wantStored(t, createOnce(newContact(a), onceAs("key")))
+			twin := named(a, "twin", func(c *contacts.Contact) { c.Email, c.DeletedAt = "ada@example.com", noon })
+			s.create(t, twin)
+			for place := range 3 {
+				for name, special := range map[string]struct {
+					mutation contacts.Mutation
+					err      error
+					more     contacts.MutationOutcome
+				}{
+					"refused":      {create(newContact(newID())), contacts.ErrNotFound, contacts.MutationOutcome{}},
+					"replayed":     {createOnce(newContact(a), onceAs("key")), nil, contacts.MutationOutcome{Result: onceAs("key").Result}},
+					"with a twin":  {claiming(newContact(a), emailKey("ada@example.com")), nil, contacts.MutationOutcome{Holders: []contacts.Holder{{ContactID: twin.Contact.ID, Deleted: true}}}},
+					"without more": {update(changeOf(twin, nil)), nil, contacts.MutationOutcome{}},
+				} {
+					mutations := each(create, newContact(a), newContact(a), newContact(a))
+					mutations[place] = special.mutation
+					outcomes := s.outcomes(t, batchOf(mutations...))
+					if name == "without more" {
+						wantErrs(t, outcomes)
+						twin = special.mutation.Contacts[0].Record
+						continue
+					}
+					want := make([]error, 3)
+					want[place] = special.err
+					wantErrs(t, outcomes, want...)
+					for i, got := range outcomes {
+						got.Err = nil
+						wantSame(t, fmt.Sprintf("outcome %d of a batch whose mutation %d is %s", i, place, name),
+							map[bool]contacts.MutationOutcome{true: special.more, false: {}}[i == place], got)
+					}
+				}
+			}
+		},
+	},
+	{
+		"accounts mixed",
+		"The batch may mix accounts.",
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t, 1), s.tenant(t, 1)
+			records := []*contacts.ContactRecord{
+				newFullContact(a, 1), newFullContact(b, 1), newFullContact(a, 0), newFullContact(b, 0),
+			}
+			mutations := each(create, records...)
+			for i := range mutations {
+				mutations[i].Idempotency = onceAs(fmt.Sprint(i / 2))
+				mutations[i].Claims = []contacts.MatchKey{emailKey(fmt.Sprintf("%d@example.com", i/2))}
+				mutations[i].Journal = newEntries(2)
+			}
+			for _, batch := range []contacts.MutationBatch{batchOf(mutations...), allOrNothing(mutations...)} {
+				wantErrs(t, s.outcomes(t, batch))
+				s.wantContacts(t, records...)
+				for i := range mutations { // then change what is there
+					mutations[i].Idempotency, mutations[i].Contacts = nil, []contacts.ContactChange{changeOf(records[i], nil)}
+					records[i] = mutations[i].Contacts[0].Record
+				}
+			}
+			for _, account := range []uuid.UUID{a, b} {
+				s.wantEntries(t, account, numbered(1, slices.Repeat(newEntries(2), 4))...)
+			}
+		},
+	},
+	{
+		"large",
+		eachRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := make([]*contacts.ContactRecord, contacts.MaxMutations)
+			for i := range records {
+				records[i] = newFullContact(a, 0)
+				records[i].Contact.FirstName = fmt.Sprint("Ada ", i)
+			}
+			s.create(t, records...)
+			s.wantContacts(t, records...)
+			changes := make([]contacts.ContactChange, len(records))
+			for i, r := range records {
+				changes[i] = changeOf(r, func(c *contacts.Contact) { c.FirstName, c.TeamID, c.Tags = fmt.Sprint("Grace ", i), 1, []string{"vip"} })
+				records[i] = changes[i].Record
+			}
+			s.update(t, changes...)
+			s.wantContacts(t, records...)
+			s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, Deleted: true, Tag: "vip", Limit: 2000, Count: true}, records...)
+		},
+	},
+	{
+		"the whole call fails",
+		wholeCallRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			r := newContact(a)
+			s.create(t, r)
+			cancelled, cancel := context.WithCancel(t.Context())
+			cancel()
+			fresh := createOnce(newContact(a), onceAs("key"))
+			fresh.Journal = newEntries(1)
+			for _, batch := range []contacts.MutationBatch{batchOf(fresh, remove(r)), allOrNothing(fresh, remove(r))} {
+				_, err := s.Apply(cancelled, batch)
+				wantErr(t, "Apply", err, context.Canceled)
+			}
+			wantSame(t, "ListContacts", []*contacts.ContactRecord{r}, s.allContacts(t, a))
+			s.wantEntries(t, a)
+			fresh.Idempotency = otherInput(onceAs("key"))
+			s.wantStored(t, fresh)
+		},
+	},
 	{
 		"all stored",
 		allOrNothingRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 2)
-			for _, records := range [][]*contacts.ContactRecord{
-				{newFullContact(a, 1)},
-				{newFullContact(a, 1), newFullContact(b, 2), newContact(a)},
+			changed, removed := newFullContact(a, 1), newFullContact(b, 2)
+			s.create(t, changed, removed)
+			change, fresh := changeOf(changed, nil), []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(b, 2), newContact(a)}
+			for _, mutations := range [][]contacts.Mutation{
+				each(create, newFullContact(a, 1)),
+				append(each(create, fresh...), update(change), remove(removed), journal(a, newEntries(2)...)),
 				{},
 			} {
-				if outcomes := s.CreateContacts(t.Context(), contacts.ContactBatch{Records: records, AllOrNothing: true}); outcomes != nil {
-					t.Errorf("CreateContacts of %d contacts: got %v, want nil", len(records), errors.Join(errorsOf(outcomes)...))
+				wantErrs(t, s.outcomes(t, allOrNothing(mutations...)))
+				for _, m := range mutations {
+					for _, c := range m.Contacts {
+						if c.Record != nil {
+							s.wantContacts(t, c.Record)
+						}
+					}
 				}
-				s.wantContacts(t, records...)
 			}
+			s.wantNoContacts(t, removed)
+			s.wantEntries(t, a, numbered(1, newEntries(2))...)
 		},
 	},
 	{
 		"none stored",
-		allOrNothingRule,
+		allOrNothingRule + " " + batchFailedRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 2)
-			taken := newContact(a)
-			s.create(t, taken)
-			s.wantStoredOnce(t, newContact(a), onceAs("key"))
+			taken, changed, removed := newContact(a), newFullContact(a, 1), newFullContact(a, 1)
+			holder := named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" })
+			s.create(t, taken, changed, removed, holder)
+			s.wantStored(t, createOnce(newContact(a), onceAs("key")))
 			before := s.allContacts(t, a)
-			impostor := named(a, "Impostor", func(c *contacts.Contact) { c.ID = taken.Contact.ID })
-			otherInput := onceAs("key")
-			otherInput.Input[0]++
+			stale, staleSettings := changeOf(taken, nil), create(newContact(a))
+			stale.Version, staleSettings.Settings = 99, 7
 			for name, bad := range map[string]struct {
-				record *contacts.ContactRecord
-				once   *contacts.Idempotency
-				want   error
+				mutation contacts.Mutation
+				want     error
 			}{
-				"unknown account":        {newContact(newID()), nil, contacts.ErrNotFound},
-				"unknown team":           {newFullContact(a, 2), nil, contacts.ErrNotFound},
-				"id that is taken":       {impostor, nil, contacts.ErrExists},
-				"other input of its key": {newContact(a), otherInput, contacts.ErrIdempotencyConflict},
+				"unknown account":        {create(newContact(newID())), contacts.ErrNotFound},
+				"unknown team":           {create(newFullContact(a, 2)), contacts.ErrTeamNotFound},
+				"id that is taken":       {create(named(a, "Impostor", func(c *contacts.Contact) { c.ID = taken.Contact.ID })), contacts.ErrExists},
+				"other input of its key": {createOnce(newContact(a), otherInput(onceAs("key"))), contacts.ErrIdempotencyConflict},
+				"old version":            {update(stale), contacts.ErrConflict},
+				"unknown contact":        {remove(newContact(a)), contacts.ErrNotFound},
+				"claim that is held":     {claiming(newContact(a), emailKey("ada@example.com")), contacts.ErrDuplicate},
+				"old settings version":   {staleSettings, contacts.ErrStale},
+				"unknown entry":          {journal(a, contacts.JournalEntry{Sequence: 99, Kind: contacts.JournalEvent}), contacts.ErrNotFound},
 			} {
 				for place := range 3 {
-					batch := contacts.ContactBatch{
-						Records:       []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(b, 2), newContact(a)},
-						Idempotencies: make([]*contacts.Idempotency, 3),
-						Now:           noon,
-						AllOrNothing:  true,
-					}
+					fresh := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(b, 2)}
+					last := create(newContact(a))
+					last.Contacts = append(last.Contacts, changeOf(changed, nil), removalOf(removed))
+					last.Journal = newEntries(3)
+					good := []contacts.Mutation{create(fresh[0]), create(fresh[1]), last}
+					mutations := slices.Clone(good)
+					mutations[place] = bad.mutation
 					want := slices.Repeat([]error{contacts.ErrBatchFailed}, 3)
-					batch.Records[place], batch.Idempotencies[place], want[place] = bad.record, bad.once, bad.want
-					wantErrs(t, s.CreateContacts(t.Context(), batch), want...)
-					wantSame(t, "ListContacts after a batch that failed of an "+name, before, s.allContacts(t, a))
+					want[place] = bad.want
+					wantErrs(t, s.outcomes(t, allOrNothing(mutations...)), want...)
+					wantSame(t, "ListContacts after a batch with an "+name, before, s.allContacts(t, a))
 					wantSame(t, "ListContacts in the other account", 0, len(s.allContacts(t, b)))
-
-					// Nothing of the good records is in the way of another attempt.
-					batch.Records = slices.Delete(batch.Records, place, place+1)
-					batch.Idempotencies = nil
-					if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
-						t.Errorf("CreateContacts without the %s: %v", name, errors.Join(errorsOf(outcomes)...))
-					}
-					s.wantContacts(t, batch.Records...)
-					for _, r := range batch.Records {
-						s.update(t, changeOf(r, deleted(noon)))
-						s.purge(t, contacts.PurgeQuery{AccountID: r.Contact.AccountID, ContactID: r.Contact.ID, Limit: 1})
-					}
+					s.wantEntries(t, a)
 				}
 			}
-			s.wantContacts(t, taken)
+			// Nothing of what was good is in the way of another attempt.
+			again := changeOf(changed, nil)
+			fresh := newFullContact(b, 2)
+			wantErrs(t, s.outcomes(t, allOrNothing(create(fresh), update(again), remove(removed), journal(a, newEntries(3)...))))
+			s.wantContacts(t, fresh, again.Record, taken)
+			s.wantEntries(t, a, numbered(1, newEntries(3))...)
 		},
 	},
 	{
-		"one record",
+		"one mutation",
 		allOrNothingRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
 			r.Contact.TeamID = 9
-			batch := onceBatch(r, onceAs("key"))
-			batch.AllOrNothing = true
-			wantErrs(t, s.CreateContacts(t.Context(), batch), contacts.ErrNotFound)
+			batch := allOrNothing(createOnce(r, onceAs("key")))
+			wantErrs(t, s.outcomes(t, batch), contacts.ErrTeamNotFound)
 			s.wantNoContacts(t, r)
 			r.Contact.TeamID = 0
-			wantSame(t, "CreateContacts", []contacts.ContactOutcome(nil), s.CreateContacts(t.Context(), batch))
-			wantSame(t, "CreateContacts again", []contacts.ContactOutcome{{Result: onceAs("key").Result}}, s.CreateContacts(t.Context(), batch))
+			wantErrs(t, s.outcomes(t, batch))
+			wantSame(t, "Apply again", []contacts.MutationOutcome{{Result: onceAs("key").Result}}, s.outcomes(t, batch))
 			s.wantContacts(t, r)
 		},
 	},
 	{
-		"several failures",
-		"each that did not fail itself fails with ErrBatchFailed.",
+		"several refused",
+		batchFailedRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			first, twice := newContact(a), newContact(a)
 			twice.Contact.ID = first.Contact.ID
-			batch := contacts.ContactBatch{
-				Records:      []*contacts.ContactRecord{first, newContact(newID()), twice, newContact(a), newFullContact(a, 9)},
-				AllOrNothing: true,
-			}
-			wantErrs(t, s.CreateContacts(t.Context(), batch),
-				contacts.ErrBatchFailed, contacts.ErrNotFound, contacts.ErrExists, contacts.ErrBatchFailed, contacts.ErrNotFound)
+			batch := allOrNothing(create(first), create(newContact(newID())), create(twice), create(newContact(a)), create(newFullContact(a, 9)))
+			wantErrs(t, s.outcomes(t, batch),
+				contacts.ErrBatchFailed, contacts.ErrNotFound, contacts.ErrExists, contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
 			wantSame(t, "number of contacts", 0, len(s.allContacts(t, a)))
 		},
 	},
@@ -123,88 +305,73 @@ var batchCases = []testCase{
 		replayedRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
-			old, fresh, twice, plain := newContact(a), newContact(a), newContact(a), newContact(a)
-			s.wantStoredOnce(t, old, onceAs("old"))
-			batch := contacts.ContactBatch{
-				Records:       []*contacts.ContactRecord{newContact(a), fresh, twice, plain},
-				Idempotencies: []*contacts.Idempotency{onceAs("old"), onceAs("fresh"), onceAs("fresh"), nil},
-				Now:           noon,
-				AllOrNothing:  true,
+			old, fresh, plain := newContact(a), newContact(a), newContact(a)
+			s.wantStored(t, createOnce(old, onceAs("old")))
+			mutations := []contacts.Mutation{
+				createOnce(newContact(a), onceAs("old")), createOnce(fresh, onceAs("fresh")), createOnce(newContact(a), onceAs("fresh")), create(plain),
 			}
-			want := []contacts.ContactOutcome{{Result: onceAs("old").Result}, {}, {Result: onceAs("fresh").Result}, {}}
-			wantSame(t, "CreateContacts", want, s.CreateContacts(t.Context(), batch))
+			want := []contacts.MutationOutcome{{Result: onceAs("old").Result}, {}, {Result: onceAs("fresh").Result}, {}}
+			wantSame(t, "Apply", want, s.outcomes(t, allOrNothing(mutations...)))
 			s.wantContacts(t, old, fresh, plain)
-			s.wantNoContacts(t, batch.Records[0], twice)
-			// And the whole batch once more.
-			batch.Records, batch.Idempotencies = batch.Records[:3], batch.Idempotencies[:3]
+			s.wantNoContacts(t, mutations[0].Contacts[0].Record, mutations[2].Contacts[0].Record)
+			// And the keys once more.
 			want[1].Result = onceAs("fresh").Result
-			wantSame(t, "CreateContacts again", want[:3], s.CreateContacts(t.Context(), batch))
+			wantSame(t, "Apply again", want[:3], s.outcomes(t, allOrNothing(mutations[:3]...)))
 		},
 	},
 	{
 		"answered again in vain",
-		"each that did not fail itself fails with ErrBatchFailed.",
+		batchFailedRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			old := newContact(a)
-			s.wantStoredOnce(t, old, onceAs("old"))
-			batch := contacts.ContactBatch{
-				Records:       []*contacts.ContactRecord{newContact(a), newContact(a), newContact(a), newFullContact(a, 9)},
-				Idempotencies: []*contacts.Idempotency{onceAs("old"), onceAs("fresh"), onceAs("fresh"), nil},
-				Now:           noon,
-				AllOrNothing:  true,
-			}
-			wantErrs(t, s.CreateContacts(t.Context(), batch), contacts.ErrBatchFailed, contacts.ErrBatchFailed, contacts.ErrBatchFailed, contacts.ErrNotFound)
+			s.wantStored(t, createOnce(old, onceAs("old")))
+			batch := allOrNothing(
+				createOnce(newContact(a), onceAs("old")), createOnce(newContact(a), onceAs("fresh")), createOnce(newContact(a), onceAs("fresh")),
+				create(newFullContact(a, 9)),
+			)
+			wantErrs(t, s.outcomes(t, batch), contacts.ErrBatchFailed, contacts.ErrBatchFailed, contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
 			wantSame(t, "ListContacts", []*contacts.ContactRecord{old}, s.allContacts(t, a))
-			s.wantReplay(t, newContact(a), onceAs("old"), onceAs("old").Result)
+			s.wantReplay(t, createOnce(newContact(a), onceAs("old")), onceAs("old").Result)
 		},
 	},
 	{
-		"idempotencies taken back",
+		"idempotency records taken back",
 		allOrNothingRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
-			good := newContact(a)
-			batch := contacts.ContactBatch{
-				Records:       []*contacts.ContactRecord{good, newFullContact(a, 9)},
-				Idempotencies: []*contacts.Idempotency{onceAs("key"), onceAs("other key")},
-				Now:           noon,
-				AllOrNothing:  true,
-			}
+			batch := allOrNothing(createOnce(newContact(a), onceAs("key")), createOnce(newFullContact(a, 9), onceAs("other key")))
 			for range 2 { // the first attempt is not remembered
-				wantErrs(t, s.CreateContacts(t.Context(), batch), contacts.ErrBatchFailed, contacts.ErrNotFound)
+				wantErrs(t, s.outcomes(t, batch), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
 			}
 			for _, name := range []string{"key", "other key"} {
-				other := onceAs(name)
-				other.Input[0]++
-				s.wantStoredOnce(t, newContact(a), other)
+				s.wantStored(t, createOnce(newContact(a), otherInput(onceAs(name))))
 			}
 		},
 	},
 	{
-		"large",
+		"three thousand or none",
 		allOrNothingRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			batch := contacts.ContactBatch{AllOrNothing: true, Now: noon}
+			var records []*contacts.ContactRecord
+			var mutations []contacts.Mutation
 			for i := range 3000 {
-				batch.Records = append(batch.Records, named(a, fmt.Sprint("Ada ", i), func(c *contacts.Contact) { c.TeamID, c.Tags = 1, []string{"vip"} }))
-				batch.Idempotencies = append(batch.Idempotencies, onceAs(fmt.Sprint("key ", i)))
+				r := named(a, fmt.Sprint("Ada ", i), func(c *contacts.Contact) { c.TeamID, c.Tags = 1, []string{"vip"} })
+				records, mutations = append(records, r), append(mutations, createOnce(r, onceAs(fmt.Sprint("key ", i))))
 			}
-			last := batch.Records[2999]
+			last := records[2999]
 			last.Contact.TeamID = 2
 			want := slices.Repeat([]error{contacts.ErrBatchFailed}, 3000)
-			want[2999] = contacts.ErrNotFound
-			wantErrs(t, s.CreateContacts(t.Context(), batch), want...)
+			want[2999] = contacts.ErrTeamNotFound
+			wantErrs(t, s.outcomes(t, allOrNothing(mutations...)), want...)
 			q := contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: "vip", Limit: 5000, Count: true}
 			wantSame(t, "ListContacts after the batch failed", contacts.ContactList{}, s.listContacts(t, q))
 
 			last.Contact.TeamID = 1
-			if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
-				t.Fatalf("CreateContacts: %v", errors.Join(errorsOf(outcomes)...))
-			}
-			slices.Reverse(batch.Records) // newest first
-			wantSame(t, "ListContacts", contacts.ContactList{Records: batch.Records, Count: 3000}, s.listContacts(t, q))
+			wantErrs(t, s.outcomes(t, allOrNothing(mutations...)))
+			slices.Reverse(records) // newest first
+			wantSame(t, "ListContacts", contacts.ContactList{Records: records, Count: 3000}, s.listContacts(t, q))
 		},
 	},
 	{
@@ -213,15 +380,15 @@ var batchCases = []testCase{
 		func(t *testing.T, s *store) {
 			const size = 5
 			a := s.tenant(t)
-			batches := make([]contacts.ContactBatch, many)
+			batches := make([]contacts.MutationBatch, many)
 			for i := range batches {
 				for range size {
 					r := named(a, "", func(c *contacts.Contact) { c.Status = fmt.Sprint("of batch ", i) })
-					batches[i].Records = append(batches[i].Records, r)
+					batches[i].Mutations = append(batches[i].Mutations, create(r))
 				}
-				batches[i].AllOrNothing = true
+				batches[i].Now, batches[i].AllOrNothing = noon, true
 				if i%4 == 0 { // some fail at their end
-					batches[i].Records[size-1].Contact.TeamID = 9
+					batches[i].Mutations[size-1].Contacts[0].Record.Contact.TeamID = 9
 				}
 			}
 			var done atomic.Bool
@@ -248,9 +415,9 @@ var batchCases = []testCase{
 				})
 			}
 			together(many, func(i int) {
-				outcomes := s.CreateContacts(t.Context(), batches[i])
-				if failed := outcomes != nil; failed != (i%4 == 0) {
-					t.Errorf("CreateContacts: got %v", errors.Join(errorsOf(outcomes)...))
+				outcomes, err := s.Apply(t.Context(), batches[i])
+				if failed := outcomes != nil; err != nil || failed != (i%4 == 0) {
+					t.Errorf("Apply: got %v and %v", errors.Join(errorsOf(outcomes)...), err)
 				}
 			})
 			done.Store(true)
@@ -263,21 +430,24 @@ var batchCases = []testCase{
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			shared := newContact(a)
-			batches := make([]contacts.ContactBatch, many)
+			batches := make([]contacts.MutationBatch, many)
 			for i := range batches {
-				batches[i] = contacts.ContactBatch{Records: []*contacts.ContactRecord{newContact(a), shared, newContact(a)}, AllOrNothing: true}
+				batches[i] = allOrNothing(create(newContact(a)), create(shared), create(newContact(a)))
 			}
-			outcomes := make([][]contacts.ContactOutcome, many)
-			winner := winnerOf(t, contacts.ErrExists, func(i int) error {
-				outcomes[i] = s.CreateContacts(t.Context(), batches[i])
-				return errors.Join(errorsOf(outcomes[i])...)
+			outcomes := make([][]contacts.MutationOutcome, many)
+			winner := winnerOf(t, contacts.ErrExists, func(i int) (err error) {
+				outcomes[i], err = s.Apply(t.Context(), batches[i])
+				return errors.Join(err, errors.Join(errorsOf(outcomes[i])...))
 			})
 			for i := range outcomes {
 				if i != winner {
 					wantErrs(t, outcomes[i], contacts.ErrBatchFailed, contacts.ErrExists, contacts.ErrBatchFailed)
 				}
 			}
-			want := slices.Clone(batches[winner].Records)
+			var want []*contacts.ContactRecord
+			for _, m := range batches[winner].Mutations {
+				want = append(want, m.Contacts[0].Record)
+			}
 			slices.SortFunc(want, newestFirst)
 			wantSame(t, "ListContacts", want, s.allContacts(t, a))
 		},
@@ -290,22 +460,23 @@ var batchCases = []testCase{
 			for k := range keys {
 				a := s.tenant(t)
 				fails := func(i int) bool { return (i+k)%2 == 0 } // half of the callers, and is never seen
-				records, outcomes := make([]*contacts.ContactRecord, many), make([][]contacts.ContactOutcome, many)
+				records, outcomes, errs := make([]*contacts.ContactRecord, many), make([][]contacts.MutationOutcome, many), make([]error, many)
 				together(many, func(i int) {
 					records[i] = newContact(a)
-					batch := onceBatch(records[i], onceAs("key"))
-					batch.Idempotencies[0].Result = records[i].Contact.ID.String()
+					once := onceAs("key")
+					once.Result = records[i].Contact.ID.String()
+					batch := batchOf(createOnce(records[i], once))
 					if fails(i) {
-						batch.Records, batch.Idempotencies = append(batch.Records, newFullContact(a, 9)), append(batch.Idempotencies, nil)
-						batch.AllOrNothing = true
+						batch = allOrNothing(batch.Mutations[0], create(newFullContact(a, 9)))
 					}
-					outcomes[i] = s.CreateContacts(t.Context(), batch)
+					outcomes[i], errs[i] = s.Apply(t.Context(), batch)
 				})
 				var winners []*contacts.ContactRecord
 				for i, got := range outcomes {
+					wantErr(t, "Apply", errs[i], nil)
 					switch {
 					case fails(i):
-						wantErrs(t, got, contacts.ErrBatchFailed, contacts.ErrNotFound)
+						wantErrs(t, got, contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
 					case got == nil:
 						winners = append(winners, records[i])
 					}
@@ -314,10 +485,10 @@ var batchCases = []testCase{
 				if len(winners) != 1 {
 					t.Fatalf("%d of many that have one key stored their contacts, want 1", len(winners))
 				}
-				want := []contacts.ContactOutcome{{Result: winners[0].Contact.ID.String()}}
+				want := []contacts.MutationOutcome{{Result: winners[0].Contact.ID.String()}}
 				for i, got := range outcomes {
 					if !fails(i) && got != nil {
-						wantSame(t, "CreateContacts of those that did not store theirs", want, got)
+						wantSame(t, "Apply of those that did not store theirs", want, got)
 					}
 				}
 			}
@@ -328,18 +499,18 @@ var batchCases = []testCase{
 		durabilityRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
-			good := contacts.ContactBatch{Records: []*contacts.ContactRecord{newContact(a), newContact(a)}, AllOrNothing: true}
-			bad := contacts.ContactBatch{Records: []*contacts.ContactRecord{newContact(a), newFullContact(a, 9)}, AllOrNothing: true}
-			bad.Idempotencies, bad.Now = []*contacts.Idempotency{onceAs("key"), nil}, noon
-			wantErrs(t, s.CreateContacts(t.Context(), bad), contacts.ErrBatchFailed, contacts.ErrNotFound)
-			wantSame(t, "CreateContacts", []contacts.ContactOutcome(nil), s.CreateContacts(t.Context(), good))
+			good := []*contacts.ContactRecord{newContact(a), newContact(a)}
+			bad := []*contacts.ContactRecord{newContact(a), newFullContact(a, 9)}
+			failing := createOnce(bad[0], onceAs("key"))
+			failing.Journal = newEntries(1)
+			wantErrs(t, s.outcomes(t, allOrNothing(failing, create(bad[1]))), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
+			wantErrs(t, s.outcomes(t, allOrNothing(append(each(create, good...), journal(a, newEntry(7)))...)))
 
 			again := s.reopen(t)
-			again.wantContacts(t, good.Records...)
-			again.wantNoContacts(t, bad.Records...)
-			other := onceAs("key")
-			other.Input[0]++
-			again.wantStoredOnce(t, newContact(a), other)
+			again.wantContacts(t, good...)
+			again.wantNoContacts(t, bad...)
+			again.wantEntries(t, a, numbered(1, []contacts.JournalEntry{newEntry(7)})...)
+			again.wantStored(t, createOnce(newContact(a), otherInput(onceAs("key"))))
 		},
 	},
 }

@@ -13,46 +13,50 @@ import (
 	"example.com/contacts"
 )
 
-// Bench measures the store: contacts created by one caller, by many, in batches
-// and with idempotencies, found, listed and changed, and keys and teams found.
-// One operation is one record, whatever the size of the batch, or one page, so
-// that the figures compare. Contacts have every field filled, two phone numbers,
-// two tags and two contexts; numbers and addresses are random and spread over ten
-// accounts, or two for the listings, since sequential data flatters every index.
+// Bench measures the store. Contacts are created by one caller, by many, in
+// batches, with idempotency records, with claims and with journal entries, and
+// are found, listed and changed; keys and accounts are found. One operation is
+// one record or one page, whatever the size of the batch, so that the figures
+// compare. Contacts have every field filled, two phone numbers, two tags and two
+// contexts. Numbers and addresses are random and spread over ten accounts, or two
+// for the listings, because sequential data flatters every index.
 func Bench(b *testing.B, h Harness) {
 	for _, c := range []struct {
 		name           string
 		callers, batch int
-		once           bool
+		mutation       func(*contacts.ContactRecord) contacts.Mutation
 	}{
-		{"batch=1", 1, 1, false},
-		{"batch=100", 1, 100, false},
-		{"batch=1000", 1, 1000, false},
-		{"parallel", 64, 1, false},
-		{"idempotent", 1, 1, true},
-		{"idempotent/parallel", 64, 1, true},
+		{"batch=1", 1, 1, create},
+		{"batch=100", 1, 100, create},
+		{"batch=1000", 1, 1000, create},
+		{"parallel", 64, 1, create},
+		{"idempotent", 1, 1, createIdempotent},
+		{"idempotent/parallel", 64, 1, createIdempotent},
+		{"claims", 1, 1, createClaiming},
+		{"claims/parallel", 64, 1, createClaiming},
+		{"journal", 1, 1, createJournaled},
+		{"journal/parallel", 64, 1, createJournaled},
 	} {
-		b.Run("CreateContacts/"+c.name, func(b *testing.B) { benchCreate(b, h, c.callers, c.batch, c.once) })
+		b.Run("CreateContacts/"+c.name, func(b *testing.B) { benchCreate(b, h, c.callers, c.batch, c.mutation) })
 	}
 	b.Run("FindKey", func(b *testing.B) {
 		s, d, _ := filled(b, h, 10)
-		each(b, func(i int) error {
+		measure(b, func(i int) error {
 			_, err := s.FindKey(b.Context(), d.Keys[i%len(d.Keys)].Hash)
 			return err
 		})
 	})
-	b.Run("FindTeam", func(b *testing.B) {
+	b.Run("FindAccount", func(b *testing.B) {
 		s, d, _ := filled(b, h, 10)
-		each(b, func(i int) error {
-			team := &d.Teams[i%len(d.Teams)]
-			_, err := s.FindTeam(b.Context(), team.AccountID, team.ID)
+		measure(b, func(i int) error {
+			_, err := s.FindAccount(b.Context(), d.Accounts[i%len(d.Accounts)].ID)
 			return err
 		})
 	})
 	b.Run("FindContact", func(b *testing.B) {
 		s, _, records := filled(b, h, 10)
 		rand.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
-		each(b, func(i int) error {
+		measure(b, func(i int) error {
 			r := &records[i%len(records)].Contact
 			_, err := s.FindContact(b.Context(), r.AccountID, r.ID)
 			return err
@@ -60,7 +64,7 @@ func Bench(b *testing.B, h Harness) {
 	})
 	b.Run("ListContacts/first page", func(b *testing.B) {
 		s, d, _ := filled(b, h, 2)
-		each(b, func(i int) error {
+		measure(b, func(i int) error {
 			account := d.Accounts[i%len(d.Accounts)].ID
 			_, err := s.ListContacts(b.Context(), contacts.ContactQuery{AccountID: account, AllTeams: true, Limit: 25})
 			return err
@@ -68,7 +72,7 @@ func Bench(b *testing.B, h Harness) {
 	})
 	b.Run("ListContacts/phone number", func(b *testing.B) {
 		s, _, records := filled(b, h, 2)
-		each(b, func(i int) error {
+		measure(b, func(i int) error {
 			r := &records[i%len(records)].Contact
 			_, err := s.ListContacts(b.Context(), contacts.ContactQuery{AccountID: r.AccountID, AllTeams: true, PhoneNumber: r.PhoneNumbers[1].PhoneNumber, Limit: 25})
 			return err
@@ -76,17 +80,21 @@ func Bench(b *testing.B, h Harness) {
 	})
 	b.Run("UpdateContacts", func(b *testing.B) {
 		s, _, records := filled(b, h, 10)
-		each(b, func(i int) error {
+		batch := batchOf(contacts.Mutation{Contacts: make([]contacts.ContactChange, 1)})
+		measure(b, func(i int) error {
 			r := records[i%len(records)]
 			r.Contact.Version++
 			r.Contact.Stage = fmt.Sprint("stage ", i)
-			return errors.Join(s.UpdateContacts(b.Context(), []contacts.ContactChange{{Record: r, Version: r.Contact.Version - 1}})...)
+			m := &batch.Mutations[0]
+			m.AccountID = r.Contact.AccountID
+			m.Contacts[0] = contacts.ContactChange{ID: r.Contact.ID, Version: r.Contact.Version - 1, Record: r}
+			return applyAll(b, s, batch)
 		})
 	})
 }
 
-// each measures f.
-func each(b *testing.B, f func(i int) error) {
+// measure measures f.
+func measure(b *testing.B, f func(i int) error) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if err := f(i); err != nil {
@@ -95,12 +103,41 @@ func each(b *testing.B, f func(i int) error) {
 	}
 }
 
-// round is how many contacts go into one store: a benchmark of a fast store
-// would fill the memory otherwise. A round that is over starts a fresh store,
-// which takes the same contacts again.
+// applyAll applies the batch, of which everything must be stored.
+func applyAll(b *testing.B, s contacts.Store, batch contacts.MutationBatch) error {
+	outcomes, err := s.Apply(b.Context(), batch)
+	if err != nil || outcomes == nil {
+		return err
+	}
+	return errors.Join(errorsOf(outcomes)...)
+}
+
+func createIdempotent(r *contacts.ContactRecord) contacts.Mutation {
+	return createOnce(r, onceAs(r.Contact.ID.String()))
+}
+
+// createClaiming claims the e-mail address of the contact.
+func createClaiming(r *contacts.ContactRecord) contacts.Mutation {
+	m := create(r)
+	m.Claims = r.MatchKeys()[:1]
+	return m
+}
+
+// createJournaled appends an event of common size.
+func createJournaled(r *contacts.ContactRecord) contacts.Mutation {
+	m := create(r)
+	e := contacts.JournalEntry{Kind: contacts.JournalEvent, At: noon, EndsAt: noon.AddDate(0, 1, 0)}
+	copy(e.Subject[:], r.Contact.ID[:])
+	e.Data = `{"v":1,"type":"contact.created","version":1,"actor":{"kind":"key","key_id":"` + r.Contact.ID.String() + `","name":"web site"}}`
+	m.Journal = []contacts.JournalEntry{e}
+	return m
+}
+
+// round is how many contacts go into one store. A benchmark of a fast store would
+// fill the memory otherwise. After a round a fresh store takes the same contacts.
 const round = 1 << 16
 
-func benchCreate(b *testing.B, h Harness, callers, size int, once bool) {
+func benchCreate(b *testing.B, h Harness, callers, size int, mutation func(*contacts.ContactRecord) contacts.Mutation) {
 	d := benchDirectory(10)
 	records := benchContacts(d, min(b.N, round))
 	b.ReportAllocs()
@@ -108,15 +145,18 @@ func benchCreate(b *testing.B, h Harness, callers, size int, once bool) {
 	for left := b.N; left > 0; left -= round {
 		b.StopTimer()
 		s := benchStore(b, h, d)
-		batches := benchBatches(records[:min(left, len(records))], size, once)
+		var batches []contacts.MutationBatch
+		for part := range slices.Chunk(records[:min(left, len(records))], size) {
+			batches = append(batches, batchOf(each(mutation, part...)...))
+		}
 		var next atomic.Int64
 		var wg sync.WaitGroup
 		b.StartTimer()
 		for range callers {
 			wg.Go(func() {
 				for i := next.Add(1); i <= int64(len(batches)); i = next.Add(1) {
-					if errs := s.CreateContacts(b.Context(), batches[i-1]); errs != nil {
-						b.Error(errors.Join(errorsOf(errs)...))
+					if err := applyAll(b, s, batches[i-1]); err != nil {
+						b.Error(err)
 						return
 					}
 				}
@@ -132,32 +172,15 @@ func benchCreate(b *testing.B, h Harness, callers, size int, once bool) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "contacts/s")
 }
 
-// benchBatches divides the contacts into batches of that size; once: each contact
-// with an idempotency.
-func benchBatches(records []*contacts.ContactRecord, size int, once bool) []contacts.ContactBatch {
-	var batches []contacts.ContactBatch
-	for part := range slices.Chunk(records, size) {
-		batch := contacts.ContactBatch{Records: part}
-		if once {
-			batch.Now = noon
-			for _, r := range part {
-				batch.Idempotencies = append(batch.Idempotencies, onceAs(r.Contact.ID.String()))
-			}
-		}
-		batches = append(batches, batch)
-	}
-	return batches
-}
-
-// filled returns a store with ten thousand contacts in so many accounts, and all
-// that is in it.
+// filled returns a store with ten thousand contacts in that number of accounts,
+// and what is in it.
 func filled(b *testing.B, h Harness, accounts int) (contacts.Store, contacts.Directory, []*contacts.ContactRecord) {
 	d := benchDirectory(accounts)
 	s := benchStore(b, h, d)
 	records := benchContacts(d, 10_000)
 	for batch := range slices.Chunk(records, 1000) {
-		if errs := s.CreateContacts(b.Context(), contacts.ContactBatch{Records: batch}); errs != nil {
-			b.Fatal(errors.Join(errorsOf(errs)...))
+		if err := applyAll(b, s, batchOf(each(create, batch...)...)); err != nil {
+			b.Fatal(err)
 		}
 	}
 	return s, d, records

@@ -7,15 +7,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"example.com/contacts"
+)
+
+const (
+	cancellationRule = "Cancellation: a call whose context is done returns promptly with an error that matches the context's."
+	notStoredRule    = "An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown."
 )
 
 var cancellationCases = []testCase{
 	{
 		"cancelled before",
-		"Cancellation: a call whose context is done returns promptly with an error that matches the context's. A call whose context is done before it started stores nothing.",
+		cancellationRule + " A call whose context was done before it started stores nothing.",
 		func(t *testing.T, s *store) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
@@ -24,7 +27,7 @@ var cancellationCases = []testCase{
 	},
 	{
 		"deadline passed before",
-		"Cancellation: a call whose context is done returns promptly with an error that matches the context's.",
+		cancellationRule,
 		func(t *testing.T, s *store) {
 			ctx, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 			defer cancel()
@@ -33,7 +36,7 @@ var cancellationCases = []testCase{
 	},
 	{
 		"cancelled with a cause",
-		"Cancellation: a call whose context is done returns promptly with an error that matches the context's.",
+		cancellationRule,
 		func(t *testing.T, s *store) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			cancel(errors.New("the caller's reason"))
@@ -42,61 +45,52 @@ var cancellationCases = []testCase{
 	},
 	{
 		"cancelled in the middle",
-		"An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.",
+		notStoredRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
 			records := make([]*contacts.ContactRecord, many)
-			errs := make([]error, many)
 			for i := range records {
 				records[i] = newFullContact(a, 1)
 			}
-			var returned atomic.Int32
-			together(many, func(i int) {
-				errs[i] = errors.Join(errorsOf(s.CreateContacts(ctx, contacts.ContactBatch{Records: records[i : i+1]}))...)
-				if returned.Add(1) == many/4 {
-					cancel()
-				}
+			errs := cancelInTheMiddle(t, func(ctx context.Context, i int) error {
+				m := create(records[i])
+				m.Journal = []contacts.JournalEntry{newEntry(i)}
+				return s.one(ctx, m).Err
 			})
-			for _, err := range errs {
-				if err != nil {
-					wantErr(t, "CreateContacts", err, context.Canceled)
-				}
+			s.wantResults(t, records, errs)
+			// Each contact that is stored has its entry, and no other has.
+			entries := map[[32]byte]bool{}
+			for i, e := range s.entries(t, a) {
+				wantSame(t, "Sequence", int64(i+1), e.Sequence)
+				entries[e.Subject] = true
 			}
-			s.wantStored(t, records, errs)
+			for i, r := range records {
+				_, err := s.FindContact(t.Context(), a, r.Contact.ID)
+				wantSame(t, "whether the journal has the entry of a contact", err == nil, entries[subject(i)])
+			}
 		},
 	},
 	{
 		"batch cancelled in the middle",
-		"An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.",
+		notStoredRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			batches := make([]contacts.ContactBatch, many)
-			errs := make([]error, many)
+			batches := make([][]*contacts.ContactRecord, many)
 			for i := range batches {
-				batches[i] = contacts.ContactBatch{Records: []*contacts.ContactRecord{newFullContact(a, 1), newContact(a)}, AllOrNothing: true}
+				batches[i] = []*contacts.ContactRecord{newFullContact(a, 1), newContact(a)}
 			}
-			var returned atomic.Int32
-			together(many, func(i int) {
-				errs[i] = errors.Join(errorsOf(s.CreateContacts(ctx, batches[i]))...)
-				if returned.Add(1) == many/4 {
-					cancel()
-				}
+			errs := cancelInTheMiddle(t, func(ctx context.Context, i int) error {
+				outcomes, err := s.Apply(ctx, allOrNothing(each(create, batches[i]...)...))
+				return errors.Join(err, errors.Join(errorsOf(outcomes)...))
 			})
 			for i, err := range errs {
-				if err != nil {
-					wantErr(t, "CreateContacts", err, context.Canceled)
-				}
 				if !errors.Is(err, contacts.ErrOutcomeUnknown) {
-					s.wantStored(t, batches[i].Records, []error{err, err})
+					s.wantResults(t, batches[i], []error{err, err})
 					continue
 				}
-				for _, r := range batches[i].Records { // it may be stored yet, but both then
+				for _, r := range batches[i] { // it may be stored yet, but both then
 					if _, err := s.FindContact(t.Context(), a, r.Contact.ID); err == nil {
-						s.wantContacts(t, batches[i].Records...)
+						s.wantContacts(t, batches[i]...)
 						break
 					}
 				}
@@ -105,31 +99,20 @@ var cancellationCases = []testCase{
 	},
 	{
 		"changes cancelled in the middle",
-		"An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.",
+		notStoredRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
 			records := make([]*contacts.ContactRecord, many)
 			for i := range records {
 				records[i] = newFullContact(a, 1)
 			}
 			s.create(t, records...)
-			changes, errs := make([]contacts.ContactChange, many), make([]error, many)
+			changes := make([]contacts.ContactChange, many)
 			for i, r := range records {
 				changes[i] = changeOf(r, func(c *contacts.Contact) { c.Tags = []string{"changed"} })
 			}
-			var returned atomic.Int32
-			together(many, func(i int) {
-				errs[i] = errors.Join(s.UpdateContacts(ctx, changes[i:i+1])...)
-				if returned.Add(1) == many/4 {
-					cancel()
-				}
-			})
+			errs := cancelInTheMiddle(t, func(ctx context.Context, i int) error { return s.one(ctx, update(changes[i])).Err })
 			for i, err := range errs {
-				if err != nil {
-					wantErr(t, "UpdateContacts", err, context.Canceled)
-				}
 				want := records[i]
 				got := s.contact(t, a, want.Contact.ID)
 				if err == nil || errors.Is(err, contacts.ErrOutcomeUnknown) && got.Contact.Version != want.Contact.Version {
@@ -141,27 +124,48 @@ var cancellationCases = []testCase{
 	},
 }
 
+// cancelInTheMiddle has many callers do the same at once and cancels their
+// context when a part of them has returned. It returns their errors, each of
+// which matches the context's.
+func cancelInTheMiddle(t *testing.T, f func(ctx context.Context, i int) error) []error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	errs := make([]error, many)
+	var returned atomic.Int32
+	together(many, func(i int) {
+		errs[i] = f(ctx, i)
+		if returned.Add(1) == many/4 {
+			cancel()
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			wantErr(t, "Apply", err, context.Canceled)
+		}
+	}
+	return errs
+}
+
 // doneBefore checks every method with a context that is done.
 func doneBefore(ctx context.Context, t *testing.T, s *store) {
 	t.Helper()
 	calls := s.everyCall(t)
 	before := s.directory(t)
-	stored := s.allContacts(t, before.Accounts[0].ID)
+	a := before.Accounts[0].ID
+	stored, entries := s.allContacts(t, a), s.entries(t, a)
 	for _, c := range calls {
-		for _, err := range c.call(ctx) {
-			wantErr(t, c.name, err, ctx.Err())
-		}
+		wantErr(t, c.name, c.call(ctx), ctx.Err())
 	}
 	wantSame(t, "the directory afterwards", before, s.directory(t))
-	wantSame(t, "the contacts afterwards", stored, s.allContacts(t, before.Accounts[0].ID))
-	for _, c := range calls {
-		s.wantNoContacts(t, c.creates...)
-	}
+	wantSame(t, "the contacts afterwards", stored, s.allContacts(t, a))
+	wantSame(t, "the journal afterwards", entries, s.entries(t, a))
 }
 
-// wantStored checks that the records whose error is nil are stored, and that
-// the others are not, or whole where nobody knows.
-func (s *store) wantStored(t *testing.T, records []*contacts.ContactRecord, errs []error) {
+// wantResults checks that the contacts whose error is nil are stored, and that
+// the others are not. Where the outcome is unknown they are stored whole or not
+// at all.
+func (s *store) wantResults(t *testing.T, records []*contacts.ContactRecord, errs []error) {
 	t.Helper()
 	for i, r := range records {
 		switch {
@@ -180,94 +184,95 @@ func (s *store) wantStored(t *testing.T, records []*contacts.ContactRecord, errs
 	}
 }
 
-// A call is one call of a method, which succeeds unless something is in its
-// way. It returns one error, or one for each record.
+// A call is one call of a method, which succeeds unless something is in its way.
 type call struct {
-	name    string
-	call    func(context.Context) []error
-	creates []*contacts.ContactRecord
+	name string
+	call func(context.Context) error
 }
 
-// everyCall returns a call of every method but Close.
+// everyCall returns calls of every method but Close.
 func (s *store) everyCall(t *testing.T) []call {
 	t.Helper()
 	a := s.tenant(t, 1)
 	k := s.addKey(t, a)
-	old, other := newFullContact(a, 1), newContact(a)
-	s.create(t, old, other)
-	fresh := []*contacts.ContactRecord{newFullContact(a, 1), newContact(a)}
-
-	changes := []contacts.ContactChange{
+	old, other, gone := newFullContact(a, 1), newContact(a), newContact(a)
+	s.create(t, old, other, gone)
+	s.apply(t, journal(a, newEntry(1)))
+	once := createOnce(newFullContact(a, 1), onceAs("key"))
+	once.Claims, once.Journal = once.Contacts[0].Record.MatchKeys(), newEntries(2)
+	fresh := each(create, newFullContact(a, 1), newContact(a))
+	changes := each(update,
 		changeOf(old, func(c *contacts.Contact) { c.DeletedAt, c.Tags = time.Time{}, nil }),
 		changeOf(other, nil),
-	}
-	one := func(name string, f func(context.Context) error) call {
-		return call{name: name, call: func(ctx context.Context) []error { return []error{f(ctx)} }}
-	}
+	)
 	list := func(name string, kind contacts.DirectoryKind) call {
-		return one(name, func(ctx context.Context) error {
+		return call{name, func(ctx context.Context) error {
 			_, err := s.ListDirectory(ctx, contacts.DirectoryQuery{Kind: kind, AccountID: a, Limit: 9})
 			return err
-		})
+		}}
 	}
-	deactivate := func(name string, key, account uuid.UUID) call {
-		return one(name, func(ctx context.Context) error {
-			return s.Deactivate(ctx, contacts.Deactivation{KeyID: key, AccountID: account, At: noon})
-		})
+	updateDirectory := func(name string, u contacts.DirectoryUpdate) call {
+		u.At = noon
+		return call{name, func(ctx context.Context) error { return s.UpdateDirectory(ctx, u) }}
 	}
-	create := func(name string, batch contacts.ContactBatch) call {
-		return call{name, func(ctx context.Context) []error {
-			return wantForEach(t, name, errorsOf(s.CreateContacts(ctx, batch)), len(batch.Records))
-		}, batch.Records}
+	apply := func(name string, batch contacts.MutationBatch) call {
+		return call{name, func(ctx context.Context) error {
+			_, err := s.Apply(ctx, batch)
+			return err
+		}}
 	}
+	dry := batchOf(fresh...)
+	dry.DryRun = true
 	return []call{
-		one("AddToDirectory", func(ctx context.Context) error {
+		{"AddToDirectory", func(ctx context.Context) error {
 			_, err := s.AddToDirectory(ctx, ownedDirectory())
 			return err
-		}),
+		}},
+		{"AddToDirectory of a setting", func(ctx context.Context) error {
+			_, err := s.AddToDirectory(ctx, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, 1, "events", "{}")}})
+			return err
+		}},
 		list("ListDirectory of accounts", contacts.DirectoryAccounts),
 		list("ListDirectory of teams", contacts.DirectoryTeams),
 		list("ListDirectory of keys", contacts.DirectoryKeys),
-		deactivate("Deactivate a key", k.ID, uuid.Nil),
-		deactivate("Deactivate an account", uuid.Nil, a),
-		one("FindKey", func(ctx context.Context) error {
+		list("ListDirectory of settings", contacts.DirectorySettings),
+		updateDirectory("UpdateDirectory of a key", contacts.DirectoryUpdate{KeyID: k.ID}),
+		updateDirectory("UpdateDirectory of an account", contacts.DirectoryUpdate{AccountID: a}),
+		{"FindKey", func(ctx context.Context) error {
 			_, err := s.FindKey(ctx, k.Hash)
 			return err
-		}),
-		one("FindTeam", func(ctx context.Context) error {
-			_, err := s.FindTeam(ctx, a, 1)
+		}},
+		{"FindAccount", func(ctx context.Context) error {
+			_, err := s.FindAccount(ctx, a)
 			return err
-		}),
-		one("FindContact", func(ctx context.Context) error {
+		}},
+		{"FindContact", func(ctx context.Context) error {
 			_, err := s.FindContact(ctx, a, old.Contact.ID)
 			return err
-		}),
-		one("ListContacts", func(ctx context.Context) error {
+		}},
+		{"ListContacts", func(ctx context.Context) error {
 			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, AllTeams: true, Limit: 9})
 			return err
-		}),
-		one("ListContacts with a filter and a count", func(ctx context.Context) error {
+		}},
+		{"ListContacts with a filter and a count", func(ctx context.Context) error {
 			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, Tag: "vip", Search: "ada", Deleted: true, Limit: 9, Count: true})
 			return err
-		}),
-		create("CreateContacts", contacts.ContactBatch{Records: fresh}),
-		create("CreateContacts of all or nothing", contacts.ContactBatch{Records: fresh, AllOrNothing: true}),
-		create("CreateContacts with an idempotency", onceBatch(fresh[0], onceAs("key"))),
-		{"UpdateContacts", func(ctx context.Context) []error {
-			return wantForEach(t, "UpdateContacts", s.UpdateContacts(ctx, changes), len(changes))
-		}, nil},
-		one("PurgeContacts", func(ctx context.Context) error {
-			_, err := s.PurgeContacts(ctx, contacts.PurgeQuery{Limit: 9})
+		}},
+		{"ListContacts of match keys", func(ctx context.Context) error {
+			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, AllTeams: true, MatchKeys: old.MatchKeys(), Limit: 9})
 			return err
-		}),
+		}},
+		{"ListJournal", func(ctx context.Context) error {
+			_, err := s.ListJournal(ctx, contacts.JournalQuery{AccountID: a, Limit: 9})
+			return err
+		}},
+		apply("Apply of creates", batchOf(fresh...)),
+		apply("Apply of creates, all or nothing", allOrNothing(fresh...)),
+		apply("Apply with DryRun", dry),
+		apply("Apply of one with all that a mutation has", batchOf(once)),
+		apply("Apply of changes", batchOf(changes...)),
+		apply("Apply of a removal", batchOf(remove(gone))),
+		apply("Apply of an entry", batchOf(journal(a, newEntry(2)))),
+		apply("Apply of no mutations", batchOf()),
 	}
-}
-
-// wantForEach returns the errors, of which a call that cannot succeed returns one
-// for each of its records.
-func wantForEach(t *testing.T, what string, errs []error, n int) []error {
-	if len(errs) != n {
-		t.Errorf("%s: got %d errors for %d records", what, len(errs), n)
-	}
-	return errs
 }

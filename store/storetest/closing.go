@@ -8,19 +8,19 @@ import (
 	"example.com/contacts"
 )
 
+const closeRule = "Close finishes what was accepted and releases what the store holds."
+
 var closingCases = []testCase{
 	{
 		"every method",
-		"From then on every method returns ErrClosed.",
+		"After that every method returns ErrClosed.",
 		func(t *testing.T, s *store) {
 			calls := s.everyCall(t)
 			if err := s.Close(); err != nil {
 				t.Fatalf("Close: %v", err)
 			}
 			for _, c := range calls {
-				for _, err := range c.call(t.Context()) {
-					wantErr(t, c.name, err, contacts.ErrClosed)
-				}
+				wantErr(t, c.name, c.call(t.Context()), contacts.ErrClosed)
 			}
 		},
 	},
@@ -46,22 +46,22 @@ var closingCases = []testCase{
 	},
 	{
 		"while calls run",
-		"Close finishes what was accepted and releases what the store holds.",
+		closeRule,
 		func(t *testing.T, s *store) { closeWhileCalled(t, s) },
 	},
 }
 
-// closeWhileCalled closes the store while contacts are created, found and
-// listed, and checks that each call succeeded or got ErrClosed, and that none succeeded that
-// started after Close. It returns the contacts with their errors.
+// closeWhileCalled closes the store while contacts are created, found and listed.
+// It checks that each call succeeded or got ErrClosed, and that none succeeded
+// that started after Close. It returns the contacts with their errors.
 func closeWhileCalled(t *testing.T, s *store) (records []*contacts.ContactRecord, errs []error) {
 	t.Helper()
 	const callers, calls = 16, 6
 	a := s.tenant(t, 1)
 	var mu sync.Mutex // guards records and errs
-	create := func() error {
+	use := func() error {
 		r := newFullContact(a, 1)
-		err := s.createOne(t, r)
+		err := s.one(t.Context(), create(r)).Err
 		mu.Lock()
 		records, errs = append(records, r), append(errs, err)
 		mu.Unlock()
@@ -86,12 +86,12 @@ func closeWhileCalled(t *testing.T, s *store) (records []*contacts.ContactRecord
 			close(closed)
 			return
 		}
-		err := create()
+		err := use()
 		busy.Done()
 		for n := 1; n < calls && err == nil; n++ {
-			err = create()
+			err = use()
 		}
-		if <-closed; err == nil && create() == nil {
+		if <-closed; err == nil && use() == nil {
 			t.Error("a call that started after Close succeeded")
 		}
 	})

@@ -10,39 +10,42 @@ import (
 	"example.com/contacts"
 )
 
+const (
+	addRule           = "AddToDirectory stores all records of add in one atomic step and returns them as stored, in the order given."
+	teamIDRule        = "A team with ID 0 gets the lowest id above every team that its account has then, starting at 1."
+	existsRule        = "ErrExists: an account id, a team id within its account, a key id or a key hash is taken, or a setting has another version than the next one."
+	listDirectoryRule = "ListDirectory returns the records of one kind in ascending order of id, settings in ascending order of version."
+	directoryPageRule = "The page starts after the query's position and has at most Limit records."
+)
+
 var directoryCases = []testCase{
 	{
 		"stored as given",
-		"AddToDirectory stores all records of add in one atomic step and returns them as stored, in the order given: a team with ID 0 gets the lowest id above every team that its account has then, starting at 1.",
+		addRule + " Every field is kept as given.",
 		func(t *testing.T, s *store) {
 			a, disabled := newAccount(), newAccount()
 			disabled.DisabledAt = noon
 			revoked, bare, inDisabled := newKey(a.ID), newKey(a.ID), newKey(disabled.ID)
 			revoked.RevokedAt = noon
 			bare.APIKey = contacts.APIKey{ID: bare.ID, AccountID: a.ID}
-			inDisabled.AccountDisabledAt = noon
+			gone := newSetting(a.ID, 2, "events", "")
+			gone.Actor = contacts.Actor{}
 			want := contacts.Directory{
 				Accounts: []contacts.Account{a, disabled},
 				Teams:    []contacts.Team{newTeam(a.ID, 3), newTeam(a.ID, 1<<62), newTeam(disabled.ID, 3)},
 				Keys:     []contacts.KeyRecord{revoked, bare, inDisabled},
+				Settings: []contacts.SettingRecord{newSetting(a.ID, 1, "events", `{"on": true}`), gone, newSetting(disabled.ID, 1, "duplicates", "[]")},
 			}
 			wantSame(t, "AddToDirectory", want, s.add(t, want))
 			wantSame(t, "ListDirectory", want, s.directory(t))
 			for _, k := range want.Keys {
-				wantSame(t, "FindKey", k, s.key(t, k.Hash))
-			}
-			for _, team := range want.Teams {
-				got, err := s.FindTeam(t.Context(), team.AccountID, team.ID)
-				if err != nil {
-					t.Fatalf("FindTeam: %v", err)
-				}
-				wantSame(t, "FindTeam", team, *got)
+				s.wantKey(t, "FindKey", k)
 			}
 		},
 	},
 	{
 		"assigned team ids",
-		"a team with ID 0 gets the lowest id above every team that its account has then, starting at 1.",
+		teamIDRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t), s.tenant(t, 40)
 			for _, step := range []struct {
@@ -66,8 +69,8 @@ var directoryCases = []testCase{
 				}
 				wantSame(t, "ids that AddToDirectory returned", step.want, got)
 				for _, id := range step.want {
-					if _, err := s.FindTeam(t.Context(), step.account, id); err != nil {
-						t.Errorf("FindTeam(%d): %v", id, err)
+					if !s.hasTeam(t, step.account, id) {
+						t.Errorf("ListDirectory: no team %d", id)
 					}
 				}
 			}
@@ -75,7 +78,7 @@ var directoryCases = []testCase{
 	},
 	{
 		"atomic",
-		"AddToDirectory stores all records of add in one atomic step",
+		addRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			taken := s.addKey(t, a)
@@ -87,13 +90,15 @@ var directoryCases = []testCase{
 				Teams:    []contacts.Team{newTeam(fresh.ID, 5), newTeam(a, 2)},
 				Keys:     []contacts.KeyRecord{newKey(fresh.ID), newKey(a)},
 			}
-			badAccount, badTeam, badKey := good, good, good
+			good.Settings = []contacts.SettingRecord{newSetting(fresh.ID, 1, "events", "{}"), newSetting(a, 1, "events", "{}")}
+			badAccount, badTeam, badKey, badSetting := good, good, good, good
 			badAccount.Accounts = append(slices.Clip(good.Accounts), before.Accounts[0])
 			badTeam.Teams = append(slices.Clip(good.Teams), newTeam(newID(), 1))
 			sameHash := newKey(a)
 			sameHash.Hash = taken.Hash
 			badKey.Keys = append(slices.Clip(good.Keys), sameHash)
-			for name, bad := range map[string]contacts.Directory{"account": badAccount, "team": badTeam, "key": badKey} {
+			badSetting.Settings = append(slices.Clip(good.Settings), newSetting(a, 3, "events", "{}"))
+			for name, bad := range map[string]contacts.Directory{"account": badAccount, "team": badTeam, "key": badKey, "setting": badSetting} {
 				if _, err := s.AddToDirectory(t.Context(), bad); err == nil {
 					t.Errorf("AddToDirectory with a bad %s: no error", name)
 				}
@@ -114,6 +119,7 @@ var directoryCases = []testCase{
 				Accounts: []contacts.Account{a},
 				Teams:    []contacts.Team{newTeam(a.ID, 0), newTeam(a.ID, 0)},
 				Keys:     []contacts.KeyRecord{newKey(a.ID)},
+				Settings: []contacts.SettingRecord{newSetting(a.ID, 1, "events", "{}"), newSetting(a.ID, 2, "events", "")},
 			})
 			wantSame(t, "ListDirectory", got, s.directory(t))
 		},
@@ -127,26 +133,29 @@ var directoryCases = []testCase{
 			team.Name = "Support"
 			s.add(t, contacts.Directory{Teams: []contacts.Team{team}})
 			for account, name := range map[uuid.UUID]string{a: "Sales", b: "Support"} {
-				got, err := s.FindTeam(t.Context(), account, 7)
-				if err != nil {
-					t.Fatalf("FindTeam: %v", err)
+				teams := s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: account, Limit: 9}).Teams
+				if len(teams) != 1 {
+					t.Fatalf("ListDirectory: got %d teams, want 1", len(teams))
 				}
-				wantSame(t, "name of the team", name, got.Name)
+				wantSame(t, "name of the team", name, teams[0].Name)
+				r := newFullContact(account, 7)
+				s.create(t, r)
+				s.wantContacts(t, r)
 			}
 		},
 	},
 	{
 		"nothing added",
-		"AddToDirectory stores all records of add in one atomic step and returns them as stored",
+		addRule,
 		func(t *testing.T, s *store) {
-			got := s.add(t, contacts.Directory{Accounts: []contacts.Account{}, Teams: []contacts.Team{}, Keys: []contacts.KeyRecord{}})
+			got := s.add(t, contacts.Directory{Accounts: []contacts.Account{}, Teams: []contacts.Team{}, Keys: []contacts.KeyRecord{}, Settings: []contacts.SettingRecord{}})
 			wantSame(t, "AddToDirectory", contacts.Directory{}, got)
 			wantSame(t, "ListDirectory", contacts.Directory{}, s.directory(t))
 		},
 	},
 	{
 		"exists",
-		"ErrExists: an account id, a team id within its account, a key id or a key hash is taken.",
+		existsRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t, 7), s.tenant(t)
 			k := s.addKey(t, a)
@@ -177,13 +186,14 @@ var directoryCases = []testCase{
 	},
 	{
 		"account unknown",
-		"ErrNotFound: the account of a team or of a key does not exist.",
+		"ErrNotFound: the account of a team, a key or a setting does not exist.",
 		func(t *testing.T, s *store) {
 			s.tenant(t, 7)
 			for name, add := range map[string]contacts.Directory{
 				"team":                      {Teams: []contacts.Team{newTeam(newID(), 7)}},
 				"team whose id is assigned": {Teams: []contacts.Team{newTeam(newID(), 0)}},
 				"key":                       {Keys: []contacts.KeyRecord{newKey(newID())}},
+				"setting":                   {Settings: []contacts.SettingRecord{newSetting(newID(), 1, "events", "{}")}},
 			} {
 				_, err := s.AddToDirectory(t.Context(), add)
 				wantErr(t, "AddToDirectory of a "+name, err, contacts.ErrNotFound)
@@ -192,13 +202,14 @@ var directoryCases = []testCase{
 	},
 	{
 		"list order",
-		"ListDirectory returns the records of one kind, in ascending order of id, starting behind the query's position, at most Limit of them.",
+		listDirectoryRule,
 		func(t *testing.T, s *store) {
 			want := s.addMany(t)
 			for kind, only := range map[contacts.DirectoryKind]contacts.Directory{
 				contacts.DirectoryAccounts: {Accounts: want.Accounts},
 				contacts.DirectoryTeams:    {Teams: want.Teams},
 				contacts.DirectoryKeys:     {Keys: want.Keys},
+				contacts.DirectorySettings: {Settings: want.Settings},
 			} {
 				q := contacts.DirectoryQuery{Kind: kind, AccountID: want.Teams[0].AccountID, Limit: 100}
 				wantSame(t, "ListDirectory", only, s.list(t, q))
@@ -207,16 +218,16 @@ var directoryCases = []testCase{
 	},
 	{
 		"list pages",
-		"starting behind the query's position, at most Limit of them.",
+		directoryPageRule,
 		func(t *testing.T, s *store) {
 			want := s.addMany(t)
 			var got contacts.Directory
-			for _, kind := range []contacts.DirectoryKind{contacts.DirectoryAccounts, contacts.DirectoryTeams, contacts.DirectoryKeys} {
+			for _, kind := range []contacts.DirectoryKind{contacts.DirectoryAccounts, contacts.DirectoryTeams, contacts.DirectoryKeys, contacts.DirectorySettings} {
 				q := contacts.DirectoryQuery{Kind: kind, AccountID: want.Teams[0].AccountID, Limit: 2}
 				var sizes []int
 				for len(sizes) < 4 { // 5 records, so 3 pages and an empty one
 					d := s.list(t, q)
-					sizes = append(sizes, len(d.Accounts)+len(d.Teams)+len(d.Keys))
+					sizes = append(sizes, len(d.Accounts)+len(d.Teams)+len(d.Keys)+len(d.Settings))
 					for _, a := range d.Accounts {
 						q.After = a.ID
 					}
@@ -228,7 +239,11 @@ var directoryCases = []testCase{
 					}
 					got.Accounts = append(got.Accounts, d.Accounts...)
 					got.Teams = append(got.Teams, d.Teams...)
+					for _, setting := range d.Settings {
+						q.AfterVersion = setting.Version
+					}
 					got.Keys = append(got.Keys, d.Keys...)
+					got.Settings = append(got.Settings, d.Settings...)
 				}
 				wantSame(t, "sizes of the pages", []int{2, 2, 1, 0}, sizes)
 			}
@@ -246,7 +261,7 @@ var directoryCases = []testCase{
 	},
 	{
 		"list scope",
-		"Accounts are listed across the store, teams and keys within q.AccountID; an account that does not exist has none.",
+		"Accounts are listed across the store; teams, keys and settings within q.AccountID. An account that does not exist has none.",
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t, 1, 2), s.tenant(t, 2, 3)
 			s.addKey(t, a)
@@ -255,7 +270,7 @@ var directoryCases = []testCase{
 			if got := s.list(t, q).Accounts; len(got) != 2 {
 				t.Errorf("ListDirectory returned %d accounts of 2", len(got))
 			}
-			for _, kind := range []contacts.DirectoryKind{contacts.DirectoryTeams, contacts.DirectoryKeys} {
+			for _, kind := range []contacts.DirectoryKind{contacts.DirectoryTeams, contacts.DirectoryKeys, contacts.DirectorySettings} {
 				q := contacts.DirectoryQuery{Kind: kind, AccountID: newID(), Limit: 100}
 				wantSame(t, "ListDirectory of an unknown account", contacts.Directory{}, s.list(t, q))
 			}
@@ -263,8 +278,9 @@ var directoryCases = []testCase{
 	},
 }
 
-// addMany adds five accounts, and to the middle one five teams and five keys,
-// in no order. It returns them in order.
+// addMany adds five accounts, and to the middle one five teams, five keys and
+// five settings. All but the settings are added in no order. It returns them in
+// order.
 func (s *store) addMany(t *testing.T) contacts.Directory {
 	t.Helper()
 	firstBytes := []byte{0x01, 0x40, 0x7f, 0x80, 0xfe} // both sides of a sign bit
@@ -284,6 +300,9 @@ func (s *store) addMany(t *testing.T) contacts.Directory {
 		d.Teams[i].AccountID = d.Accounts[2].ID
 		d.Keys[i].AccountID = d.Accounts[2].ID
 	}
+	for i := range firstBytes {
+		d.Settings = append(d.Settings, newSetting(d.Accounts[2].ID, int64(i+1), "events", "{}"))
+	}
 	order := []int{3, 0, 4, 2, 1}
 	var once contacts.Directory
 	for _, i := range order {
@@ -291,6 +310,7 @@ func (s *store) addMany(t *testing.T) contacts.Directory {
 		once.Teams = append(once.Teams, d.Teams[i])
 		once.Keys = append(once.Keys, d.Keys[i])
 	}
+	once.Settings = d.Settings
 	wantSame(t, "AddToDirectory", once, s.add(t, once))
 	return d
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/contacts"
 )
@@ -15,38 +16,42 @@ import (
 var errorCases = []testCase{
 	{
 		"sentinels",
-		"A store says what happened with [ErrNotFound], [ErrExists], [ErrConflict], [ErrIdempotencyConflict], [ErrBatchFailed], [ErrClosed] and [ErrOutcomeUnknown], wrapped as it likes; everything else is taken for a fault.",
+		"A store says what happened with [ErrNotFound], [ErrTeamNotFound], [ErrExists], [ErrConflict], [ErrDuplicate], [ErrStale], [ErrIdempotencyConflict], [ErrBatchFailed], [ErrClosed] and [ErrOutcomeUnknown], wrapped as it likes. Any other error is a fault.",
 		func(t *testing.T, s *store) {
 			sentinels := []error{
-				contacts.ErrNotFound, contacts.ErrExists, contacts.ErrConflict, contacts.ErrIdempotencyConflict,
-				contacts.ErrBatchFailed, contacts.ErrClosed, contacts.ErrOutcomeUnknown,
+				contacts.ErrNotFound, contacts.ErrTeamNotFound, contacts.ErrExists, contacts.ErrConflict, contacts.ErrDuplicate, contacts.ErrStale,
+				contacts.ErrIdempotencyConflict, contacts.ErrBatchFailed, contacts.ErrClosed, contacts.ErrOutcomeUnknown,
 			}
 			a := s.tenant(t, 1)
-			r := newContact(a)
-			once := onceAs("key")
-			wantErr(t, "CreateContacts", s.createOnce(t, r, once).Err, nil)
-			_, notFound := s.FindContact(t.Context(), a, newID())
+			r := named(a, "", func(c *contacts.Contact) { c.Email = "ada@example.com" })
+			s.wantStored(t, createOnce(r, onceAs("key")))
+			_, noContact := s.FindContact(t.Context(), a, newID())
+			_, noKey := s.FindKey(t.Context(), [32]byte{1})
+			_, noAccount := s.FindAccount(t.Context(), newID())
 			_, taken := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{newTeam(a, 1)}})
-			batch := s.CreateContacts(t.Context(), contacts.ContactBatch{
-				Records:      []*contacts.ContactRecord{newContact(a), r},
-				AllOrNothing: true,
-			})
-			wantErrs(t, batch, contacts.ErrBatchFailed, contacts.ErrExists)
-			other := *once
-			other.Input[0]++
-			stale := changeOf(r, nil)
-			stale.Version = 99
-			changes := s.UpdateContacts(t.Context(), []contacts.ContactChange{stale, changeOf(newContact(a), nil)})
-			wantChanged(t, changes, contacts.ErrConflict, contacts.ErrNotFound)
+			batch := errorsOf(s.outcomes(t, allOrNothing(create(newContact(a)), create(r))))
+			if len(batch) != 2 {
+				t.Fatalf("Apply: got %d outcomes, want 2", len(batch))
+			}
+			old, stale := changeOf(r, nil), create(newContact(a))
+			old.Version, stale.Settings = 99, 9
+			of := func(m contacts.Mutation) error { return s.one(t.Context(), m).Err }
 			for _, c := range []struct{ got, want error }{
-				{notFound, contacts.ErrNotFound},
+				{noContact, contacts.ErrNotFound},
+				{noKey, contacts.ErrNotFound},
+				{noAccount, contacts.ErrNotFound},
 				{taken, contacts.ErrExists},
-				{s.createOne(t, r), contacts.ErrExists},
-				{batch[0].Err, contacts.ErrBatchFailed},
-				{batch[1].Err, contacts.ErrExists},
-				{s.createOnce(t, newContact(a), &other).Err, contacts.ErrIdempotencyConflict},
-				{changes[0], contacts.ErrConflict},
-				{changes[1], contacts.ErrNotFound},
+				{batch[0], contacts.ErrBatchFailed},
+				{batch[1], contacts.ErrExists},
+				{of(create(r)), contacts.ErrExists},
+				{of(createOnce(newContact(a), otherInput(onceAs("key")))), contacts.ErrIdempotencyConflict},
+				{of(update(old)), contacts.ErrConflict},
+				{of(update(changeOf(newContact(a), nil))), contacts.ErrNotFound},
+				{of(create(newContact(newID()))), contacts.ErrNotFound},
+				{of(create(newFullContact(a, 9))), contacts.ErrTeamNotFound},
+				{of(claiming(newContact(a), emailKey("ada@example.com"))), contacts.ErrDuplicate},
+				{of(stale), contacts.ErrStale},
+				{of(journal(a, contacts.JournalEntry{Sequence: 1, Kind: contacts.JournalEvent})), contacts.ErrNotFound},
 			} {
 				for _, sentinel := range sentinels {
 					if errors.Is(c.got, sentinel) != (sentinel == c.want) {
@@ -59,14 +64,14 @@ var errorCases = []testCase{
 	},
 	{
 		"an error means not stored",
-		"An error of a write means that nothing was stored, unless it matches ErrOutcomeUnknown.",
+		notStoredRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			before := s.directory(t)
 			r := newFullContact(a, 5)
 			team := newTeam(a, 5)
 			bad := contacts.Directory{Teams: []contacts.Team{team, team}}
-			wantErr(t, "CreateContacts", s.createOne(t, r), contacts.ErrNotFound)
+			s.wantRefused(t, create(r), contacts.ErrTeamNotFound)
 			_, err := s.AddToDirectory(t.Context(), bad)
 			wantErr(t, "AddToDirectory", err, contacts.ErrExists)
 			wantSame(t, "the directory afterwards", before, s.directory(t))
@@ -74,7 +79,7 @@ var errorCases = []testCase{
 			stored := newFullContact(a, 0)
 			s.create(t, stored)
 			move := changeOf(stored, func(c *contacts.Contact) { c.TeamID, c.Tags = 5, []string{"moved"} })
-			wantChanged(t, s.UpdateContacts(t.Context(), []contacts.ContactChange{move}), contacts.ErrNotFound)
+			s.wantRefused(t, update(move), contacts.ErrTeamNotFound)
 			s.wantContacts(t, stored)
 
 			// Nothing is left that is in the way of another attempt.
@@ -114,15 +119,35 @@ var errorCases = []testCase{
 			s.add(t, d)
 			once := onceAs(telltale("idempotency"))
 			once.Result = telltale("result")
-			wantErr(t, "CreateContacts", s.createOnce(t, r, once).Err, nil)
-			otherInput := *once
-			otherInput.Input[0]++
-			stale, unknown := changeOf(r, nil), changeOf(&noTeam, nil)
-			stale.Version++
+			s.wantStored(t, createOnce(r, once))
+			conflict := otherInput(once)
+			setting := newSetting(account.ID, 5, telltale("setting"), telltale("value"))
+			setting.Actor.Name = telltale("actor")
+			entry := contacts.JournalEntry{Sequence: 9, Kind: contacts.JournalEvent, Subject: once.Key, Data: telltale("data")}
+			live := copyContact(r)
+			live.Contact.ID, live.Contact.DeletedAt = newID(), time.Time{}
+			s.create(t, live)
+			old, unknown, stale, gone := changeOf(r, nil), changeOf(&noTeam, nil), create(newContact(account.ID)), remove(r)
+			old.Version++
+			stale.Settings = 5
+			gone.Contacts[0].Version++
+			mutations := append(each(create, r, &noTeam, &noAccount),
+				createOnce(&noTeam, conflict), update(old), update(unknown), stale, gone,
+				claiming(copyContact(&noTeam), r.MatchKeys()...), journal(account.ID, entry))
+			duplicate := claiming(named(account.ID, telltale("first"), nil), r.MatchKeys()...)
 			var errs []error
 			closed := false
 			provoke := func(ctx context.Context) {
-				errs = append(errs, errorsOf(s.CreateContacts(ctx, contacts.ContactBatch{Records: []*contacts.ContactRecord{r, &noTeam, &noAccount}}))...)
+				apply := func(batch contacts.MutationBatch) {
+					outcomes, err := s.Apply(ctx, batch)
+					if err != nil {
+						errs = append(errs, err)
+						return
+					}
+					errs = append(errs, errorsOf(outcomes)...)
+				}
+				apply(batchOf(append(mutations, duplicate)...))
+				apply(allOrNothing(append(mutations, create(newContact(account.ID)))...))
 				for _, add := range []contacts.Directory{
 					d,
 					{Accounts: d.Accounts},
@@ -130,6 +155,7 @@ var errorCases = []testCase{
 					{Keys: d.Keys},
 					{Keys: []contacts.KeyRecord{sameHash}},
 					{Keys: []contacts.KeyRecord{foreign}},
+					{Settings: []contacts.SettingRecord{setting}},
 				} {
 					_, err := s.AddToDirectory(ctx, add)
 					errs = append(errs, err)
@@ -138,12 +164,8 @@ var errorCases = []testCase{
 				errs = append(errs, err)
 				_, err = s.FindContact(ctx, account.ID, newID())
 				errs = append(errs, err)
-				batch := onceBatch(&noTeam, &otherInput)
-				batch.Records = append(batch.Records, r, newContact(account.ID))
-				batch.Idempotencies = append(batch.Idempotencies, nil, nil)
-				batch.AllOrNothing = true
-				errs = append(errs, errorsOf(s.CreateContacts(ctx, batch))...)
-				errs = append(errs, s.UpdateContacts(ctx, []contacts.ContactChange{stale, unknown})...)
+				_, err = s.FindAccount(ctx, newID())
+				errs = append(errs, err)
 				if ctx.Err() == nil && !closed {
 					return // nothing else makes the rest fail
 				}
@@ -151,7 +173,9 @@ var errorCases = []testCase{
 					AccountID: account.ID, Email: r.Contact.Email, PhoneNumber: "+15558675309", Search: r.Contact.FirstName, Tag: telltale("tag"), Limit: 9,
 				})
 				errs = append(errs, err)
-				_, err = s.PurgeContacts(ctx, contacts.PurgeQuery{AccountID: account.ID, Limit: 9})
+				_, err = s.ListContacts(ctx, contacts.ContactQuery{AccountID: account.ID, MatchKeys: r.MatchKeys(), Limit: 9})
+				errs = append(errs, err)
+				_, err = s.ListJournal(ctx, contacts.JournalQuery{AccountID: account.ID, Subjects: [][32]byte{once.Key}, Limit: 9})
 				errs = append(errs, err)
 			}
 			provoke(t.Context())
@@ -165,7 +189,7 @@ var errorCases = []testCase{
 			provoke(t.Context())
 
 			secrets := []string{"telltale", "5558675309", "@example.com", "lovelace", "london"}
-			for _, hash := range [][32]byte{k.Hash, foreign.Hash, once.Key, once.Input, otherInput.Input} {
+			for _, hash := range [][32]byte{k.Hash, foreign.Hash, once.Key, once.Input, conflict.Input} {
 				secrets = append(secrets, hex.EncodeToString(hash[:8]), base64.StdEncoding.EncodeToString(hash[:6]), strings.Trim(fmt.Sprint(hash[:4]), "[]"))
 			}
 			for _, err := range errs {

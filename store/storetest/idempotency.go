@@ -2,8 +2,6 @@ package storetest
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -14,10 +12,10 @@ import (
 )
 
 const (
-	idempotencyRule = "A record with an idempotency is stored together with it, in one atomic step, unless the account has one of that Key already which has not ended by batch.Now."
-	replayRule      = "Then nothing is stored for it, whatever its id and its team: if the Input of both is the same, the outcome holds the earlier one's Result, and no error; if not, the outcome is ErrIdempotencyConflict."
-	oneKeyRule      = "Of any number of creates with one Key at the same time, in any number of processes, one stores its contact."
-	forgottenRule   = "An idempotency that has ended may be forgotten, and one that has not never is."
+	idempotencyRule = "An idempotency record is stored with its mutation. If the account has one with this Key that has not ended by batch.Now, nothing of the mutation is stored and nothing more of it is judged."
+	replayRule      = "Same Input: the outcome is the earlier Result. Different Input: ErrIdempotencyConflict."
+	oneKeyRule      = "Of any number of mutations with one Key, in any number of processes, one is stored."
+	keptRule        = "Apply may remove idempotency records and events that ended an hour or more before batch.Now; the hour covers clocks that differ. Nothing else is ever removed unasked."
 )
 
 var idempotencyCases = []testCase{
@@ -27,17 +25,17 @@ var idempotencyCases = []testCase{
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			first, again := named(a, "first", nil), named(a, "again", nil)
-			s.wantStoredOnce(t, first, onceAs("key"))
-			// Whoever sends it again makes another result of it.
+			s.wantStored(t, createOnce(first, onceAs("key")))
+			// A caller that sends it again makes another result of it.
 			sent := onceAs("key")
 			sent.Result, sent.EndsAt = `{"another":"result"}`, sent.EndsAt.Add(time.Hour)
 			for range 2 {
-				s.wantReplay(t, again, sent, onceAs("key").Result)
+				s.wantReplay(t, createOnce(again, sent), onceAs("key").Result)
 			}
 			wantSame(t, "ListContacts", []*contacts.ContactRecord{first}, s.allContacts(t, a))
-			// Another key is another create, and so is none.
+			// Another key is another call, and so is none.
 			other := named(a, "other", nil)
-			s.wantStoredOnce(t, other, onceAs("other key"))
+			s.wantStored(t, createOnce(other, onceAs("other key")))
 			s.create(t, again)
 			s.wantContacts(t, first, other, again)
 		},
@@ -48,16 +46,16 @@ var idempotencyCases = []testCase{
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			first, other := named(a, "first", nil), named(a, "other", nil)
-			s.wantStoredOnce(t, first, onceAs("key"))
+			s.wantStored(t, createOnce(first, onceAs("key")))
 			for _, bit := range []int{0, 31} {
 				sent := onceAs("key")
 				sent.Input[bit] ^= 1
-				got := s.createOnce(t, other, sent)
-				wantErr(t, "CreateContacts of another input", got.Err, contacts.ErrIdempotencyConflict)
+				got := s.one(t.Context(), createOnce(other, sent))
+				wantErr(t, "Apply of another input", got.Err, contacts.ErrIdempotencyConflict)
 				wantSame(t, "Result of another input", "", got.Result)
 			}
 			wantSame(t, "ListContacts", []*contacts.ContactRecord{first}, s.allContacts(t, a))
-			s.wantReplay(t, other, onceAs("key"), onceAs("key").Result)
+			s.wantReplay(t, createOnce(other, onceAs("key")), onceAs("key").Result)
 		},
 	},
 	{
@@ -71,41 +69,36 @@ var idempotencyCases = []testCase{
 			third.Key[0] ^= 0x80
 			zero, nearly := onceAs("key"), onceAs("key")
 			zero.Key, nearly.Key = [32]byte{}, [32]byte{31: 1}
-			for i, once := range []*contacts.Idempotency{first, second, third, zero, nearly} {
+			for i, once := range []*contacts.IdempotencyRecord{first, second, third, zero, nearly} {
 				once.Result = fmt.Sprint(i)
-				s.wantStoredOnce(t, newContact(a), once)
+				s.wantStored(t, createOnce(newContact(a), once))
 			}
-			for i, once := range []*contacts.Idempotency{first, second, third, zero, nearly} {
-				s.wantReplay(t, newContact(a), once, fmt.Sprint(i))
+			for i, once := range []*contacts.IdempotencyRecord{first, second, third, zero, nearly} {
+				s.wantReplay(t, createOnce(newContact(a), once), fmt.Sprint(i))
 			}
 		},
 	},
 	{
 		"ended",
-		"unless the account has one of that Key already which has not ended by batch.Now.",
+		"If the account has one with this Key that has not ended by batch.Now, nothing of the mutation is stored and nothing more of it is judged.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			first, ends := named(a, "first", nil), onceAs("key").EndsAt
-			s.wantStoredOnce(t, first, onceAs("key"))
+			s.wantStored(t, createOnce(first, onceAs("key")))
 
-			late := onceBatch(named(a, "late", nil), onceAs("key"))
-			late.Now = ends.Add(-time.Microsecond)
-			late.Idempotencies[0].Result, late.Idempotencies[0].EndsAt = "late", ends.Add(time.Hour)
-			late.Idempotencies[0].Input[0]++
-			wantErrs(t, s.CreateContacts(t.Context(), late), contacts.ErrIdempotencyConflict)
-			s.wantNoContacts(t, late.Records...)
-
-			late.Now = ends // by now it has
-			wantSame(t, "CreateContacts when the earlier one has ended", []contacts.ContactOutcome(nil), s.CreateContacts(t.Context(), late))
-			s.wantContacts(t, first, late.Records[0])
+			second := otherInput(onceAs("key"))
+			second.Result, second.EndsAt = "late", ends.Add(time.Hour)
+			late := createOnce(named(a, "late", nil), second)
+			wantErrs(t, s.outcomes(t, batchAt(ends.Add(-time.Microsecond), late)), contacts.ErrIdempotencyConflict)
+			s.wantNoContacts(t, late.Contacts[0].Record)
+			wantErrs(t, s.outcomes(t, batchAt(ends, late))) // by now it has
+			s.wantContacts(t, first, late.Contacts[0].Record)
 
 			// The second one stands in the place of the first.
-			sent := onceBatch(named(a, "again", nil), late.Idempotencies[0])
-			sent.Now = ends.Add(time.Hour - time.Microsecond)
-			wantSame(t, "CreateContacts of the second input", []contacts.ContactOutcome{{Result: "late"}}, s.CreateContacts(t.Context(), sent))
-			sent.Now = ends.Add(time.Hour)
-			wantSame(t, "CreateContacts when the second has ended", []contacts.ContactOutcome(nil), s.CreateContacts(t.Context(), sent))
-			s.wantContacts(t, sent.Records...)
+			again := createOnce(named(a, "again", nil), second)
+			wantSame(t, "Apply of the second input", []contacts.MutationOutcome{{Result: "late"}}, s.outcomes(t, batchAt(second.EndsAt.Add(-time.Microsecond), again)))
+			wantErrs(t, s.outcomes(t, batchAt(second.EndsAt, again)))
+			s.wantContacts(t, again.Contacts[0].Record)
 		},
 	},
 	{
@@ -114,33 +107,29 @@ var idempotencyCases = []testCase{
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			ra, rb := named(a, "Ada", nil), named(b, "Grace", nil)
-			s.wantStoredOnce(t, ra, onceAs("key"))
-			other := onceAs("key")
-			other.Input[0]++
+			s.wantStored(t, createOnce(ra, onceAs("key")))
+			other := otherInput(onceAs("key"))
 			other.Result = "of the other account"
-			s.wantStoredOnce(t, rb, other)
-			s.wantReplay(t, newContact(a), onceAs("key"), onceAs("key").Result)
-			s.wantReplay(t, newContact(b), other, "of the other account")
+			s.wantStored(t, createOnce(rb, other))
+			s.wantReplay(t, createOnce(newContact(a), onceAs("key")), onceAs("key").Result)
+			s.wantReplay(t, createOnce(newContact(b), other), "of the other account")
 			s.wantContacts(t, ra, rb)
 		},
 	},
 	{
 		"within a batch",
-		"That holds within a batch as well.",
+		earlierRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			first, same, conflict := named(a, "first", nil), named(a, "same", nil), named(a, "conflict", nil)
 			foreign, none := named(b, "of another account", nil), named(a, "of no key", nil)
-			other := onceAs("key")
-			other.Input[0]++
-			outcomes := s.CreateContacts(t.Context(), contacts.ContactBatch{
-				Records:       []*contacts.ContactRecord{first, same, none, conflict, foreign},
-				Idempotencies: []*contacts.Idempotency{onceAs("key"), onceAs("key"), nil, other, onceAs("key")},
-				Now:           noon,
-			})
+			outcomes := s.outcomes(t, batchOf(
+				createOnce(first, onceAs("key")), createOnce(same, onceAs("key")), create(none),
+				createOnce(conflict, otherInput(onceAs("key"))), createOnce(foreign, onceAs("key")),
+			))
 			wantErrs(t, outcomes, nil, nil, nil, contacts.ErrIdempotencyConflict, nil)
 			for i, want := range []string{"", onceAs("key").Result, "", "", ""} {
-				wantSame(t, fmt.Sprint("Result of record ", i), want, outcomes[i].Result)
+				wantSame(t, fmt.Sprint("Result of mutation ", i), want, outcomes[i].Result)
 			}
 			s.wantContacts(t, first, foreign, none)
 			s.wantNoContacts(t, same, conflict)
@@ -148,36 +137,44 @@ var idempotencyCases = []testCase{
 	},
 	{
 		"with and without in a batch",
-		"CreateContacts stores the records of the batch, each on its own: one that fails takes no other with it.",
+		eachRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
-			s.wantStoredOnce(t, newContact(a), onceAs("old"))
+			s.wantStored(t, createOnce(newContact(a), onceAs("old")))
 			fresh, plain, again, homeless := newContact(a), newContact(a), newContact(a), named(a, "", func(c *contacts.Contact) { c.TeamID = 9 })
-			outcomes := s.CreateContacts(t.Context(), contacts.ContactBatch{
-				Records:       []*contacts.ContactRecord{plain, homeless, again, fresh},
-				Idempotencies: []*contacts.Idempotency{nil, onceAs("homeless"), onceAs("old"), onceAs("fresh")},
-				Now:           noon,
-			})
-			wantErrs(t, outcomes, nil, contacts.ErrNotFound, nil, nil)
+			outcomes := s.outcomes(t, batchOf(
+				create(plain), createOnce(homeless, onceAs("homeless")), createOnce(again, onceAs("old")), createOnce(fresh, onceAs("fresh")),
+			))
+			wantErrs(t, outcomes, nil, contacts.ErrTeamNotFound, nil, nil)
 			wantSame(t, "Result of the one that was sent again", onceAs("old").Result, outcomes[2].Result)
 			s.wantContacts(t, plain, fresh)
 			s.wantNoContacts(t, homeless, again)
-			s.wantReplay(t, newContact(a), onceAs("fresh"), onceAs("fresh").Result)
-			s.wantStoredOnce(t, newContact(a), onceAs("homeless"))
+			s.wantReplay(t, createOnce(newContact(a), onceAs("fresh")), onceAs("fresh").Result)
+			s.wantStored(t, createOnce(newContact(a), onceAs("homeless")))
 		},
 	},
 	{
 		"sent again as it was",
-		replayRule,
+		idempotencyRule + " " + replayRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			r := newFullContact(a, 0)
-			s.wantStoredOnce(t, r, onceAs("key"))
-			s.wantReplay(t, r, onceAs("key"), onceAs("key").Result) // though its id is taken
+			s.wantStored(t, createOnce(r, onceAs("key")))
+			s.wantReplay(t, createOnce(r, onceAs("key")), onceAs("key").Result) // though its id is taken
 			homeless := named(a, "of a team that is not there", func(c *contacts.Contact) { c.TeamID = 9 })
-			s.wantReplay(t, homeless, onceAs("key"), onceAs("key").Result)
+			s.wantReplay(t, createOnce(homeless, onceAs("key")), onceAs("key").Result)
 			s.wantContacts(t, r)
 			s.wantNoContacts(t, homeless)
+			// Nothing else of it is stored either, or looked at.
+			change := update(changeOf(r, nil))
+			change.Settings, change.Claims, change.Journal = 9, r.MatchKeys(), newEntries(2)
+			change.Idempotency = onceAs("key")
+			s.wantReplay(t, change, onceAs("key").Result)
+			gone := remove(newContact(a))
+			gone.Idempotency = onceAs("key")
+			s.wantReplay(t, gone, onceAs("key").Result)
+			s.wantContacts(t, r)
+			s.wantEntries(t, a)
 		},
 	},
 	{
@@ -186,18 +183,18 @@ var idempotencyCases = []testCase{
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
-			s.wantStoredOnce(t, r, onceAs("key"))
+			s.wantStored(t, createOnce(r, onceAs("key")))
 			for _, change := range []func(*contacts.Contact){func(c *contacts.Contact) { c.FirstName = "Jane" }, deleted(noon)} {
 				c := changeOf(r, change)
 				s.update(t, c)
 				r = c.Record
-				s.wantReplay(t, newContact(a), onceAs("key"), onceAs("key").Result)
+				s.wantReplay(t, createOnce(newContact(a), onceAs("key")), onceAs("key").Result)
 			}
 			wantSame(t, "ListContacts", []*contacts.ContactRecord{r}, s.allContacts(t, a))
 		},
 	},
 	{
-		"a failure leaves none",
+		"a refusal leaves none",
 		idempotencyRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
@@ -208,83 +205,71 @@ var idempotencyCases = []testCase{
 				"unknown team":    named(a, "", func(c *contacts.Contact) { c.TeamID = 9 }),
 				"taken id":        taken,
 			} {
-				if got := s.createOnce(t, bad, onceAs(name)); got.Err == nil {
-					t.Errorf("CreateContacts with an %s: no error", name)
+				if got := s.one(t.Context(), createOnce(bad, onceAs(name))); got.Err == nil {
+					t.Errorf("Apply with an %s: no error", name)
 				}
-				good, other := newContact(a), onceAs(name)
-				other.Input[0]++ // a mended input is another one
-				s.wantStoredOnce(t, good, other)
-				s.wantContacts(t, good)
+				s.wantStored(t, createOnce(newContact(a), otherInput(onceAs(name)))) // a mended input is another one
 			}
 			s.wantContacts(t, taken)
 		},
 	},
 	{
 		"cancelled leaves none",
-		"A call whose context is done before it started stores nothing.",
+		"A call whose context was done before it started stores nothing.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			cancelled, cancel := context.WithCancel(t.Context())
 			cancel()
-			other := onceAs("key")
-			other.Input[0]++
-			wantErrs(t, s.CreateContacts(cancelled, onceBatch(newContact(a), other)), context.Canceled)
-			s.wantStoredOnce(t, newContact(a), onceAs("key"))
+			got := s.one(cancelled, createOnce(newContact(a), otherInput(onceAs("key"))))
+			wantErr(t, "Apply", got.Err, context.Canceled)
+			s.wantStored(t, createOnce(newContact(a), onceAs("key")))
 		},
 	},
 	{
 		"hostile results",
-		"text byte for byte whatever it holds (NUL excepted, which never arrives)",
+		textRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
-			// A Service keeps JSON in them, which a store has no use for.
-			var batch contacts.ContactBatch
+			// A Service keeps JSON in them, but that is nothing to a store.
+			var mutations []contacts.Mutation
 			for i, text := range hostile {
-				one := onceBatch(newContact(a), onceAs(fmt.Sprint("key ", i)))
-				one.Idempotencies[0].Result = text
-				batch.Records = append(batch.Records, one.Records...)
-				batch.Idempotencies = append(batch.Idempotencies, one.Idempotencies...)
+				once := onceAs(fmt.Sprint("key ", i))
+				once.Result = text
+				mutations = append(mutations, createOnce(newContact(a), once))
 			}
-			batch.Now = noon
-			if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
-				t.Fatalf("CreateContacts: %v", errors.Join(errorsOf(outcomes)...))
-			}
+			s.apply(t, mutations...)
 			for i, text := range hostile {
-				s.wantReplay(t, newContact(a), batch.Idempotencies[i], text)
+				s.wantReplay(t, createOnce(newContact(a), mutations[i].Idempotency), text)
 			}
 		},
 	},
 	{
-		"never forgotten before its end",
-		forgottenRule,
+		"never removed before its end",
+		keptRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
-			// Some that last among thousands that end at once, and of another
-			// account.
-			lasting := func(i int) *contacts.Idempotency {
+			// Some that last, among thousands that end soon, also of another account.
+			lasting := func(i int) *contacts.IdempotencyRecord {
 				once := onceAs(fmt.Sprint("lasting ", i))
 				once.EndsAt = noon.AddDate(0, 0, 1).Add(time.Duration(i) * time.Microsecond)
 				return once
 			}
 			const rounds = 20
 			for i := range rounds {
-				batch := onceBatch(newContact(a), lasting(i))
+				mutations := []contacts.Mutation{createOnce(newContact(a), lasting(i))}
 				for j := range 150 {
 					short := onceAs(fmt.Sprint("short ", i, j))
 					short.EndsAt = noon.Add(time.Duration(i) * time.Second)
-					batch.Records = append(batch.Records, newContact([]uuid.UUID{a, b}[j%2]))
-					batch.Idempotencies = append(batch.Idempotencies, short)
+					mutations = append(mutations, createOnce(newContact([]uuid.UUID{a, b}[j%2]), short))
 				}
-				batch.Now = noon.Add(time.Duration(i) * time.Minute) // when many have ended
-				if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
-					t.Fatalf("CreateContacts: %v", errors.Join(errorsOf(outcomes)...))
-				}
+				now := noon.Add(time.Duration(i) * time.Hour) // when many have ended
+				wantErrs(t, s.outcomes(t, batchAt(now, mutations...)))
 			}
+			last := noon.AddDate(0, 0, 1).Add(-time.Microsecond) // the last moment of the first
+			wantErrs(t, s.outcomes(t, batchAt(last)))
 			for i := range rounds {
-				sent := onceBatch(newContact(a), lasting(i))
-				sent.Now = noon.AddDate(0, 0, 1).Add(-time.Microsecond) // the last moment of the first
-				want := []contacts.ContactOutcome{{Result: lasting(i).Result}}
-				wantSame(t, "CreateContacts again", want, s.CreateContacts(t.Context(), sent))
+				want := []contacts.MutationOutcome{{Result: lasting(i).Result}}
+				wantSame(t, "Apply again", want, s.outcomes(t, batchAt(last, createOnce(newContact(a), lasting(i)))))
 			}
 		},
 	},
@@ -317,7 +302,7 @@ var idempotencyCases = []testCase{
 			winner := winnerOf(t, contacts.ErrIdempotencyConflict, func(i int) error {
 				once := onceAs("key")
 				once.Input[0] = byte(i)
-				return s.createOnce(t, records[i], once).Err
+				return s.one(t.Context(), createOnce(records[i], once)).Err
 			})
 			wantSame(t, "ListContacts", records[winner:winner+1], s.allContacts(t, a))
 		},
@@ -330,94 +315,38 @@ var idempotencyCases = []testCase{
 			r := newContact(a)
 			lasting := onceAs("key")
 			lasting.EndsAt = noon.AddDate(1000, 0, 0)
-			s.wantStoredOnce(t, r, lasting)
-			s.wantStoredOnce(t, newContact(a), onceAs("ended"))
+			s.wantStored(t, createOnce(r, lasting))
+			s.wantStored(t, createOnce(newContact(a), onceAs("ended")))
 
 			again := s.reopen(t)
-			late := onceBatch(newContact(a), lasting)
-			late.Now = lasting.EndsAt.Add(-time.Microsecond)
-			wantSame(t, "CreateContacts again", []contacts.ContactOutcome{{Result: lasting.Result}}, again.CreateContacts(t.Context(), late))
-			other := onceBatch(newContact(a), onceAs("ended"))
-			other.Now = other.Idempotencies[0].EndsAt
-			other.Idempotencies[0].EndsAt = noon.AddDate(1, 0, 0)
-			wantSame(t, "CreateContacts when the earlier one has ended", []contacts.ContactOutcome(nil), again.CreateContacts(t.Context(), other))
+			late := createOnce(newContact(a), lasting)
+			wantSame(t, "Apply again", []contacts.MutationOutcome{{Result: lasting.Result}}, again.outcomes(t, batchAt(lasting.EndsAt.Add(-time.Microsecond), late)))
+			second := onceAs("ended")
+			second.EndsAt = noon.AddDate(1, 0, 0)
+			other := createOnce(newContact(a), second)
+			wantErrs(t, again.outcomes(t, batchAt(onceAs("ended").EndsAt, other)))
 
 			again = again.reopen(t)
-			conflict := onceAs("ended")
-			conflict.Input[0]++
-			wantErr(t, "CreateContacts of another input", again.createOnce(t, newContact(a), conflict).Err, contacts.ErrIdempotencyConflict)
-			again.wantContacts(t, r, other.Records[0])
-			again.wantNoContacts(t, late.Records...)
+			again.wantRefused(t, createOnce(newContact(a), otherInput(onceAs("ended"))), contacts.ErrIdempotencyConflict)
+			again.wantContacts(t, r, other.Contacts[0].Record)
+			again.wantNoContacts(t, late.Contacts[0].Record)
 		},
 	},
 	{
 		"seen by a second process",
-		"Every later read sees it, from any process on the same store.",
+		laterReadRule,
 		func(t *testing.T, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)
-			// Nobody may remember that a key was not there.
-			other.wantStoredOnce(t, newContact(a), onceAs("other key"))
+			// A store may not remember that a key was not there.
+			other.wantStored(t, createOnce(newContact(a), onceAs("other key")))
 			r := newContact(a)
-			s.wantStoredOnce(t, r, onceAs("key"))
-			other.wantReplay(t, newContact(a), onceAs("key"), onceAs("key").Result)
-			s.wantReplay(t, newContact(a), onceAs("other key"), onceAs("other key").Result)
+			s.wantStored(t, createOnce(r, onceAs("key")))
+			other.wantReplay(t, createOnce(newContact(a), onceAs("key")), onceAs("key").Result)
+			s.wantReplay(t, createOnce(newContact(a), onceAs("other key")), onceAs("other key").Result)
 			other.wantContacts(t, r)
 		},
 	},
-}
-
-// onceAs returns an idempotency that is made of the name, and ends an hour after
-// noon.
-func onceAs(name string) *contacts.Idempotency {
-	return &contacts.Idempotency{
-		Key:    sha256.Sum256([]byte("key of " + name)),
-		Input:  sha256.Sum256([]byte("input of " + name)),
-		Result: fmt.Sprintf(`{"first":%q}`, name),
-		EndsAt: noon.Add(time.Hour),
-	}
-}
-
-// onceBatch returns the batch of one contact with an idempotency, at noon.
-func onceBatch(r *contacts.ContactRecord, once *contacts.Idempotency) contacts.ContactBatch {
-	return contacts.ContactBatch{
-		Records:       []*contacts.ContactRecord{r},
-		Idempotencies: []*contacts.Idempotency{once},
-		Now:           noon,
-	}
-}
-
-// createOnce creates one contact with an idempotency, at noon. It may be called
-// in any goroutine.
-func (s *store) createOnce(t *testing.T, r *contacts.ContactRecord, once *contacts.Idempotency) contacts.ContactOutcome {
-	outcomes := s.CreateContacts(t.Context(), onceBatch(r, once))
-	switch len(outcomes) {
-	case 0:
-		return contacts.ContactOutcome{}
-	case 1:
-		return outcomes[0]
-	default:
-		return contacts.ContactOutcome{Err: fmt.Errorf("got %d outcomes for 1 record", len(outcomes))}
-	}
-}
-
-// wantStoredOnce checks that the contact is stored with its idempotency.
-func (s *store) wantStoredOnce(t *testing.T, r *contacts.ContactRecord, once *contacts.Idempotency) {
-	t.Helper()
-	got := s.createOnce(t, r, once)
-	wantErr(t, "CreateContacts with an idempotency", got.Err, nil)
-	wantSame(t, "Result of a create that is not one again", "", got.Result)
-	if !t.Failed() {
-		s.wantContacts(t, r)
-	}
-}
-
-// wantReplay checks that the contact is answered with the earlier result.
-func (s *store) wantReplay(t *testing.T, r *contacts.ContactRecord, once *contacts.Idempotency, result string) {
-	t.Helper()
-	got := s.createOnce(t, r, once)
-	wantErr(t, "CreateContacts again", got.Err, nil)
-	wantSame(t, "Result of CreateContacts again", result, got.Result)
 }
 
 // oneStores has many callers, spread over the stores, send one create at the same
@@ -427,10 +356,10 @@ func oneStores(t *testing.T, account uuid.UUID, stores ...*store) {
 	t.Helper()
 	const keys = 8
 	for k := range keys {
-		outcomes := make([]contacts.ContactOutcome, many)
+		outcomes := make([]contacts.MutationOutcome, many)
 		missing := make([]error, many)
 		records := make(map[string]*contacts.ContactRecord, many) // by Result
-		sent := make([]*contacts.Idempotency, many)
+		sent := make([]*contacts.IdempotencyRecord, many)
 		for i := range sent {
 			r := newFullContact(account, 0)
 			sent[i] = onceAs(fmt.Sprint("key ", k))
@@ -439,14 +368,14 @@ func oneStores(t *testing.T, account uuid.UUID, stores ...*store) {
 		}
 		together(many, func(i int) {
 			s := stores[i%len(stores)]
-			outcomes[i] = s.createOnce(t, records[sent[i].Result], sent[i])
+			outcomes[i] = s.one(t.Context(), createOnce(records[sent[i].Result], sent[i]))
 			if r := records[outcomes[i].Result]; r != nil {
 				_, missing[i] = s.FindContact(t.Context(), account, r.Contact.ID)
 			}
 		})
 		winner := ""
 		for i, o := range outcomes {
-			wantErr(t, "CreateContacts with one key at the same time", o.Err, nil)
+			wantErr(t, "Apply with one key at the same time", o.Err, nil)
 			wantErr(t, "FindContact of the contact of the result", missing[i], nil)
 			if o.Result != "" || o.Err != nil {
 				continue

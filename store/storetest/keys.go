@@ -4,15 +4,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
+)
+
+const (
+	findKeyRule     = "FindKey returns the key with that hash and its account."
+	findAccountRule = "FindAccount returns an account with its newest settings."
+	updateDirRule   = "UpdateDirectory revokes a key, disables an account, or enables an account again."
+	firstTimeRule   = "A key that is revoked already keeps its first time, and so does an account that is disabled. Neither is an error."
+	nextFindRule    = "A directory change holds for the next FindKey and FindAccount in every process on the same store."
 )
 
 var keyCases = []testCase{
 	{
 		"found",
-		"FindKey returns the key with that hash, and whether its account is disabled.",
+		findKeyRule,
 		func(t *testing.T, s *store) {
-			a := s.tenant(t)
+			account := newAccount()
+			a := account.ID
+			s.add(t, contacts.Directory{Accounts: []contacts.Account{account}})
 			// Hashes that differ in one bit, and one with many zero bytes.
 			keys := []contacts.KeyRecord{newKey(a), newKey(a), newKey(a), newKey(a)}
 			keys[1].Hash = keys[0].Hash
@@ -22,12 +34,15 @@ var keyCases = []testCase{
 			keys[3].Hash = [32]byte{31: 7}
 			s.add(t, contacts.Directory{Keys: keys})
 			for _, k := range keys {
+				k.Account = &contacts.AccountRecord{Account: account}
 				wantSame(t, "FindKey", k, s.key(t, k.Hash))
 			}
-			s.deactivate(t, contacts.Deactivation{AccountID: a, At: noon})
+			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
+			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, 1, "events", "{}"), newSetting(a, 2, "duplicates", "[]")}})
+			account.DisabledAt = noon
 			for _, k := range keys {
-				k.AccountDisabledAt = noon
-				wantSame(t, "FindKey in a disabled account", k, s.key(t, k.Hash))
+				k.Account = &contacts.AccountRecord{Account: account, SettingsVersion: 2, Settings: map[string]string{"events": "{}", "duplicates": "[]"}}
+				wantSame(t, "FindKey in a disabled account with settings", k, s.key(t, k.Hash))
 			}
 		},
 	},
@@ -52,36 +67,36 @@ var keyCases = []testCase{
 			revoked.RevokedAt = noon
 			expired.ExpiresAt = noon.AddDate(-20, 0, 0)
 			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{revoked, expired}})
-			wantSame(t, "FindKey of a revoked key", revoked, s.key(t, revoked.Hash))
-			wantSame(t, "FindKey of an expired key", expired, s.key(t, expired.Hash))
+			s.wantKey(t, "FindKey of a revoked key", revoked)
+			s.wantKey(t, "FindKey of an expired key", expired)
 		},
 	},
 	{
 		"revoke",
-		"Deactivate revokes a key or disables an account, or enables an account again.",
+		updateDirRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			k, other := s.addKey(t, a), s.addKey(t, a)
 			s.key(t, k.Hash) // a store may not remember it
-			s.deactivate(t, contacts.Deactivation{KeyID: k.ID, At: noon})
+			s.updateDirectory(t, contacts.DirectoryUpdate{KeyID: k.ID, At: noon})
 			k.RevokedAt = noon
-			wantSame(t, "FindKey of the revoked key", k, s.key(t, k.Hash))
-			wantSame(t, "FindKey of another key", other, s.key(t, other.Hash))
+			s.wantKey(t, "FindKey of the revoked key", k)
+			s.wantKey(t, "FindKey of another key", other)
 			wantSame(t, "ListDirectory", []contacts.KeyRecord{k, other},
 				s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: a, Limit: 9}).Keys)
 		},
 	},
 	{
 		"disable and enable",
-		"Deactivate revokes a key or disables an account, or enables an account again.",
+		updateDirRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
 			// Disabled, enabled, enabled already, disabled anew.
 			for _, at := range []time.Time{noon, {}, {}, noon.Add(time.Hour)} {
-				s.deactivate(t, contacts.Deactivation{AccountID: a, At: at})
-				k.AccountDisabledAt = at
-				wantSame(t, "FindKey", k, s.key(t, k.Hash))
+				s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: at})
+				s.wantKey(t, "FindKey", k)
+				wantSame(t, "DisabledAt of the account that FindAccount found", at, s.account(t, a).DisabledAt)
 				d := s.directory(t)
 				wantSame(t, "DisabledAt of the account", at, d.Accounts[0].DisabledAt)
 				wantSame(t, "ListDirectory of keys", []contacts.KeyRecord{k}, d.Keys)
@@ -90,55 +105,111 @@ var keyCases = []testCase{
 	},
 	{
 		"the first time stays",
-		"A key that is revoked already keeps its first time, and so does an account that is disabled; both are no error.",
+		firstTimeRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
 			for _, at := range []time.Time{noon, noon.Add(time.Hour), noon.Add(-time.Hour)} {
-				s.deactivate(t, contacts.Deactivation{KeyID: k.ID, At: at})
-				s.deactivate(t, contacts.Deactivation{AccountID: a, At: at})
+				s.updateDirectory(t, contacts.DirectoryUpdate{KeyID: k.ID, At: at})
+				s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: at})
 			}
-			k.RevokedAt, k.AccountDisabledAt = noon, noon
-			wantSame(t, "FindKey", k, s.key(t, k.Hash))
+			k.RevokedAt = noon
+			s.wantKey(t, "FindKey", k)
+			wantSame(t, "DisabledAt of the account that FindAccount found", noon, s.account(t, a).DisabledAt)
 			wantSame(t, "DisabledAt of the account", noon, s.directory(t).Accounts[0].DisabledAt)
 		},
 	},
 	{
-		"deactivate the unknown",
+		"update the unknown",
 		"ErrNotFound: there is no such key or account.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
-			for name, d := range map[string]contacts.Deactivation{
+			for name, d := range map[string]contacts.DirectoryUpdate{
 				"key":                     {KeyID: newID(), At: noon},
 				"account":                 {AccountID: newID(), At: noon},
 				"account, to enable it":   {AccountID: newID()},
 				"key by the account's id": {KeyID: a, At: noon},
 				"account by the key's id": {AccountID: k.ID, At: noon},
 			} {
-				wantErr(t, "Deactivate of an unknown "+name, s.Deactivate(t.Context(), d), contacts.ErrNotFound)
+				wantErr(t, "UpdateDirectory of an unknown "+name, s.UpdateDirectory(t.Context(), d), contacts.ErrNotFound)
 			}
-			wantSame(t, "FindKey afterwards", k, s.key(t, k.Hash))
+			s.wantKey(t, "FindKey afterwards", k)
 		},
 	},
 	{
-		"disabled is the account's state",
-		"The change holds for the next FindKey in every process on the same store.",
+		"the account's state is the account's",
+		nextFindRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			lies := newKey(a)
-			lies.AccountDisabledAt = noon // not for the key to say
+			// It is not for the key to say.
+			lies.Account = &contacts.AccountRecord{Account: contacts.Account{ID: a, Name: "lie", DisabledAt: noon}, SettingsVersion: 5}
 			added := s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{lies}})
-			lies.AccountDisabledAt = time.Time{}
+			lies.Account = nil
 			wantSame(t, "AddToDirectory", []contacts.KeyRecord{lies}, added.Keys)
-			wantSame(t, "FindKey", lies, s.key(t, lies.Hash))
+			s.wantKey(t, "FindKey", lies)
+			wantSame(t, "the account that FindKey found", contacts.AccountRecord{Account: s.directory(t).Accounts[0]}, *s.key(t, lies.Hash).Account)
 
-			s.deactivate(t, contacts.Deactivation{AccountID: a, At: noon})
+			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
 			late := newKey(a) // a key that is added afterwards is no way round it
 			added = s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{late}})
-			late.AccountDisabledAt = noon
 			wantSame(t, "AddToDirectory to a disabled account", []contacts.KeyRecord{late}, added.Keys)
-			wantSame(t, "FindKey in a disabled account", late, s.key(t, late.Hash))
+			for _, k := range []contacts.KeyRecord{lies, late} {
+				s.wantKey(t, "FindKey in a disabled account", k)
+				wantSame(t, "DisabledAt of the account that FindKey found", noon, s.key(t, k.Hash).Account.DisabledAt)
+			}
+		},
+	},
+	{
+		"account found",
+		findAccountRule + ` A setting whose newest value is "" is left out.`,
+		func(t *testing.T, s *store) {
+			account, other := newAccount(), newAccount()
+			a := account.ID
+			k := newKey(a)
+			s.add(t, contacts.Directory{Accounts: []contacts.Account{account, other}, Keys: []contacts.KeyRecord{k}})
+			want := contacts.AccountRecord{Account: account}
+			check := func() {
+				t.Helper()
+				wantSame(t, "FindAccount", want, s.account(t, a))
+				wantSame(t, "the account that FindKey found", want, *s.key(t, k.Hash).Account)
+				wantSame(t, "FindAccount of another", contacts.AccountRecord{Account: other}, s.account(t, other.ID))
+			}
+			check()
+			for _, step := range []struct {
+				name, value string
+				want        map[string]string
+			}{
+				{"events", `{"on": true}`, map[string]string{"events": `{"on": true}`}},
+				{"duplicates", `[]`, map[string]string{"events": `{"on": true}`, "duplicates": `[]`}},
+				{"events", `{"on":false}`, map[string]string{"events": `{"on":false}`, "duplicates": `[]`}},
+				{"Events", `1`, map[string]string{"events": `{"on":false}`, "Events": "1", "duplicates": `[]`}},
+				{"events", "", map[string]string{"Events": "1", "duplicates": `[]`}},
+				{"duplicates", "", map[string]string{"Events": "1"}},
+				{"duplicates", "", map[string]string{"Events": "1"}}, // gone already
+				{"Events", "", nil},
+				{"events", "2", map[string]string{"events": "2"}},
+			} {
+				want.SettingsVersion++
+				want.Settings = step.want
+				s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, want.SettingsVersion, step.name, step.value)}})
+				check()
+			}
+			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
+			want.DisabledAt = noon
+			check()
+		},
+	},
+	{
+		"account unknown",
+		"ErrNotFound: there is no such account.",
+		func(t *testing.T, s *store) {
+			k := s.addKey(t, s.tenant(t))
+			for _, id := range []uuid.UUID{newID(), k.ID, {}} {
+				_, err := s.FindAccount(t.Context(), id)
+				wantErr(t, "FindAccount", err, contacts.ErrNotFound)
+			}
 		},
 	},
 }

@@ -1,19 +1,23 @@
 package storetest
 
 import (
-	"errors"
 	"slices"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
 
-const ownershipRule = "Ownership: an argument belongs to the caller, who may change it as soon as the call has returned; a result belongs to the caller too, and changing it changes nothing in the store."
+const (
+	argumentRule = "Ownership: an argument belongs to the caller, who may change it after the call has returned."
+	resultRule   = "A result belongs to the caller too, and changing it changes nothing in the store."
+)
 
 var ownershipCases = []testCase{
 	{
 		"contacts given",
-		ownershipRule,
+		argumentRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			given := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
@@ -28,7 +32,7 @@ var ownershipCases = []testCase{
 	},
 	{
 		"contacts found",
-		ownershipRule,
+		resultRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			want := newFullContact(a, 1)
@@ -43,12 +47,12 @@ var ownershipCases = []testCase{
 	},
 	{
 		"contacts found by many",
-		ownershipRule,
+		resultRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			want := newFullContact(a, 1)
 			s.create(t, want)
-			// With -race, two that change their own results must not meet.
+			// With -race: two callers that change their own results must not meet.
 			errs := make([]error, 8)
 			together(len(errs), func(i int) {
 				r, err := s.FindContact(t.Context(), a, want.Contact.ID)
@@ -64,7 +68,7 @@ var ownershipCases = []testCase{
 	},
 	{
 		"contacts listed",
-		ownershipRule,
+		resultRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			want := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
@@ -79,12 +83,12 @@ var ownershipCases = []testCase{
 	},
 	{
 		"contacts listed to many",
-		ownershipRule,
+		resultRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			want := newFullContact(a, 1)
 			s.create(t, want)
-			// With -race, two that change their own results must not meet.
+			// With -race: two callers that change their own results must not meet.
 			errs := make([]error, 8)
 			together(len(errs), func(i int) {
 				list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Deleted: true, Limit: 1})
@@ -101,7 +105,7 @@ var ownershipCases = []testCase{
 	},
 	{
 		"changes given",
-		ownershipRule,
+		argumentRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			old := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
@@ -118,58 +122,56 @@ var ownershipCases = []testCase{
 	},
 	{
 		"idempotency given",
-		ownershipRule,
+		argumentRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			given := onceAs("key")
 			want := *given
-			batch := onceBatch(newContact(a), given)
-			if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
-				t.Fatalf("CreateContacts: %v", errors.Join(errorsOf(outcomes)...))
-			}
-			*given = contacts.Idempotency{}
-			clear(batch.Idempotencies)
-			wantSame(t, "CreateContacts again", contacts.ContactOutcome{Result: want.Result}, s.createOnce(t, newContact(a), &want))
+			batch := batchOf(createOnce(newContact(a), given))
+			wantErrs(t, s.outcomes(t, batch))
+			*given = contacts.IdempotencyRecord{}
+			clear(batch.Mutations)
+			s.wantReplay(t, createOnce(newContact(a), &want), want.Result)
 		},
 	},
 	{
 		"directory given",
-		ownershipRule,
+		argumentRule,
 		func(t *testing.T, s *store) {
 			want := ownedDirectory()
 			given := copyDirectory(want)
 			s.add(t, given)
 			spoilDirectory(given)
 			wantSame(t, "ListDirectory", want, s.directory(t))
-			wantSame(t, "FindKey", want.Keys[0], s.key(t, want.Keys[0].Hash))
+			s.wantKey(t, "FindKey", want.Keys[0])
 		},
 	},
 	{
 		"directory returned",
-		ownershipRule,
+		resultRule,
 		func(t *testing.T, s *store) {
 			want := ownedDirectory()
 			given := copyDirectory(want)
 			spoilDirectory(s.add(t, given))
 			wantSame(t, "the argument of AddToDirectory", want, given)
 			wantSame(t, "ListDirectory", want, s.directory(t))
-			wantSame(t, "FindKey", want.Keys[0], s.key(t, want.Keys[0].Hash))
+			s.wantKey(t, "FindKey", want.Keys[0])
 		},
 	},
 	{
 		"directory listed",
-		ownershipRule,
+		resultRule,
 		func(t *testing.T, s *store) {
 			want := ownedDirectory()
 			s.add(t, want)
 			spoilDirectory(s.directory(t))
 			wantSame(t, "ListDirectory", want, s.directory(t))
-			wantSame(t, "FindKey", want.Keys[0], s.key(t, want.Keys[0].Hash))
+			s.wantKey(t, "FindKey", want.Keys[0])
 		},
 	},
 	{
 		"argument unchanged",
-		"Ownership: an argument belongs to the caller",
+		argumentRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 4)
 			team, k, r := newTeam(a, 0), newKey(a), newFullContact(a, 4)
@@ -178,59 +180,111 @@ var ownershipCases = []testCase{
 			wantSame(t, "the argument of AddToDirectory", contacts.Directory{Teams: []contacts.Team{team}, Keys: []contacts.KeyRecord{k}}, given)
 			want := copyContact(r)
 			s.create(t, r)
-			wantSame(t, "the argument of CreateContacts", want, r)
-
-			change := changeOf(r, nil)
-			want = copyContact(change.Record)
-			changes := []contacts.ContactChange{change}
-			s.update(t, changes...)
-			wantSame(t, "the argument of UpdateContacts", want, changes[0].Record)
+			wantSame(t, "the contact that Apply was given", want, r)
 
 			query := contacts.ContactQuery{AccountID: a, Teams: []int64{4, 9, 1}, Deleted: true, Limit: 1}
+			query.IDs, query.MatchKeys = []uuid.UUID{r.Contact.ID, idAt(9), idAt(1)}, r.MatchKeys()
+			ids, keys := slices.Clone(query.IDs), slices.Clone(query.MatchKeys)
 			s.listContacts(t, query)
 			wantSame(t, "the teams of ListContacts", []int64{4, 9, 1}, query.Teams)
+			wantSame(t, "the ids of ListContacts", ids, query.IDs)
+			wantSame(t, "the match keys of ListContacts", keys, query.MatchKeys)
+			subjects := [][32]byte{subject(1), subject(2)}
+			s.listJournal(t, contacts.JournalQuery{AccountID: a, Subjects: subjects, Limit: 1})
+			wantSame(t, "the subjects of ListJournal", [][32]byte{subject(1), subject(2)}, subjects)
 
-			fresh := newContact(a)
-			failing := func() contacts.ContactBatch {
-				batch := onceBatch(copyContact(fresh), onceAs("key"))
-				batch.AllOrNothing = true
-				batch.Records = append(batch.Records, copyContact(r)) // which exists
-				batch.Idempotencies = append(batch.Idempotencies, onceAs("other key"))
-				return batch
+			change, fresh := changeOf(r, nil), newContact(a)
+			mutations := func() []contacts.Mutation {
+				first := createOnce(copyContact(fresh), onceAs("key"))
+				first.Journal, first.Claims = newEntries(2), []contacts.MatchKey{phoneKey("+15557654321"), emailKey("ada@example.org")}
+				second := update(change)
+				second.Contacts = slices.Clone(second.Contacts)
+				second.Contacts[0].Record = copyContact(change.Record)
+				return []contacts.Mutation{first, second}
 			}
-			batch := failing()
-			s.CreateContacts(t.Context(), batch)
-			wantSame(t, "the argument of CreateContacts of all or nothing", failing(), batch)
+			taken := create(copyContact(r))
+			batch := allOrNothing(append(mutations(), taken)...)
+			wantErrs(t, s.outcomes(t, batch), contacts.ErrBatchFailed, contacts.ErrBatchFailed, contacts.ErrExists)
+			wantSame(t, "the argument of Apply that refused it", append(mutations(), create(r)), batch.Mutations)
+			batch = allOrNothing(mutations()...)
+			wantErrs(t, s.outcomes(t, batch))
+			wantSame(t, "the argument of Apply", mutations(), batch.Mutations)
 		},
 	},
 	{
-		"team found",
-		ownershipRule,
+		"mutation given",
+		argumentRule,
 		func(t *testing.T, s *store) {
-			a := s.tenant(t, 1)
+			a := s.tenant(t)
+			m := create(newContact(a))
+			m.Claims, m.Journal = []contacts.MatchKey{emailKey("grace@example.com")}, newEntries(3)
+			batch := batchOf(m)
+			wantErrs(t, s.outcomes(t, batch))
+			clear(m.Claims)
+			clear(m.Journal)
+			clear(m.Contacts)
+			clear(batch.Mutations)
+			s.wantEntries(t, a, numbered(1, newEntries(3))...)
+		},
+	},
+	{
+		"journal listed",
+		resultRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			s.apply(t, journal(a, newEntries(5)...))
+			// With -race: two callers that change their own results must not meet.
+			errs := make([]error, 8)
+			together(len(errs), func(i int) {
+				entries, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: a, Backwards: i%2 == 0, Limit: 9})
+				errs[i] = err
+				clear(entries)
+			})
+			for _, err := range errs {
+				wantErr(t, "ListJournal", err, nil)
+			}
+			s.wantEntries(t, a, numbered(1, newEntries(5))...)
+		},
+	},
+	{
+		"outcomes returned",
+		resultRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t)
+			holder := named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" })
+			s.wantStored(t, createOnce(holder, onceAs("key")))
 			for range 2 {
-				team, err := s.FindTeam(t.Context(), a, 1)
-				if err != nil {
-					t.Fatalf("FindTeam: %v", err)
-				}
-				wantSame(t, "FindTeam", newTeam(a, 1), *team)
-				*team = contacts.Team{}
+				outcomes := s.outcomes(t, batchOf(claiming(newContact(a), emailKey("ada@example.com")), createOnce(newContact(a), onceAs("key"))))
+				wantErrs(t, outcomes, contacts.ErrDuplicate, nil)
+				wantSame(t, "Holders", []contacts.Holder{{ContactID: holder.Contact.ID}}, outcomes[0].Holders)
+				wantSame(t, "Result", onceAs("key").Result, outcomes[1].Result)
+				clear(outcomes[0].Holders)
+				clear(outcomes)
 			}
 		},
 	},
 	{
 		"key found is shared",
-		"The one exception is said at FindKey. The result is shared: neither side changes it.",
+		"FindKey and FindAccount say the exception. The result is shared: neither side changes it.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
-			held, err := s.FindKey(t.Context(), k.Hash)
+			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, 1, "events", "1")}})
+			key, err := s.FindKey(t.Context(), k.Hash)
 			if err != nil {
 				t.Fatalf("FindKey: %v", err)
 			}
-			s.deactivate(t, contacts.Deactivation{KeyID: k.ID, At: noon})
-			s.deactivate(t, contacts.Deactivation{AccountID: a, At: noon})
-			wantSame(t, "a result that was held over Deactivate", k, *held)
+			account, err := s.FindAccount(t.Context(), a)
+			if err != nil {
+				t.Fatalf("FindAccount: %v", err)
+			}
+			was := contacts.AccountRecord{Account: s.directory(t).Accounts[0], SettingsVersion: 1, Settings: map[string]string{"events": "1"}}
+			s.updateDirectory(t, contacts.DirectoryUpdate{KeyID: k.ID, At: noon})
+			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
+			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, 2, "events", "2"), newSetting(a, 3, "duplicates", "3")}})
+			wantSame(t, "an account that was held over changes", was, *account)
+			k.Account = &was
+			wantSame(t, "a key that was held over changes", k, *key)
 		},
 	},
 }
@@ -241,14 +295,8 @@ func ownedDirectory() contacts.Directory {
 		Accounts: []contacts.Account{a},
 		Teams:    []contacts.Team{newTeam(a.ID, 1)},
 		Keys:     []contacts.KeyRecord{newKey(a.ID)},
+		Settings: []contacts.SettingRecord{newSetting(a.ID, 1, "events", "{}")},
 	}
-}
-
-func copyContact(r *contacts.ContactRecord) *contacts.ContactRecord {
-	c := *r
-	c.Contact.Tags = append([]string(nil), r.Contact.Tags...)
-	c.Contact.PhoneNumbers = append([]contacts.PhoneNumber(nil), r.Contact.PhoneNumbers...)
-	return &c
 }
 
 // spoilContact changes the record and all it holds.
@@ -263,6 +311,7 @@ func copyDirectory(d contacts.Directory) contacts.Directory {
 		Accounts: append([]contacts.Account(nil), d.Accounts...),
 		Teams:    append([]contacts.Team(nil), d.Teams...),
 		Keys:     append([]contacts.KeyRecord(nil), d.Keys...),
+		Settings: append([]contacts.SettingRecord(nil), d.Settings...),
 	}
 	for i, k := range c.Keys {
 		c.Keys[i].Permissions = append([]contacts.Permission(nil), k.Permissions...)
@@ -280,4 +329,5 @@ func spoilDirectory(d contacts.Directory) {
 	clear(d.Accounts)
 	clear(d.Teams)
 	clear(d.Keys)
+	clear(d.Settings)
 }

@@ -2,22 +2,18 @@ package storetest
 
 import (
 	"crypto/sha256"
-	"errors"
+	"encoding/binary"
 	"fmt"
-	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
 
-// The records that the cases are made of, and the calls that must succeed for a
-// case to go on.
+// The records and the batches that the cases are made of.
 
-// noon is a time with microseconds, which a store that keeps milliseconds or
-// seconds loses.
+// noon has microseconds. A store that keeps milliseconds or seconds loses them.
 var noon = time.Date(2026, time.March, 1, 12, 0, 59, 123456000, time.UTC)
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
@@ -37,7 +33,8 @@ func newTeam(account uuid.UUID, id int64) contacts.Team {
 	return contacts.Team{AccountID: account, ID: id, Name: "Sales", CreatedAt: noon}
 }
 
-// newKey returns a key with every field set but those that make it inactive.
+// newKey returns a key with every field set, except the times that make it
+// inactive.
 func newKey(account uuid.UUID) contacts.KeyRecord {
 	id := newID()
 	return contacts.KeyRecord{
@@ -55,7 +52,7 @@ func newKey(account uuid.UUID) contacts.KeyRecord {
 	}
 }
 
-// newContact returns a contact with no more than a Service always sets.
+// newContact returns a contact that has only what a Service always sets.
 func newContact(account uuid.UUID) *contacts.ContactRecord {
 	return &contacts.ContactRecord{Contact: contacts.Contact{
 		ID:        newID(),
@@ -70,8 +67,8 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 	}}
 }
 
-// newFullContact returns a contact with every field set, each to another value:
-// it was deleted, too.
+// newFullContact returns a contact with every field set, each to another value.
+// So it is deleted.
 func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 	return &contacts.ContactRecord{
 		Contact: contacts.Contact{
@@ -105,7 +102,7 @@ func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 	}
 }
 
-// named returns a new contact of that name, changed by change, if there is one.
+// named returns a new contact of that name, changed by change unless that is nil.
 func named(account uuid.UUID, name string, change func(*contacts.Contact)) *contacts.ContactRecord {
 	r := newContact(account)
 	r.Contact.FirstName = name
@@ -115,9 +112,64 @@ func named(account uuid.UUID, name string, change func(*contacts.Contact)) *cont
 	return r
 }
 
-// deleted makes the contact one that was deleted then.
+// deleted deletes the contact at that time. The zero time restores it.
 func deleted(at time.Time) func(*contacts.Contact) {
 	return func(c *contacts.Contact) { c.DeletedAt = at }
+}
+
+// copyContact returns a copy that shares no slice with the original.
+func copyContact(r *contacts.ContactRecord) *contacts.ContactRecord {
+	c := *r
+	c.Contact.Tags = append([]string(nil), r.Contact.Tags...)
+	c.Contact.PhoneNumbers = append([]contacts.PhoneNumber(nil), r.Contact.PhoneNumbers...)
+	return &c
+}
+
+// newSetting returns a setting of that version.
+func newSetting(account uuid.UUID, version int64, name, value string) contacts.SettingRecord {
+	return contacts.SettingRecord{
+		AccountID: account, Version: version, Name: name, Value: value, At: noon,
+		Actor: contacts.Actor{Kind: contacts.ActorKey, KeyID: newID(), Name: "web site"},
+	}
+}
+
+// onceAs returns an idempotency record that is made of the name and ends an hour
+// after noon.
+func onceAs(name string) *contacts.IdempotencyRecord {
+	return &contacts.IdempotencyRecord{
+		Key:    sha256.Sum256([]byte("key of " + name)),
+		Input:  sha256.Sum256([]byte("input of " + name)),
+		Result: fmt.Sprintf(`{"first":%q}`, name),
+		EndsAt: noon.Add(time.Hour),
+	}
+}
+
+// otherInput returns the record with another input.
+func otherInput(once *contacts.IdempotencyRecord) *contacts.IdempotencyRecord {
+	other := *once
+	other.Input[0]++
+	return &other
+}
+
+// newEntry returns an event that is made of the number and never ends.
+func newEntry(n int) contacts.JournalEntry {
+	return contacts.JournalEntry{Kind: contacts.JournalEvent, Subject: subject(n), At: noon, Data: fmt.Sprintf(`{"n":%d}`, n)}
+}
+
+// subject returns a subject that is made of the number.
+func subject(n int) [32]byte {
+	var s [32]byte
+	binary.BigEndian.PutUint64(s[:], uint64(n))
+	return s
+}
+
+// newEntries returns that number of different events.
+func newEntries(n int) []contacts.JournalEntry {
+	entries := make([]contacts.JournalEntry, n)
+	for i := range entries {
+		entries[i] = newEntry(i)
+	}
+	return entries
 }
 
 // changeOf returns the change that brings the contact to its next version.
@@ -128,223 +180,87 @@ func changeOf(r *contacts.ContactRecord, change func(*contacts.Contact)) contact
 	if change != nil {
 		change(&next.Contact)
 	}
-	return contacts.ContactChange{Record: next, Version: r.Contact.Version}
+	return contacts.ContactChange{ID: r.Contact.ID, Record: next, Version: r.Contact.Version}
 }
 
-// tenant adds an account with those teams and returns its id.
-func (s *store) tenant(t *testing.T, teams ...int64) uuid.UUID {
-	t.Helper()
-	account := newAccount()
-	add := contacts.Directory{Accounts: []contacts.Account{account}}
-	for _, id := range teams {
-		add.Teams = append(add.Teams, newTeam(account.ID, id))
-	}
-	s.add(t, add)
-	return account.ID
+// creationOf returns the change that stores a new contact.
+func creationOf(r *contacts.ContactRecord) contacts.ContactChange {
+	return contacts.ContactChange{ID: r.Contact.ID, Record: r}
 }
 
-func (s *store) add(t *testing.T, add contacts.Directory) contacts.Directory {
-	t.Helper()
-	added, err := s.AddToDirectory(t.Context(), add)
-	if err != nil {
-		t.Fatalf("AddToDirectory: %v", err)
-	}
-	if len(added.Accounts) != len(add.Accounts) || len(added.Teams) != len(add.Teams) || len(added.Keys) != len(add.Keys) {
-		t.Fatalf("AddToDirectory returned another number of records than it was given:\n%s", diff(add, added))
-	}
-	return added
+// removalOf returns the change that removes the contact.
+func removalOf(r *contacts.ContactRecord) contacts.ContactChange {
+	return contacts.ContactChange{ID: r.Contact.ID, Version: r.Contact.Version}
 }
 
-// addKey adds a key of the account and returns it as it was given.
-func (s *store) addKey(t *testing.T, account uuid.UUID) contacts.KeyRecord {
-	t.Helper()
-	k := newKey(account)
-	s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{k}})
-	return k
+// mutationOf returns a mutation that makes the changes.
+func mutationOf(account uuid.UUID, changes ...contacts.ContactChange) contacts.Mutation {
+	return contacts.Mutation{AccountID: account, Contacts: changes}
 }
 
-func (s *store) list(t *testing.T, q contacts.DirectoryQuery) contacts.Directory {
-	t.Helper()
-	d, err := s.ListDirectory(t.Context(), q)
-	if err != nil {
-		t.Fatalf("ListDirectory(%+v): %v", q, err)
-	}
-	return d
+// create returns the mutation that stores a new contact.
+func create(r *contacts.ContactRecord) contacts.Mutation {
+	return mutationOf(r.Contact.AccountID, creationOf(r))
 }
 
-// directory returns all accounts, teams and keys.
-func (s *store) directory(t *testing.T) contacts.Directory {
-	t.Helper()
-	all := s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
-	for _, a := range all.Accounts {
-		all.Teams = append(all.Teams, s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: a.ID, Limit: 1000}).Teams...)
-		all.Keys = append(all.Keys, s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: a.ID, Limit: 1000}).Keys...)
-	}
-	return all
+// createOnce returns the mutation that stores a new contact with an idempotency
+// record.
+func createOnce(r *contacts.ContactRecord, once *contacts.IdempotencyRecord) contacts.Mutation {
+	m := create(r)
+	m.Idempotency = once
+	return m
 }
 
-func (s *store) key(t *testing.T, hash [32]byte) contacts.KeyRecord {
-	t.Helper()
-	k, err := s.FindKey(t.Context(), hash)
-	if err != nil {
-		t.Fatalf("FindKey: %v", err)
-	}
-	return *k
+// update returns the mutation that makes one change of a contact.
+func update(c contacts.ContactChange) contacts.Mutation {
+	return mutationOf(c.Record.Contact.AccountID, c)
 }
 
-func (s *store) deactivate(t *testing.T, d contacts.Deactivation) {
-	t.Helper()
-	if err := s.Deactivate(t.Context(), d); err != nil {
-		t.Fatalf("Deactivate(%+v): %v", d, err)
-	}
+// remove returns the mutation that removes the contact.
+func remove(r *contacts.ContactRecord) contacts.Mutation {
+	return mutationOf(r.Contact.AccountID, removalOf(r))
 }
 
-// create stores the contacts as one batch.
-func (s *store) create(t *testing.T, records ...*contacts.ContactRecord) {
-	t.Helper()
-	if outcomes := s.CreateContacts(t.Context(), contacts.ContactBatch{Records: records}); outcomes != nil {
-		t.Fatalf("CreateContacts: %v", errors.Join(errorsOf(outcomes)...))
-	}
+// claiming returns the mutation that stores a new contact and claims the keys.
+func claiming(r *contacts.ContactRecord, keys ...contacts.MatchKey) contacts.Mutation {
+	m := create(r)
+	m.Claims = keys
+	return m
 }
 
-func (s *store) contact(t *testing.T, account, id uuid.UUID) *contacts.ContactRecord {
-	t.Helper()
-	r, err := s.FindContact(t.Context(), account, id)
-	if err != nil {
-		t.Fatalf("FindContact: %v", err)
-	}
-	return r
+func emailKey(address string) contacts.MatchKey {
+	return contacts.MatchKey{Kind: contacts.KeyEmail, Value: contacts.MatchEmail(address)}
 }
 
-// update makes the changes in one call.
-func (s *store) update(t *testing.T, changes ...contacts.ContactChange) {
-	t.Helper()
-	if errs := s.UpdateContacts(t.Context(), changes); errs != nil {
-		t.Fatalf("UpdateContacts: %v", errors.Join(errs...))
-	}
+func phoneKey(number string) contacts.MatchKey {
+	return contacts.MatchKey{Kind: contacts.KeyPhoneNumber, Value: number}
 }
 
-func (s *store) purge(t *testing.T, q contacts.PurgeQuery) int {
-	t.Helper()
-	n, err := s.PurgeContacts(t.Context(), q)
-	if err != nil {
-		t.Fatalf("PurgeContacts(%+v): %v", q, err)
-	}
-	return n
+// journal returns the mutation that holds the entries alone.
+func journal(account uuid.UUID, entries ...contacts.JournalEntry) contacts.Mutation {
+	return contacts.Mutation{AccountID: account, Journal: entries}
 }
 
-func (s *store) listContacts(t *testing.T, q contacts.ContactQuery) contacts.ContactList {
-	t.Helper()
-	list, err := s.ListContacts(t.Context(), q)
-	if err != nil {
-		t.Fatalf("ListContacts(%+v): %v", q, err)
+// each returns a mutation for each element.
+func each[E any](mutation func(E) contacts.Mutation, elements ...E) []contacts.Mutation {
+	var mutations []contacts.Mutation
+	for _, e := range elements {
+		mutations = append(mutations, mutation(e))
 	}
-	return list
+	return mutations
 }
 
-// allContacts returns all contacts of the account: those that were not deleted,
-// and then those that were, newest first.
-func (s *store) allContacts(t *testing.T, account uuid.UUID) []*contacts.ContactRecord {
-	t.Helper()
-	q := contacts.ContactQuery{AccountID: account, AllTeams: true, Limit: 1 << 20}
-	all := s.listContacts(t, q).Records
-	q.Deleted = true
-	return append(all, s.listContacts(t, q).Records...)
+// batchOf returns the batch of the mutations, at noon.
+func batchOf(mutations ...contacts.Mutation) contacts.MutationBatch {
+	return batchAt(noon, mutations...)
 }
 
-// wantContacts checks that each of the contacts is found as it was given.
-func (s *store) wantContacts(t *testing.T, records ...*contacts.ContactRecord) {
-	t.Helper()
-	wrong := 0
-	for _, want := range records {
-		d := diff(want, s.contact(t, want.Contact.AccountID, want.Contact.ID))
-		if d == "" {
-			continue
-		}
-		t.Errorf("FindContact (-want +got):\n%s", d)
-		if wrong++; wrong == 5 {
-			t.Fatal("and perhaps more contacts that are not as they were given")
-		}
-	}
+// batchAt returns the batch of the mutations, at that time.
+func batchAt(now time.Time, mutations ...contacts.Mutation) contacts.MutationBatch {
+	return contacts.MutationBatch{Mutations: mutations, Now: now}
 }
 
-// wantNoContacts checks that none of the contacts is found.
-func (s *store) wantNoContacts(t *testing.T, records ...*contacts.ContactRecord) {
-	t.Helper()
-	for _, r := range records {
-		_, err := s.FindContact(t.Context(), r.Contact.AccountID, r.Contact.ID)
-		wantErr(t, "FindContact of what was not stored", err, contacts.ErrNotFound)
-	}
-}
-
-func wantErr(t *testing.T, what string, got, want error) {
-	t.Helper()
-	if !errors.Is(got, want) {
-		t.Errorf("%s: got error %v, want %v", what, got, want)
-	}
-}
-
-// wantChanged checks what UpdateContacts returned, one for each change.
-func wantChanged(t *testing.T, got []error, want ...error) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Fatalf("UpdateContacts: got %d errors for %d changes: %v", len(got), len(want), errors.Join(got...))
-	}
-	for i := range want {
-		if !errors.Is(got[i], want[i]) {
-			t.Errorf("UpdateContacts: got error %v for change %d, want %v", got[i], i, want[i])
-		}
-	}
-}
-
-// errorsOf returns the errors of the outcomes; nil for none.
-func errorsOf(outcomes []contacts.ContactOutcome) []error {
-	var errs []error
-	for _, o := range outcomes {
-		errs = append(errs, o.Err)
-	}
-	return errs
-}
-
-// wantErrs checks what CreateContacts returned, one for each record.
-func wantErrs(t *testing.T, outcomes []contacts.ContactOutcome, want ...error) {
-	t.Helper()
-	got := errorsOf(outcomes)
-	if len(got) != len(want) {
-		t.Fatalf("CreateContacts: got %d errors for %d records: %v", len(got), len(want), errors.Join(got...))
-	}
-	for i := range want {
-		if !errors.Is(got[i], want[i]) {
-			t.Errorf("CreateContacts: got error %v for record %d, want %v", got[i], i, want[i])
-		}
-	}
-}
-
-func wantSame(t *testing.T, what string, want, got any) {
-	t.Helper()
-	if d := diff(want, got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", what, d)
-	}
-}
-
-// diff says how the two differ. It takes times in different zones for
-// different, and nil and empty slices too.
-func diff(want, got any) string {
-	sameTime := cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() })
-	// A report of long texts, byte by byte, is slow to make and nobody reads it.
-	type long struct {
-		Len        int
-		SHA256     string
-		Start, End string
-	}
-	shortened := cmp.FilterValues(func(a, b string) bool { return a != b && len(a)+len(b) > 2000 },
-		cmp.Transformer("shortened", func(s string) long {
-			return long{len(s), fmt.Sprintf("%x", sha256.Sum256([]byte(s))), s[:min(99, len(s))], s[max(0, len(s)-99):]}
-		}))
-	d := cmp.Diff(want, got, sameTime, shortened)
-	const enough = 8 << 10
-	if len(d) > enough {
-		d = d[:enough] + "\n…"
-	}
-	return d
+// allOrNothing returns the batch of the mutations, at noon, all or nothing.
+func allOrNothing(mutations ...contacts.Mutation) contacts.MutationBatch {
+	return contacts.MutationBatch{Mutations: mutations, Now: noon, AllOrNothing: true}
 }

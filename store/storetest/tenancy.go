@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -37,34 +38,16 @@ var tenancyCases = []testCase{
 		},
 	},
 	{
-		"team of another account",
-		"FindTeam returns a team of the account. ErrNotFound: the account has no such team, whoever else may have one.",
-		func(t *testing.T, s *store) {
-			a, b := s.tenant(t, 1), s.tenant(t, 2)
-			for _, none := range []struct {
-				account uuid.UUID
-				team    int64
-			}{{a, 2}, {b, 1}, {a, 0}, {a, -1}, {a, 3}, {uuid.Nil, 1}, {newID(), 1}} {
-				_, err := s.FindTeam(t.Context(), none.account, none.team)
-				wantErr(t, "FindTeam", err, contacts.ErrNotFound)
-			}
-			team, err := s.FindTeam(t.Context(), a, 1)
-			if err != nil {
-				t.Fatalf("FindTeam: %v", err)
-			}
-			wantSame(t, "FindTeam", newTeam(a, 1), *team)
-		},
-	},
-	{
 		"contact in a team of another account",
 		tenancyRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
-			s.tenant(t, 2)
-			r := newFullContact(a, 2)
-			errs := s.CreateContacts(t.Context(), contacts.ContactBatch{Records: []*contacts.ContactRecord{r}})
-			wantErrs(t, errs, contacts.ErrNotFound)
-			s.wantNoContacts(t, r)
+			b := s.tenant(t, 2)
+			for account, team := range map[uuid.UUID]int64{a: 2, b: 1} {
+				r := newFullContact(account, team)
+				s.wantRefused(t, create(r), contacts.ErrTeamNotFound)
+				s.wantNoContacts(t, r)
+			}
 		},
 	},
 	{
@@ -95,40 +78,86 @@ var tenancyCases = []testCase{
 			s.update(t, c)
 			s.wantContacts(t, r, c.Record, other)
 			foreign := changeOf(other, func(c *contacts.Contact) { c.AccountID = b })
-			wantChanged(t, s.UpdateContacts(t.Context(), []contacts.ContactChange{foreign}), contacts.ErrNotFound)
+			s.wantRefused(t, update(foreign), contacts.ErrNotFound)
 			s.wantContacts(t, r, c.Record, other)
 			s.wantNoContacts(t, foreign.Record)
 		},
 	},
 	{
-		"contacts of another account are not purged",
+		"contacts of another account are not removed",
 		tenancyRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			r, same, other := newFullContact(a, 0), newFullContact(b, 0), newFullContact(b, 0)
 			same.Contact.ID = r.Contact.ID
 			s.create(t, r, same, other)
-			wantSame(t, "PurgeContacts of an unknown account", 0, s.purge(t, contacts.PurgeQuery{AccountID: newID(), ContactID: r.Contact.ID, Limit: 9}))
-			wantSame(t, "PurgeContacts of one account", 1, s.purge(t, contacts.PurgeQuery{AccountID: a, Limit: 9}))
+			for account, want := range map[uuid.UUID]error{newID(): contacts.ErrNotFound, a: contacts.ErrNotFound} {
+				m := remove(other)
+				m.AccountID = account
+				s.wantRefused(t, m, want)
+			}
+			s.remove(t, r)
 			s.wantNoContacts(t, r)
 			s.wantContacts(t, same, other)
 			wantSame(t, "ListContacts in the other account", []*contacts.ContactRecord{other, same}, s.allContacts(t, b))
 		},
 	},
 	{
-		"teams and keys of another account are not listed",
+		"keys of another account are not held",
+		tenancyRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t), s.tenant(t)
+			holder := newFullContact(a, 0)
+			holder.Contact.DeletedAt = time.Time{}
+			twin := copyContact(holder)
+			twin.Contact.ID, twin.Contact.AccountID, twin.Contact.Email = newID(), b, ""
+			deleted := copyContact(holder)
+			deleted.Contact.ID, deleted.Contact.DeletedAt = newID(), noon
+			s.create(t, holder, deleted)
+			m := create(twin)
+			m.Claims = holder.MatchKeys()
+			s.wantStored(t, m)
+			wantSame(t, "Holders in one account", contacts.MutationOutcome{Holders: []contacts.Holder{
+				{Key: 1, ContactID: twin.Contact.ID}, {Key: 2, ContactID: twin.Contact.ID},
+			}}, withoutErr(s.one(t.Context(), claiming(newContact(b), m.Claims...))))
+		},
+	},
+	{
+		"journal of another account",
+		tenancyRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t), s.tenant(t)
+			s.apply(t, journal(a, newEntries(3)...), journal(b, newEntry(7)), journal(a, newEntry(3)), journal(b, newEntry(1)))
+			s.wantEntries(t, a, numbered(1, newEntries(4))...)
+			want := numbered(1, []contacts.JournalEntry{newEntry(7), newEntry(1)})
+			s.wantEntries(t, b, want...)
+			wantSame(t, "ListJournal of a subject that both have", want[1:],
+				s.listJournal(t, contacts.JournalQuery{AccountID: b, Subjects: [][32]byte{subject(1)}, Limit: 9}))
+			foreign := newEntry(3)
+			foreign.Sequence, foreign.Data = 4, "foreign"
+			s.wantRefused(t, journal(b, foreign), contacts.ErrNotFound)
+			s.wantEntries(t, a, numbered(1, newEntries(4))...)
+		},
+	},
+	{
+		"directory of another account is not listed",
 		tenancyRule,
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 2)
 			ka, kb := s.addKey(t, a), s.addKey(t, b)
+			sa, sb := newSetting(a, 1, "events", "1"), newSetting(b, 1, "events", "2")
+			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{sa, sb}})
 			for account, want := range map[uuid.UUID]contacts.Directory{
-				a: {Teams: []contacts.Team{newTeam(a, 1)}, Keys: []contacts.KeyRecord{ka}},
-				b: {Teams: []contacts.Team{newTeam(b, 2)}, Keys: []contacts.KeyRecord{kb}},
+				a: {Teams: []contacts.Team{newTeam(a, 1)}, Keys: []contacts.KeyRecord{ka}, Settings: []contacts.SettingRecord{sa}},
+				b: {Teams: []contacts.Team{newTeam(b, 2)}, Keys: []contacts.KeyRecord{kb}, Settings: []contacts.SettingRecord{sb}},
 			} {
 				got := s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: account, Limit: 9})
 				wantSame(t, "ListDirectory of teams", contacts.Directory{Teams: want.Teams}, got)
 				got = s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: account, Limit: 9})
 				wantSame(t, "ListDirectory of keys", contacts.Directory{Keys: want.Keys}, got)
+				got = s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectorySettings, AccountID: account, Limit: 9})
+				wantSame(t, "ListDirectory of settings", contacts.Directory{Settings: want.Settings}, got)
+				wantSame(t, "Settings of FindAccount", map[string]string{"events": want.Settings[0].Value}, s.account(t, account).Settings)
 			}
 		},
 	},
@@ -138,8 +167,9 @@ var tenancyCases = []testCase{
 		func(t *testing.T, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			k := s.addKey(t, b)
-			s.deactivate(t, contacts.Deactivation{AccountID: a, At: noon})
-			wantSame(t, "FindKey in the other account", k, s.key(t, k.Hash))
+			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
+			wantSame(t, "DisabledAt of the other account", time.Time{}, s.key(t, k.Hash).Account.DisabledAt)
+			s.wantKey(t, "FindKey in the other account", k)
 		},
 	},
 }

@@ -8,7 +8,7 @@ import (
 	"example.com/contacts"
 )
 
-// hostile are texts that stores are known to change, or to trip over.
+// hostile are texts that stores are known to change or to refuse.
 var hostile = []string{
 	" leading and trailing ", "\tTabs\t", "line\nfeed", "carriage\r\nreturn", "trailing newline\n",
 	`'`, `''`, `"`, "`", `\`, `\\`, `\n`, `\u0041`, `$1`, `?`, `:name`, `%`, `%s`, `_`, `*`, `;`, `--`, `/* */`,
@@ -21,10 +21,12 @@ var hostile = []string{
 	strings.Repeat("x", 64<<10), strings.Repeat("👍\u0308", 8<<10),
 }
 
+const textRule = "Text keeps every byte and its letter case."
+
 var textCases = []testCase{
 	{
 		"hostile text in contacts",
-		"text byte for byte whatever it holds (NUL excepted, which never arrives)",
+		textRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			var records []*contacts.ContactRecord
@@ -52,7 +54,7 @@ var textCases = []testCase{
 	},
 	{
 		"hostile text in changes",
-		"text byte for byte whatever it holds (NUL excepted, which never arrives)",
+		textRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			var records []*contacts.ContactRecord
@@ -77,7 +79,7 @@ var textCases = []testCase{
 	},
 	{
 		"hostile text in the directory",
-		"text byte for byte whatever it holds (NUL excepted, which never arrives)",
+		textRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			var add contacts.Directory
@@ -98,13 +100,13 @@ var textCases = []testCase{
 			d.Accounts = d.Accounts[1:] // the tenant
 			wantSame(t, "ListDirectory", add, d)
 			for _, k := range add.Keys {
-				wantSame(t, "FindKey", k, s.key(t, k.Hash))
+				s.wantKey(t, "FindKey", k)
 			}
 		},
 	},
 	{
 		"contexts verbatim",
-		"text byte for byte whatever it holds",
+		textRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			var records []*contacts.ContactRecord
@@ -130,13 +132,13 @@ var textCases = []testCase{
 	},
 	{
 		"letter case",
-		"letter case included",
+		textRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			k := newKey(a)
 			k.Permissions = []contacts.Permission{"Read", "read", "READ"}
 			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{k}})
-			wantSame(t, "FindKey", k, s.key(t, k.Hash))
+			s.wantKey(t, "FindKey", k)
 
 			lower, upper := newContact(a), newContact(a)
 			lower.Contact.Email, upper.Contact.Email = "ada@example.com", "ADA@example.com"
@@ -148,7 +150,7 @@ var textCases = []testCase{
 	},
 	{
 		"alike and different",
-		"text byte for byte whatever it holds",
+		textRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			// Pairs that a collation or a normalisation makes one.

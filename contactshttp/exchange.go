@@ -18,10 +18,9 @@ import (
 
 const headerRequestID = "X-Request-ID"
 
-// RequestID returns the id of the request that ctx comes from, which a
-// [slog.Handler] can add to whatever the program logs meanwhile: the line of a
-// [contacts.Service] with the cause of a server error, say. It is "" outside of a
-// request.
+// RequestID returns the id of the request that ctx belongs to. A [slog.Handler] can
+// add it to every line of the program: the line of a [contacts.Service] with the
+// cause of a server error, for example. It is "" outside of a request.
 func RequestID(ctx context.Context) string {
 	if x := exchangeOf(ctx); x != nil {
 		return x.id
@@ -29,15 +28,15 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// An exchange is one request and what became of it.
+// An exchange is one request and its answer.
 type exchange struct {
 	log     *slog.Logger
 	id      string
 	path    string // as it reached the handler, escaped
-	route   string // its pattern; "": none
+	route   string // with the prefix; "": none
 	started time.Time
 
-	// Of the answer, once it has begun.
+	// Of the answer; set when it is sent.
 	status int
 	bytes  int
 	code   contacts.Code // "": no error
@@ -50,22 +49,8 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// ServeHTTP implements [http.Handler].
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{log: h.log, id: requestID(r.Header), path: r.URL.EscapedPath(), started: h.now()}
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-	defer func() { x.logRequest(r, h.now()) }()
-	defer x.rescue(w, r)
-	in, ok := h.inside(r)
-	if !ok {
-		x.fail(w, r, errNoRoute())
-		return
-	}
-	h.mux.ServeHTTP(w, in)
-}
-
-// requestID returns the id that the client gave the request, if it is 1 to 128
-// characters of printable ASCII without spaces, or else a random one.
+// requestID returns the id that the client gave the request if it has 1 to 128
+// printable ASCII characters and no space, else a random one.
 func requestID(h http.Header) string {
 	id := h.Get(headerRequestID)
 	if id == "" || len(id) > 128 {
@@ -79,9 +64,9 @@ func requestID(h http.Header) string {
 	return id
 }
 
-// rescue makes a panic a server error. Its value may hold anything, so that only
-// its type is logged. An answer that has begun cannot be taken back: the
-// connection ends, and the client sees that it is not whole.
+// rescue turns a panic into a server error. Its value may hold personal data, so
+// only the type is logged. If the answer has begun, the connection is closed, so
+// that the client sees that the answer is incomplete.
 func (x *exchange) rescue(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {
@@ -102,8 +87,8 @@ func (x *exchange) rescue(w http.ResponseWriter, r *http.Request) {
 	x.fail(w, r, contacts.ErrServer)
 }
 
-// stack returns where the panic happened: functions and lines, without the values
-// that debug.Stack has, which may be parts of what must not be logged.
+// stack returns the functions and lines of the panic. debug.Stack has argument
+// values too, which may hold personal data.
 func stack() string {
 	callers := make([]uintptr, 64)
 	const skip = 3 // runtime.Callers, stack and rescue
@@ -118,11 +103,11 @@ func stack() string {
 	}
 }
 
-// logRequest writes the line of the request. It has no path and no query, which
-// may hold what must not be logged.
+// logRequest writes the line of the request. It leaves out the path and the query,
+// which may hold personal data.
 func (x *exchange) logRequest(r *http.Request, now time.Time) {
 	level := slog.LevelInfo
-	if x.status >= http.StatusInternalServerError && r.Context().Err() == nil { // else it is the client who went away
+	if x.status >= http.StatusInternalServerError && r.Context().Err() == nil { // a client that went away is no fault
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{
@@ -139,8 +124,8 @@ func (x *exchange) logRequest(r *http.Request, now time.Time) {
 	x.log.LogAttrs(r.Context(), level, "contactshttp: request", attrs...)
 }
 
-// methodOf returns the method for the log, if it is one of HTTP's: others are the
-// client's own text.
+// methodOf returns the method for the log. Methods that are not HTTP's are "other",
+// because their text is the client's.
 func methodOf(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
@@ -151,12 +136,12 @@ func methodOf(r *http.Request) string {
 	}
 }
 
-// An answer is a response before it is sent.
+// An answer is a response that was not sent yet.
 type answer struct {
 	status int
 	header http.Header
 	body   any    // encoded as JSON; nil: none
-	raw    []byte // a body that is JSON already
+	raw    []byte // in place of body: JSON
 }
 
 func (a *answer) set(name, value string) {
@@ -166,21 +151,21 @@ func (a *answer) set(name, value string) {
 	a.header.Set(name, value)
 }
 
-// fail answers with the error.
+// fail sends the answer of an error.
 func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := failureOf(err)
 	x.code = f.code
 	x.send(w, r, f.answer())
 }
 
-// send sends the answer in one piece.
+// send sends an answer in one piece.
 func (x *exchange) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	body := a.raw
 	if a.body != nil {
 		var text bytes.Buffer
 		e := json.NewEncoder(&text)
 		e.SetEscapeHTML(false)
-		if err := e.Encode(a.body); err != nil { // a fault of ours, and its words may hold a value
+		if err := e.Encode(a.body); err != nil { // the text of the error may hold a value
 			x.log.LogAttrs(r.Context(), slog.LevelError, "contactshttp: encode the answer",
 				slog.String("route", x.route), slog.String("request_id", x.id), slog.String("type", fmt.Sprintf("%T", err)))
 			x.fail(w, r, contacts.ErrServer)
@@ -202,6 +187,6 @@ func (x *exchange) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	x.status = a.status
 	w.WriteHeader(a.status)
 	if body != nil && r.Method != http.MethodHead {
-		x.bytes, _ = w.Write(body) // the client may be gone, and then nobody is left to tell
+		x.bytes, _ = w.Write(body) // it fails only if the client is gone
 	}
 }

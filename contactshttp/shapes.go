@@ -1,6 +1,7 @@
 package contactshttp
 
 import (
+	"net/http"
 	"strings"
 	"time"
 	"unicode"
@@ -10,8 +11,8 @@ import (
 	"example.com/contacts"
 )
 
-// A detail is the documented shape of one contact. What is absent is "", [] or
-// {}, and null where nothing is known of it.
+// A detail is the documented shape of one contact. An absent value is "", [] or
+// {}. An unknown one is null.
 type detail struct {
 	ID              uuid.UUID      `json:"id"`
 	FirstName       string         `json:"first_name"`
@@ -25,10 +26,10 @@ type detail struct {
 	Status          string         `json:"status"`
 	StatusDisplay   string         `json:"status_display"`
 	Address         address        `json:"address"`
-	Timezone        *string        `json:"timezone"` // nil: not known
+	Timezone        *string        `json:"timezone"` // always nil
 	PhoneNumbers    []phoneNumber  `json:"phone_numbers"`
 	Tags            []string       `json:"tags"`
-	RecentNotes     []string       `json:"recent_notes"` // empty: contacts have no notes
+	RecentNotes     []string       `json:"recent_notes"` // always empty
 	CustomContext   map[string]any `json:"custom_context"`
 	IndustryContext map[string]any `json:"industry_context"`
 
@@ -53,8 +54,8 @@ type phoneNumber struct {
 	PhoneType   string    `json:"phone_type"`
 	Primary     bool      `json:"primary"`
 	DoNotCall   bool      `json:"do_not_call"`
-	DNCDate     *string   `json:"dnc_date"`   // nil: not known
-	DNCReason   *string   `json:"dnc_reason"` // nil: not known
+	DNCDate     *string   `json:"dnc_date"`   // always nil
+	DNCReason   *string   `json:"dnc_reason"` // always nil
 }
 
 func detailOf(c *contacts.Contact) *detail {
@@ -103,7 +104,7 @@ type summary struct {
 	Status       string    `json:"status"`
 	Phone        *string   `json:"phone"` // the primary number; nil: none
 	CreatedDate  time.Time `json:"created_date"`
-	LastCallDate *string   `json:"last_call_date"` // nil: contacts have no calls
+	LastCallDate *string   `json:"last_call_date"` // always nil
 	Tags         []string  `json:"tags"`
 }
 
@@ -128,24 +129,24 @@ func summaryOf(c *contacts.Contact) summary {
 	return s
 }
 
-// A page is the documented shape of a list.
+// A page is the documented shape of a list by page.
 type page struct {
 	Count      int       `json:"count"`
 	Page       int       `json:"page"`
 	Limit      int       `json:"limit"`
 	Pages      int       `json:"pages"`
-	NextCursor *string   `json:"next_cursor"` // nil: this is the last one
+	NextCursor *string   `json:"next_cursor"` // nil: this is the last page
 	Contacts   []summary `json:"contacts"`
 }
 
-// A step is the shape of a list that goes by cursors.
+// A step is the shape of a list by cursor.
 type step struct {
 	Limit      int       `json:"limit"`
-	NextCursor *string   `json:"next_cursor"` // nil: this is the last one
+	NextCursor *string   `json:"next_cursor"` // nil: this is the last step
 	Contacts   []summary `json:"contacts"`
 }
 
-// pageOf returns a page or a step, by whether a page was asked for.
+// pageOf returns a page if one was asked for by its number, else a step.
 func pageOf(p *contacts.ContactPage) any {
 	summaries := make([]summary, len(p.Contacts))
 	for i, c := range p.Contacts {
@@ -161,22 +162,37 @@ func pageOf(p *contacts.ContactPage) any {
 	return page{Count: p.Count, Page: p.Page, Limit: p.Limit, Pages: p.Pages, NextCursor: next, Contacts: summaries}
 }
 
-// A batch is the shape of what became of a batch.
+// A batch is the shape of the results of a batch.
 type batch struct {
-	Created int           `json:"created"` // those replayed too
+	Created int           `json:"created"` // including replays
 	Failed  int           `json:"failed"`
 	Results []batchResult `json:"results"`
 }
 
 type batchResult struct {
 	Index    int       `json:"index"`
-	Status   int       `json:"status"` // what a create of its own would have
+	Status   int       `json:"status"` // of a create of this contact alone
 	Replayed bool      `json:"replayed,omitempty"`
 	Contact  *detail   `json:"contact,omitempty"`
 	Error    *envelope `json:"error,omitempty"`
 }
 
-// display turns a value such as "not_contacted" into words for people.
+func batchOf(results []contacts.CreateResult) batch {
+	b := batch{Results: make([]batchResult, len(results))}
+	for i, r := range results {
+		if r.Err != nil {
+			f := failureOf(r.Err)
+			b.Failed++
+			b.Results[i] = batchResult{Index: i, Status: f.status, Error: f.envelope()}
+			continue
+		}
+		b.Created++
+		b.Results[i] = batchResult{Index: i, Status: http.StatusCreated, Replayed: r.Replayed, Contact: detailOf(r.Contact)}
+	}
+	return b
+}
+
+// display returns a value for people: "Not Contacted" for "not_contacted".
 func display(s string) string {
 	first := true
 	return strings.Map(func(c rune) rune {

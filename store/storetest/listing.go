@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	listingRule = "ListContacts returns the contacts of an account that match all of the query, in descending order of id, at most Limit of them; a field of the zero value matches everything, if nothing else is said of it."
+	listingRule = "ListContacts returns the contacts of an account that match every field of the query, in descending order of id, at most Limit. A field with the zero value matches everything, unless it says otherwise."
 	bytesRule   = "Text is compared byte for byte."
-	goesOnRule  = "A listing goes on behind the id of the last contact of its previous page, so that whoever writes meanwhile makes it neither skip nor repeat a contact."
+	goesOnRule  = "The next page starts after the last id of this one, so concurrent writes never make a listing skip or repeat a contact."
 )
 
 var listingCases = []testCase{
@@ -41,7 +41,7 @@ var listingCases = []testCase{
 	},
 	{
 		"whole records",
-		"Fidelity: a record comes back equal, field by field",
+		"Fidelity: a record comes back equal, field by field.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1<<53+1)
 			bare := &contacts.ContactRecord{Contact: contacts.Contact{ID: newID(), AccountID: a}}
@@ -129,21 +129,22 @@ var listingCases = []testCase{
 		},
 	},
 	{
-		"behind what has gone",
+		"after what has gone",
 		goesOnRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1)
 			records := s.createMixed(t, a)
 			slices.SortFunc(records, newestFirst)
 			records = slices.DeleteFunc(records, func(r *contacts.ContactRecord) bool { return !r.Contact.DeletedAt.IsZero() })
-			// The last of the page is deleted, then changed no more but gone.
+			// The last of the page is deleted, and then it is removed.
 			q := contacts.ContactQuery{AccountID: a, AllTeams: true, After: records[1].Contact.ID, Limit: 100}
 			want := records[2:]
 			wantSame(t, "the next page", want, s.listContacts(t, q).Records)
-			s.update(t, changeOf(records[1], deleted(noon)))
+			deletion := changeOf(records[1], deleted(noon))
+			s.update(t, deletion)
 			wantSame(t, "the next page when the last of this one was deleted", want, s.listContacts(t, q).Records)
-			s.purge(t, contacts.PurgeQuery{AccountID: a, Limit: 100})
-			wantSame(t, "the next page when the last of this one was purged", want, s.listContacts(t, q).Records)
+			s.remove(t, deletion.Record)
+			wantSame(t, "the next page when the last of this one was removed", want, s.listContacts(t, q).Records)
 			newest := newContact(a)
 			newest.Contact.ID = idAt(0xff)
 			s.create(t, newest)
@@ -364,7 +365,7 @@ var listingCases = []testCase{
 	},
 	{
 		"seen by a second process",
-		"Every later read sees it, from any process on the same store.",
+		laterReadRule,
 		func(t *testing.T, s *store) {
 			other := s.second(t)
 			a := s.tenant(t, 1)
@@ -461,19 +462,21 @@ func (s *store) createMixed(t *testing.T, account uuid.UUID) []*contacts.Contact
 	return records
 }
 
-// filters returns queries by one field each, which match the contact; but that by
-// deletion, and that of none.
+// filters returns queries by one field each. All match the contact but the one by
+// deletion.
 func filters(r *contacts.ContactRecord) map[string]contacts.ContactQuery {
 	c := &r.Contact
 	return map[string]contacts.ContactQuery{
 		"none":          {},
 		"deletion":      {Deleted: true},
+		"ids":           {IDs: []uuid.UUID{newID(), c.ID, idAt(0)}},
 		"status":        {Status: c.Status},
 		"stage":         {Stage: c.Stage},
 		"email":         {Email: c.Email},
 		"tag":           {Tag: c.Tags[0]},
 		"second tag":    {Tag: c.Tags[1]},
 		"number":        {PhoneNumber: c.PhoneNumbers[0].PhoneNumber},
+		"match keys":    {MatchKeys: []contacts.MatchKey{phoneKey("+15550000000"), emailKey(c.Email)}},
 		"second number": {PhoneNumber: c.PhoneNumbers[1].PhoneNumber},
 		"team":          {TeamID: c.TeamID},
 		"search":        {Search: contacts.FoldSearch(c.LastName)},
@@ -494,6 +497,7 @@ func both(account uuid.UUID, x, y contacts.ContactQuery) contacts.ContactQuery {
 		Status:  or(x.Status, y.Status), Stage: or(x.Stage, y.Stage), Email: or(x.Email, y.Email), Tag: or(x.Tag, y.Tag),
 		PhoneNumber: or(x.PhoneNumber, y.PhoneNumber), Search: or(x.Search, y.Search),
 		TeamID: max(x.TeamID, y.TeamID),
+		IDs:    append(x.IDs, y.IDs...), MatchKeys: append(x.MatchKeys, y.MatchKeys...),
 	}
 }
 
@@ -521,14 +525,14 @@ func (s *store) wantToldApart(t *testing.T, account uuid.UUID, texts ...string) 
 }
 
 // walkWhileWritten walks the contacts of an account from page to page while
-// contacts are created, changed, deleted and purged through the second store. It
+// contacts are created, changed, deleted and removed through the second store. It
 // checks that every contact that was there throughout comes exactly once, and
 // none twice.
 func walkWhileWritten(t *testing.T, s, writer *store) {
 	t.Helper()
 	const n = 600
 	a := s.tenant(t, 1)
-	var all, kept, doomed []*contacts.ContactRecord
+	var all, kept, doomed, deleted []*contacts.ContactRecord
 	for i := range n {
 		r := named(a, fmt.Sprint("Ada ", i), func(c *contacts.Contact) { c.Tags = []string{"vip", "math"} })
 		switch i % 3 {
@@ -537,7 +541,8 @@ func walkWhileWritten(t *testing.T, s, writer *store) {
 		case 1:
 			doomed = append(doomed, r)
 		default:
-			r.Contact.DeletedAt = noon // to be purged
+			r.Contact.DeletedAt = noon
+			deleted = append(deleted, r)
 		}
 		all = append(all, r)
 	}
@@ -553,27 +558,25 @@ func walkWhileWritten(t *testing.T, s, writer *store) {
 				c.LastName, c.Tags = fmt.Sprint(i), []string{"vip", fmt.Sprint("tag ", i)}
 				c.TeamID = 1 - c.TeamID
 			})
-			for _, err := range writer.UpdateContacts(t.Context(), []contacts.ContactChange{c}) {
-				wantErr(t, "UpdateContacts while others read", err, nil)
-			}
+			wantErr(t, "Apply while others read", writer.one(t.Context(), update(c)).Err, nil)
 			current[at] = c.Record
 		}
 	})
-	writers.Go(func() { // deletes and purges others, and creates new ones
+	writers.Go(func() { // deletes and removes others, and creates new ones
+		apply := func(m contacts.Mutation) {
+			wantErr(t, "Apply while others read", writer.one(t.Context(), m).Err, nil)
+		}
 		for i, r := range doomed {
 			if done.Load() || t.Failed() {
 				return
 			}
 			gone := changeOf(r, func(c *contacts.Contact) { c.DeletedAt = noon })
-			for _, err := range writer.UpdateContacts(t.Context(), []contacts.ContactChange{gone}) {
-				wantErr(t, "UpdateContacts while others read", err, nil)
-			}
-			_, err := writer.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: a, Limit: 1 + i%3})
-			wantErr(t, "PurgeContacts while others read", err, nil)
-			wantErr(t, "CreateContacts while others read", writer.createOne(t, named(a, "Grace", func(c *contacts.Contact) { c.Tags = []string{"vip"} })), nil)
+			apply(update(gone))
+			apply(mutationOf(a, removalOf(gone.Record), removalOf(deleted[i])))
+			apply(create(named(a, "Grace", func(c *contacts.Contact) { c.Tags = []string{"vip"} })))
 			old := newContact(a)
-			old.Contact.ID, old.Contact.Tags = idAt(0), []string{"vip"} // behind all that is there
-			wantErr(t, "CreateContacts while others read", writer.createOne(t, old), nil)
+			old.Contact.ID, old.Contact.Tags = idAt(0), []string{"vip"} // after all that is there
+			apply(create(old))
 		}
 	})
 	stays := make(map[uuid.UUID]string, len(kept))

@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	updateRule     = "UpdateContacts replaces contacts with their changed records, each on its own, if the stored one has the version that the change expects."
-	oneVersionRule = "Of any number of changes that expect one version, one is stored."
+	updateRule     = "A contact change replaces the stored contact if it has the change's Version."
+	newRule        = "Version 0 stores a new contact, which may have any version and may be deleted."
+	asItIsRule     = "A store keeps a record as it is: it never computes or checks versions, times or ids of phone numbers."
+	oneVersionRule = "Of any number of changes that expect one version, in any number of processes, one is stored."
 	conflictRule   = "ErrConflict: the stored contact has another version."
 )
 
@@ -33,8 +35,8 @@ var updateCases = []testCase{
 			filled.Contact.ID, filled.Contact.Version = minimal.Contact.ID, 2
 			emptied := &contacts.ContactRecord{Contact: contacts.Contact{ID: full.Contact.ID, AccountID: a, Version: full.Contact.Version + 1}}
 			s.update(t,
-				contacts.ContactChange{Record: filled, Version: minimal.Contact.Version},
-				contacts.ContactChange{Record: emptied, Version: full.Contact.Version},
+				contacts.ContactChange{ID: filled.Contact.ID, Record: filled, Version: minimal.Contact.Version},
+				contacts.ContactChange{ID: emptied.Contact.ID, Record: emptied, Version: full.Contact.Version},
 			)
 			s.wantContacts(t, filled, emptied)
 			wantSame(t, "ListContacts", []*contacts.ContactRecord{emptied, filled}, s.allContacts(t, a))
@@ -46,7 +48,7 @@ var updateCases = []testCase{
 	},
 	{
 		"empty slices",
-		"empty slices as nil.",
+		"Empty slices come back as nil.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			r := newFullContact(a, 0)
@@ -100,81 +102,56 @@ var updateCases = []testCase{
 		},
 	},
 	{
-		"each on its own",
-		updateRule,
-		func(t *testing.T, s *store) {
-			a, b := s.tenant(t, 1), s.tenant(t, 2)
-			first, middle, last := newFullContact(a, 1), newFullContact(b, 2), newFullContact(a, 0)
-			stale, homeless := newFullContact(a, 0), newFullContact(a, 1)
-			s.create(t, first, middle, last, stale, homeless)
-			good := []contacts.ContactChange{changeOf(first, deleted(time.Time{})), changeOf(middle, deleted(time.Time{})), changeOf(last, nil)}
-			old := changeOf(stale, nil)
-			old.Version--
-			errs := s.UpdateContacts(t.Context(), []contacts.ContactChange{
-				good[0], changeOf(newContact(a), nil), old, good[1],
-				changeOf(homeless, func(c *contacts.Contact) { c.TeamID = 2 }), good[2],
-			})
-			wantChanged(t, errs, nil, contacts.ErrNotFound, contacts.ErrConflict, nil, contacts.ErrNotFound, nil)
-			s.wantContacts(t, good[0].Record, good[1].Record, good[2].Record, stale, homeless)
-		},
-	},
-	{
-		"one error for each",
-		"It returns nil if all were stored, else one error for each change, in their order, nil for those stored.",
+		"any version at first",
+		newRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
-			records := []*contacts.ContactRecord{newContact(a), newContact(a), newContact(a)}
+			var records []*contacts.ContactRecord
+			for i, version := range []int64{0, 1, 7, 1 << 53, 1<<63 - 1} {
+				r := newContact(a)
+				r.Contact.Version = version
+				if i%2 == 0 {
+					r.Contact.DeletedAt = noon
+				}
+				records = append(records, r)
+			}
 			s.create(t, records...)
-			for bad := range 4 { // the place of the bad one; the last time there is none
-				var changes []contacts.ContactChange
-				for i := range records {
-					changes = append(changes, changeOf(records[i], nil))
-				}
-				want := make([]error, 3)
-				if bad == 3 {
-					want = nil
-				} else {
-					changes[bad].Version = 99
-					want[bad] = contacts.ErrConflict
-				}
-				wantChanged(t, s.UpdateContacts(t.Context(), changes), want...)
-				for i := range records {
-					if i != bad {
-						records[i] = changes[i].Record
-					}
-				}
-			}
 			s.wantContacts(t, records...)
-			for _, none := range [][]contacts.ContactChange{nil, {}} {
-				if errs := s.UpdateContacts(t.Context(), none); errs != nil {
-					t.Errorf("UpdateContacts of nothing: got %v, want nil", errs)
-				}
-			}
+			c := changeOf(records[2], deleted(time.Time{}))
+			s.update(t, c)
+			s.wantContacts(t, c.Record)
 		},
 	},
 	{
-		"many at once",
-		updateRule,
+		"as it is",
+		asItIsRule,
 		func(t *testing.T, s *store) {
-			a := s.tenant(t, 1)
-			records := make([]*contacts.ContactRecord, 1000)
-			for i := range records {
-				records[i] = newContact(a)
+			a := s.tenant(t)
+			r := newFullContact(a, 0)
+			s.create(t, r)
+			phones := r.Contact.PhoneNumbers
+			for _, change := range []func(*contacts.Contact){
+				func(c *contacts.Contact) { c.Version = 3 },                        // lower
+				func(c *contacts.Contact) { c.Version = 3 },                        // the same
+				func(c *contacts.Contact) { c.Version = 1 << 40 },                  // not the next one
+				func(c *contacts.Contact) { c.UpdatedAt = noon.AddDate(-9, 0, 0) }, // back
+				func(c *contacts.Contact) { c.CreatedAt = noon.AddDate(9, 0, 0) },  // after the update
+				func(c *contacts.Contact) { c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{} },
+				func(c *contacts.Contact) { c.PhoneNumbers[0].ID = newID() },       // another id for a number
+				func(c *contacts.Contact) { c.PhoneNumbers[0].PhoneNumber = "+1" }, // another number for an id
+				func(c *contacts.Contact) { c.PhoneNumbers[0].Primary, c.PhoneNumbers[1].Primary = false, false },
+				func(c *contacts.Contact) { c.PhoneNumbers = []contacts.PhoneNumber{phones[1], phones[0]} },
+			} {
+				c := changeOf(r, change)
+				s.update(t, c)
+				s.wantContacts(t, c.Record)
+				r = c.Record
 			}
-			s.create(t, records...)
-			changes := make([]contacts.ContactChange, len(records))
-			for i, r := range records {
-				changes[i] = changeOf(r, func(c *contacts.Contact) { c.FirstName, c.TeamID, c.Tags = fmt.Sprint("Ada ", i), 1, []string{"vip"} })
-				records[i] = changes[i].Record
-			}
-			s.update(t, changes...)
-			s.wantContacts(t, records...)
-			s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: "vip", Limit: 2000, Count: true}, records...)
 		},
 	},
 	{
 		"deleted ones too",
-		"A contact that was deleted can be changed too.",
+		"Deleted contacts can be changed and removed too.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
@@ -200,46 +177,21 @@ var updateCases = []testCase{
 			r := newFullContact(a, 0)
 			r.Contact.Version = 1 << 32
 			s.create(t, r)
-			for _, version := range []int64{0, 1, -1, 1<<32 - 1, 1<<32 + 1, 1 << 33} {
+			for _, version := range []int64{1, -1, 1<<32 - 1, 1<<32 + 1, 1 << 33} {
 				c := changeOf(r, func(c *contacts.Contact) { c.Tags = []string{"changed"} })
 				c.Version = version
-				wantChanged(t, s.UpdateContacts(t.Context(), []contacts.ContactChange{c}), contacts.ErrConflict)
+				s.wantRefused(t, update(c), contacts.ErrConflict)
+				c.Record = nil
+				s.wantRefused(t, mutationOf(a, c), contacts.ErrConflict)
 			}
 			s.wantContacts(t, r)
 			// The version is the stored one's, not one that a caller saw once.
 			c := changeOf(r, nil)
 			s.update(t, c)
-			wantChanged(t, s.UpdateContacts(t.Context(), []contacts.ContactChange{c}), contacts.ErrConflict)
+			s.wantRefused(t, update(c), contacts.ErrConflict)
 			next := changeOf(c.Record, nil)
 			s.update(t, next)
 			s.wantContacts(t, next.Record)
-		},
-	},
-	{
-		"contact or team unknown",
-		"ErrNotFound: the account has no such contact, or no such team.",
-		func(t *testing.T, s *store) {
-			a := s.tenant(t, 1)
-			s.tenant(t, 2)
-			r := newFullContact(a, 1)
-			s.create(t, r)
-			before := s.allContacts(t, a)
-			elsewhere := changeOf(r, nil)
-			elsewhere.Record.Contact.AccountID = newID()
-			for name, c := range map[string]contacts.ContactChange{
-				"account":                 elsewhere,
-				"contact":                 changeOf(newFullContact(a, 1), nil),
-				"team":                    changeOf(r, func(c *contacts.Contact) { c.TeamID = 3 }),
-				"team, which another has": changeOf(r, func(c *contacts.Contact) { c.TeamID = 2 }),
-			} {
-				errs := s.UpdateContacts(t.Context(), []contacts.ContactChange{c})
-				if len(errs) != 1 {
-					t.Errorf("UpdateContacts with an unknown %s: got %d errors for 1 change", name, len(errs))
-					continue
-				}
-				wantErr(t, "UpdateContacts with an unknown "+name, errs[0], contacts.ErrNotFound)
-			}
-			wantSame(t, "ListContacts", before, s.allContacts(t, a))
 		},
 	},
 	{
@@ -263,7 +215,7 @@ var updateCases = []testCase{
 				{c.Record, changeOf(c.Record, deleted(noon)).Record},
 				{nil, changeOf(changeOf(c.Record, nil).Record, deleted(time.Time{})).Record},
 			} {
-				s.update(t, contacts.ContactChange{Record: step.is, Version: step.is.Contact.Version - 1})
+				s.update(t, contacts.ContactChange{ID: old.Contact.ID, Record: step.is, Version: step.is.Contact.Version - 1})
 				for _, by := range []*contacts.ContactRecord{old, c.Record} {
 					for _, q := range filters(by) {
 						q.AccountID, q.AllTeams, q.Limit, q.Count = a, true, 9, true
@@ -295,7 +247,7 @@ var updateCases = []testCase{
 		},
 	},
 	{
-		"one version twice in a call",
+		"one version twice in a batch",
 		oneVersionRule,
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
@@ -305,17 +257,13 @@ var updateCases = []testCase{
 			for i := range 3 {
 				changes = append(changes, changeOf(r, func(c *contacts.Contact) { c.FirstName = fmt.Sprint("Ada ", i) }))
 			}
-			errs := s.UpdateContacts(t.Context(), changes)
-			if len(errs) != len(changes) {
-				t.Fatalf("UpdateContacts: got %d errors for %d changes", len(errs), len(changes))
-			}
 			var stored []*contacts.ContactRecord
-			for i, err := range errs {
-				if err == nil {
+			for i, o := range s.outcomes(t, batchOf(each(update, changes...)...)) {
+				if o.Err == nil {
 					stored = append(stored, changes[i].Record)
 					continue
 				}
-				wantErr(t, "UpdateContacts", err, contacts.ErrConflict)
+				wantErr(t, "Apply", o.Err, contacts.ErrConflict)
 			}
 			if len(stored) != 1 {
 				t.Fatalf("%d of 3 changes that expect one version were stored, want 1", len(stored))
@@ -333,19 +281,19 @@ var updateCases = []testCase{
 			const each = 4
 			together(8, func(i int) {
 				for n := range each {
-					for { // until nobody has come in between
+					for { // until no other caller has come in between
 						found, err := s.FindContact(t.Context(), a, r.Contact.ID)
 						if err != nil {
 							t.Errorf("FindContact: %v", err)
 							return
 						}
 						c := changeOf(found, func(c *contacts.Contact) { c.Tags = append(c.Tags, fmt.Sprint(i, " ", n)) })
-						errs := s.UpdateContacts(t.Context(), []contacts.ContactChange{c})
-						if errs == nil {
+						err = s.one(t.Context(), update(c)).Err
+						if err == nil {
 							break
 						}
-						if err := errors.Join(errs...); !errors.Is(err, contacts.ErrConflict) {
-							t.Errorf("UpdateContacts: %v", err)
+						if !errors.Is(err, contacts.ErrConflict) {
+							t.Errorf("Apply: %v", err)
 							return
 						}
 					}
@@ -364,7 +312,7 @@ var updateCases = []testCase{
 	},
 	{
 		"seen whole",
-		"Atomicity: a record is stored whole, with everything in it, or not at all, and so is a change of it. Nobody ever sees a part of it.",
+		atomicityRule + " No reader ever sees a part of it.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t, 1, 2)
 			ada := newFullContact(a, 1)
@@ -405,7 +353,7 @@ var updateCases = []testCase{
 			for i := range 100 {
 				next := copyContact([]*contacts.ContactRecord{grace, ada}[i%2])
 				next.Contact.Version = ada.Contact.Version + int64(i) + 1
-				s.update(t, contacts.ContactChange{Record: next, Version: next.Contact.Version - 1})
+				s.update(t, contacts.ContactChange{ID: ada.Contact.ID, Record: next, Version: next.Contact.Version - 1})
 			}
 			done.Store(true)
 			readers.Wait()
@@ -435,7 +383,7 @@ var updateCases = []testCase{
 			}
 			stale := changeOf(records[1], nil)
 			stale.Version--
-			wantChanged(t, again.UpdateContacts(t.Context(), []contacts.ContactChange{stale}), contacts.ErrConflict)
+			again.wantRefused(t, update(stale), contacts.ErrConflict)
 			next := changeOf(records[1], nil)
 			again.update(t, next)
 			again.wantContacts(t, next.Record)
@@ -443,7 +391,7 @@ var updateCases = []testCase{
 	},
 	{
 		"seen by a second process",
-		"Every later read sees it, from any process on the same store.",
+		laterReadRule,
 		func(t *testing.T, s *store) {
 			both := []*store{s, s.second(t)}
 			a := s.tenant(t)
@@ -454,7 +402,7 @@ var updateCases = []testCase{
 				c := changeOf(r, func(c *contacts.Contact) { c.FirstName = fmt.Sprint("Ada ", i) })
 				both[i%2].update(t, c)
 				both[(i+1)%2].wantContacts(t, c.Record)
-				wantChanged(t, both[(i+1)%2].UpdateContacts(t.Context(), []contacts.ContactChange{c}), contacts.ErrConflict)
+				both[(i+1)%2].wantRefused(t, update(c), contacts.ErrConflict)
 				r = c.Record
 			}
 		},
@@ -473,7 +421,7 @@ func oneChanges(t *testing.T, account uuid.UUID, stores ...*store) {
 			changes[i] = changeOf(r, func(c *contacts.Contact) { c.FirstName, c.Tags = fmt.Sprint("Ada ", i), []string{fmt.Sprint(i)} })
 		}
 		winner := winnerOf(t, contacts.ErrConflict, func(i int) error {
-			return errors.Join(stores[i%len(stores)].UpdateContacts(t.Context(), changes[i:i+1])...)
+			return stores[i%len(stores)].one(t.Context(), update(changes[i])).Err
 		})
 		r = changes[winner].Record
 		for _, s := range stores {

@@ -1,7 +1,6 @@
 package contactshttp
 
 import (
-	"io"
 	"net/http"
 
 	"example.com/contacts"
@@ -9,11 +8,7 @@ import (
 
 // create answers POST {prefix}/contacts/create.
 func (h *handler) create(c *call) (*answer, error) {
-	idempotencyKey := c.idempotencyKey()
-	if err := c.wrong.err(); err != nil {
-		return nil, h.refuse(c, err)
-	}
-	contact, replayed, err := h.svc.CreateContactOnceJSON(c.request.Context(), c.key, idempotencyKey, c.request.Body)
+	contact, replayed, err := h.svc.CreateContactOnceJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -27,37 +22,16 @@ func (h *handler) create(c *call) (*answer, error) {
 
 // createBatch answers POST {prefix}/contacts/batch.
 func (h *handler) createBatch(c *call) (*answer, error) {
-	if len(c.request.Header.Values(headerIdempotencyKey)) > 0 { // whoever sends one counts on it
-		c.wrong.add(headerIdempotencyKey, contacts.FieldInvalid, "must not be given for a batch, whose contacts take an idempotency_key each")
-	}
-	if err := c.wrong.err(); err != nil {
-		return nil, h.refuse(c, err)
-	}
 	results, err := h.svc.CreateContactsJSON(c.request.Context(), c.key, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
-	b := batch{Results: make([]batchResult, len(results))}
-	for i, r := range results {
-		if r.Err != nil {
-			f := failureOf(r.Err)
-			b.Failed++
-			b.Results[i] = batchResult{Index: i, Status: f.status, Error: f.envelope()}
-			continue
-		}
-		b.Created++
-		b.Results[i] = batchResult{Index: i, Status: http.StatusCreated, Replayed: r.Replayed, Contact: detailOf(r.Contact)}
-	}
-	return &answer{status: http.StatusOK, body: b}, nil
+	return &answer{status: http.StatusOK, body: batchOf(results)}, nil
 }
 
 // list answers GET {prefix}/contacts.
 func (h *handler) list(c *call) (*answer, error) {
-	in := c.listInput()
-	if len(c.wrong) > 0 {
-		return nil, h.refuseList(c, in)
-	}
-	p, err := h.svc.ListContacts(c.request.Context(), c.key, in)
+	p, err := h.svc.ListContacts(c.request.Context(), c.key, c.list)
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +40,6 @@ func (h *handler) list(c *call) (*answer, error) {
 
 // get answers GET {prefix}/contacts/{id}.
 func (h *handler) get(c *call) (*answer, error) {
-	if err := c.wrong.err(); err != nil {
-		return nil, h.refuse(c, err)
-	}
 	contact, err := h.svc.GetContact(c.request.Context(), c.key, c.id())
 	if err != nil {
 		return nil, err
@@ -83,32 +54,23 @@ func (h *handler) get(c *call) (*answer, error) {
 
 // replace answers PUT {prefix}/contacts/{id}/update.
 func (h *handler) replace(c *call) (*answer, error) {
-	return changed(h.change(c, func(body io.Reader, opts *contacts.ChangeOptions) (*contacts.Contact, error) {
-		return h.svc.ReplaceContactJSON(c.request.Context(), c.key, c.id(), body, opts)
-	}))
+	return c.changed(h.svc.ReplaceContactJSON(c.request.Context(), c.key, c.id(), c.request.Body, c.condition.options()))
 }
 
 // update answers PATCH {prefix}/contacts/{id}/update.
 func (h *handler) update(c *call) (*answer, error) {
-	return changed(h.change(c, func(body io.Reader, opts *contacts.ChangeOptions) (*contacts.Contact, error) {
-		return h.svc.UpdateContactJSON(c.request.Context(), c.key, c.id(), body, opts)
-	}))
+	return c.changed(h.svc.UpdateContactJSON(c.request.Context(), c.key, c.id(), c.request.Body, c.condition.options()))
 }
 
 // restore answers POST {prefix}/contacts/{id}/restore.
 func (h *handler) restore(c *call) (*answer, error) {
-	return changed(h.change(c, func(_ io.Reader, opts *contacts.ChangeOptions) (*contacts.Contact, error) {
-		return h.svc.RestoreContact(c.request.Context(), c.key, c.id(), opts)
-	}))
+	return c.changed(h.svc.RestoreContact(c.request.Context(), c.key, c.id(), c.condition.options()))
 }
 
 // delete answers DELETE {prefix}/contacts/{id}.
 func (h *handler) delete(c *call) (*answer, error) {
-	_, err := h.change(c, func(_ io.Reader, opts *contacts.ChangeOptions) (*contacts.Contact, error) {
-		return nil, h.svc.DeleteContact(c.request.Context(), c.key, c.id(), opts)
-	})
-	if err != nil {
-		return nil, err
+	if err := h.svc.DeleteContact(c.request.Context(), c.key, c.id(), c.condition.options()); err != nil {
+		return nil, c.condition.failed(err)
 	}
 	return &answer{status: http.StatusNoContent}, nil
 }
@@ -122,14 +84,14 @@ func (h *handler) describe(c *call) (*answer, error) {
 	return a, nil
 }
 
-func changed(contact *contacts.Contact, err error) (*answer, error) {
+// changed returns the answer to a change.
+func (c *call) changed(contact *contacts.Contact, err error) (*answer, error) {
 	if err != nil {
-		return nil, err
+		return nil, c.condition.failed(err)
 	}
 	return contactAnswer(http.StatusOK, contact), nil
 }
 
-// contactAnswer is an answer with one contact.
 func contactAnswer(status int, contact *contacts.Contact) *answer {
 	a := &answer{status: status, body: detailOf(contact)}
 	a.set("ETag", versionTag(contact.Version))

@@ -1,0 +1,92 @@
+package contactshttp
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"example.com/contacts"
+)
+
+// A route is one path and its methods.
+type route struct {
+	pattern string // of [http.ServeMux], after the prefix, without a method
+	methods map[string]endpoint
+}
+
+// An endpoint is one method of a route.
+type endpoint struct {
+	operation  contacts.Operation // what the key must allow; "": no key is needed
+	parameters []string           // of the query, besides the key
+	media      []string           // accepted types of the body; nil: the body is not read
+	read       func(*call)        // reads parameters and headers into the call; nil: there are none
+	do         func(*call) (*answer, error)
+}
+
+const (
+	typeJSON       = "application/json"
+	typeMergePatch = "application/merge-patch+json" // RFC 7396
+)
+
+// routes returns the routes. Their patterns have no methods, because the mux would
+// answer a missing method in its own words.
+func (h *handler) routes() []route {
+	body := []string{typeJSON}
+	return []route{
+		{"/contacts", map[string]endpoint{
+			http.MethodGet: {operation: contacts.OpListContacts, parameters: listParameters(), read: (*call).readList, do: h.list},
+		}},
+		{"/contacts/create", map[string]endpoint{
+			http.MethodPost: {operation: contacts.OpCreateContact, media: body, read: (*call).readIdempotencyKey, do: h.create},
+		}},
+		{"/contacts/batch", map[string]endpoint{
+			http.MethodPost: {operation: contacts.OpCreateContacts, media: body, read: (*call).refuseIdempotencyKey, do: h.createBatch},
+		}},
+		{"/contacts/{id}", map[string]endpoint{
+			http.MethodGet:    {operation: contacts.OpGetContact, do: h.get},
+			http.MethodDelete: {operation: contacts.OpDeleteContact, read: (*call).readCondition, do: h.delete},
+		}},
+		{"/contacts/{id}/update", map[string]endpoint{
+			http.MethodPut:   {operation: contacts.OpReplaceContact, media: body, read: (*call).readCondition, do: h.replace},
+			http.MethodPatch: {operation: contacts.OpUpdateContact, media: []string{typeJSON, typeMergePatch}, read: (*call).readCondition, do: h.update},
+		}},
+		{"/contacts/{id}/restore", map[string]endpoint{
+			http.MethodPost: {operation: contacts.OpRestoreContact, read: (*call).readCondition, do: h.restore},
+		}},
+		{"/openapi.json", map[string]endpoint{
+			http.MethodGet: {do: h.describe},
+		}},
+		{"/", nil}, // all other paths
+	}
+}
+
+// find returns the endpoint of a method. HEAD is a GET whose answer net/http sends
+// without the body (RFC 9110, section 9.3.2).
+func (r *route) find(method string) (endpoint, bool) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	e, ok := r.methods[method]
+	return e, ok
+}
+
+// allow returns the methods of the route, for Allow.
+func (r *route) allow() string {
+	methods := slices.Sorted(maps.Keys(r.methods))
+	if _, ok := r.methods[http.MethodGet]; ok {
+		methods = append(methods, http.MethodHead)
+	}
+	methods = append(methods, http.MethodOptions)
+	return strings.Join(methods, ", ")
+}
+
+// options answers OPTIONS.
+func (r *route) options() *answer {
+	a := &answer{status: http.StatusNoContent}
+	a.set("Allow", r.allow())
+	if e, ok := r.methods[http.MethodPatch]; ok {
+		a.set("Accept-Patch", strings.Join(e.media, ", ")) // RFC 5789, section 3.1
+	}
+	return a
+}
