@@ -1,10 +1,10 @@
 // Package customstore is an example of a [contacts.Store] of your own: a journal
-// of JSON lines. Every write appends one line and syncs the file; opening the
+// of JSON lines. Every write appends one line and syncs the file. Opening the
 // file does all writes again, on an index in memory that answers the reads.
 //
 // It is whole and keeps the contract, as its test proves with package storetest.
-// What it does not have: all contacts must fit into memory, the file only grows,
-// and it is for one process at a time.
+// Its limits: all contacts must fit into memory, the file only grows, and one
+// process uses it at a time.
 package customstore
 
 import (
@@ -15,12 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
-
-	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/store/memory"
@@ -33,22 +29,18 @@ type Store struct {
 	*memory.Store // the index, which answers all reads
 
 	path    string
-	writing chan struct{} // holds one element while somebody writes
+	writing chan struct{} // holds one element during a write
 	journal *os.File      // nil: closed
 	broken  error         // not nil: the end of the journal is not known
 }
 
 // An entry is one line of the journal: one write, with its arguments. It holds
-// what was asked, not what came of it. Doing the same writes in the same order
-// gives the same results, the failures among them: a create brings the time by
-// which its idempotencies are judged. A purge is the exception, since a query
-// with a limit does not say which contacts it removes, so the entry does.
+// what was asked, not what came of it. The index has no clock and no chance in
+// it, so the same writes in the same order have the same results.
 type entry struct {
-	Add        *contacts.Directory      `json:"add,omitempty"`
-	Deactivate *contacts.Deactivation   `json:"deactivate,omitempty"`
-	Create     *contacts.ContactBatch   `json:"create,omitempty"`
-	Update     []contacts.ContactChange `json:"update,omitempty"`
-	Purge      []contacts.PurgeQuery    `json:"purge,omitempty"` // each of one contact
+	Add    *contacts.Directory       `json:"add,omitempty"`
+	Update *contacts.DirectoryUpdate `json:"update,omitempty"`
+	Apply  *contacts.MutationBatch   `json:"apply,omitempty"`
 }
 
 // Open opens the journal, or creates it.
@@ -73,15 +65,15 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// replay does all writes of the journal again. A last line that is torn was
-// never acknowledged, so it is cut off.
+// replay does all writes of the journal again. Their results were returned the
+// first time. A last line that is torn was never acknowledged, so it is cut off.
 func (s *Store) replay(ctx context.Context) error {
 	r := bufio.NewReader(s.journal)
 	var end int64 // of the last whole line
 	for n := 1; ; n++ {
 		line, err := r.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			break // what line holds, if anything, has no end
+			break // the rest has no end of line
 		}
 		if err != nil {
 			return err
@@ -93,48 +85,49 @@ func (s *Store) replay(ctx context.Context) error {
 			}
 			return fmt.Errorf("line %d is no entry of a journal", n) // the cause may quote a contact
 		}
-		s.apply(context.WithoutCancel(ctx), &e)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		_, _ = s.do(ctx, &e)
 		end += int64(len(line))
 	}
 	return errors.Join(s.journal.Truncate(end), s.journal.Sync())
 }
 
-// apply does one write of the journal again. What it came to was told to its
-// caller then.
-func (s *Store) apply(ctx context.Context, e *entry) {
-	switch {
-	case e.Add != nil:
-		_, _ = s.Store.AddToDirectory(ctx, *e.Add)
-	case e.Deactivate != nil:
-		_ = s.Store.Deactivate(ctx, *e.Deactivate)
-	case e.Create != nil:
-		_ = s.Store.CreateContacts(ctx, *e.Create)
-	case e.Update != nil:
-		_ = s.Store.UpdateContacts(ctx, e.Update)
-	case e.Purge != nil:
-		_ = s.purge(ctx, e.Purge)
-	}
+// A result is what one write returns.
+type result struct {
+	added    contacts.Directory
+	outcomes []contacts.MutationOutcome
 }
 
-// write appends the entry to the journal and then calls do on the index, with a
-// context that is never done: from here on the write happens.
-func (s *Store) write(ctx context.Context, e *entry, do func(context.Context)) error {
+// do does the write of an entry on the index.
+func (s *Store) do(ctx context.Context, e *entry) (r result, err error) {
+	ctx = context.WithoutCancel(ctx) // an entry of the journal is always done
+	switch {
+	case e.Add != nil:
+		r.added, err = s.Store.AddToDirectory(ctx, *e.Add)
+	case e.Update != nil:
+		err = s.Store.UpdateDirectory(ctx, *e.Update)
+	case e.Apply != nil:
+		r.outcomes, err = s.Store.Apply(ctx, *e.Apply)
+	}
+	return r, err
+}
+
+// write appends the entry to the journal and does its write on the index.
+func (s *Store) write(ctx context.Context, e *entry) (result, error) {
 	if err := s.begin(ctx); err != nil {
-		return err
+		return result{}, err
 	}
 	defer s.end()
 	if err := s.append(e); err != nil {
-		return err
+		return result{}, err
 	}
-	do(context.WithoutCancel(ctx))
-	return nil
+	return s.do(ctx, e)
 }
 
-// begin waits for the turn to write, until end. The journal has the writes in the
-// order in which the index has them.
+// begin waits until no other write is under way. One write at a time keeps the
+// journal in the order of the index.
 func (s *Store) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -170,8 +163,7 @@ func (s *Store) append(e *entry) error {
 		err = s.journal.Sync()
 	}
 	if err != nil {
-		// Some of the line may be there, or all of it. Whoever opens the
-		// journal next will see.
+		// Some of the line may be there, or all of it. The next Open will see.
 		s.broken = err
 		return fmt.Errorf("customstore: append to %s: %w: %w", s.path, contacts.ErrOutcomeUnknown, err)
 	}
@@ -179,90 +171,24 @@ func (s *Store) append(e *entry) error {
 }
 
 // AddToDirectory implements [contacts.Store].
-func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (added contacts.Directory, err error) {
-	failed := s.write(ctx, &entry{Add: &add}, func(ctx context.Context) {
-		added, err = s.Store.AddToDirectory(ctx, add)
-	})
-	return added, errors.Join(failed, err)
+func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
+	r, err := s.write(ctx, &entry{Add: &add})
+	return r.added, err
 }
 
-// Deactivate implements [contacts.Store].
-func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) (err error) {
-	failed := s.write(ctx, &entry{Deactivate: &d}, func(ctx context.Context) {
-		err = s.Store.Deactivate(ctx, d)
-	})
-	return errors.Join(failed, err)
+// UpdateDirectory implements [contacts.Store].
+func (s *Store) UpdateDirectory(ctx context.Context, u contacts.DirectoryUpdate) error {
+	_, err := s.write(ctx, &entry{Update: &u})
+	return err
 }
 
-// CreateContacts implements [contacts.Store].
-func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) (outcomes []contacts.ContactOutcome) {
-	failed := s.write(ctx, &entry{Create: &batch}, func(ctx context.Context) {
-		outcomes = s.Store.CreateContacts(ctx, batch)
-	})
-	if failed != nil {
-		return slices.Repeat([]contacts.ContactOutcome{{Err: failed}}, len(batch.Records))
+// Apply implements [contacts.Store]. A dry run is no write.
+func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	if batch.DryRun {
+		return s.Store.Apply(ctx, batch)
 	}
-	return outcomes
-}
-
-// UpdateContacts implements [contacts.Store].
-func (s *Store) UpdateContacts(ctx context.Context, changes []contacts.ContactChange) (errs []error) {
-	failed := s.write(ctx, &entry{Update: changes}, func(ctx context.Context) {
-		errs = s.Store.UpdateContacts(ctx, changes)
-	})
-	if failed != nil {
-		return slices.Repeat([]error{failed}, len(changes))
-	}
-	return errs
-}
-
-// PurgeContacts implements [contacts.Store].
-func (s *Store) PurgeContacts(ctx context.Context, q contacts.PurgeQuery) (int, error) {
-	if err := s.begin(ctx); err != nil {
-		return 0, err
-	}
-	defer s.end()
-	found, err := s.purgeable(ctx, q)
-	if err != nil || len(found) == 0 {
-		return 0, err
-	}
-	if err := s.append(&entry{Purge: found}); err != nil {
-		return 0, err
-	}
-	return len(found), s.purge(context.WithoutCancel(ctx), found)
-}
-
-// purgeable finds the contacts that the query removes. Nobody writes meanwhile.
-func (s *Store) purgeable(ctx context.Context, q contacts.PurgeQuery) (found []contacts.PurgeQuery, err error) {
-	accounts := contacts.Directory{Accounts: []contacts.Account{{ID: q.AccountID}}}
-	if q.AccountID == uuid.Nil {
-		accounts, err = s.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: math.MaxInt})
-		if err != nil {
-			return nil, err
-		}
-	}
-	for _, a := range accounts.Accounts {
-		list, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a.ID, AllTeams: true, Deleted: true, Limit: math.MaxInt})
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range list.Records {
-			if len(found) < q.Limit && q.Matches(r) {
-				found = append(found, contacts.PurgeQuery{AccountID: a.ID, ContactID: r.Contact.ID, Limit: 1})
-			}
-		}
-	}
-	return found, nil
-}
-
-// purge removes contacts from the index, one with each query.
-func (s *Store) purge(ctx context.Context, found []contacts.PurgeQuery) error {
-	for _, q := range found {
-		if _, err := s.Store.PurgeContacts(ctx, q); err != nil {
-			return err
-		}
-	}
-	return nil
+	r, err := s.write(ctx, &entry{Apply: &batch})
+	return r.outcomes, err
 }
 
 // Close implements [contacts.Store].

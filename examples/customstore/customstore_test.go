@@ -74,9 +74,10 @@ func journal(t *testing.T, n int) (path, text string) {
 	return path, string(b)
 }
 
-// TestReplayComesToTheSame makes many writes, among them such as remove some
-// contacts of many, and looks at the contacts in between, which must not matter.
+// TestReplayComesToTheSame makes random writes, looks at the store in between,
+// which must not matter, and opens the journal anew.
 func TestReplayComesToTheSame(t *testing.T) {
+	t.Parallel()
 	path, _ := journal(t, 2)
 	s := open(t, path)
 	defer s.Close()
@@ -84,66 +85,145 @@ func TestReplayComesToTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := func(s *Store) (all []*contacts.ContactRecord) {
-		for _, a := range d.Accounts {
-			for _, deleted := range []bool{false, true} {
-				list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a.ID, Deleted: deleted, Limit: 1000})
-				if err != nil {
-					t.Fatal(err)
-				}
-				all = append(all, list.Records...)
-			}
-		}
-		return all
-	}
-	source := rand.NewChaCha8([32]byte{})
-	random := rand.New(source)
-	noon := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	w := &writer{t: t, accounts: d.Accounts, source: rand.NewChaCha8([32]byte{})}
+	seen := map[error]int{}
 	for i := range 300 {
-		switch random.IntN(4) {
-		case 0, 1:
-			r := &contacts.ContactRecord{Contact: contacts.Contact{ID: uuid.Must(uuid.NewRandomFromReader(source)), AccountID: d.Accounts[i%2].ID, FirstName: fmt.Sprint(i), Version: 1}}
-			once := &contacts.Idempotency{Key: [32]byte{byte(random.IntN(20))}, Result: fmt.Sprint(i), EndsAt: noon.Add(time.Duration(i+20) * time.Second)}
-			s.CreateContacts(t.Context(), contacts.ContactBatch{
-				Records:       []*contacts.ContactRecord{r},
-				Idempotencies: []*contacts.Idempotency{once},
-				Now:           noon.Add(time.Duration(i) * time.Second),
-			})
-		case 2:
-			for _, r := range all(s) {
-				version := r.Contact.Version
-				r.Contact.Version++
-				if random.IntN(3) == 0 {
-					r.Contact.DeletedAt = noon
-				}
-				s.UpdateContacts(t.Context(), []contacts.ContactChange{{Record: r, Version: version - int64(random.IntN(2))}})
-			}
-		case 3:
-			if _, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{Limit: 1}); err != nil {
-				t.Fatal(err)
-			}
+		batch := w.batch(w.observe(s).Contacts, i)
+		outcomes, err := s.Apply(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range outcomes {
+			seen[o.Err]++
 		}
 	}
-	want := all(s)
-	if len(want) < 10 {
-		t.Fatalf("only %d contacts are left to compare", len(want))
+	for _, err := range []error{
+		contacts.ErrExists, contacts.ErrConflict, contacts.ErrDuplicate, contacts.ErrIdempotencyConflict, contacts.ErrBatchFailed,
+	} {
+		if seen[err] == 0 {
+			t.Errorf("no write was refused with %v", err)
+		}
+	}
+	want := w.observe(s)
+	if len(want.Contacts) < 5 || len(want.Journal) < 5 {
+		t.Fatalf("only %d contacts and %d journal entries are left to compare", len(want.Contacts), len(want.Journal))
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	again := open(t, path)
 	defer again.Close()
-	if d := cmp.Diff(want, all(again)); d != "" {
-		t.Errorf("contacts after opening the journal anew (-want +got):\n%s", d)
+	if d := cmp.Diff(want, w.observe(again)); d != "" {
+		t.Errorf("after opening the journal anew (-want +got):\n%s", d)
 	}
 }
 
-func TestPurgeOfNothingIsNotWritten(t *testing.T) {
+// A writer makes random batches.
+type writer struct {
+	t        *testing.T
+	accounts []contacts.Account
+	source   *rand.ChaCha8
+}
+
+const (
+	writerKeys   = 20 // how many idempotency keys a writer uses
+	writerEmails = 10
+)
+
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// batch returns the batch of minute i.
+func (w *writer) batch(stored []*contacts.ContactRecord, i int) contacts.MutationBatch {
+	random := rand.New(w.source)
+	now := noon.Add(time.Duration(i) * time.Minute)
+	batch := contacts.MutationBatch{Now: now, AllOrNothing: random.IntN(4) == 0, DryRun: random.IntN(4) == 0}
+	for range random.IntN(3) { // none: records that have ended are removed
+		id := uuid.Must(uuid.NewRandomFromReader(w.source))
+		change := contacts.ContactChange{ID: id, Record: &contacts.ContactRecord{Contact: contacts.Contact{
+			ID: id, AccountID: w.accounts[random.IntN(2)].ID, Version: 1, Email: email(random.IntN(writerEmails)),
+		}}}
+		if n := len(stored); n > 0 && random.IntN(2) == 0 {
+			next := *stored[random.IntN(n)]
+			change = contacts.ContactChange{ID: next.Contact.ID, Version: next.Contact.Version - int64(random.IntN(2)), Record: &next}
+			next.Contact.Version++
+			next.Contact.DeletedAt = now
+		}
+		m := contacts.Mutation{
+			AccountID: change.Record.Contact.AccountID,
+			Contacts:  []contacts.ContactChange{change},
+			Idempotency: &contacts.IdempotencyRecord{
+				Key: [32]byte{byte(random.IntN(writerKeys))}, Input: [32]byte{byte(random.IntN(2))},
+				Result: fmt.Sprint(i), EndsAt: now.Add(20 * time.Minute),
+			},
+			Journal: []contacts.JournalEntry{{Kind: contacts.JournalEvent, At: now, EndsAt: now.Add(time.Hour), Data: fmt.Sprint(i)}},
+		}
+		if random.IntN(2) == 0 {
+			m.Claims = change.Record.MatchKeys()
+		}
+		if change.Version > 1 {
+			m.Contacts[0].Record = nil
+		}
+		batch.Mutations = append(batch.Mutations, m)
+	}
+	return batch
+}
+
+func email(i int) string { return fmt.Sprintf("%d@example.com", i) }
+
+// An observation is all that a reader can see.
+type observation struct {
+	Contacts []*contacts.ContactRecord
+	Journal  []contacts.JournalEntry
+	Outcomes []string // of each idempotency key and each claim
+}
+
+func (w *writer) observe(s *Store) (o observation) {
+	w.t.Helper()
+	for _, a := range w.accounts {
+		for _, deleted := range []bool{false, true} {
+			list, err := s.ListContacts(w.t.Context(), contacts.ContactQuery{AccountID: a.ID, Deleted: deleted, Limit: 1000})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			o.Contacts = append(o.Contacts, list.Records...)
+		}
+		entries, err := s.ListJournal(w.t.Context(), contacts.JournalQuery{AccountID: a.ID, Limit: 1000})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		o.Journal = append(o.Journal, entries...)
+
+		batch := contacts.MutationBatch{Now: noon, DryRun: true}
+		for i := range writerKeys {
+			once := contacts.IdempotencyRecord{Key: [32]byte{byte(i)}, Result: "new", EndsAt: noon}
+			batch.Mutations = append(batch.Mutations, contacts.Mutation{AccountID: a.ID, Idempotency: &once})
+		}
+		for i := range writerEmails {
+			r := contacts.ContactRecord{Contact: contacts.Contact{ID: uuid.New(), AccountID: a.ID, Email: email(i)}}
+			batch.Mutations = append(batch.Mutations, contacts.Mutation{
+				AccountID: a.ID, Contacts: []contacts.ContactChange{{ID: r.Contact.ID, Record: &r}}, Claims: r.MatchKeys(),
+			})
+		}
+		outcomes, err := s.Apply(w.t.Context(), batch)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, outcome := range outcomes {
+			o.Outcomes = append(o.Outcomes, fmt.Sprint(outcome))
+		}
+	}
+	return o
+}
+
+func TestDryRunIsNotWritten(t *testing.T) {
+	t.Parallel()
 	path, text := journal(t, 1)
 	s := open(t, path)
 	defer s.Close()
-	if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{Limit: 9}); n != 0 || err != nil {
-		t.Errorf("PurgeContacts: %d and error %v, want 0", n, err)
+	batch := contacts.MutationBatch{Mutations: []contacts.Mutation{{AccountID: uuid.New()}}, Now: noon, DryRun: true}
+	outcomes, err := s.Apply(t.Context(), batch)
+	if err != nil || len(outcomes) != 1 || !errors.Is(outcomes[0].Err, contacts.ErrNotFound) {
+		t.Errorf("Apply in an account that does not exist: %v and error %v, want ErrNotFound", outcomes, err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != text {
 		t.Errorf("the journal has grown: %q", b)
@@ -151,6 +231,7 @@ func TestPurgeOfNothingIsNotWritten(t *testing.T) {
 }
 
 func TestTornLastLineIsDropped(t *testing.T) {
+	t.Parallel()
 	path, text := journal(t, 2)
 	second := strings.Index(text, "\n") + 1
 	for _, torn := range []string{
@@ -171,6 +252,7 @@ func TestTornLastLineIsDropped(t *testing.T) {
 }
 
 func TestDamageBeforeTheLastLineIsAnError(t *testing.T) {
+	t.Parallel()
 	path, text := journal(t, 2)
 	damaged := "{" + text
 	if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
@@ -185,10 +267,11 @@ func TestDamageBeforeTheLastLineIsAnError(t *testing.T) {
 }
 
 func TestFailedWriteIsOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	path, _ := journal(t, 1)
 	s := open(t, path)
 	defer s.Close()
-	s.journal.Close() // as a disk that is gone
+	s.journal.Close() // the disk is gone
 	admin := contacts.NewAdmin(s, nil)
 	if _, err := admin.CreateAccount(t.Context(), "Acme Corp"); !errors.Is(err, contacts.ErrOutcomeUnknown) {
 		t.Errorf("CreateAccount: %v, want ErrOutcomeUnknown", err)
