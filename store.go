@@ -142,9 +142,9 @@ type Store interface {
 	// it. No live contact outside the mutation may hold one. ErrDuplicate comes
 	// with the holders of all claims: at most 10 for each claim, in ascending
 	// order of id. The outcome of a stored mutation with claims has at most one
-	// holder: the newest deleted contact that holds one of them. Of any number of
-	// mutations that claim one key, in any number of processes, at most one is
-	// stored.
+	// holder: the deleted contact outside the mutation with the highest id that
+	// holds one of them. Of any number of mutations that claim one key, in any
+	// number of processes, at most one is stored.
 	//
 	// A journal entry with Sequence 0 is appended and gets the next number of its
 	// account, starting at 1. The entries of one mutation get consecutive numbers
