@@ -327,13 +327,90 @@ var listingCases = []testCase{
 		},
 	},
 	{
+		"ids and match keys",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a)
+			one := &records[0].Contact
+			number := one.PhoneNumbers[0].PhoneNumber
+			twice := named(a, "twice", func(c *contacts.Contact) {
+				c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: number}, {ID: newID(), PhoneNumber: number}}
+				c.Email = number // an address that looks like a number
+			})
+			swapped := named(a, "swapped", func(c *contacts.Contact) {
+				c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: contacts.MatchEmail(one.Email)}}
+			})
+			s.create(t, twice, swapped)
+			records = append(records, twice, swapped)
+			var ids []uuid.UUID
+			for _, r := range records {
+				ids = append(ids, r.Contact.ID)
+			}
+			ids = slices.DeleteFunc(ids, func(id uuid.UUID) bool { return id == records[1].Contact.ID })
+			manyIDs, manyKeys := slices.Clone(ids[3:]), []contacts.MatchKey{phoneKey(number)}
+			for i := range 1000 {
+				manyIDs = append(manyIDs, idAt(byte(i)))
+				manyKeys = append(manyKeys, emailKey(fmt.Sprintf("%d@example.com", i)))
+			}
+			for _, q := range []contacts.ContactQuery{
+				{IDs: []uuid.UUID{}}, {IDs: []uuid.UUID{newID(), {}}}, {IDs: ids}, {IDs: append(ids, ids...)}, {IDs: manyIDs},
+				{MatchKeys: []contacts.MatchKey{}}, {MatchKeys: manyKeys},
+				{MatchKeys: []contacts.MatchKey{emailKey(one.Email)}}, {MatchKeys: []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: one.Email}}},
+				{MatchKeys: []contacts.MatchKey{phoneKey(number)}}, {MatchKeys: []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: number}}},
+				{MatchKeys: []contacts.MatchKey{phoneKey(emailKey(one.Email).Value)}}, {MatchKeys: []contacts.MatchKey{{Kind: "external_id", Value: number}}},
+				{MatchKeys: slices.Concat(records[0].MatchKeys(), twice.MatchKeys())}, {MatchKeys: twice.MatchKeys(), IDs: ids[:4]},
+				{MatchKeys: records[0].MatchKeys(), Tag: "vip", Search: "ada"}, {IDs: ids, PhoneNumber: number, Status: one.Status},
+			} {
+				for _, teams := range [][]int64{nil, {1}} {
+					for _, q.Deleted = range []bool{false, true} {
+						q.AccountID, q.Teams, q.AllTeams, q.Count = a, teams, teams == nil, true
+						q.After, q.Skip, q.Limit = uuid.Nil, 0, 100
+						s.wantListed(t, q, records...)
+						q.After, q.Skip, q.Limit = idAt(0xf0), 1, 2
+						s.wantListed(t, q, records...)
+					}
+				}
+			}
+		},
+	},
+	{
+		"deleted before",
+		listingRule,
+		func(t *testing.T, s *store) {
+			a, b := s.tenant(t), s.tenant(t)
+			last := time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+			records := []*contacts.ContactRecord{
+				named(a, "then", deleted(noon)),
+				named(a, "just before", deleted(noon.Add(-time.Microsecond))),
+				named(a, "long before", deleted(time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC))),
+				named(a, "after", deleted(noon.Add(time.Microsecond))),
+				named(a, "at the end of time", deleted(last)),
+				named(a, "not", nil),
+				named(b, "before", deleted(noon.AddDate(-1, 0, 0))),
+				named(b, "not", nil),
+			}
+			s.create(t, records...)
+			for _, account := range []uuid.UUID{a, b, newID()} {
+				for _, before := range []time.Time{time.Unix(-1, 0).UTC(), time.Unix(0, 0).UTC(), noon, noon.Add(time.Microsecond), last, {}} {
+					for _, by := range []contacts.ContactQuery{{}, {Status: "not_contacted"}, {IDs: []uuid.UUID{records[0].Contact.ID, records[1].Contact.ID}}, {Search: "before"}} {
+						by.AccountID, by.Deleted, by.DeletedBefore, by.Limit, by.Count = account, true, before, 100, true
+						s.wantListed(t, by, records...)
+						by.Limit, by.Skip = 2, 1
+						s.wantListed(t, by, records...)
+					}
+				}
+			}
+		},
+	},
+	{
 		"account unknown",
 		"An account that does not exist has none.",
 		func(t *testing.T, s *store) {
 			a := s.tenant(t)
 			s.create(t, newContact(a))
 			for _, account := range []uuid.UUID{newID(), {}} {
-				for _, q := range []contacts.ContactQuery{{}, {Tag: "vip"}, {Search: "j"}, {Deleted: true}} {
+				for _, q := range []contacts.ContactQuery{{}, {Tag: "vip"}, {Search: "j"}, {Deleted: true}, {MatchKeys: []contacts.MatchKey{phoneKey("+15551234567")}}} {
 					q.AccountID, q.AllTeams, q.Limit, q.Count = account, true, 9, true
 					wantSame(t, "ListContacts of an unknown account", contacts.ContactList{}, s.listContacts(t, q))
 				}
@@ -517,6 +594,7 @@ func (s *store) wantToldApart(t *testing.T, account uuid.UUID, texts ...string) 
 	for _, text := range texts {
 		for _, q := range []contacts.ContactQuery{
 			{Status: text}, {Stage: text}, {Email: text}, {Tag: text}, {PhoneNumber: text},
+			{MatchKeys: []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: text}}}, {MatchKeys: []contacts.MatchKey{phoneKey(text)}},
 		} {
 			q.AccountID, q.Limit, q.Count = account, 100, true
 			s.wantListed(t, q, records...)

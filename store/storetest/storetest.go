@@ -81,6 +81,13 @@ type Harness struct {
 	// nil: no two processes can share the data. The cases that need it are
 	// then reported as skipped, by name.
 	Second func(t testing.TB, s contacts.Store) contacts.Store
+
+	// ReadOnly returns another store on the data of s, which stays open. Nothing
+	// can be written through it. The suite closes both, in any order.
+	//
+	// nil: the store has no such mode. The case that needs it is then reported as
+	// skipped, by name.
+	ReadOnly func(t testing.TB, s contacts.Store) contacts.Store
 }
 
 // Run checks every sentence of the contract of [contacts.Store], each in a
@@ -125,7 +132,11 @@ var subjects = []struct {
 	{"mutations", mutationCases},
 	{"updates", updateCases},
 	{"removal", removalCases},
+	{"claims", claimCases},
 	{"idempotency", idempotencyCases},
+	{"journal", journalCases},
+	{"pruning", pruningCases},
+	{"dry run", dryRunCases},
 	{"listing", listingCases},
 	{"tenancy", tenancyCases},
 	{"ownership", ownershipCases},
@@ -169,4 +180,14 @@ func (s *store) second(t *testing.T) *store {
 		t.Skip("left out, as Harness.Second is nil: no two processes share the store's data")
 	}
 	return open(t, s.harness, s.harness.Second(t, s.Store))
+}
+
+// readOnly returns the store as a process has it that can write nothing. It skips
+// the case if there can be none.
+func (s *store) readOnly(t *testing.T) *store {
+	t.Helper()
+	if s.harness.ReadOnly == nil {
+		t.Skip("left out, as Harness.ReadOnly is nil: the store has no mode in which nothing can be written")
+	}
+	return open(t, s.harness, s.harness.ReadOnly(t, s.Store))
 }
