@@ -1,7 +1,10 @@
 package contactshttp_test
 
 import (
+	"context"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -9,6 +12,8 @@ import (
 	"testing"
 
 	"example.com/contacts"
+	"example.com/contacts/contactshttp"
+	"example.com/contacts/contactstest"
 )
 
 func TestIfMatch(t *testing.T) {
@@ -24,9 +29,9 @@ func TestIfMatch(t *testing.T) {
 		status int
 		code   contacts.Code
 		fields []string
-	}{ // of a contact of version 2
+	}{ // the contact has version 2
 		{"none", nil, 200, "", nil},
-		{"it", header("If-Match", `"v2"`), 200, "", nil},
+		{"the version", header("If-Match", `"v2"`), 200, "", nil},
 		{"any", header("If-Match", `*`), 200, "", nil},
 		{"any, with spaces", header("If-Match", ` * `), 200, "", nil},
 		{"in a list", header("If-Match", `"v1", "v2" ,"x"`), 200, "", nil},
@@ -34,7 +39,7 @@ func TestIfMatch(t *testing.T) {
 		{"in a second header", header("If-Match", `"v1"`, "If-Match", `"v2"`), 200, "", nil},
 		{"in a list with empty elements", header("If-Match", `,, "v2",`), 200, "", nil},
 		{"twice", header("If-Match", `"v2", "v2"`), 200, "", nil},
-		{"behind a comma in quotes", header("If-Match", `"a,b", "v2"`), 200, "", nil},
+		{"after a comma in quotes", header("If-Match", `"a,b", "v2"`), 200, "", nil},
 		{"an older one", header("If-Match", `"v1"`), 412, contacts.CodeConflict, nil},
 		{"a later one", header("If-Match", `"v3"`), 412, contacts.CodeConflict, nil},
 		{"a list without it", header("If-Match", `"v1", "v3"`), 412, contacts.CodeConflict, nil},
@@ -92,9 +97,8 @@ func TestIfMatch(t *testing.T) {
 	}
 }
 
-// TestConflictsAreNeverLost lets many change one contact, each on top of what it
-// has read.
-func TestConflictsAreNeverLost(t *testing.T) {
+// TestConcurrentChangesLoseNoUpdate has each writer change what it has read.
+func TestConcurrentChangesLoseNoUpdate(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, nil)
 	path := api + "/contacts/" + s.create(t, s.writer, `{"first_name": "0"}`)
@@ -127,6 +131,52 @@ func TestConflictsAreNeverLost(t *testing.T) {
 	wg.Wait()
 	if got := decode[contact](t, s.want(t, 200, ask{path: path, key: s.writer}).body); got.FirstName != strconv.Itoa(writers*each) || got.Version != writers*each+1 {
 		t.Errorf("got %+v after %d conflicts", got, refused.Load())
+	}
+}
+
+// A countingAuthenticator counts the calls of a service.
+type countingAuthenticator struct {
+	contacts.Authenticator
+	calls atomic.Int64
+}
+
+func (a *countingAuthenticator) Authenticate(ctx context.Context, key string) (*contacts.Principal, error) {
+	a.calls.Add(1)
+	return a.Authenticator.Authenticate(ctx, key)
+}
+
+func TestEveryRequestIsOneCallOfTheService(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	auth := &countingAuthenticator{Authenticator: contacts.KeyAuthenticator(f.Store, nil)}
+	svc, err := contacts.New(f.Store, &contacts.Options{Authenticator: auth})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := contactshttp.NewHandler(svc, nil)
+	john, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range everyRoute(john.ID.String()) {
+		for _, c := range []struct {
+			name, query string
+			header      http.Header
+		}{
+			{"valid", "", nil},
+			{"a list without the version", "", header("If-Match", `"v7", "v8", "v9"`)},
+			{"an unknown parameter", "unknown=1", nil},
+			{"another media type", "", header("Content-Type", "text/plain")},
+		} {
+			r := httptest.NewRequestWithContext(t.Context(), q.method, q.path+"?"+c.query, strings.NewReader(q.body))
+			maps.Copy(r.Header, c.header)
+			r.Header.Set("X-API-Key", f.Key)
+			before := auth.calls.Load()
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if n := auth.calls.Load() - before; n != 1 {
+				t.Errorf("%s, %s: %d calls, want 1", q, c.name, n)
+			}
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package contactshttp is the REST face of a [contacts.Service]: the documented
+// Package contactshttp serves a [contacts.Service] over HTTP: the documented REST
 // API, as a handler of net/http. A whole server:
 //
 //	package main
@@ -49,7 +49,7 @@
 //
 // # Routes
 //
-// Behind Options.Prefix, "/api/v1":
+// The paths start with Options.Prefix, "/api/v1":
 //
 //	POST   /contacts/create        create a contact: 201
 //	POST   /contacts/batch         create many, with a result for each: 200
@@ -59,69 +59,69 @@
 //	PATCH  /contacts/{id}/update   merge: 200
 //	DELETE /contacts/{id}          delete, so that it can be restored: 204
 //	POST   /contacts/{id}/restore  restore: 200
-//	GET    /openapi.json           the description of all this: 200, without a key
+//	GET    /openapi.json           the description of the API: 200, without a key
 //
-// HEAD works where GET does, and OPTIONS says what a path takes. A handler under
-// another path of a larger server is given that path as its prefix:
+// A path that takes GET takes HEAD too. OPTIONS returns the methods of a path. In a
+// larger server, give the handler its path as the prefix:
 //
 //	mux.Handle("/crm/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{Prefix: "/crm/v1"}))
 //
-// It can stand in an [http.StripPrefix] too. How long a request may take to
-// arrive, and how large its headers may be, is for the server to say. Headers for
-// browsers of other origins (CORS) are for what stands around the handler.
+// [http.StripPrefix] works too. The server sets the time limits of requests and the
+// size limit of headers. Add headers for browsers of other origins (CORS) around
+// the handler.
 //
 // # Keys
 //
-// The key is a bearer token in Authorization, or is in X-API-Key; with
-// Options.KeyInQuery it may be in the parameter api_key. Blank ones are as good as
-// none. A request that has two different keys has an invalid one. Other schemes
-// of Authorization are no keys.
+// The key is a bearer token in Authorization, or is in X-API-Key. With
+// Options.KeyInQuery it may be in the parameter api_key. A blank key counts as
+// none. A request with two different keys has an invalid key. Other schemes of
+// Authorization are ignored.
 //
 // # Errors
 //
-// Each error is the documented body, {"error": code, "message": text}, with
-// "details" where something can be named. The codes are those of package contacts,
-// with the status of [contacts.Code.HTTPStatus], and those of this package. The
-// checks come in this order, the same for all routes:
+// Every error has the documented body, {"error": code, "message": text}, with
+// "details" that name what is wrong. The codes are those of package contacts, with
+// the status of [contacts.Code.HTTPStatus], and those of this package. All routes
+// make the checks in this order:
 //
-//  1. the path (404 not_found) and the method (405), for which no key is needed;
+//  1. the path (404 not_found) and the method (405), without a key;
 //  2. two keys that differ (401), and the rate limit of the key (429);
-//  3. no key, an invalid one (401), one that lacks the permission (403);
+//  3. no key or an invalid one (401), or one without the permission (403);
 //  4. the media type and the encoding of the body (415);
-//  5. the parameters of the query, and headers such as Idempotency-Key (400);
+//  5. unknown and repeated parameters, and headers: Idempotency-Key, for example
+//     (400);
 //  6. the body, which is not read before: its size (413), its JSON (400);
-//  7. whatever the Service says: that there is no such contact (404), that it has
-//     another version (412), what is wrong with its fields (400), and the rest.
+//  7. the checks of the Service: the contact exists (404), it has the version
+//     (412), its fields and the values of parameters are valid (400), and the rest.
 //
-// A contact that the key may not see, one that does not exist and an id that is
-// none get the same answer. A conflict is 412 where the request has an If-Match,
-// and 409 elsewhere. A server error says nothing of its cause, which the logger
-// of the Service gets; [RequestID] puts that line and the request together.
+// A contact that the key may not see, a contact that does not exist and an invalid
+// id get the same answer. A conflict is 412 if the request has an If-Match, else
+// 409. The answer of a server error does not hold the cause. The logger of the
+// Service gets it; add [RequestID] to that line to find the request.
 //
-// # Requests that are sent again
+// # Sending a request again
 //
 // A create takes an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header),
 // in quotes or bare. The same request with the same key gets the first answer
 // again, with the header Idempotency-Replayed: true, as long as the Service keeps
-// it. The contacts of a batch have an idempotency_key of their own each, and the
-// header is refused there. The other routes ignore it: they can be sent again
-// anyway, and take a condition.
+// it. A batch refuses the header; each of its contacts may have an idempotency_key.
+// The other routes ignore it. They are safe to send again, with a condition.
 //
 // # Conditions
 //
-// ETag is the version of the contact, as a strong entity tag: "v3". A change with
-// If-Match is made if the contact has one of the versions that it names (up to 16;
-// RFC 9110, section 13.1.1), else it is 412 and nothing has changed; so it is with
-// tags that are weak, of another form, or cannot be read. "*" is any version. A
-// change refuses If-None-Match; a GET with it may be 304.
+// ETag is the version of the contact, as a strong entity tag: "v3". If-Match names
+// up to 16 of them (RFC 9110, section 13.1.1). A change is made if the contact has
+// one of these versions. Otherwise it is 412 and nothing has changed. The same is
+// true of tags that are weak, of another form, or cannot be read. "*" is any
+// version. A change refuses If-None-Match. A GET with it may be 304.
 //
 // # Logs
 //
-// Options.Logger gets one line for each request, at level Info, or Warn for a
-// server error that is not due to a client who went away: method, route (as in the list
-// above, without ids), status, duration, bytes of the body, request_id, and code,
-// if there was an error. A panic, of a store perhaps, is a server error for the
-// client and a line at level Error with the stack and the type of its value. The
-// request_id is that of the header X-Request-ID, if it has 1 to 128 characters of
-// printable ASCII without spaces, or a random one; each answer has it.
+// Options.Logger gets one line for each request: method, route (as listed above,
+// without ids), status, duration, bytes of the body, request_id, and the code of an
+// error. The level is Info, or Warn for a server error, unless the client went
+// away. A panic is a server error for the client, and a line at level Error with
+// the stack and the type of its value. request_id is the X-Request-ID of the
+// request if that has 1 to 128 printable ASCII characters without spaces, else a
+// random one. Every answer has it.
 package contactshttp

@@ -136,8 +136,8 @@ func TestList(t *testing.T) {
 		{"search", "search=DOE", s.reader, "John"},
 		{"team", "team_id=101", s.reader, "John"},
 		{"number", "phone_number=%2B15551234567", s.reader, "John"},
-		{"number with its plus as it is", "phone_number=+15551234567", s.reader, "John"},
-		{"number with its plus as it is, behind another", "tag=new&phone_number=+15557654321", s.reader, "John"},
+		{"number with a bare plus", "phone_number=+15551234567", s.reader, "John"},
+		{"number with a bare plus, after another parameter", "tag=new&phone_number=+15557654321", s.reader, "John"},
 		{"number as people write it", "phone_number=%2B1%20(555)%20123-4567", s.reader, "John"},
 		{"email", "email=john.doe@Example.COM", s.reader, "John"},
 		{"empty filters", "stage=&status=&tag=&search=&phone_number=&email=", s.reader, "Jane John"},
@@ -145,7 +145,7 @@ func TestList(t *testing.T) {
 		{"not deleted", "deleted=false", s.reader, "Jane John"},
 		{"two filters", "stage=lead&tag=vip", s.reader, ""},
 		{"page", "page=2&limit=1", s.reader, "John"},
-		{"page behind the last", "page=9", s.reader, ""},
+		{"page after the last", "page=9", s.reader, ""},
 		{"another account", "", s.foreignWriter, "Foreign"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestListWalk(t *testing.T) {
 		Count, Page, Limit, Pages *int
 		NextCursor                *string `json:"next_cursor"`
 	}
-	for _, start := range []string{"cursor=&limit=3", "limit=3"} { // from its own start, and from a page
+	for _, start := range []string{"cursor=&limit=3", "limit=3"} { // from the empty cursor, and from a page
 		var names []string
 		for query, steps := start, 0; ; steps++ {
 			if steps > 3 {

@@ -20,7 +20,7 @@ import (
 	"example.com/contacts/contactshttp"
 )
 
-// everyRoute is each route that needs a key, with a body that it takes.
+// everyRoute returns a valid request for each endpoint that needs a key.
 func everyRoute(id string) []ask {
 	return []ask{
 		{method: "POST", path: api + "/contacts/create", body: `{"first_name": "John"}`},
@@ -127,7 +127,7 @@ func TestParameters(t *testing.T) {
 		"stage=a;tag=b":                        {"query"},
 		"%2B15551234567=x&" + s.reader + "=":   {"query"},
 		"a=1&b=1&c=1&d=1&e=1&f=1&g=1":          {"a", "b", "c", "d", "e", "f", "g"},
-		"deleted=1&sort=1&tag=a&tag=a&email=x": {"sort", "tag", "deleted"}, // values are judged after that
+		"deleted=1&sort=1&tag=a&tag=a&email=x": {"sort", "tag", "deleted"}, // the values are checked after that
 		"limit=0&page=x&email=x&team_id=-7&stage=%00": {"email", "stage", "team_id", "limit", "page"},
 	} {
 		t.Run(query, func(t *testing.T) {
@@ -141,6 +141,21 @@ func TestParameters(t *testing.T) {
 			}
 		})
 	}
+	t.Run("bounds", func(t *testing.T) {
+		t.Parallel()
+		for name, want := range map[string]string{
+			"limit":   "limit: must be from 1 to 100",
+			"page":    "page: must be from 1 to 16777216",
+			"team_id": "team_id: must be a positive number",
+		} {
+			for _, value := range []string{"", "0", "-7", "x", "1.5", "99999999999999999999"} {
+				got := s.send(t, ask{path: api + "/contacts?" + name + "=" + value, key: s.reader})
+				if m := decode[failure](t, got.body).Message; m != want {
+					t.Errorf("%s=%s: %q, want %q", name, value, m, want)
+				}
+			}
+		}
+	})
 	for _, q := range everyRoute(id) {
 		if q.method == "HEAD" {
 			continue
@@ -154,11 +169,11 @@ func TestParameters(t *testing.T) {
 	}
 	s.send(t, ask{path: api + "/openapi.json?verbose=1"}).wantFailure(t, 400, contacts.CodeValidationError, "verbose")
 	if got := s.want(t, 200, ask{path: api + "/contacts/" + id, key: s.writer}); decode[contact](t, got.body).Version != 1 {
-		t.Errorf("what was refused changed the contact: %s", got.body)
+		t.Errorf("a refused request changed the contact: %s", got.body)
 	}
 }
 
-func TestNoSuchPath(t *testing.T) {
+func TestUnknownPaths(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, nil)
 	for _, path := range []string{
@@ -252,8 +267,8 @@ func TestMediaTypes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		header http.Header
-		others bool // POST and PUT take it
-		patch  bool
+		others bool // accepted by POST and PUT
+		patch  bool // accepted by PATCH
 	}{
 		{"nothing said", none, true, true},
 		{"JSON", header("Content-Type", "application/json"), true, true},
@@ -326,8 +341,9 @@ func TestMediaTypesWithoutBody(t *testing.T) {
 	}
 }
 
-// TestPrecedence makes requests that are wrong in ever fewer ways.
-func TestPrecedence(t *testing.T) {
+// TestOrderOfChecks starts with a request that is wrong in every way, and corrects
+// one thing after the other.
+func TestOrderOfChecks(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, &settings{handler: &contactshttp.Options{RateLimit: 1000}})
 	id := s.create(t, s.writer, `{"first_name": "John", "team_id": 102}`)
@@ -382,7 +398,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// An unread body is one that nobody may read.
+// An unread body fails the test if it is read.
 type unread struct{ t *testing.T }
 
 func (b unread) Read([]byte) (int, error) {
@@ -392,7 +408,7 @@ func (b unread) Read([]byte) (int, error) {
 
 func (unread) Close() error { return nil }
 
-func TestBodyIsNotReadBeforeItMay(t *testing.T) {
+func TestBodyIsNotReadBeforeTheKeyIsAccepted(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, nil)
 	h := contactshttp.NewHandler(s.svc, nil)
@@ -444,7 +460,7 @@ func TestServerErrors(t *testing.T) {
 	}
 }
 
-// A brokenStore fails with err, or panics with value, where contacts are.
+// A brokenStore panics with value, or fails with err, in every method for contacts.
 type brokenStore struct {
 	contacts.Store
 	err   error
@@ -470,7 +486,7 @@ func (b *brokenStore) ListContacts(context.Context, contacts.ContactQuery) (cont
 	return contacts.ContactList{}, b.fail()
 }
 
-// A timelessStore has contacts whose times JSON cannot hold.
+// A timelessStore returns contacts with a time that JSON cannot hold.
 type timelessStore struct{ contacts.Store }
 
 func (s timelessStore) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {
@@ -515,7 +531,7 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-func TestMaxBytesOfTheHost(t *testing.T) {
+func TestMaxBytesHandlerAroundTheHandler(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, &settings{mount: func(h http.Handler) http.Handler { return http.MaxBytesHandler(h, 100) }})
 	s.send(t, ask{method: "POST", path: api + "/contacts/create", key: s.writer, body: `{"first_name": "` + strings.Repeat("x", 100) + `"}`}).
@@ -526,7 +542,7 @@ func TestNilService(t *testing.T) {
 	t.Parallel()
 	defer func() {
 		if v, _ := recover().(string); !strings.Contains(v, "contacts.New") {
-			t.Errorf("panic %q does not say what to do", v)
+			t.Errorf("panic %q does not name the remedy", v)
 		}
 	}()
 	contactshttp.NewHandler(nil, nil)

@@ -38,8 +38,8 @@ func newService(ctx context.Context) (svc *contacts.Service, key string) {
 	return svc, key
 }
 
-// post sends a create and returns status and headers of the answer, whose body it
-// reads into answer.
+// post sends a create. It returns status and headers of the answer and decodes the
+// body into answer.
 func post(ctx context.Context, url, key, body string, answer any) (status string, header http.Header) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
@@ -83,7 +83,7 @@ func ExampleNewHandler() {
 	// validation_error of email
 }
 
-// A larger server has the API under a path of its own.
+// A larger server serves the API under its own path.
 func ExampleNewHandler_prefix() {
 	ctx := context.Background()
 	svc, key := newService(ctx)
@@ -101,8 +101,8 @@ func ExampleNewHandler_prefix() {
 	// Output: true
 }
 
-// withRequestID adds the id of the request to every line, those of the service
-// with the cause of a server error too.
+// withRequestID adds the id of the request to every line, also to the lines of the
+// service with the cause of a server error.
 type withRequestID struct{ slog.Handler }
 
 func (h withRequestID) Handle(ctx context.Context, r slog.Record) error {

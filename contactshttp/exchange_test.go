@@ -20,7 +20,7 @@ import (
 	"example.com/contacts/contactshttp"
 )
 
-// A logbook keeps what is logged.
+// A logbook keeps the lines of a logger.
 type logbook struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -38,7 +38,7 @@ func (l *logbook) String() string {
 	return l.text.String()
 }
 
-// logger returns a logger without times, which are the only thing that differs.
+// logger returns a logger without times.
 func (l *logbook) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
@@ -74,7 +74,7 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// idHandler adds the id of the request to what a service logs.
+// An idHandler adds the id of the request to every line.
 type idHandler struct{ slog.Handler }
 
 func (h idHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -133,8 +133,8 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestNothingSecretIsLogged sends keys, names and numbers in all places that a
-// request has.
+// TestNothingSecretIsLogged sends keys, names and numbers in every part of a
+// request.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	var book logbook
@@ -213,7 +213,7 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-func TestAbortIsPassedOn(t *testing.T) {
+func TestErrAbortHandlerIsPassedOn(t *testing.T) {
 	t.Parallel()
 	var book logbook
 	s := newWorld(t, &settings{
@@ -236,7 +236,7 @@ func TestAbortIsPassedOn(t *testing.T) {
 	}
 }
 
-// A brokenWriter panics once the answer has begun.
+// A brokenWriter panics after the answer has begun.
 type brokenWriter struct{ http.ResponseWriter }
 
 func (brokenWriter) Write([]byte) (int, error) { panic("the middle of an answer") }
@@ -256,11 +256,11 @@ func TestPanicInTheMiddleOfAnAnswer(t *testing.T) {
 		resp.Body.Close()
 	}
 	if err == nil {
-		t.Error("the client cannot see that the answer is not whole")
+		t.Error("the client cannot see that the answer is incomplete")
 	}
 }
 
-// A goneWriter is that of a client who has gone.
+// A goneWriter is the writer of a client that went away.
 type goneWriter struct{ http.ResponseWriter }
 
 func (goneWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
@@ -303,7 +303,7 @@ func TestPrefixes(t *testing.T) {
 		}, "/crm/v2"},
 		{"in StripPrefix", "", func(h http.Handler) http.Handler { return http.StripPrefix("/crm", h) }, "/crm/api/v1"},
 		{"in StripPrefix, root", "/", func(h http.Handler) http.Handler { return http.StripPrefix("/crm", h) }, "/crm"},
-		{"behind what rewrites paths", "/", func(h http.Handler) http.Handler {
+		{"in a handler that rewrites paths", "/", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				r2 := r.Clone(r.Context())
 				r2.URL.Path, r2.URL.RawPath = strings.TrimPrefix(r.URL.Path, "/public"), ""
@@ -336,7 +336,7 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// sendAnywhere returns the status of a path that need not be the handler's.
+// sendAnywhere returns the status of any path of the server.
 func (s *world) sendAnywhere(t testing.TB, path string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
@@ -351,7 +351,7 @@ func (s *world) sendAnywhere(t testing.TB, path string) int {
 	return resp.StatusCode
 }
 
-// TestLocationNamesNoOtherHost asks with a path that starts like a host.
+// TestLocationNamesNoOtherHost sends paths that look like a host.
 func TestLocationNamesNoOtherHost(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, nil)

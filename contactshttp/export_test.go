@@ -44,7 +44,7 @@ func (l Limiter) Take(key string) (*token, time.Duration) { return l.take(key) }
 // Done is done.
 func (t *token) Done(code contacts.Code) { t.done(code) }
 
-// Buckets returns how many buckets the limiter holds.
+// Buckets returns the number of buckets.
 func (l Limiter) Buckets() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"example.com/contacts/contactshttp"
 )
 
-// FuzzEntityTags writes what was read, and reads it again.
+// FuzzEntityTags checks that entity tags are read, written and read again the same.
 func FuzzEntityTags(f *testing.F) {
 	for _, s := range []string{`"v1"`, `W/"v2", "v3"`, `*`, ` , "a,b" ,,`, `"`, `"a" "b"`, `w/"a"`, `"v+1"`, "\"\x80\"", `"\"`} {
 		f.Add(s)
@@ -48,7 +48,7 @@ func FuzzEntityTags(f *testing.F) {
 	})
 }
 
-// FuzzIdempotencyKey writes what was read as a string in quotes, and reads it
+// FuzzIdempotencyKey checks that a key in quotes is the same when it is written
 // again.
 func FuzzIdempotencyKey(f *testing.F) {
 	for _, s := range []string{`a`, `"a"`, `"a\"b\\"`, `"`, `"a`, `"a"b`, `""`, ` `, `"\x"`, "\"\x7f\""} {
@@ -74,8 +74,8 @@ func FuzzIdempotencyKey(f *testing.F) {
 	})
 }
 
-// FuzzRequest sends any query and any headers to any path: no answer but one of
-// the documented ones, and none that is a fault.
+// FuzzRequest sends any query and headers to any path. No answer may be a server
+// error.
 func FuzzRequest(f *testing.F) {
 	s := newWorld(f, nil)
 	h := contactshttp.NewHandler(s.svc, &contactshttp.Options{KeyInQuery: true})

@@ -32,7 +32,7 @@ func TestIdempotencyKey(t *testing.T) {
 	create.body = `{"first_name": "Jane"}`
 	s.send(t, create).wantFailure(t, 409, contacts.CodeIdempotencyConflict)
 
-	// In the body, beside the header.
+	// The key may be in the body too.
 	create.body = `{"first_name": "Jane", "idempotency_key": "k"}`
 	create.header = nil
 	s.want(t, 201, create)
@@ -45,7 +45,7 @@ func TestIdempotencyKey(t *testing.T) {
 	if got := s.want(t, 201, create); got.header.Get("Idempotency-Replayed") != "true" {
 		t.Error("the same key in both places was not taken")
 	}
-	// Another account's keys are its own.
+	// Each account has its own keys.
 	create.key, create.body = s.foreignWriter, `{"first_name": "Jim"}`
 	if got := s.want(t, 201, create); got.header.Get("Idempotency-Replayed") != "" {
 		t.Error("a key of another account was replayed")
@@ -127,6 +127,6 @@ func TestConcurrentCreatesWithOneKey(t *testing.T) {
 	}
 	list := s.want(t, 200, ask{path: api + "/contacts", key: s.reader})
 	if n := decode[struct{ Count int }](t, list.body).Count; n != 1 || fresh != 1 {
-		t.Errorf("%d contacts, %d answers that are no replay, want one of each", n, fresh)
+		t.Errorf("%d contacts, %d answers without replay, want one of each", n, fresh)
 	}
 }

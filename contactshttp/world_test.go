@@ -20,8 +20,7 @@ import (
 	"example.com/contacts/store/memory"
 )
 
-// A world is a server on a socket, with two accounts, teams in both, and keys of
-// each kind.
+// A world is a server with two accounts, with teams in both and keys of each kind.
 type world struct {
 	url   string
 	svc   *contacts.Service
@@ -44,7 +43,7 @@ const (
 	foreignTeam int64 = 103 // of other
 )
 
-// settings are the knobs of a world; nil means the default.
+// settings are the options of a world. nil means the default.
 type settings struct {
 	service *contacts.Options
 	handler *contactshttp.Options
@@ -130,7 +129,7 @@ func newWorld(t testing.TB, set *settings) *world {
 	return s
 }
 
-// A clock stands still until it is moved.
+// A clock stands still until it is moved by hand.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -148,7 +147,7 @@ func (c *clock) move(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// An ask is one request to a world: the zero value is GET.
+// An ask is one request to a world. method "" is GET.
 type ask struct {
 	method string
 	path   string // with the query
@@ -157,7 +156,7 @@ type ask struct {
 	header http.Header
 }
 
-// A reply is what came back.
+// A reply is the answer to a request.
 type reply struct {
 	status int
 	header http.Header
@@ -215,7 +214,7 @@ func (s *world) send(t testing.TB, q ask) reply {
 	return reply{resp.StatusCode, resp.Header, string(text)}
 }
 
-// want sends a request that must have the status.
+// want sends a request and fails the test unless the answer has the status.
 func (s *world) want(t testing.TB, status int, q ask) reply {
 	t.Helper()
 	got := s.send(t, q)
@@ -232,7 +231,7 @@ func (s *world) create(t testing.TB, key, body string) string {
 	return decode[contact](t, got.body).ID
 }
 
-// contact is what the tests look at of one.
+// contact has the fields of a contact that the tests use.
 type contact struct {
 	ID           string `json:"id"`
 	FirstName    string `json:"first_name"`
@@ -253,15 +252,15 @@ func decode[T any](t testing.TB, text string) (v T) {
 	return v
 }
 
-// failure is the documented body.
+// failure is the documented body of an error.
 type failure struct {
 	Code    contacts.Code         `json:"error"`
 	Message string                `json:"message"`
 	Details []contacts.FieldError `json:"details"`
 }
 
-// wantFailure fails the test unless the reply is that error, with details of those
-// fields where some are given.
+// wantFailure fails the test unless the reply is that error. If fields are given,
+// its details must name them.
 func (r reply) wantFailure(t testing.TB, status int, code contacts.Code, fields ...string) {
 	t.Helper()
 	var got failure
@@ -283,7 +282,7 @@ func (r reply) wantFailure(t testing.TB, status int, code contacts.Code, fields 
 	for _, d := range got.Details {
 		named = append(named, d.Field)
 		if d.Code == "" || d.Message == "" {
-			t.Errorf("detail %+v says too little", d)
+			t.Errorf("detail %+v has no code or no message", d)
 		}
 	}
 	if diff := cmp.Diff(fields, named); diff != "" {
@@ -293,7 +292,7 @@ func (r reply) wantFailure(t testing.TB, status int, code contacts.Code, fields 
 
 var uuids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
-// numbered returns the text with its ids replaced by their number, in order.
+// numbered returns the text with its ids replaced by their numbers, in order.
 func numbered(text string) string {
 	seen := make(map[string]string)
 	return uuids.ReplaceAllStringFunc(text, func(id string) string {
@@ -304,8 +303,8 @@ func numbered(text string) string {
 	})
 }
 
-// wantBody compares a body with a golden one, in which white space between the
-// tokens and the ids are of no meaning.
+// wantBody compares a body with a golden one. White space between tokens and the
+// values of ids are ignored.
 func wantBody(t testing.TB, golden, body string) {
 	t.Helper()
 	var compact bytes.Buffer

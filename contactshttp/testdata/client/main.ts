@@ -1,8 +1,8 @@
-// A client made of the API's description goes through the life of a contact.
+// A client generated from the API's description goes through the life of a contact.
 //
-// .ci/run generates api.d.ts from openapi.json, compiles this file against it,
-// and has TestTypeScriptClient run it against a server. What the compiler must
-// refuse stands behind @ts-expect-error, which fails where nothing is refused.
+// .ci/run generates api.d.ts from openapi.json and compiles this file against it.
+// TestTypeScriptClient runs it against a server. @ts-expect-error marks code that
+// the compiler must refuse, and fails if it does not.
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { components, paths } from "./api.js";
@@ -16,7 +16,7 @@ assert(baseUrl && key, "CONTACTS_URL and CONTACTS_KEY say where to go");
 
 const client = createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${key}` } });
 
-// One contact, made and read.
+// One contact, created and read.
 const created = await client.POST("/api/v1/contacts/create", {
   params: { header: { "Idempotency-Key": "client-1" } },
   body: {
@@ -48,7 +48,7 @@ const same = await client.GET("/api/v1/contacts/{id}", {
 });
 assert.equal(same.response.status, 304);
 
-// The list, by page and by cursor: the type says which it is.
+// The list by page and by cursor. The type tells which one it is.
 const listed = await client.GET("/api/v1/contacts", {
   params: { query: { search: "doe", limit: 10 } },
 });
@@ -60,7 +60,7 @@ assert(walked.data && !("count" in walked.data));
 const next: string | null = walked.data.next_cursor;
 assert.equal(next, null);
 
-// A change of this version, and one that comes too late.
+// A change of this version, and one of an older version.
 const changed = await client.PATCH("/api/v1/contacts/{id}/update", {
   params: { path, header: { "If-Match": etag } },
   body: { stage: "customer", last_name: null },
@@ -75,7 +75,7 @@ const late = await client.PATCH("/api/v1/contacts/{id}/update", {
 assert.equal(late.response.status, 412);
 assert.equal(late.error?.error, "conflict");
 
-// An error with its type: the code is one of those of the operation.
+// An error with its type. The code is one of those of the operation.
 const refused = await client.POST("/api/v1/contacts/create", {
   body: { first_name: "Jane", email: "jane", phone_numbers: [{ phone_number: "555" }] },
 });
@@ -89,7 +89,7 @@ assert.deepEqual(
   ],
 );
 
-// A batch tells what became of each: the status says which type a result has.
+// A batch has a result for each contact. The status tells its type.
 const batch = await client.POST("/api/v1/contacts/batch", {
   body: { contacts: [{ first_name: "Jane" }, { first_name: "Joe", email: "joe" }] },
 });
@@ -99,7 +99,7 @@ for (const result of batch.data.results) {
   else assert.equal(result.error.error, "validation_error");
 }
 
-// Gone, and back.
+// Deleted and restored.
 const deleted = await client.DELETE("/api/v1/contacts/{id}", { params: { path } });
 assert.equal(deleted.response.status, 204);
 const missing = await client.GET("/api/v1/contacts/{id}", { params: { path } });
@@ -107,7 +107,7 @@ assert.equal(missing.error?.error, "not_found");
 const restored = await client.POST("/api/v1/contacts/{id}/restore", { params: { path } });
 assert.equal(restored.data?.id, john.id);
 
-// What the types refuse. It is compiled, and never run.
+// The types must refuse this. It is compiled and never run.
 export async function refusedByTheCompiler() {
   // @ts-expect-error: the first name is required
   await client.POST("/api/v1/contacts/create", { body: { last_name: "Doe" } });
