@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -78,7 +77,10 @@ func encodeTags(tags []string) string {
 	return string(append(b, ']'))
 }
 
-func decodeTags(s string) ([]string, error) { return decodeList[string](s) }
+func decodeTags(s string) (tags []string, err error) {
+	err = decodeJSON(s, &tags)
+	return tags, err
+}
 
 // appendQuoted appends s as a JSON string. Its error would be about text that is
 // not UTF-8, which a store never receives.
@@ -92,27 +94,4 @@ func appendBool(b []byte, v bool) []byte {
 		return append(b, "true"...)
 	}
 	return append(b, "false"...)
-}
-
-// encodeList is for lists that are seldom written.
-func encodeList[E any](list []E) string {
-	if len(list) == 0 {
-		return ""
-	}
-	b, err := json.Marshal(list)
-	if err != nil {
-		panic(err) // texts and numbers always have a JSON form
-	}
-	return string(b)
-}
-
-func decodeList[E any](s string) ([]E, error) {
-	if s == "" {
-		return nil, nil
-	}
-	var list []E
-	if json.Unmarshal([]byte(s), &list) != nil {
-		return nil, errDamaged
-	}
-	return list, nil
 }

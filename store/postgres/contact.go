@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,19 +14,62 @@ import (
 	"example.com/contacts"
 )
 
-// The columns of a contact behind its ids, in the order of contactArrays and
-// scanContact.
 const (
+	// The columns of a contact after its ids, in the order of contactArrays and
+	// scanContact.
 	contactColumns = `first_name, last_name, email, company, website, address, city, state, zip_code, country, status, stage, team_id,
 		phones, tags, custom_context, industry_context, created_at, updated_at, version, deleted_at`
 
+	allContactColumns = `account_id, id, ` + contactColumns + `, search`
+
+	// contactArrays as the columns of a table.
+	contactArraysGiven = `$1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+		$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[],
+		$20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::text[]`
+	contactsGiven = `unnest(` + contactArraysGiven + `) AS n (` + allContactColumns + `)`
+
 	findContactSQL = `SELECT id, ` + contactColumns + ` FROM {schema}.contact WHERE account_id = $1 AND id = $2`
+
+	contactKeysGiven = `unnest($1::uuid[], $2::uuid[]) AS n (account_id, id)`
+
+	// What has to be known of a contact before it is changed.
+	readContactsSQL = `SELECT c.account_id, c.id, c.version, c.email, c.phones, c.tags FROM ` + contactKeysGiven + `
+		JOIN {schema}.contact AS c ON c.account_id = n.account_id AND c.id = n.id`
+
+	// All transactions lock in this order, so that no two wait for each other.
+	lockContactsSQL = readContactsSQL + ` ORDER BY c.account_id, c.id FOR UPDATE OF c`
+
+	insertContactsSQL = `INSERT INTO {schema}.contact (` + allContactColumns + `) SELECT ` + allContactColumns + ` FROM ` + contactsGiven
+
+	updateContactsSQL = `UPDATE {schema}.contact AS c SET first_name = n.first_name, last_name = n.last_name, email = n.email,
+			company = n.company, website = n.website, address = n.address, city = n.city, state = n.state, zip_code = n.zip_code,
+			country = n.country, status = n.status, stage = n.stage, team_id = n.team_id, phones = n.phones, tags = n.tags,
+			custom_context = n.custom_context, industry_context = n.industry_context, search = n.search,
+			created_at = n.created_at, updated_at = n.updated_at, version = n.version, deleted_at = n.deleted_at
+		FROM ` + contactsGiven + ` WHERE c.account_id = n.account_id AND c.id = n.id`
+
+	deleteContactsSQL = `DELETE FROM {schema}.contact AS c USING ` + contactKeysGiven + ` WHERE c.account_id = n.account_id AND c.id = n.id`
 )
+
+// A contactKey names a contact.
+type contactKey struct{ account, id uuid.UUID }
+
+func (k contactKey) compare(other contactKey) int {
+	return cmp.Or(bytes.Compare(k.account[:], other.account[:]), bytes.Compare(k.id[:], other.id[:]))
+}
+
+// contactKeyArrays returns the keys as contactKeysGiven has them.
+func contactKeyArrays(keys []contactKey) []any {
+	return []any{
+		column(keys, func(k contactKey) pgtype.UUID { return pgUUID(k.account) }),
+		column(keys, func(k contactKey) pgtype.UUID { return pgUUID(k.id) }),
+	}
+}
 
 // A contactRow is a contact in the form of the tables. It shares no memory that
 // a caller may change.
 type contactRow struct {
-	account, id      uuid.UUID
+	contactKey
 	contact          contacts.Contact // its texts and numbers
 	phones, tags     string
 	custom, industry string
@@ -35,14 +80,16 @@ type contactRow struct {
 func encodeContact(r *contacts.ContactRecord) *contactRow {
 	c := &r.Contact
 	row := &contactRow{
-		account: c.AccountID, id: c.ID, contact: *c,
+		contactKey: contactKey{c.AccountID, c.ID}, contact: *c,
 		phones: encodePhones(c.PhoneNumbers), tags: encodeTags(c.Tags),
 		custom: r.CustomContext, industry: r.IndustryContext,
-		search: r.SearchText(), lookups: lookupsOf(c.Email, c.PhoneNumbers, c.Tags),
+		search: r.SearchText(), lookups: lookupsOf(r),
 	}
 	row.contact.PhoneNumbers, row.contact.Tags = nil, nil
 	return row
 }
+
+func (r *contactRow) deleted() bool { return !r.contact.DeletedAt.IsZero() }
 
 // contactArrays returns a column of the rows for each column of the table.
 func contactArrays(rows []*contactRow) []any {
@@ -76,11 +123,6 @@ func contactArrays(rows []*contactRow) []any {
 	}
 }
 
-// What contactArrays are in a statement: a table n of all columns.
-const contactsGiven = `unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-		$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[],
-		$20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::text[]) AS n (account_id, id, ` + contactColumns + `, search)`
-
 // scanContact returns the contact in a row of an id and contactColumns.
 func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, error) {
 	r := &contacts.ContactRecord{}
@@ -94,22 +136,40 @@ func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, err
 		return nil, err
 	}
 	c.CreatedAt, c.UpdatedAt, c.DeletedAt = instant(created), instant(updated), instant(deleted)
+	return r, decodeLists(c, phones, tags)
+}
+
+// decodeLists sets the numbers and the tags of the contact.
+func decodeLists(c *contacts.Contact, phones, tags string) (err error) {
 	if c.PhoneNumbers, err = decodePhones(phones); err != nil {
-		return nil, err
+		return err
 	}
-	if c.Tags, err = decodeTags(tags); err != nil {
-		return nil, err
+	c.Tags, err = decodeTags(tags)
+	return err
+}
+
+// scanContactState returns the contact in a row of readContactsSQL.
+func scanContactState(rows pgx.Rows) (k contactKey, st *contactState, err error) {
+	var r contacts.ContactRecord
+	var phones, tags string
+	st = &contactState{stored: true, exists: true}
+	if err := rows.Scan((*[16]byte)(&k.account), (*[16]byte)(&k.id), &st.version, &r.Contact.Email, &phones, &tags); err != nil {
+		return k, nil, err
 	}
-	return r, nil
+	if err := decodeLists(&r.Contact, phones, tags); err != nil {
+		return k, nil, err
+	}
+	st.lookups = lookupsOf(&r)
+	return k, st, nil
 }
 
 // FindContact implements [contacts.Store].
 func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {
 	const op = "postgres: find contact: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return nil, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	var found []*contacts.ContactRecord
 	err := s.read(ctx, func() (err error) {
@@ -125,5 +185,5 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	return found[0], nil
 }
 
-// errDamaged: somebody has written to a table what this package never does.
+// errDamaged: a column holds what this package never writes.
 var errDamaged = errors.New("a column does not hold what it must")

@@ -62,16 +62,17 @@ func TestStatementEndsWithContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := lockRow(t, base, schema, r)
+	grace, _ := change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })
 	promptly(t, func(ctx context.Context) {
-		err := errors.Join(s.UpdateContacts(ctx, []contacts.ContactChange{change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })})...)
+		err := apply(ctx, s, grace)
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, contacts.ErrOutcomeUnknown) {
-			t.Errorf("UpdateContacts: got error %v, want that of the context, and ErrOutcomeUnknown", err)
+			t.Errorf("a change: got error %v, want that of the context, and ErrOutcomeUnknown", err)
 		}
 	})
 	promptly(t, func(ctx context.Context) {
-		_, err := s.PurgeContacts(ctx, contacts.PurgeQuery{AccountID: account, Limit: 1})
+		err := applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{removal(r)}, Now: noon, AllOrNothing: true})
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("PurgeContacts: got error %v, want that of the context", err)
+			t.Errorf("a removal, all or nothing: got error %v, want that of the context", err)
 		}
 	})
 	// The server does not go on with them either.
@@ -92,8 +93,8 @@ func TestStatementEndsWithContext(t *testing.T) {
 	if !isWhole(t, s, r) {
 		t.Error("the contact is gone")
 	}
-	if errs := s.UpdateContacts(t.Context(), []contacts.ContactChange{change(r, func(*contacts.Contact) {})}); errs != nil {
-		t.Errorf("the store does not go on: %v", errs)
+	if err := apply(t.Context(), s, grace); err != nil {
+		t.Errorf("the store does not go on: %v", err)
 	}
 }
 
@@ -114,9 +115,9 @@ func TestPoolExhausted(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := lockRow(t, base, schema, r)
-	c := change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })
-	changed := make(chan []error, 1)
-	go func() { changed <- s.UpdateContacts(context.Background(), []contacts.ContactChange{c}) }()
+	grace, renamed := change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })
+	changed := make(chan error, 1)
+	go func() { changed <- apply(context.Background(), s, grace) }()
 	waitForLock(t, base, schema)
 
 	for _, err := range []error{
@@ -130,7 +131,7 @@ func TestPoolExhausted(t *testing.T) {
 			return err
 		}),
 		callPromptly(t, func(ctx context.Context) error {
-			return s.Deactivate(ctx, contacts.Deactivation{AccountID: account, At: noon})
+			return s.UpdateDirectory(ctx, contacts.DirectoryUpdate{AccountID: account, At: noon})
 		}),
 	} {
 		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, contacts.ErrOutcomeUnknown) {
@@ -138,10 +139,10 @@ func TestPoolExhausted(t *testing.T) {
 		}
 	}
 	release()
-	if errs := <-changed; errs != nil {
-		t.Errorf("UpdateContacts: %v", errs)
+	if err := <-changed; err != nil {
+		t.Errorf("a change that waited for the lock: %v", err)
 	}
-	if !isWhole(t, s, c.Record) || isWhole(t, s, waits) {
+	if !isWhole(t, s, renamed) || isWhole(t, s, waits) {
 		t.Error("want the change, and nothing of the create that was given up")
 	}
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -16,29 +17,31 @@ import (
 )
 
 const (
-	insertAccountsSQL = `INSERT INTO {schema}.account (account_id, name, created_at, disabled_at)
-		SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) AS n (account_id, name, created_at, disabled_at)
+	insertAccountsSQL = `INSERT INTO {schema}.account (account_id, name, created_at, disabled_at, settings_version)
+		SELECT n.*, 0 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) AS n (account_id, name, created_at, disabled_at)
 		ORDER BY n.account_id ON CONFLICT DO NOTHING`
-	insertTeamsSQL = `INSERT INTO {schema}.team (account_id, id, name, created_at)
+	insertStatesSQL = `INSERT INTO {schema}.account_state (account_id, sequence) SELECT n.account_id, 0 FROM unnest($1::uuid[]) AS n (account_id)`
+	insertTeamsSQL  = `INSERT INTO {schema}.team (account_id, id, name, created_at)
 		SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) AS n (account_id, id, name, created_at)
 		ON CONFLICT DO NOTHING`
 	insertKeysSQL = `INSERT INTO {schema}.api_key (account_id, ` + keyColumns + `)
 		SELECT n.* FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[])
 			AS n (account_id, ` + keyColumns + `)
 		ORDER BY n.id ON CONFLICT DO NOTHING`
-	keyColumns = `id, hash, name, permissions, team_ids, all_teams, created_at, expires_at, revoked_at`
+	keyColumns        = `id, hash, name, permissions, team_ids, all_teams, created_at, expires_at, revoked_at`
+	insertSettingsSQL = `INSERT INTO {schema}.setting (account_id, version, name, value, at, actor)
+		SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[]) AS n (account_id, version, name, value, at, actor)`
+	setVersionsSQL = `UPDATE {schema}.account AS a SET settings_version = n.version
+		FROM unnest($1::uuid[], $2::bigint[]) AS n (account_id, version) WHERE a.account_id = n.account_id`
 
-	// Whoever adds a team or a key, or disables the account, waits for others
-	// that do.
-	lockAccountsSQL = `SELECT account_id, disabled_at FROM {schema}.account WHERE account_id = ANY($1) ORDER BY account_id FOR UPDATE`
-	lastTeamsSQL    = `SELECT account_id, max(id) FROM {schema}.team WHERE account_id = ANY($1) GROUP BY account_id`
+	settingsVersionsSQL = `SELECT account_id, settings_version FROM {schema}.account WHERE account_id = ANY($1)`
+	lastTeamsSQL        = `SELECT account_id, max(id) FROM {schema}.team WHERE account_id = ANY($1) GROUP BY account_id`
 
-	listAccountsSQL = `SELECT account_id, name, created_at, disabled_at FROM {schema}.account WHERE account_id > $1 ORDER BY account_id LIMIT $2`
+	accountColumns  = `account_id, name, created_at, disabled_at`
+	listAccountsSQL = `SELECT ` + accountColumns + ` FROM {schema}.account WHERE account_id > $1 ORDER BY account_id LIMIT $2`
 	listTeamsSQL    = `SELECT id, name, created_at FROM {schema}.team WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`
-	findTeamSQL     = `SELECT id, name, created_at FROM {schema}.team WHERE account_id = $1 AND id = $2`
-	selectKeysSQL   = `SELECT k.id, k.hash, k.name, k.permissions, k.team_ids, k.all_teams, k.created_at, k.expires_at, k.revoked_at,
-		a.account_id, a.disabled_at FROM {schema}.api_key AS k JOIN {schema}.account AS a ON a.account_id = k.account_id `
-	listKeysSQL = selectKeysSQL + `WHERE k.account_id = $1 AND k.id > $2 ORDER BY k.id LIMIT $3`
+	listKeysSQL     = `SELECT account_id, ` + keyColumns + ` FROM {schema}.api_key WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`
+	listSettingsSQL = `SELECT version, name, value, at, actor FROM {schema}.setting WHERE account_id = $1 AND version > $2 ORDER BY version LIMIT $3`
 
 	revokeKeySQL      = `UPDATE {schema}.api_key SET revoked_at = CASE WHEN revoked_at = 0 THEN $1 ELSE revoked_at END WHERE id = $2`
 	disableAccountSQL = `UPDATE {schema}.account SET disabled_at = CASE WHEN disabled_at = 0 THEN $1 ELSE disabled_at END WHERE account_id = $2`
@@ -51,16 +54,15 @@ var errNoTeamID = errors.New("the account has a team with the highest id there i
 // AddToDirectory implements [contacts.Store].
 func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
 	const op = "postgres: add to directory: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return contacts.Directory{}, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	add = clone(add)
 	teams := slices.Clone(add.Teams)
 	err := s.transact(ctx, nil, func(ctx context.Context, t *transaction) error {
-		copy(add.Teams, teams) // the ids of an earlier run are void
-		s.allow(t, column(add.Teams, func(t contacts.Team) uuid.UUID { return t.AccountID }))
+		copy(add.Teams, teams) // without the ids of an earlier try
 		return s.add(ctx, t, &add)
 	})
 	if err != nil {
@@ -73,65 +75,51 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 func clone(d contacts.Directory) contacts.Directory {
 	d.Accounts = append([]contacts.Account(nil), d.Accounts...)
 	d.Teams = append([]contacts.Team(nil), d.Teams...)
+	d.Settings = append([]contacts.SettingRecord(nil), d.Settings...)
 	d.Keys = append([]contacts.KeyRecord(nil), d.Keys...)
 	for i := range d.Keys {
 		k := &d.Keys[i]
 		k.Permissions = append([]contacts.Permission(nil), k.Permissions...)
 		k.TeamIDs = append([]int64(nil), k.TeamIDs...)
+		k.Account = nil
 	}
 	return d
 }
 
-// add stores the records, and sets the ids of teams that have none and what the
-// keys have of their accounts.
+// add stores the records and sets the ids of teams that have none.
 func (s *Store) add(ctx context.Context, t *transaction, add *contacts.Directory) error {
-	if n := len(add.Accounts); n > 0 {
-		if err := t.insert(ctx, n, s.statements.insertAccounts,
-			column(add.Accounts, func(a contacts.Account) pgtype.UUID { return pgUUID(a.ID) }),
-			column(add.Accounts, func(a contacts.Account) string { return a.Name }),
-			column(add.Accounts, func(a contacts.Account) int64 { return micros(a.CreatedAt) }),
-			column(add.Accounts, func(a contacts.Account) int64 { return micros(a.DisabledAt) })); err != nil {
-			return err
-		}
-	}
-	disabledAt, err := s.lockAccounts(ctx, t, add)
-	if err != nil {
+	owners := slices.Concat(
+		column(add.Teams, func(t contacts.Team) uuid.UUID { return t.AccountID }),
+		column(add.Keys, func(k contacts.KeyRecord) uuid.UUID { return k.AccountID }),
+		column(add.Settings, func(r contacts.SettingRecord) uuid.UUID { return r.AccountID }))
+	s.allow(t, append(column(add.Accounts, func(a contacts.Account) uuid.UUID { return a.ID }), owners...))
+	if err := s.addAccounts(ctx, t, add.Accounts); err != nil {
 		return err
 	}
-	if n := len(add.Teams); n > 0 {
-		if err := s.assignIDs(ctx, t, add.Teams); err != nil {
-			return err
-		}
-		if err := t.insert(ctx, n, s.statements.insertTeams,
-			column(add.Teams, func(t contacts.Team) pgtype.UUID { return pgUUID(t.AccountID) }),
-			column(add.Teams, func(t contacts.Team) int64 { return t.ID }),
-			column(add.Teams, func(t contacts.Team) string { return t.Name }),
-			column(add.Teams, func(t contacts.Team) int64 { return micros(t.CreatedAt) })); err != nil {
-			return err
-		}
+	if err := s.lockOwners(ctx, t, owners); err != nil {
+		return err
 	}
-	if n := len(add.Keys); n > 0 {
-		for i := range add.Keys {
-			add.Keys[i].AccountDisabledAt = disabledAt[add.Keys[i].AccountID]
-		}
-		of := func(value func(*contacts.KeyRecord) string) []string {
-			return column(add.Keys, func(k contacts.KeyRecord) string { return value(&k) })
-		}
-		at := func(value func(*contacts.KeyRecord) time.Time) []int64 {
-			return column(add.Keys, func(k contacts.KeyRecord) int64 { return micros(value(&k)) })
-		}
-		return t.insert(ctx, n, s.statements.insertKeys,
-			column(add.Keys, func(k contacts.KeyRecord) pgtype.UUID { return pgUUID(k.AccountID) }),
-			column(add.Keys, func(k contacts.KeyRecord) pgtype.UUID { return pgUUID(k.ID) }),
-			column(add.Keys, func(k contacts.KeyRecord) []byte { return k.Hash[:] }),
-			of(func(k *contacts.KeyRecord) string { return k.Name }),
-			of(func(k *contacts.KeyRecord) string { return encodeList(k.Permissions) }),
-			of(func(k *contacts.KeyRecord) string { return encodeList(k.TeamIDs) }),
-			column(add.Keys, func(k contacts.KeyRecord) bool { return k.AllTeams }),
-			at(func(k *contacts.KeyRecord) time.Time { return k.CreatedAt }),
-			at(func(k *contacts.KeyRecord) time.Time { return k.ExpiresAt }),
-			at(func(k *contacts.KeyRecord) time.Time { return k.RevokedAt }))
+	if err := s.addTeams(ctx, t, add.Teams); err != nil {
+		return err
 	}
+	if err := s.addKeys(ctx, t, add.Keys); err != nil {
+		return err
+	}
+	return s.addSettings(ctx, t, add.Settings)
+}
+
+func (s *Store) addAccounts(ctx context.Context, t *transaction, accounts []contacts.Account) error {
+	if len(accounts) == 0 {
+		return nil
+	}
+	ids := column(accounts, func(a contacts.Account) pgtype.UUID { return pgUUID(a.ID) })
+	if err := t.insert(ctx, len(accounts), s.statements.insertAccounts, ids,
+		column(accounts, func(a contacts.Account) string { return a.Name }),
+		column(accounts, func(a contacts.Account) int64 { return micros(a.CreatedAt) }),
+		column(accounts, func(a contacts.Account) int64 { return micros(a.DisabledAt) })); err != nil {
+		return err
+	}
+	t.exec(s.statements.insertStates, ids)
 	return nil
 }
 
@@ -146,32 +134,41 @@ func (t *transaction) insert(ctx context.Context, n int, sql string, args ...any
 	return err
 }
 
-// lockAccounts returns when the accounts of teams and keys were disabled, and
-// keeps them so until the transaction ends.
-func (s *Store) lockAccounts(ctx context.Context, t *transaction, add *contacts.Directory) (map[uuid.UUID]time.Time, error) {
-	ids := slices.Concat(
-		column(add.Teams, func(t contacts.Team) pgtype.UUID { return pgUUID(t.AccountID) }),
-		column(add.Keys, func(k contacts.KeyRecord) pgtype.UUID { return pgUUID(k.AccountID) }))
-	if len(ids) == 0 {
-		return nil, nil
+// lockOwners locks the accounts that get teams, keys or settings, as [Store.Apply]
+// does. Each of them must exist.
+func (s *Store) lockOwners(ctx context.Context, t *transaction, owners []uuid.UUID) error {
+	if len(owners) == 0 {
+		return nil
 	}
-	disabledAt := make(map[uuid.UUID]time.Time)
+	found := make(map[uuid.UUID]bool)
 	t.query(func(rows pgx.Rows) error {
 		var id uuid.UUID
-		var at int64
-		err := rows.Scan((*[16]byte)(&id), &at)
-		disabledAt[id] = instant(at)
+		var sequence int64
+		err := rows.Scan((*[16]byte)(&id), &sequence)
+		found[id] = true
 		return err
-	}, s.statements.lockAccounts, ids)
+	}, s.statements.lockStates, column(owners, pgUUID))
 	if err := t.flush(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	for _, id := range ids {
-		if _, found := disabledAt[id.Bytes]; !found {
-			return nil, contacts.ErrNotFound
-		}
+	if slices.ContainsFunc(owners, func(id uuid.UUID) bool { return !found[id] }) {
+		return contacts.ErrNotFound
 	}
-	return disabledAt, nil
+	return nil
+}
+
+func (s *Store) addTeams(ctx context.Context, t *transaction, teams []contacts.Team) error {
+	if len(teams) == 0 {
+		return nil
+	}
+	if err := s.assignIDs(ctx, t, teams); err != nil {
+		return err
+	}
+	return t.insert(ctx, len(teams), s.statements.insertTeams,
+		column(teams, func(t contacts.Team) pgtype.UUID { return pgUUID(t.AccountID) }),
+		column(teams, func(t contacts.Team) int64 { return t.ID }),
+		column(teams, func(t contacts.Team) string { return t.Name }),
+		column(teams, func(t contacts.Team) int64 { return micros(t.CreatedAt) }))
 }
 
 // assignIDs sets the ids of teams that have none. Their accounts are locked.
@@ -203,13 +200,74 @@ func (s *Store) assignIDs(ctx context.Context, t *transaction, teams []contacts.
 	return nil
 }
 
+func (s *Store) addKeys(ctx context.Context, t *transaction, keys []contacts.KeyRecord) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	text := func(of func(*contacts.KeyRecord) string) []string {
+		return column(keys, func(k contacts.KeyRecord) string { return of(&k) })
+	}
+	at := func(of func(*contacts.KeyRecord) time.Time) []int64 {
+		return column(keys, func(k contacts.KeyRecord) int64 { return micros(of(&k)) })
+	}
+	return t.insert(ctx, len(keys), s.statements.insertKeys,
+		column(keys, func(k contacts.KeyRecord) pgtype.UUID { return pgUUID(k.AccountID) }),
+		column(keys, func(k contacts.KeyRecord) pgtype.UUID { return pgUUID(k.ID) }),
+		column(keys, func(k contacts.KeyRecord) []byte { return k.Hash[:] }),
+		text(func(k *contacts.KeyRecord) string { return k.Name }),
+		text(func(k *contacts.KeyRecord) string { return encodeList(k.Permissions) }),
+		text(func(k *contacts.KeyRecord) string { return encodeList(k.TeamIDs) }),
+		column(keys, func(k contacts.KeyRecord) bool { return k.AllTeams }),
+		at(func(k *contacts.KeyRecord) time.Time { return k.CreatedAt }),
+		at(func(k *contacts.KeyRecord) time.Time { return k.ExpiresAt }),
+		at(func(k *contacts.KeyRecord) time.Time { return k.RevokedAt }))
+}
+
+// addSettings stores settings that have the next versions of their accounts, which
+// are locked.
+func (s *Store) addSettings(ctx context.Context, t *transaction, settings []contacts.SettingRecord) error {
+	if len(settings) == 0 {
+		return nil
+	}
+	accounts := column(settings, func(r contacts.SettingRecord) pgtype.UUID { return pgUUID(r.AccountID) })
+	newest := make(map[uuid.UUID]int64)
+	t.query(func(rows pgx.Rows) error {
+		var id uuid.UUID
+		var version int64
+		err := rows.Scan((*[16]byte)(&id), &version)
+		newest[id] = version
+		return err
+	}, s.statements.settingsVersions, accounts)
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	for _, r := range settings {
+		if newest[r.AccountID]++; newest[r.AccountID] != r.Version {
+			return contacts.ErrExists
+		}
+	}
+	t.exec(s.statements.insertSettings, accounts,
+		column(settings, func(r contacts.SettingRecord) int64 { return r.Version }),
+		column(settings, func(r contacts.SettingRecord) string { return r.Name }),
+		column(settings, func(r contacts.SettingRecord) string { return r.Value }),
+		column(settings, func(r contacts.SettingRecord) int64 { return micros(r.At) }),
+		column(settings, func(r contacts.SettingRecord) string { return encodeJSON(r.Actor) }))
+	var ids []pgtype.UUID
+	var versions []int64
+	for id, version := range newest {
+		ids, versions = append(ids, pgUUID(id)), append(versions, version)
+	}
+	t.exec(s.statements.setVersions, ids, versions)
+	return nil
+}
+
 // ListDirectory implements [contacts.Store].
 func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
 	const op = "postgres: list directory: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return contacts.Directory{}, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	var d contacts.Directory
 	err := s.read(ctx, func() (err error) {
@@ -223,27 +281,29 @@ func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (c
 }
 
 func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d contacts.Directory, err error) {
-	limit := int64(q.Limit)
+	account, limit := pgUUID(q.AccountID), int64(q.Limit)
 	switch q.Kind {
 	case contacts.DirectoryAccounts:
 		d.Accounts, err = collect(ctx, s.pool, scanAccount, s.statements.listAccounts, pgUUID(q.After), limit)
 	case contacts.DirectoryTeams:
-		d.Teams, err = s.queryTeams(ctx, q.AccountID, s.statements.listTeams, pgUUID(q.AccountID), q.AfterTeam, limit)
+		err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+			t, err := scanTeam(rows, q.AccountID)
+			d.Teams = append(d.Teams, t)
+			return err
+		}, s.statements.listTeams, account, q.AfterTeam, limit)
 	case contacts.DirectoryKeys:
-		d.Keys, err = collect(ctx, s.pool, scanKey, s.statements.listKeys, pgUUID(q.AccountID), pgUUID(q.After), limit)
+		d.Keys, err = collect(ctx, s.pool, func(row pgx.CollectableRow) (contacts.KeyRecord, error) { return scanKey(row) },
+			s.statements.listKeys, account, pgUUID(q.After), limit)
+	case contacts.DirectorySettings:
+		err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+			r, err := scanSetting(rows, q.AccountID)
+			d.Settings = append(d.Settings, r)
+			return err
+		}, s.statements.listSettings, account, q.AfterVersion, limit)
 	default:
 		err = fmt.Errorf("there is no kind %d of records", q.Kind)
 	}
 	return d, err
-}
-
-// collect returns what scan makes of each row; nil where there is none.
-func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.AppendRows([]T(nil), rows, scan)
 }
 
 func scanAccount(row pgx.CollectableRow) (a contacts.Account, err error) {
@@ -253,53 +313,61 @@ func scanAccount(row pgx.CollectableRow) (a contacts.Account, err error) {
 	return a, err
 }
 
-func scanTeam(row pgx.CollectableRow, account uuid.UUID) (t contacts.Team, err error) {
+func scanTeam(rows pgx.Rows, account uuid.UUID) (t contacts.Team, err error) {
 	var created int64
-	err = row.Scan(&t.ID, &t.Name, &created)
+	err = rows.Scan(&t.ID, &t.Name, &created)
 	t.AccountID, t.CreatedAt = account, instant(created)
 	return t, err
 }
 
-// scanKey returns the key in a row of selectKeysSQL.
-func scanKey(row pgx.CollectableRow) (k contacts.KeyRecord, err error) {
+// scanKey returns the key in a row of an account's id, keyColumns and what else
+// there is.
+func scanKey(row pgx.CollectableRow, more ...any) (k contacts.KeyRecord, err error) {
 	var hash []byte
 	var permissions, teamIDs string
-	var created, expires, revoked, disabled int64
-	if err := row.Scan((*[16]byte)(&k.ID), &hash, &k.Name, &permissions, &teamIDs, &k.AllTeams, &created, &expires, &revoked,
-		(*[16]byte)(&k.AccountID), &disabled); err != nil {
+	var created, expires, revoked int64
+	if err := row.Scan(append([]any{(*[16]byte)(&k.AccountID), (*[16]byte)(&k.ID), &hash, &k.Name, &permissions, &teamIDs, &k.AllTeams,
+		&created, &expires, &revoked}, more...)...); err != nil {
 		return k, err
 	}
 	copy(k.Hash[:], hash)
-	k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.AccountDisabledAt = instant(created), instant(expires), instant(revoked), instant(disabled)
-	if k.Permissions, err = decodeList[contacts.Permission](permissions); err != nil {
+	k.CreatedAt, k.ExpiresAt, k.RevokedAt = instant(created), instant(expires), instant(revoked)
+	if err := decodeJSON(permissions, &k.Permissions); err != nil {
 		return k, err
 	}
-	k.TeamIDs, err = decodeList[int64](teamIDs)
+	err = decodeJSON(teamIDs, &k.TeamIDs)
 	return k, err
 }
 
-// Deactivate implements [contacts.Store].
-func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
-	const op = "postgres: deactivate: %w"
-	if err := s.enter(); err != nil {
+func scanSetting(rows pgx.Rows, account uuid.UUID) (r contacts.SettingRecord, err error) {
+	var at int64
+	var actor string
+	if err := rows.Scan(&r.Version, &r.Name, &r.Value, &at, &actor); err != nil {
+		return r, err
+	}
+	r.AccountID, r.At = account, instant(at)
+	err = decodeJSON(actor, &r.Actor)
+	return r, err
+}
+
+// UpdateDirectory implements [contacts.Store].
+func (s *Store) UpdateDirectory(ctx context.Context, u contacts.DirectoryUpdate) error {
+	const op = "postgres: update directory: %w"
+	if err := s.gate.Enter(); err != nil {
 		return fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
-	sql, id := s.statements.revokeKey, d.KeyID
-	switch ofKey := d.KeyID != uuid.Nil; {
-	case ofKey == (d.AccountID != uuid.Nil):
-		return fmt.Errorf(op, errors.New("needs the id of a key or that of an account"))
-	case ofKey && d.At.IsZero():
-		return fmt.Errorf(op, errors.New("a key that was revoked stays so"))
-	case !ofKey && d.At.IsZero():
-		sql, id = s.statements.enableAccount, d.AccountID
-	case !ofKey:
-		sql, id = s.statements.disableAccount, d.AccountID
+	sql, id := s.statements.disableAccount, u.AccountID
+	switch {
+	case u.KeyID != uuid.Nil:
+		sql, id = s.statements.revokeKey, u.KeyID
+	case u.At.IsZero():
+		sql = s.statements.enableAccount
 	}
 	err := s.transact(ctx, nil, func(ctx context.Context, t *transaction) error {
 		var n int64
-		t.count(&n, sql, micros(d.At), pgUUID(id))
+		t.count(&n, sql, micros(u.At), pgUUID(id))
 		err := t.flush(ctx)
 		if err == nil && n == 0 {
 			err = contacts.ErrNotFound
@@ -308,6 +376,31 @@ func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
 	})
 	if err != nil {
 		return fmt.Errorf(op, classify(ctx, err))
+	}
+	return nil
+}
+
+// encodeList returns a JSON array, or "" for an empty list.
+func encodeList[E any](list []E) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return encodeJSON(list)
+}
+
+// encodeJSON is for values that are seldom written.
+func encodeJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // texts and numbers always have a JSON form
+	}
+	return string(b)
+}
+
+// decodeJSON leaves the value as it is if the text is "".
+func decodeJSON(text string, v any) error {
+	if text != "" && json.Unmarshal([]byte(text), v) != nil {
+		return errDamaged
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ var (
 const (
 	stateReadOnly         = "25006"
 	stateUniqueViolation  = "23505"
+	stateIdleTooLong      = "25P03" // in a transaction, at which the server ends the connection
 	stateDiskFull         = "53100"
 	statePermission       = "42501"
 	stateUndefinedTable   = "42P01"
@@ -75,6 +76,10 @@ func isConflict(err error) bool {
 	return s == stateSerialization || s == stateDeadlock
 }
 
+// isRace reports whether another transaction has stored the same id or key since
+// this one looked.
+func isRace(err error) bool { return state(err) == stateUniqueViolation }
+
 // isLost reports whether the connection is gone, so that another may do: the
 // server went away, or came back, since it was last used.
 func isLost(err error) bool {
@@ -86,7 +91,7 @@ func isLost(err error) bool {
 	}
 	_, ofNetwork := errors.AsType[net.Error](err)
 	s := state(err)
-	return s == stateShutdown || s == stateCrashShutdown || ofNetwork || pgconn.SafeToRetry(err) ||
+	return s == stateShutdown || s == stateCrashShutdown || s == stateIdleTooLong || ofNetwork || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -93,7 +92,7 @@ func wantNoSequentialScan(t *testing.T, url, role string, opts *postgres.Options
 		t.Fatal(err)
 	}
 	defer c.Close(context.Background())
-	scan := regexp.MustCompile(`Seq Scan on (contact|contact_lookup|idempotency)\b`)
+	scan := regexp.MustCompile(`Seq Scan on (contact|contact_lookup|idempotency|journal)\b`)
 	explained := 0
 	for sql, args := range sent.sent {
 		if !strings.Contains(sql, opts.Schema) {
@@ -171,12 +170,14 @@ func fill(t *testing.T, url, schema string, s contacts.Store, n int) []uuid.UUID
 			WHERE $1::uuid[] IS NOT NULL AND $2::int > 0`,
 		`INSERT INTO {schema}.contact_lookup SELECT account_id, '00000000-0000-0000-0000-000000000001', id FROM {schema}.contact
 			WHERE $1::uuid[] IS NOT NULL AND $2::int > 0`,
+		`INSERT INTO {schema}.journal SELECT ($1::uuid[])[i % 10 + 1], i + 1000, 1, i, sha256(i::text::bytea), i, i % 2 * i, '{}' FROM generate_series(1, $2::int) AS i`,
+		`UPDATE {schema}.account_state SET sequence = $2::int + 1000 WHERE account_id = ANY($1)`,
 		`INSERT INTO {schema}.idempotency SELECT ($1::uuid[])[i % 10 + 1], sha256(i::text::bytea), '', '{}', i FROM generate_series(1, $2::int) AS i`,
 	}
 	for _, sql := range statements {
 		execute(t, url, strings.ReplaceAll(sql, "{schema}", name), accounts, n)
 	}
-	for _, table := range []string{"contact", "contact_lookup", "idempotency", "account", "team", "api_key"} {
+	for _, table := range []string{"contact", "contact_lookup", "idempotency", "journal", "account_state", "account", "setting", "team", "api_key"} {
 		execute(t, url, "VACUUM ANALYZE "+name+"."+table)
 	}
 	return accounts
@@ -197,52 +198,79 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 		Accounts: []contacts.Account{{ID: newID()}}, Teams: []contacts.Team{{AccountID: account}}, Keys: []contacts.KeyRecord{key},
 	})
 	must(err)
-	for kind := contacts.DirectoryAccounts; kind <= contacts.DirectoryKeys; kind++ {
+	setting := contacts.SettingRecord{AccountID: account, Version: 1, Name: "events", Value: "{}", At: noon}
+	_, err = s.AddToDirectory(ctx, contacts.Directory{Settings: []contacts.SettingRecord{setting}})
+	must(err)
+	for kind := contacts.DirectoryAccounts; kind <= contacts.DirectorySettings; kind++ {
 		_, err := s.ListDirectory(ctx, contacts.DirectoryQuery{Kind: kind, AccountID: account, Limit: 9})
 		must(err)
 	}
 	_, err = s.FindKey(ctx, key.Hash)
 	must(err)
-	_, err = s.FindTeam(ctx, account, 1)
+	_, err = s.FindAccount(ctx, account)
 	must(err)
-	for _, d := range []contacts.Deactivation{{KeyID: key.ID, At: noon}, {AccountID: account, At: noon}, {AccountID: account}} {
-		must(s.Deactivate(ctx, d))
+	for _, u := range []contacts.DirectoryUpdate{{KeyID: key.ID, At: noon}, {AccountID: account, At: noon}, {AccountID: account}} {
+		must(s.UpdateDirectory(ctx, u))
 	}
 
+	current := func(m contacts.Mutation) contacts.Mutation {
+		m.Settings = 1
+		return m
+	}
 	r := newContact(account)
-	must(create(ctx, s, r))
-	if create(ctx, s, r) == nil {
+	must(apply(ctx, s, current(creation(r))))
+	if apply(ctx, s, current(creation(r))) == nil {
 		t.Error("a contact was created twice")
 	}
 	var many []*contacts.ContactRecord
-	batch := contacts.ContactBatch{Now: noon}
+	var mutations []contacts.Mutation
 	for i := range 200 {
-		many = append(many, newContact(account))
-		once := &contacts.Idempotency{Key: [32]byte{byte(i), 1}, EndsAt: noon.AddDate(1, 0, 0), Result: "{}"} // the first has others pruned
-		batch.Idempotencies = append(batch.Idempotencies, once)
+		r := newContact(account)
+		r.Contact.ID[15] = 0 // so that its event has others pruned
+		m := current(creation(r))
+		m.Idempotency, m.Claims, m.Journal = once(byte(i)), r.MatchKeys(), []contacts.JournalEntry{event(r)} // the first has others pruned
+		many, mutations = append(many, r), append(mutations, m)
 	}
-	homeless := newContact(account)
-	homeless.Contact.TeamID = 99
-	batch.Records = append(many, homeless)
-	batch.Idempotencies = append(batch.Idempotencies, &contacts.Idempotency{Key: [32]byte{9, 9}, EndsAt: noon.AddDate(1, 0, 0)})
-	s.CreateContacts(ctx, batch)
+	must(apply(ctx, s, mutations...))
+	ended := current(contacts.Mutation{AccountID: account, Idempotency: once(0)})
+	ended.Idempotency.EndsAt = noon.AddDate(3, 0, 0)
+	must(applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{ended}, Now: noon.AddDate(2, 0, 0)}))
+	erased := event(r)
+	erased.Sequence, erased.Subject = 1, mutations[0].Journal[0].Subject
+	must(apply(ctx, s, current(contacts.Mutation{AccountID: account, Journal: []contacts.JournalEntry{erased}})))
+	must(applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{mutations[1], current(creation(newContact(account)))}, Now: noon, DryRun: true}))
+	for _, q := range []contacts.JournalQuery{{}, {After: 10}, {Kind: contacts.JournalEvent}} {
+		for _, subjects := range [][][32]byte{nil, {erased.Subject}} {
+			for _, backwards := range []bool{false, true} {
+				q.AccountID, q.Limit, q.Subjects, q.Backwards = account, 100, subjects, backwards
+				_, err := s.ListJournal(ctx, q)
+				must(err)
+			}
+		}
+	}
 
 	_, err = s.FindContact(ctx, account, r.Contact.ID)
 	must(err)
-	var changes []contacts.ContactChange
-	for _, r := range many {
-		changes = append(changes, change(r, func(c *contacts.Contact) { c.DeletedAt, c.Email, c.Tags = noon, "", []string{"a", "b"} }))
+	mutations = nil
+	for i, r := range many {
+		m, changed := change(r, func(c *contacts.Contact) { c.DeletedAt, c.Email, c.Tags = noon, "", []string{"a", "b"} })
+		many[i], mutations = changed, append(mutations, current(m))
 	}
-	must(errors.Join(s.UpdateContacts(ctx, changes)...))
+	must(apply(ctx, s, mutations...))
 
-	for _, base := range []contacts.ContactQuery{{}, {PhoneNumber: "+15551234567"}, {Email: "ada@example.com"}, {Tag: "vip"}, {Tag: "vip", Email: "ada@example.com"}} {
+	for _, base := range []contacts.ContactQuery{{}, {PhoneNumber: "+15551234567"}, {Email: "ada@example.com"}, {Tag: "vip"}, {Tag: "vip", Email: "ada@example.com"},
+		{MatchKeys: many[0].MatchKeys()}, {MatchKeys: many[0].MatchKeys(), Tag: "vip"}, {IDs: []uuid.UUID{r.Contact.ID}},
+	} {
 		for _, deleted := range []bool{false, true} {
 			for _, q := range []contacts.ContactQuery{
 				{AllTeams: true}, {}, {Teams: []int64{1, 2}}, {AllTeams: true, TeamID: 1}, {AllTeams: true, Status: "status 1"},
 				{AllTeams: true, Stage: "stage 1"}, {AllTeams: true, Search: "lovelace 77"}, {AllTeams: true, After: newID()}, {AllTeams: true, Skip: 10},
 			} {
 				q.AccountID, q.Limit, q.Count, q.Deleted = account, 25, true, deleted
-				q.PhoneNumber, q.Email, q.Tag = base.PhoneNumber, base.Email, base.Tag
+				q.PhoneNumber, q.Email, q.Tag, q.MatchKeys, q.IDs = base.PhoneNumber, base.Email, base.Tag, base.MatchKeys, base.IDs
+				if deleted {
+					q.DeletedBefore = noon
+				}
 				_, err := s.ListContacts(ctx, q)
 				must(err)
 				q.After = newID() // so that the count has a statement of its own
@@ -251,11 +279,10 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 			}
 		}
 	}
-	for _, q := range []contacts.PurgeQuery{
-		{AccountID: account, ContactID: many[0].Contact.ID}, {ContactID: many[1].Contact.ID}, {AccountID: account}, {}, {DeletedBefore: noon},
-	} {
-		q.Limit = 10
-		_, err := s.PurgeContacts(ctx, q)
-		must(err)
+	mutations = nil
+	for _, r := range many {
+		mutations = append(mutations, current(removal(r)))
 	}
+	must(apply(ctx, s, mutations...))
+	must(applyBatch(ctx, s, contacts.MutationBatch{Now: noon.AddDate(3, 0, 0)}))
 }

@@ -119,77 +119,91 @@ func openThrough(t *testing.T, text string) (p *proxy, through, direct *postgres
 	return p, open(t, u.String(), schema), direct
 }
 
-// writes are all ways to write, each with what tells whether it was done.
-func writes(t *testing.T, through, direct *postgres.Store) map[string]func(ctx context.Context) (errs []error, done func() bool) {
+// A writing is a way to write.
+type writing struct {
+	// write writes something and returns what tells whether it was done.
+	write func() (err error, done func() bool)
+	// oneTrip: BEGIN and COMMIT are sent together, so that nobody knows the outcome
+	// of a transaction whose connection was lost.
+	oneTrip bool
+}
+
+// writings returns all ways to write.
+func writings(t *testing.T, through, direct *postgres.Store) map[string]writing {
 	account := addAccount(t, direct)
-	stored := newContact(account)
-	doomed := newContact(account)
-	doomed.Contact.DeletedAt = noon
+	stored, doomed := newContact(account), newContact(account)
 	if err := create(t.Context(), direct, stored, doomed); err != nil {
 		t.Fatal(err)
 	}
-	outcomes := func(batch contacts.ContactBatch) (errs []error) {
-		for _, o := range through.CreateContacts(t.Context(), batch) {
-			errs = append(errs, o.Err)
+	newest := func() int64 {
+		entries, err := direct.ListJournal(t.Context(), contacts.JournalQuery{AccountID: account, Backwards: true, Limit: 1})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return errs
+		if len(entries) == 0 {
+			return 0
+		}
+		return entries[0].Sequence
 	}
-	return map[string]func(ctx context.Context) ([]error, func() bool){
-		"CreateContacts": func(context.Context) ([]error, func() bool) {
+	creating := func(prepare func(m *contacts.Mutation, b *contacts.MutationBatch)) func() (error, func() bool) {
+		return func() (error, func() bool) {
 			r := newContact(account)
-			return outcomes(contacts.ContactBatch{Records: []*contacts.ContactRecord{r}}), func() bool { return isWhole(t, direct, r) }
-		},
-		"CreateContacts of all or nothing": func(context.Context) ([]error, func() bool) {
-			r := newContact(account)
-			return outcomes(contacts.ContactBatch{Records: []*contacts.ContactRecord{r}, AllOrNothing: true}), func() bool { return isWhole(t, direct, r) }
-		},
-		"UpdateContacts": func(ctx context.Context) ([]error, func() bool) {
-			c := change(stored, func(c *contacts.Contact) { c.FirstName = "Grace" })
-			return through.UpdateContacts(ctx, []contacts.ContactChange{c}), func() bool {
+			b := contacts.MutationBatch{Mutations: []contacts.Mutation{creation(r)}, Now: noon}
+			prepare(&b.Mutations[0], &b)
+			return applyBatch(t.Context(), through, b), func() bool { return isWhole(t, direct, r) }
+		}
+	}
+	return map[string]writing{
+		"a create":                 {creating(func(*contacts.Mutation, *contacts.MutationBatch) {}), true},
+		"a create, all or nothing": {creating(func(_ *contacts.Mutation, b *contacts.MutationBatch) { b.AllOrNothing = true }), false},
+		"a create with an idempotency record": {creating(func(m *contacts.Mutation, _ *contacts.MutationBatch) {
+			id := newID()
+			m.Idempotency = once(0)
+			copy(m.Idempotency.Key[:], id[:])
+		}), false},
+		"a change": {func() (error, func() bool) {
+			next, _ := change(stored, func(c *contacts.Contact) { c.FirstName = "Grace" })
+			return apply(t.Context(), through, next), func() bool {
 				got, err := direct.FindContact(t.Context(), account, stored.Contact.ID)
 				return err == nil && got.Contact.FirstName == "Grace"
 			}
-		},
-		"AddToDirectory": func(ctx context.Context) ([]error, func() bool) {
+		}, false},
+		"a removal": {func() (error, func() bool) {
+			return apply(t.Context(), through, removal(doomed)), func() bool { return !isWhole(t, direct, doomed) }
+		}, false},
+		"a journal entry": {func() (error, func() bool) {
+			before := newest()
+			entry := contacts.Mutation{AccountID: account, Journal: []contacts.JournalEntry{event(stored)}}
+			return apply(t.Context(), through, entry), func() bool { return newest() == before+1 }
+		}, false},
+		"AddToDirectory": {func() (error, func() bool) {
 			team := contacts.Team{AccountID: account, ID: 3, Name: "Late", CreatedAt: noon}
-			_, err := through.AddToDirectory(ctx, contacts.Directory{Teams: []contacts.Team{team}})
-			return []error{err}, func() bool {
-				_, err := direct.FindTeam(t.Context(), account, 3)
-				return err == nil
+			_, err := through.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{team}})
+			return err, func() bool {
+				d, err := direct.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: account, Limit: 9})
+				return err == nil && len(d.Teams) == 3
 			}
-		},
-		"Deactivate": func(ctx context.Context) ([]error, func() bool) {
-			err := through.Deactivate(ctx, contacts.Deactivation{AccountID: account, At: noon})
-			return []error{err}, func() bool {
-				d, err := direct.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 9})
-				return err == nil && !d.Accounts[0].DisabledAt.IsZero()
+		}, false},
+		"UpdateDirectory": {func() (error, func() bool) {
+			err := through.UpdateDirectory(t.Context(), contacts.DirectoryUpdate{AccountID: account, At: noon})
+			return err, func() bool {
+				a, err := direct.FindAccount(t.Context(), account)
+				return err == nil && !a.DisabledAt.IsZero()
 			}
-		},
-		"PurgeContacts": func(ctx context.Context) ([]error, func() bool) {
-			_, err := through.PurgeContacts(ctx, contacts.PurgeQuery{AccountID: account, Limit: 9})
-			return []error{err}, func() bool {
-				_, err := direct.FindContact(t.Context(), account, doomed.Contact.ID)
-				return errors.Is(err, contacts.ErrNotFound)
-			}
-		},
+		}, false},
 	}
 }
 
-// The connection is lost in mid-commit: nobody knows how it went.
+// The connection is lost during the commit: nobody knows how it went.
 func TestFaultConnectionLostInCommit(t *testing.T) {
 	t.Parallel()
 	p, through, direct := openThrough(t, "COMMIT\x00")
-	for name, write := range writes(t, through, direct) {
+	for name, w := range writings(t, through, direct) {
 		for _, how := range []cut{cutBefore, cutAfter} {
 			p.cut.Store(int32(how))
-			errs, done := write(t.Context())
-			for _, err := range errs {
-				if !errors.Is(err, contacts.ErrOutcomeUnknown) {
-					t.Errorf("%s, connection lost in the commit (%d): got error %v, want ErrOutcomeUnknown", name, how, err)
-				}
-			}
-			if len(errs) == 0 {
-				t.Errorf("%s, connection lost in the commit (%d): no error", name, how)
+			err, done := w.write()
+			if !errors.Is(err, contacts.ErrOutcomeUnknown) {
+				t.Errorf("%s, connection lost in the commit (%d): got error %v, want ErrOutcomeUnknown", name, how, err)
 			}
 			if got, want := done(), how == cutAfter; got != want {
 				t.Errorf("%s, connection lost in the commit (%d): done is %t, want %t", name, how, got, want)
@@ -201,19 +215,45 @@ func TestFaultConnectionLostInCommit(t *testing.T) {
 	}
 }
 
-// The connection is lost before the commit: nothing is stored, so that the store
-// does it again on another.
+// The connection is lost before the commit. Nothing is stored, so the store does
+// it again on another.
 func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 	t.Parallel()
 	p, through, direct := openThrough(t, "BEGIN")
-	for name, write := range writes(t, through, direct) {
+	for name, w := range writings(t, through, direct) {
+		if w.oneTrip {
+			continue
+		}
 		p.cut.Store(int32(cutBefore))
-		errs, done := write(t.Context())
-		if err := errors.Join(errs...); err != nil {
+		err, done := w.write()
+		if err != nil {
 			t.Errorf("%s, connection lost before the commit: %v", name, err)
 		}
 		if !done() {
 			t.Errorf("%s, connection lost before the commit: nothing was done", name)
+		}
+	}
+}
+
+// The server has closed the connections since they were last used. A create, which
+// is sent in one part, is then sent on another connection.
+func TestFaultConnectionsClosedByTheServer(t *testing.T) {
+	t.Parallel()
+	base := serverURL(t)
+	name := "test " + newID().String()
+	s := open(t, with(t, base, "application_name", name), newSchema(t, base))
+	account := addAccount(t, s)
+	for range extent(3, 30) {
+		if err := create(t.Context(), s, newContact(account)); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, base, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = $1", name)
+		r := newContact(account)
+		if err := create(t.Context(), s, r); err != nil {
+			t.Errorf("a create on connections that the server has closed: %v", err)
+		}
+		if !isWhole(t, s, r) {
+			t.Error("a create that was acknowledged is lost")
 		}
 	}
 }

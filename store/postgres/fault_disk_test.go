@@ -90,20 +90,18 @@ func fillDisk(t *testing.T, s contacts.Store, account uuid.UUID, l *ledger) (ref
 	for i := range callers {
 		wg.Go(func() {
 			for len(refused[i]) == 0 && l.acknowledged() < most {
-				batch := contacts.ContactBatch{AllOrNothing: i%2 == 1}
+				batch := contacts.MutationBatch{AllOrNothing: i%2 == 1, Now: noon}
+				var records []*contacts.ContactRecord
 				for range batchSize {
-					batch.Records = append(batch.Records, newContact(account))
+					r := newContact(account)
+					records, batch.Mutations = append(records, r), append(batch.Mutations, creation(r))
 				}
-				outcomes := s.CreateContacts(context.Background(), batch)
-				for j, r := range batch.Records {
-					var err error
-					if outcomes != nil {
-						err = outcomes[j].Err
-					}
+				err := applyBatch(context.Background(), s, batch)
+				for _, r := range records {
 					l.note(r, err)
-					if err != nil {
-						refused[i] = append(refused[i], err)
-					}
+				}
+				if err != nil {
+					refused[i] = append(refused[i], err)
 				}
 			}
 		})
@@ -131,7 +129,7 @@ func TestFaultDiskFull(t *testing.T) {
 	var l ledger
 	for _, err := range fillDisk(t, s, account, &l) {
 		if !errors.Is(err, postgres.ErrDiskFull) || errors.Is(err, contacts.ErrOutcomeUnknown) {
-			t.Fatalf("CreateContacts on a full disk: got error %v, want ErrDiskFull", err)
+			t.Fatalf("a create on a full disk: got error %v, want ErrDiskFull", err)
 		}
 	}
 	if len(l.stored) == 0 || !isWhole(t, s, l.stored[0]) {
@@ -142,7 +140,7 @@ func TestFaultDiskFull(t *testing.T) {
 		r := newContact(account)
 		err := create(t.Context(), s, r)
 		if err != nil {
-			t.Fatalf("CreateContacts after space was made: %v", err)
+			t.Fatalf("a create after space was made: %v", err)
 		}
 		l.note(r, err)
 	}
@@ -185,7 +183,7 @@ func TestFaultLogDiskFull(t *testing.T) {
 		known = known || errors.Is(err, postgres.ErrDiskFull) || errors.Is(err, contacts.ErrOutcomeUnknown)
 	}
 	if !known {
-		t.Errorf("CreateContacts on a full disk: got error %v, want ErrDiskFull or ErrOutcomeUnknown", refusals[0])
+		t.Errorf("a create on a full disk: got error %v, want ErrDiskFull or ErrOutcomeUnknown", refusals[0])
 	}
 	select {
 	case <-server.ended:
@@ -201,7 +199,7 @@ func TestFaultLogDiskFull(t *testing.T) {
 		r := newContact(account)
 		err := create(t.Context(), s, r)
 		if err != nil {
-			t.Fatalf("CreateContacts after space was made and the server came back: %v", err)
+			t.Fatalf("a create after space was made and the server came back: %v", err)
 		}
 		l.note(r, err)
 	}

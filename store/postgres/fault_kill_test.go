@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
@@ -54,31 +56,52 @@ func TestFaultServerKilled(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	l.check(t, s)
+	wantJournal(t, s, account)
+}
+
+// wantJournal checks that the numbers of the journal have no gap, and that each
+// entry is about a contact that is there.
+func wantJournal(t *testing.T, s contacts.Store, account uuid.UUID) {
+	t.Helper()
+	const all = 1 << 30
+	entries, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: account, Limit: all})
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("ListJournal: %d entries, %v", len(entries), err)
+	}
+	for i, e := range entries {
+		if e.Sequence != int64(i)+1 {
+			t.Fatalf("entry %d of the journal has the number %d", i, e.Sequence)
+		}
+		if _, err := s.FindContact(t.Context(), account, uuid.UUID(e.Subject[:16])); err != nil {
+			t.Errorf("the journal has an entry about a contact that is not there: %v", err)
+		}
+	}
 }
 
 // createSomehow creates contacts alone, in a batch or in one of all or nothing,
 // and notes what it was told. It reports whether it succeeded.
 func createSomehow(s contacts.Store, l *ledger, next func() *contacts.ContactRecord, way int) bool {
-	batch := contacts.ContactBatch{Records: []*contacts.ContactRecord{next()}}
-	switch way % 8 {
-	case 1:
-		batch.Records = append(batch.Records, next(), next())
-	case 2:
-		batch.Records = append(batch.Records, next(), next())
-		batch.AllOrNothing = true
-	case 3:
-		id := batch.Records[0].Contact.ID
-		once := &contacts.Idempotency{Result: "{}", EndsAt: noon.Add(time.Hour)}
-		copy(once.Key[:], id[:])
-		batch.Idempotencies, batch.Now = []*contacts.Idempotency{once}, noon
+	records := []*contacts.ContactRecord{next()}
+	if way%8 == 1 || way%8 == 2 {
+		records = append(records, next(), next())
 	}
-	outcomes := s.CreateContacts(context.Background(), batch)
-	for i, r := range batch.Records {
-		var err error
-		if outcomes != nil {
-			err = outcomes[i].Err
-		}
+	batch := contacts.MutationBatch{Now: noon, AllOrNothing: way%8 == 2}
+	for _, r := range records {
+		batch.Mutations = append(batch.Mutations, creation(r))
+	}
+	first := &batch.Mutations[0]
+	switch way % 8 {
+	case 3:
+		first.Idempotency = once(0)
+		copy(first.Idempotency.Key[:], records[0].Contact.ID[:])
+	case 4:
+		first.Journal = []contacts.JournalEntry{event(records[0])}
+	case 5:
+		first.Claims = records[0].MatchKeys()
+	}
+	err := applyBatch(context.Background(), s, batch)
+	for _, r := range records {
 		l.note(r, err)
 	}
-	return outcomes == nil
+	return err == nil
 }

@@ -3,10 +3,10 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"example.com/contacts"
 )
@@ -21,10 +21,10 @@ import (
 // than the page.
 func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	const op = "postgres: list contacts: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return contacts.ContactList{}, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	var list contacts.ContactList
 	err := s.read(ctx, func() (err error) {
@@ -38,8 +38,8 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 }
 
 func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (list contacts.ContactList, err error) {
-	page := s.pageStatement(q)
-	if list.Records, err = s.queryContacts(ctx, q.AccountID, page.sql(), page.args...); err != nil || !q.Count {
+	page := pageQuery(q)
+	if list.Records, err = s.queryContacts(ctx, q.AccountID, s.sql(page.text.String()), page.args...); err != nil || !q.Count {
 		return list, err
 	}
 	n := len(list.Records)
@@ -47,98 +47,100 @@ func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (lis
 		list.Count = q.Skip + n // it is the last page
 		return list, nil
 	}
-	count := s.countStatement(q)
-	return list, s.query(ctx, q.AccountID, func(rows pgx.Rows) error { return rows.Scan(&list.Count) }, count.sql(), count.args...)
+	count := countQuery(q)
+	return list, s.query(ctx, q.AccountID, func(rows pgx.Rows) error { return rows.Scan(&list.Count) }, s.sql(count.text.String()), count.args...)
 }
 
-// A statement is SQL that is made of the parts that a query needs.
-type statement struct {
-	text strings.Builder
-	args []any
-}
-
-func (s *statement) sql() string { return s.text.String() }
-
-// add appends a part, in which each ? is the next of the arguments.
-func (s *statement) add(part string, args ...any) {
-	for _, arg := range args {
-		before, after, _ := strings.Cut(part, "?")
-		s.args = append(s.args, arg)
-		fmt.Fprintf(&s.text, "%s$%d", before, len(s.args))
-		part = after
-	}
-	s.text.WriteString(part)
-}
-
-func (s *Store) pageStatement(q *contacts.ContactQuery) *statement {
-	var st statement
-	st.add(s.sql(`SELECT c.id, ` + contactColumns))
-	order := s.addSource(&st, q)
+func pageQuery(q *contacts.ContactQuery) *queryBuilder {
+	var b queryBuilder
+	b.add(`SELECT c.id, ` + contactColumns)
+	order := addSource(&b, q)
 	if q.After != uuid.Nil {
-		st.add(" AND "+order+" < ?", pgUUID(q.After))
+		b.add(" AND "+order+" < ?", pgUUID(q.After))
 	}
-	st.add(" ORDER BY "+order+" DESC LIMIT ?", int64(q.Limit))
+	b.add(" ORDER BY "+order+" DESC LIMIT ?", int64(q.Limit))
 	if q.Skip > 0 {
-		st.add(" OFFSET ?", int64(q.Skip))
+		b.add(" OFFSET ?", int64(q.Skip))
 	}
-	return &st
+	return &b
 }
 
-func (s *Store) countStatement(q *contacts.ContactQuery) *statement {
-	var st statement
-	st.add("SELECT count(*)")
-	s.addSource(&st, q)
-	return &st
+func countQuery(q *contacts.ContactQuery) *queryBuilder {
+	var b queryBuilder
+	b.add("SELECT count(*)")
+	addSource(&b, q)
+	return &b
 }
 
 // addSource adds where the contacts come from, and the query's conditions. It
 // returns the column of their ids that is in order.
-func (s *Store) addSource(st *statement, q *contacts.ContactQuery) (order string) {
+func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
+	const sameContact = " AND EXISTS (SELECT 1 FROM {schema}.contact_lookup AS m WHERE m.account_id = c.account_id AND m.contact_id = c.id AND m.value = "
 	account := pgUUID(q.AccountID)
-	var by []uuid.UUID
-	for _, l := range []struct {
-		kind lookupKind
-		text string
-	}{{byPhone, q.PhoneNumber}, {byEmail, q.Email}, {byTag, q.Tag}} {
-		if l.text != "" {
-			by = append(by, l.kind.value(l.text))
-		}
+	var by, any []pgtype.UUID // all of by; one of any
+	if q.PhoneNumber != "" {
+		by = append(by, pgUUID(byPhone.value(q.PhoneNumber)))
 	}
-	if len(by) == 0 {
-		order = "c.id"
-		st.add(s.sql(" FROM {schema}.contact AS c WHERE c.account_id = ?"), account)
-	} else {
+	if q.Email != "" {
+		by = append(by, pgUUID(byEmail.value(contacts.MatchEmail(q.Email))))
+	}
+	if q.Tag != "" {
+		by = append(by, pgUUID(byTag.value(q.Tag)))
+	}
+	if q.MatchKeys != nil {
+		any = column(q.MatchKeys, func(k contacts.MatchKey) pgtype.UUID { return pgUUID(keyLookup(k)) })
+	}
+	switch {
+	case by != nil:
 		order = "l.contact_id"
-		st.add(s.sql(` FROM {schema}.contact_lookup AS l JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id
-			WHERE l.account_id = ? AND l.value = ?`), account, pgUUID(by[0]))
+		b.add(` FROM {schema}.contact_lookup AS l JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id
+			WHERE l.account_id = ? AND l.value = ?`, account, by[0])
 		for _, value := range by[1:] {
-			st.add(s.sql(` AND EXISTS (SELECT 1 FROM {schema}.contact_lookup AS m
-				WHERE m.account_id = l.account_id AND m.value = ? AND m.contact_id = l.contact_id)`), pgUUID(value))
+			b.add(sameContact+"?)", value)
 		}
+		if any != nil {
+			b.add(sameContact+"ANY(?))", any)
+		}
+	case any != nil:
+		order = "l.contact_id"
+		b.add(` FROM (SELECT DISTINCT contact_id FROM {schema}.contact_lookup WHERE account_id = ? AND value = ANY(?)) AS l
+			JOIN {schema}.contact AS c ON c.account_id = ? AND c.id = l.contact_id WHERE true`, account, any, account)
+	default:
+		order = "c.id"
+		b.add(" FROM {schema}.contact AS c WHERE c.account_id = ?", account)
+	}
+	if q.IDs != nil {
+		b.add(" AND c.id = ANY(?)", column(q.IDs, pgUUID))
+	}
+	if q.Email != "" {
+		b.add(" AND c.email = ?", q.Email) // the look-ups have its match form
 	}
 	if q.Deleted {
-		st.add(" AND c.deleted_at <> 0")
+		b.add(" AND c.deleted_at <> 0")
+		if !q.DeletedBefore.IsZero() {
+			b.add(" AND c.deleted_at < ?", micros(q.DeletedBefore))
+		}
 	} else {
-		st.add(" AND c.deleted_at = 0")
+		b.add(" AND c.deleted_at = 0")
 	}
 	if !q.AllTeams {
 		teams := q.Teams
 		if teams == nil {
 			teams = []int64{}
 		}
-		st.add(" AND (c.team_id = 0 OR c.team_id = ANY(?))", teams)
+		b.add(" AND (c.team_id = 0 OR c.team_id = ANY(?))", teams)
 	}
 	if q.TeamID != 0 {
-		st.add(" AND c.team_id = ?", q.TeamID)
+		b.add(" AND c.team_id = ?", q.TeamID)
 	}
 	if q.Status != "" {
-		st.add(" AND c.status = ?", q.Status)
+		b.add(" AND c.status = ?", q.Status)
 	}
 	if q.Stage != "" {
-		st.add(" AND c.stage = ?", q.Stage)
+		b.add(" AND c.stage = ?", q.Stage)
 	}
 	if q.Search != "" {
-		st.add(" AND strpos(c.search, ?) > 0", q.Search)
+		b.add(" AND strpos(c.search, ?) > 0", q.Search)
 	}
 	return order
 }

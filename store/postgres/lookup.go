@@ -12,41 +12,54 @@ import (
 	"example.com/contacts"
 )
 
-// A lookupKind is what a contact is found by. The kinds are in the values of
-// contact_lookup.
+// A lookupKind is a kind of value that contacts are found by.
 type lookupKind byte
 
 const (
-	byPhone lookupKind = 'p'
 	byEmail lookupKind = 'e'
+	byPhone lookupKind = 'p'
 	byTag   lookupKind = 't'
+	byOther lookupKind = '?'
 )
 
-// value returns what stands for a text in contact_lookup: enough of a hash that
-// no two texts have one.
+// value returns what stands for a text in contact_lookup: the kind and enough of
+// a hash that no two texts have the same. The values of a kind are a range.
 func (k lookupKind) value(text string) uuid.UUID {
 	const common = 128
 	b := make([]byte, 0, common)
 	b = append(b, byte(k))
 	b = append(b, text...)
 	sum := sha256.Sum256(b)
+	sum[0] = byte(k)
 	return uuid.UUID(sum[:16])
 }
 
-// lookupsOf returns the values of a contact, each once.
-func lookupsOf(email string, phones []contacts.PhoneNumber, tags []string) []uuid.UUID {
-	values := make([]uuid.UUID, 0, 1+len(phones)+len(tags))
-	add := func(kind lookupKind, text string) {
-		if v := kind.value(text); text != "" && !slices.Contains(values, v) {
+// keyLookup returns what stands for a match key in contact_lookup.
+func keyLookup(k contacts.MatchKey) uuid.UUID {
+	switch k.Kind {
+	case contacts.KeyEmail:
+		return byEmail.value(k.Value)
+	case contacts.KeyPhoneNumber:
+		return byPhone.value(k.Value)
+	default: // a kind that no contact has
+		return byOther.value(string(k.Kind) + "\x00" + k.Value)
+	}
+}
+
+// lookupsOf returns the values that the contact is found by, each once.
+func lookupsOf(r *contacts.ContactRecord) []uuid.UUID {
+	keys := r.MatchKeys()
+	values := make([]uuid.UUID, 0, len(keys)+len(r.Contact.Tags))
+	add := func(v uuid.UUID) {
+		if !slices.Contains(values, v) {
 			values = append(values, v)
 		}
 	}
-	add(byEmail, email)
-	for _, p := range phones {
-		add(byPhone, p.PhoneNumber)
+	for _, k := range keys {
+		add(keyLookup(k))
 	}
-	for _, t := range tags {
-		add(byTag, t)
+	for _, t := range r.Contact.Tags {
+		add(byTag.value(t))
 	}
 	return values
 }
@@ -69,24 +82,31 @@ func (l lookup) compare(other lookup) int {
 	return cmp.Or(bytes.Compare(l.account[:], other.account[:]), bytes.Compare(l.value[:], other.value[:]), bytes.Compare(l.id[:], other.id[:]))
 }
 
-func (l *lookups) add(account, id uuid.UUID, values ...uuid.UUID) {
+func (l *lookups) add(k contactKey, values ...uuid.UUID) {
 	for _, v := range values {
-		*l = append(*l, lookup{account, v, id})
+		*l = append(*l, lookup{k.account, v, k.id})
 	}
 }
 
-// insert queues the rows for insertion, and delete for removal.
-func (l lookups) insert(t *transaction, s *statements) { l.queue(t, s.insertLookups) }
-func (l lookups) delete(t *transaction, s *statements) { l.queue(t, s.deleteLookups) }
-
-// queue sorts the rows first, so that neighbours in the index come together.
-func (l lookups) queue(t *transaction, sql string) {
-	if len(l) == 0 {
-		return
-	}
+// arrays returns a column of the rows for each column of the table. It sorts the
+// rows, so that neighbours in the index come together.
+func (l lookups) arrays() []any {
 	slices.SortFunc(l, lookup.compare)
-	t.exec(sql,
+	return []any{
 		column(l, func(l lookup) pgtype.UUID { return pgUUID(l.account) }),
 		column(l, func(l lookup) pgtype.UUID { return pgUUID(l.value) }),
-		column(l, func(l lookup) pgtype.UUID { return pgUUID(l.id) }))
+		column(l, func(l lookup) pgtype.UUID { return pgUUID(l.id) }),
+	}
+}
+
+// exec queues a statement for the rows, if there are any.
+func (l lookups) exec(t *transaction, sql string) {
+	if len(l) > 0 {
+		t.exec(sql, l.arrays()...)
+	}
+}
+
+// without returns the values that are not among the others.
+func without(values, others []uuid.UUID) []uuid.UUID {
+	return slices.DeleteFunc(slices.Clone(values), func(v uuid.UUID) bool { return slices.Contains(others, v) })
 }

@@ -5,42 +5,21 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
+	"hash/fnv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts/store/internal/migration"
 )
 
 //go:embed schema/*.sql
 var schema embed.FS
 
-// A migration is a step from one version of the schema to the next. Steps are
-// only ever added: databases that took one are out there.
-type migration struct{ name, sql string }
-
-// migrations returns the steps in their order; step i leads to version i+1.
-func migrations() []migration {
-	entries, err := fs.ReadDir(schema, "schema") // in the order of their names
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	var steps []migration
-	for _, e := range entries {
-		sql, err := schema.ReadFile(path.Join("schema", e.Name()))
-		if err != nil {
-			panic(err)
-		}
-		steps = append(steps, migration{e.Name(), string(sql)})
-	}
-	return steps
-}
-
 const (
 	// The tables in the schema, whether the role may use them or not.
 	tablesSQL = `SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname IN ('migration', 'account', 'team', 'api_key', 'contact', 'contact_lookup', 'idempotency')`
+		WHERE n.nspname = $1 AND c.relname IN ('migration', 'account', 'team', 'api_key', 'setting', 'account_state', 'contact', 'contact_lookup', 'idempotency', 'journal')`
 	versionSQL       = `SELECT coalesce(max(version), 0) FROM {schema}.migration`
 	schemaExistsSQL  = `SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = $1`
 	createSchemaSQL  = `CREATE SCHEMA {schema}`
@@ -53,7 +32,7 @@ const (
 // migrate brings the tables to the newest version, a transaction for each step,
 // or checks that they are. Of several processes, whoever comes second finds the
 // step done.
-func (s *Store) migrate(ctx context.Context, steps []migration, check bool) error {
+func (s *Store) migrate(ctx context.Context, steps []migration.Step, check bool) error {
 	const patience = 20 // tries where the engine has no lock for it
 	locked := true
 	for try := 0; ; try++ {
@@ -94,7 +73,7 @@ func (s *Store) migrate(ctx context.Context, steps []migration, check bool) erro
 // errFaster reaches no caller: another process has taken the step.
 var errFaster = errors.New("another process was faster")
 
-func (s *Store) migrateOnce(ctx context.Context, version int, step migration, locked bool) (err error) {
+func (s *Store) migrateOnce(ctx context.Context, version int, step migration.Step, locked bool) (err error) {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return err
@@ -132,8 +111,8 @@ func (s *Store) migrateOnce(ctx context.Context, version int, step migration, lo
 		}
 	}
 	// Several statements at once need the simple protocol.
-	if _, err := tx.Conn().PgConn().Exec(ctx, step.sql).ReadAll(); err != nil {
-		return fmt.Errorf("%s: %w", step.name, err)
+	if _, err := tx.Conn().PgConn().Exec(ctx, step.SQL).ReadAll(); err != nil {
+		return fmt.Errorf("%s: %w", step.Name, err)
 	}
 	if _, err := tx.Exec(ctx, s.sql(insertVersionSQL), version+1); err != nil {
 		return err
@@ -141,16 +120,15 @@ func (s *Store) migrateOnce(ctx context.Context, version int, step migration, lo
 	return tx.Commit(ctx)
 }
 
-// A querier is a pool or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-var _ querier = (*pgxpool.Pool)(nil)
-
 func (s *Store) schemaVersion(ctx context.Context) (int, error) {
 	return s.schemaVersionIn(ctx, s.pool)
+}
+
+// lockNumber is that of the lock for changes of the schema.
+func (s *Store) lockNumber() int64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, "contacts migration of schema ", s.schema)
+	return int64(h.Sum64())
 }
 
 // schemaVersionIn returns 0 where there are no tables.

@@ -118,7 +118,7 @@ func TestOpenWithTheRightsToRun(t *testing.T) {
 	}
 }
 
-// wantLife checks that a contact can be created, changed, deleted and purged.
+// wantLife checks that every kind of write and read succeeds.
 func wantLife(t *testing.T, s contacts.Store) {
 	t.Helper()
 	account := addAccount(t, s)
@@ -126,18 +126,33 @@ func wantLife(t *testing.T, s contacts.Store) {
 	if err := create(t.Context(), s, r); err != nil {
 		t.Fatal(err)
 	}
-	c := change(r, func(c *contacts.Contact) { c.DeletedAt, c.Tags = noon, []string{"gone", "gone too"} })
-	if errs := s.UpdateContacts(t.Context(), []contacts.ContactChange{c}); errs != nil {
-		t.Fatal(errs)
+	deletion, deleted := change(r, func(c *contacts.Contact) { c.DeletedAt, c.Tags = noon, []string{"gone", "gone too"} })
+	deletion.Idempotency, deletion.Journal = once(1), []contacts.JournalEntry{event(r)}
+	deletion.Claims = []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: "nobody@example.com"}}
+	if err := apply(t.Context(), s, deletion); err != nil {
+		t.Fatal(err)
 	}
-	if !isWhole(t, s, c.Record) {
+	if !isWhole(t, s, deleted) {
 		t.Error("a contact is not there after its change")
 	}
-	if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: account, Limit: 9}); err != nil || n != 1 {
-		t.Fatalf("PurgeContacts: %d, %v", n, err)
+	if err := apply(t.Context(), s, removal(deleted)); err != nil {
+		t.Fatal(err)
 	}
-	if isWhole(t, s, c.Record) {
-		t.Error("a contact is there after it was purged")
+	if isWhole(t, s, deleted) {
+		t.Error("a contact is there after it was removed")
+	}
+	setting := contacts.SettingRecord{AccountID: account, Version: 1, Name: "events", Value: "{}", At: noon}
+	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Settings: []contacts.SettingRecord{setting}}); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := s.FindAccount(t.Context(), account); err != nil || a.SettingsVersion != 1 {
+		t.Fatalf("FindAccount: %+v, %v", a, err)
+	}
+	if entries, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: account, Limit: 9}); err != nil || len(entries) != 1 {
+		t.Fatalf("ListJournal: %d entries, %v", len(entries), err)
+	}
+	if _, err := s.Apply(t.Context(), contacts.MutationBatch{Now: noon.AddDate(2, 0, 0)}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -151,25 +166,72 @@ func TestReadOnly(t *testing.T) {
 	s := open(t, url, schema)
 	account := addAccount(t, s)
 	r := newContact(account)
-	if err := create(t.Context(), s, r); err != nil {
+	ended := creation(r)
+	ended.Idempotency = once(1)
+	if err := apply(t.Context(), s, ended); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, readOnly, schema)
-	isWhole(t, s, r)
-	_, purge := s.PurgeContacts(t.Context(), contacts.PurgeQuery{Limit: 1})
+	if !isWhole(t, s, r) {
+		t.Error("a contact cannot be read")
+	}
+	update, _ := change(r, func(*contacts.Contact) {})
+	_, prune := s.Apply(t.Context(), contacts.MutationBatch{Now: noon.AddDate(2, 0, 0)})
 	_, add := s.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{{ID: newID()}}})
 	for what, err := range map[string]error{
-		"CreateContacts": create(t.Context(), s, newContact(account)),
-		"UpdateContacts": errors.Join(s.UpdateContacts(t.Context(), []contacts.ContactChange{change(r, func(*contacts.Contact) {})})...),
-		"PurgeContacts":  purge,
-		"AddToDirectory": add,
-		"Deactivate":     s.Deactivate(t.Context(), contacts.Deactivation{AccountID: account, At: noon}),
+		"a create":               create(t.Context(), s, newContact(account)),
+		"a change":               apply(t.Context(), s, update),
+		"a removal":              apply(t.Context(), s, removal(r)),
+		"a batch all or nothing": applyBatch(t.Context(), s, contacts.MutationBatch{Mutations: []contacts.Mutation{update}, Now: noon, AllOrNothing: true}),
+		"pruning":                prune,
+		"AddToDirectory":         add,
+		"UpdateDirectory":        s.UpdateDirectory(t.Context(), contacts.DirectoryUpdate{AccountID: account, At: noon}),
 	} {
 		if !errors.Is(err, postgres.ErrReadOnly) || errors.Is(err, contacts.ErrOutcomeUnknown) {
 			t.Errorf("%s: got error %v, want ErrReadOnly", what, err)
 		}
 	}
-	isWhole(t, s, r)
+	if !isWhole(t, s, r) {
+		t.Error("a contact is gone")
+	}
+}
+
+// A dry run works where transactions are read-only.
+func TestDryRunWhereTransactionsAreReadOnly(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	s := open(t, url, schema)
+	account := addAccount(t, s)
+	r, other := newContact(account), newContact(account)
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, with(t, url, "default_transaction_read_only", "on"), schema)
+	update, _ := change(r, func(*contacts.Contact) {})
+	update.Idempotency, update.Journal = once(1), []contacts.JournalEntry{event(r)}
+	duplicate := creation(other)
+	duplicate.Claims = []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: r.Contact.Email}}
+	for _, allOrNothing := range []bool{false, true} {
+		outcomes, err := s.Apply(t.Context(), contacts.MutationBatch{
+			Mutations: []contacts.Mutation{update, creation(newContact(account)), duplicate}, Now: noon, DryRun: true, AllOrNothing: allOrNothing,
+		})
+		if err != nil || len(outcomes) != 3 {
+			t.Fatalf("a dry run: got %d outcomes and error %v", len(outcomes), err)
+		}
+		want := []error{nil, nil, contacts.ErrDuplicate}
+		if allOrNothing {
+			want = []error{contacts.ErrBatchFailed, contacts.ErrBatchFailed, contacts.ErrDuplicate}
+		}
+		for i, o := range outcomes {
+			if !errors.Is(o.Err, want[i]) {
+				t.Errorf("a dry run, mutation %d, all or nothing %t: got %v, want %v", i, allOrNothing, o.Err, want[i])
+			}
+		}
+	}
+	if isWhole(t, s, other) || !isWhole(t, s, r) {
+		t.Error("a dry run has stored something")
+	}
 }
 
 func TestOpenRefusesAnotherEncoding(t *testing.T) {

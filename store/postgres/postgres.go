@@ -56,12 +56,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/gate"
+	"example.com/contacts/store/internal/groupcommit"
+	"example.com/contacts/store/internal/migration"
 )
 
 var _ contacts.Store = (*Store)(nil)
@@ -110,15 +112,10 @@ type Store struct {
 	secured bool // the tables have policies
 
 	statements statements
-	creates    *group[*creation]
-	updates    *group[*update]
-	teams      teamCache
-	keys       *group[*keySearch]
-
-	mu     sync.Mutex
-	closed bool
-	calls  sync.WaitGroup // the accepted ones; only mu's holder adds to it
-	once   sync.Once
+	writes     *groupcommit.Queue[*write]
+	searches   *groupcommit.Queue[*search]
+	accounts   accountCache
+	gate       gate.Gate
 }
 
 // The defaults of Options.
@@ -164,7 +161,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open: %w", classify(ctx, err))
 	}
-	s, err := newStore(ctx, pool, opts, migrations())
+	s, err := newStore(ctx, pool, opts, migration.Steps(schema, "schema"))
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("postgres: open: %w", classify(ctx, err))
@@ -183,14 +180,14 @@ func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error)
 	if pool == nil {
 		return nil, errors.New("postgres: new: the pool is nil: make one with pgxpool.New, or use Open")
 	}
-	s, err := newStore(ctx, pool, opts, migrations())
+	s, err := newStore(ctx, pool, opts, migration.Steps(schema, "schema"))
 	if err != nil {
 		return nil, fmt.Errorf("postgres: new: %w", classify(ctx, err))
 	}
 	return s, nil
 }
 
-func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []migration) (*Store, error) {
+func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []migration.Step) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -208,9 +205,8 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []mi
 	}
 	s := &Store{pool: pool, schema: name, quoted: pgx.Identifier{name}.Sanitize()}
 	s.statements = newStatements(s.sql)
-	s.creates = newGroup(s, writers, (*creation).size, s.commitCreations)
-	s.updates = newGroup(s, writers, (*update).size, s.commitUpdates)
-	s.keys = newGroup(s, defaultReaders, (*keySearch).size, s.findKeys)
+	s.writes = newQueue(pool, writers, (*write).size, s.commitWrites)
+	s.searches = newQueue(pool, defaultReaders, nil, s.findAll)
 	if err := s.checkServer(ctx); err != nil {
 		return nil, err
 	}
@@ -256,32 +252,15 @@ func (s *Store) checkServer(ctx context.Context) error {
 	return nil
 }
 
-// enter accepts a call, which ends with s.calls.Done.
-func (s *Store) enter() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return contacts.ErrClosed
-	}
-	s.calls.Add(1)
-	return nil
-}
-
 // Close waits for the calls that were accepted, and for transactions whose
 // callers have given up. It closes the connections that Open made.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-
-	s.once.Do(func() {
-		s.calls.Wait()
-		s.creates.settle()
-		s.updates.settle()
-		s.keys.settle()
+	return s.gate.Close(func() error {
+		s.writes.Drain()
+		s.searches.Drain()
 		if s.ownPool {
 			s.pool.Close()
 		}
+		return nil
 	})
-	return nil
 }

@@ -3,14 +3,11 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"example.com/contacts"
 )
 
 // Row-level security is a second wall between accounts, for the day when a
@@ -32,7 +29,9 @@ const (
 )
 
 // securedTables have an account_id, and are read when the account is known.
-func securedTables() []string { return []string{"team", "contact", "contact_lookup", "idempotency"} }
+func securedTables() []string {
+	return []string{"team", "setting", "account_state", "contact", "contact_lookup", "idempotency", "journal"}
+}
 
 // secure finds out whether the tables have policies, and makes them where the
 // host wants them and there are none.
@@ -73,13 +72,6 @@ func (s *Store) isSecured(ctx context.Context, q querier) (secured bool, err err
 	return secured, err
 }
 
-// lockNumber is that of the lock for changes of the schema.
-func (s *Store) lockNumber() int64 {
-	h := fnv.New64a()
-	fmt.Fprint(h, "contacts migration of schema ", s.schema)
-	return int64(h.Sum64())
-}
-
 // accountList is the setting for so many accounts.
 func accountList(accounts []uuid.UUID) string {
 	accounts = slices.Clone(accounts)
@@ -106,57 +98,4 @@ func (s *Store) allowAll(t *transaction) {
 	if s.secured {
 		t.exec(allowAllSQL)
 	}
-}
-
-// query has each read the rows of a query about one account.
-func (s *Store) query(ctx context.Context, account uuid.UUID, each func(pgx.Rows) error, sql string, args ...any) error {
-	if s.secured {
-		var b pgx.Batch // its statements share a transaction
-		b.Queue(allowSQL, account.String())
-		b.Queue(sql, args...).Query(func(rows pgx.Rows) error { return eachRow(rows, each) })
-		return s.pool.SendBatch(ctx, &b).Close()
-	}
-	rows, err := s.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return err
-	}
-	return eachRow(rows, each)
-}
-
-func eachRow(rows pgx.Rows, each func(pgx.Rows) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := each(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// queryContacts returns the contacts of an account that a statement finds.
-func (s *Store) queryContacts(ctx context.Context, account uuid.UUID, sql string, args ...any) ([]*contacts.ContactRecord, error) {
-	var found []*contacts.ContactRecord
-	err := s.query(ctx, account, func(rows pgx.Rows) error {
-		r, err := scanContact(rows, account)
-		found = append(found, r)
-		return err
-	}, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
-}
-
-// queryTeams returns the teams of an account that a statement finds.
-func (s *Store) queryTeams(ctx context.Context, account uuid.UUID, sql string, args ...any) ([]contacts.Team, error) {
-	var found []contacts.Team
-	err := s.query(ctx, account, func(rows pgx.Rows) error {
-		t, err := scanTeam(rows, account)
-		found = append(found, t)
-		return err
-	}, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
 }

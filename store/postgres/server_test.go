@@ -276,11 +276,13 @@ func (s *server) url() string {
 	return "postgres:///postgres?user=postgres&host=" + url.QueryEscape(s.dir)
 }
 
+func schemaName() string { return "contacts " + uuid.NewString() } // with a blank, for good measure
+
 // newSchema returns the name of a schema that is not there, and removes it when
 // the test ends.
 func newSchema(t testing.TB, url string) string {
 	t.Helper()
-	name := "contacts " + uuid.NewString() // with a blank, for good measure
+	name := schemaName()
 	t.Cleanup(func() {
 		execute(t, url, "DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE")
 	})

@@ -48,11 +48,15 @@ func TestFaultStandby(t *testing.T) {
 	if !isWhole(t, reader, r) {
 		t.Error("a contact is not on the standby that was there when it was made")
 	}
-	key := contacts.Deactivation{AccountID: account, At: noon}
+	update, _ := change(r, func(*contacts.Contact) {})
+	dryRun := contacts.MutationBatch{Mutations: []contacts.Mutation{update}, Now: noon, DryRun: true}
+	if err := applyBatch(t.Context(), reader, dryRun); err != nil {
+		t.Errorf("a dry run on a standby: %v", err)
+	}
 	for what, err := range map[string]error{
-		"CreateContacts": create(t.Context(), reader, newContact(account)),
-		"UpdateContacts": errors.Join(reader.UpdateContacts(t.Context(), []contacts.ContactChange{change(r, func(*contacts.Contact) {})})...),
-		"Deactivate":     reader.Deactivate(t.Context(), key),
+		"a create":        create(t.Context(), reader, newContact(account)),
+		"a change":        apply(t.Context(), reader, update),
+		"UpdateDirectory": reader.UpdateDirectory(t.Context(), contacts.DirectoryUpdate{AccountID: account, At: noon}),
 	} {
 		if !errors.Is(err, postgres.ErrReadOnly) || errors.Is(err, contacts.ErrOutcomeUnknown) {
 			t.Errorf("%s on a standby: got error %v, want ErrReadOnly", what, err)

@@ -3,24 +3,32 @@ package postgres
 // statements are those whose text does not depend on a query, with the schema in
 // them.
 type statements struct {
-	insertContacts, updateContacts, deleteContacts, lockContacts, findContact, homes                string
-	insertLookups, deleteLookups                                                                    string
-	deleteEnded, insertIdempotencies, findIdempotencies, deleteIdempotencies, prune                 string
-	insertAccounts, insertTeams, insertKeys, lockAccounts, lastTeams                                string
-	listAccounts, listTeams, listKeys, findTeam, findKeys, revokeKey, disableAccount, enableAccount string
+	createPlain, readContacts, lockContacts, insertContacts, updateContacts, deleteContacts, findContact string
+	insertLookups, deleteLookups, holders, places                                                        string
+	readOnce, insertOnce, deleteOnce, pruneOnce                                                          string
+	readStates, lockStates, writeStates, readEntries, appendEntries, replaceEntries, pruneEntries        string
+	prunable                                                                                             string
+	insertAccounts, insertStates, insertTeams, insertKeys, insertSettings                                string
+	setVersions, settingsVersions, lastTeams                                                             string
+	listAccounts, listTeams, listKeys, listSettings, findKeys, findAccounts, findSettings                string
+	revokeKey, disableAccount, enableAccount                                                             string
 }
 
 func newStatements(sql func(string) string) statements {
 	return statements{
+		createPlain: sql(createPlainSQL), readContacts: sql(readContactsSQL), lockContacts: sql(lockContactsSQL),
 		insertContacts: sql(insertContactsSQL), updateContacts: sql(updateContactsSQL), deleteContacts: sql(deleteContactsSQL),
-		lockContacts: sql(lockContactsSQL), findContact: sql(findContactSQL), homes: sql(homesSQL),
-		insertLookups: sql(insertLookupsSQL), deleteLookups: sql(deleteLookupsSQL),
-		deleteEnded: sql(deleteEndedSQL), insertIdempotencies: sql(insertIdempotenciesSQL), findIdempotencies: sql(findIdempotenciesSQL),
-		deleteIdempotencies: sql(deleteIdempotenciesSQL), prune: sql(pruneSQL),
-		insertAccounts: sql(insertAccountsSQL), insertTeams: sql(insertTeamsSQL), insertKeys: sql(insertKeysSQL),
-		lockAccounts: sql(lockAccountsSQL), lastTeams: sql(lastTeamsSQL),
-		listAccounts: sql(listAccountsSQL), listTeams: sql(listTeamsSQL), listKeys: sql(listKeysSQL),
-		findTeam: sql(findTeamSQL), findKeys: sql(findKeysSQL),
+		findContact:   sql(findContactSQL),
+		insertLookups: sql(insertLookupsSQL), deleteLookups: sql(deleteLookupsSQL), holders: sql(holdersSQL), places: sql(placesSQL),
+		readOnce: sql(readOnceSQL), insertOnce: sql(insertOnceSQL), deleteOnce: sql(deleteOnceSQL), pruneOnce: sql(pruneOnceSQL),
+		readStates: sql(readStatesSQL), lockStates: sql(lockStatesSQL), writeStates: sql(writeStatesSQL),
+		readEntries: sql(readEntriesSQL), appendEntries: sql(appendEntriesSQL), replaceEntries: sql(replaceEntriesSQL),
+		pruneEntries: sql(pruneEntriesSQL), prunable: sql(prunableSQL),
+		insertAccounts: sql(insertAccountsSQL), insertStates: sql(insertStatesSQL), insertTeams: sql(insertTeamsSQL),
+		insertKeys: sql(insertKeysSQL), insertSettings: sql(insertSettingsSQL),
+		setVersions: sql(setVersionsSQL), settingsVersions: sql(settingsVersionsSQL), lastTeams: sql(lastTeamsSQL),
+		listAccounts: sql(listAccountsSQL), listTeams: sql(listTeamsSQL), listKeys: sql(listKeysSQL), listSettings: sql(listSettingsSQL),
+		findKeys: sql(findKeysSQL), findAccounts: sql(findAccountsSQL), findSettings: sql(findSettingsSQL),
 		revokeKey: sql(revokeKeySQL), disableAccount: sql(disableAccountSQL), enableAccount: sql(enableAccountSQL),
 	}
 }

@@ -5,31 +5,46 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"example.com/contacts"
 	"example.com/contacts/store/postgres"
 	"example.com/contacts/store/storetest"
 )
 
-func TestStore(t *testing.T)      { storetest.Run(t, harness(serverURL(t))) }
-func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness(serverURL(b))) }
+func TestStore(t *testing.T) {
+	storetest.Run(t, newHarness(t, serverURL(t), postgres.Options{}))
+}
 
-// harness makes stores in schemas of their own.
-func harness(url string) storetest.Harness {
-	var schemas sync.Map // of the stores, by store
-	open := func(t testing.TB, schema string) contacts.Store {
-		s, err := postgres.Open(context.Background(), url, &postgres.Options{Schema: schema})
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, newHarness(b, serverURL(b), postgres.Options{}))
+}
+
+// newHarness returns a harness whose stores are in schemas of a pool. A store and
+// a second one on its schema have no connection in common.
+func newHarness(tb testing.TB, url string, opts postgres.Options) storetest.Harness {
+	schemas := &schemaPool{opts: opts}
+	for i := range schemas.conns {
+		schemas.conns[i] = newPool(tb, url)
+	}
+	var names sync.Map // of the schemas, by store
+	open := func(t testing.TB, conns *pgxpool.Pool, schema string) contacts.Store {
+		opts := opts
+		opts.Schema, opts.RowSecurity = schema, false // a store finds the policies by itself
+		s, err := postgres.New(context.Background(), conns, &opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		schemas.Store(s, schema)
+		names.Store(s, schema)
 		return s
 	}
 	second := func(t testing.TB, s contacts.Store) contacts.Store {
-		schema, _ := schemas.Load(s)
-		return open(t, schema.(string))
+		schema, _ := names.Load(s)
+		return open(t, schemas.conns[1], schema.(string))
 	}
 	return storetest.Harness{
-		New: func(t testing.TB) contacts.Store { return open(t, newSchema(t, url)) },
+		New: func(t testing.TB) contacts.Store { return open(t, schemas.conns[0], schemas.take(t)) },
 		Reopen: func(t testing.TB, s contacts.Store) contacts.Store {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -37,5 +52,73 @@ func harness(url string) storetest.Harness {
 			return second(t, s)
 		},
 		Second: second,
+	}
+}
+
+// newPool returns connections that commits of are durable.
+func newPool(tb testing.TB, url string) *pgxpool.Pool {
+	tb.Helper()
+	pool, err := pgxpool.New(context.Background(), with(tb, url, "pool_max_conns", "16"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(pool.Close)
+	return pool
+}
+
+// A schemaPool lends schemas with empty tables. To empty the tables takes a
+// fraction of the time that it takes to make them.
+type schemaPool struct {
+	opts  postgres.Options
+	conns [2]*pgxpool.Pool
+
+	mu   sync.Mutex
+	free []string
+}
+
+// take returns a schema, which goes back when the test has ended.
+func (p *schemaPool) take(t testing.TB) string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.free)
+	if n == 0 {
+		p.free = append(p.free, p.make(t))
+		n = 1
+	}
+	schema := p.free[n-1]
+	p.free = p.free[:n-1]
+	t.Cleanup(func() {
+		p.empty(t, schema)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.free = append(p.free, schema)
+	})
+	return schema
+}
+
+func (p *schemaPool) make(t testing.TB) string {
+	t.Helper()
+	opts := p.opts
+	opts.Schema = schemaName()
+	s, err := postgres.New(context.Background(), p.conns[0], &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return opts.Schema
+}
+
+// empty removes all rows of a schema, with policies or without.
+func (p *schemaPool) empty(t testing.TB, schema string) {
+	t.Helper()
+	sql := "BEGIN; SELECT set_config('contacts.all', 'on', true);"
+	for _, table := range []string{"journal", "idempotency", "contact_lookup", "contact", "account_state", "setting", "api_key", "team", "account"} {
+		sql += "DELETE FROM " + pgx.Identifier{schema, table}.Sanitize() + ";"
+	}
+	if _, err := p.conns[0].Exec(context.Background(), sql+"COMMIT", pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
 	}
 }

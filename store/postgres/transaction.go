@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,11 +20,13 @@ import (
 type transaction struct {
 	conn  *pgxpool.Conn
 	batch pgx.Batch
-	read  int // statements of the batch whose results have come
+	sent  bool // a part of it
+	read  int  // statements of the batch whose results have come
 }
 
 const (
 	beginSQL    = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	readOnlySQL = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
 	commitSQL   = `COMMIT`
 	rollbackSQL = `ROLLBACK`
 )
@@ -53,8 +56,11 @@ func (t *transaction) query(each func(pgx.Rows) error, sql string, args ...any) 
 				return err
 			}
 		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
 		t.read++
-		return rows.Err()
+		return nil
 	})
 }
 
@@ -63,7 +69,7 @@ func (t *transaction) flush(ctx context.Context) error {
 	if t.batch.Len() == 0 {
 		return nil
 	}
-	t.read = 0
+	t.sent, t.read = true, 0
 	err := t.conn.SendBatch(ctx, &t.batch).Close()
 	t.batch = pgx.Batch{}
 	return err
@@ -72,6 +78,12 @@ func (t *transaction) flush(ctx context.Context) error {
 // commit sends what is queued, and commits. If the error matches
 // ErrOutcomeUnknown it may have.
 func (t *transaction) commit(ctx context.Context) error {
+	if !t.sent && !isAlive(t.conn.Conn().PgConn().Conn()) {
+		// Of a transaction in one round trip nobody would know whether it was
+		// stored.
+		_ = t.conn.Conn().Close(ctx)
+		return errGone
+	}
 	before, committed := t.batch.Len(), false
 	t.batch.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != commitSQL {
@@ -92,6 +104,9 @@ func (t *transaction) commit(ctx context.Context) error {
 		return commitError(err)
 	}
 }
+
+// errGone: the server has closed the connection since it was last used.
+var errGone = fmt.Errorf("the server has closed the connection: %w", net.ErrClosed)
 
 // end releases the connection, and undoes the transaction if it is still there.
 func (t *transaction) end() {
@@ -118,11 +133,11 @@ func (s *Store) transact(ctx context.Context, first *pgxpool.Conn, job func(cont
 		switch {
 		case err == nil || errors.Is(err, contacts.ErrOutcomeUnknown):
 			return err
-		case isConflict(err):
+		case isConflict(err) || isRace(err) && try < maxRaces:
 			if e := wait(ctx, backoff(try)); e != nil {
 				return fmt.Errorf("%w: %w", e, err)
 			}
-		case isLost(err) && ctx.Err() == nil && lost < s.mostLost():
+		case isLost(err) && ctx.Err() == nil && lost < s.maxLost():
 			lost++
 		default:
 			return err
@@ -130,9 +145,13 @@ func (s *Store) transact(ctx context.Context, first *pgxpool.Conn, job func(cont
 	}
 }
 
-// mostLost is how many connections in a row may turn out to be gone: all of the
+// maxRaces is how often a transaction may find that another has stored the same id
+// or key since it looked. The second time it sees that.
+const maxRaces = 10
+
+// maxLost is how many connections in a row may turn out to be gone: all of the
 // pool, after the server was away.
-func (s *Store) mostLost() int { return int(s.pool.Config().MaxConns) }
+func (s *Store) maxLost() int { return int(s.pool.Config().MaxConns) }
 
 func (s *Store) transactOnce(ctx context.Context, conn *pgxpool.Conn, job func(context.Context, *transaction) error) error {
 	if conn == nil {
@@ -155,8 +174,23 @@ func (s *Store) transactOnce(ctx context.Context, conn *pgxpool.Conn, job func(c
 func (s *Store) read(ctx context.Context, query func() error) error {
 	for lost := 0; ; lost++ {
 		err := query()
-		if err == nil || !isLost(err) || ctx.Err() != nil || lost >= s.mostLost() {
+		if err == nil || !isLost(err) || ctx.Err() != nil || lost >= s.maxLost() {
 			return err
 		}
 	}
+}
+
+// readOnly runs the job in a transaction that writes nothing. All its statements
+// see the same state.
+func (s *Store) readOnly(ctx context.Context, job func(context.Context, *transaction) error) error {
+	return s.read(ctx, func() error {
+		conn, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		t := &transaction{conn: conn}
+		defer t.end()
+		t.exec(readOnlySQL)
+		return job(ctx, t)
+	})
 }

@@ -53,8 +53,8 @@ func addAccount(t testing.TB, s contacts.Store) uuid.UUID {
 	return id
 }
 
-// newContact returns a contact with every field filled, and numbers and tags of
-// its own.
+// newContact returns a contact with every field filled, and numbers and tags that
+// no other has.
 func newContact(account uuid.UUID) *contacts.ContactRecord {
 	number := func() string { return fmt.Sprintf("+1%010d", rand.Int64N(1e10)) }
 	id := newID()
@@ -70,21 +70,61 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 	}
 }
 
-// create stores the contacts and returns what went wrong.
-func create(ctx context.Context, s contacts.Store, records ...*contacts.ContactRecord) error {
-	var errs []error
-	for _, o := range s.CreateContacts(ctx, contacts.ContactBatch{Records: records}) {
-		errs = append(errs, o.Err)
-	}
-	return errors.Join(errs...)
+// creation returns a mutation that creates the contact.
+func creation(r *contacts.ContactRecord) contacts.Mutation {
+	return contacts.Mutation{AccountID: r.Contact.AccountID, Contacts: []contacts.ContactChange{{ID: r.Contact.ID, Record: r}}}
 }
 
-// change returns a change of the contact.
-func change(r *contacts.ContactRecord, f func(*contacts.Contact)) contacts.ContactChange {
+// change returns a mutation that changes the contact by f, and the record that it
+// then has.
+func change(r *contacts.ContactRecord, f func(*contacts.Contact)) (contacts.Mutation, *contacts.ContactRecord) {
 	changed := *r
 	changed.Contact.Version++
 	f(&changed.Contact)
-	return contacts.ContactChange{Record: &changed, Version: r.Contact.Version}
+	m := creation(&changed)
+	m.Contacts[0].Version = r.Contact.Version
+	return m, &changed
+}
+
+// removal returns a mutation that removes the contact.
+func removal(r *contacts.ContactRecord) contacts.Mutation {
+	m := creation(r)
+	m.Contacts[0].Version, m.Contacts[0].Record = r.Contact.Version, nil
+	return m
+}
+
+// once returns an idempotency record that ends long after noon.
+func once(key byte) *contacts.IdempotencyRecord {
+	return &contacts.IdempotencyRecord{Key: [32]byte{key, 1}, Result: "{}", EndsAt: noon.AddDate(1, 0, 0)}
+}
+
+// event returns a journal entry about the contact.
+func event(r *contacts.ContactRecord) contacts.JournalEntry {
+	e := contacts.JournalEntry{Kind: contacts.JournalEvent, At: noon, EndsAt: noon.AddDate(1, 0, 0), Data: "{}"}
+	copy(e.Subject[:], r.Contact.ID[:])
+	return e
+}
+
+// apply applies the mutations and returns what went wrong.
+func apply(ctx context.Context, s contacts.Store, mutations ...contacts.Mutation) error {
+	return applyBatch(ctx, s, contacts.MutationBatch{Mutations: mutations, Now: noon})
+}
+
+func applyBatch(ctx context.Context, s contacts.Store, batch contacts.MutationBatch) error {
+	outcomes, err := s.Apply(ctx, batch)
+	for _, o := range outcomes {
+		err = errors.Join(err, o.Err)
+	}
+	return err
+}
+
+// create stores the contacts and returns what went wrong.
+func create(ctx context.Context, s contacts.Store, records ...*contacts.ContactRecord) error {
+	var mutations []contacts.Mutation
+	for _, r := range records {
+		mutations = append(mutations, creation(r))
+	}
+	return apply(ctx, s, mutations...)
 }
 
 // isWhole reports whether the contact is there. Where it is, it must be whole,

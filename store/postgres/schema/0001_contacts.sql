@@ -11,7 +11,8 @@ CREATE TABLE account (
   account_id  uuid NOT NULL PRIMARY KEY,
   name        text NOT NULL,
   created_at  bigint NOT NULL,
-  disabled_at bigint NOT NULL -- 0: enabled
+  disabled_at bigint NOT NULL, -- 0: enabled
+  settings_version bigint NOT NULL -- of the newest setting; 0: none
 );
 
 CREATE TABLE team (
@@ -36,6 +37,23 @@ CREATE TABLE api_key (
 );
 
 CREATE INDEX api_key_account ON api_key (account_id, id);
+
+-- The newest value of a name is the one that holds. Rows are never changed.
+CREATE TABLE setting (
+  account_id uuid NOT NULL REFERENCES account (account_id),
+  version    bigint NOT NULL, -- counts all settings of the account
+  name       text NOT NULL,
+  value      text NOT NULL, -- JSON, byte for byte; '': the setting is gone
+  at         bigint NOT NULL,
+  actor      text NOT NULL, -- JSON object
+  PRIMARY KEY (account_id, version)
+);
+
+-- Its row is what a transaction locks for the account.
+CREATE TABLE account_state (
+  account_id uuid NOT NULL PRIMARY KEY,
+  sequence   bigint NOT NULL -- of the newest journal entry; 0: none
+);
 
 -- What follows is distributed by account_id, which leads every key. The
 -- statements that write a contact check its account and team, and read them
@@ -92,3 +110,21 @@ CREATE TABLE idempotency (
 );
 
 CREATE INDEX idempotency_ends_at ON idempotency (account_id, ends_at);
+
+-- What happened in an account. Entries are appended, and numbered in the order of
+-- the commits. Only those of kind 1 are ever removed.
+CREATE TABLE journal (
+  account_id uuid NOT NULL,
+  sequence   bigint NOT NULL,
+  kind       smallint NOT NULL, -- 1 event, 2 do-not-call, 3 erasure
+  head       bigint NOT NULL,   -- the first 8 bytes of subject
+  subject    bytea NOT NULL,
+  at         bigint NOT NULL,
+  ends_at    bigint NOT NULL,   -- 0: never
+  data       text NOT NULL,     -- JSON, byte for byte
+  PRIMARY KEY (account_id, sequence)
+);
+
+CREATE INDEX journal_subject ON journal (account_id, kind, head);
+
+CREATE INDEX journal_ends_at ON journal (account_id, ends_at) WHERE ends_at <> 0;

@@ -1,0 +1,233 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts"
+)
+
+// Apply implements [contacts.Store]. Batches that come at the same time share a
+// transaction, except those that are all or nothing.
+//
+// A transaction takes two round trips: the first locks and reads what has to be
+// known, the second writes and commits. A transaction of plain creates takes one.
+func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	const op = "postgres: apply: %w"
+	if err := s.gate.Enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.gate.Leave()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+
+	w := newWrite(&batch)
+	var err error
+	switch {
+	case len(batch.Mutations) == 0:
+		if !batch.DryRun {
+			err = s.pruneAll(ctx, batch.Now)
+		}
+	case batch.DryRun:
+		err = s.dryRun(ctx, w)
+	case batch.AllOrNothing:
+		err = s.transact(ctx, nil, func(ctx context.Context, t *transaction) error { return s.apply(ctx, t, w) })
+	default:
+		err = s.writes.Do(ctx, w)
+	}
+	if errors.Is(err, errRefused) {
+		w.fail()
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf(op, classify(ctx, err))
+	}
+	if !batch.DryRun {
+		s.pruneAfter(ctx, w)
+	}
+	return w.outcomes(), nil
+}
+
+// errRefused undoes a batch that is all or nothing. No caller sees it.
+var errRefused = errors.New("a mutation of the batch was refused")
+
+// A write is a call of Apply in the form of the tables. It shares no memory that
+// its caller may change.
+type write struct {
+	mutations    []*mutation
+	allOrNothing bool
+}
+
+// A mutation is one of a write, and what became of it.
+type mutation struct {
+	account     uuid.UUID
+	settings    int64 // the settings version that the account must have
+	idempotency *idempotency
+	changes     []change
+	claims      []uuid.UUID // values of contact_lookup
+	journal     []contacts.JournalEntry
+	verbatim    bool
+	now         time.Time
+
+	stored  bool
+	outcome contacts.MutationOutcome
+}
+
+// A change is a change of one contact.
+type change struct {
+	contactKey
+	version int64       // that the stored contact must have; 0: there must be none
+	row     *contactRow // nil: the contact is removed
+}
+
+func newWrite(batch *contacts.MutationBatch) *write {
+	w := &write{mutations: make([]*mutation, len(batch.Mutations)), allOrNothing: batch.AllOrNothing}
+	all := make([]mutation, len(batch.Mutations))
+	for i := range batch.Mutations {
+		given, m := &batch.Mutations[i], &all[i]
+		*m = mutation{
+			account: given.AccountID, settings: given.Settings, idempotency: encodeIdempotency(given.AccountID, given.Idempotency),
+			changes: make([]change, len(given.Contacts)), journal: slices.Clone(given.Journal), verbatim: batch.Verbatim, now: batch.Now,
+		}
+		for j, c := range given.Contacts {
+			m.changes[j] = change{contactKey: contactKey{given.AccountID, c.ID}, version: c.Version}
+			if c.Record != nil {
+				m.changes[j].row = encodeContact(c.Record)
+			}
+		}
+		if given.Claims != nil {
+			m.claims = column(given.Claims, keyLookup)
+		}
+		w.mutations[i] = m
+	}
+	return w
+}
+
+func (w *write) size() int { return len(w.mutations) }
+
+// isPlain reports whether the mutation creates one contact and does nothing else.
+func (m *mutation) isPlain() bool {
+	return len(m.changes) == 1 && m.changes[0].version == 0 && m.changes[0].row != nil && m.idempotency == nil && !m.locks()
+}
+
+// locks reports whether the mutation needs the lock of its account.
+func (m *mutation) locks() bool { return len(m.claims) > 0 || len(m.journal) > 0 }
+
+// owns reports whether the contact is one of the mutation's own.
+func (m *mutation) owns(id uuid.UUID) bool {
+	return slices.ContainsFunc(m.changes, func(c change) bool { return c.id == id })
+}
+
+// refused reports whether a mutation was.
+func (w *write) refused() bool {
+	return slices.ContainsFunc(w.mutations, func(m *mutation) bool { return m.outcome.Err != nil })
+}
+
+// fail gives their outcomes to the mutations of a batch that is all or nothing,
+// of which one was refused.
+func (w *write) fail() {
+	for _, m := range w.mutations {
+		if m.stored = false; m.outcome.Err == nil {
+			m.outcome = contacts.MutationOutcome{Err: contacts.ErrBatchFailed}
+		}
+	}
+}
+
+// outcomes returns nil if there is nothing to say.
+func (w *write) outcomes() []contacts.MutationOutcome {
+	if !slices.ContainsFunc(w.mutations, func(m *mutation) bool { return !m.stored || m.outcome.Holders != nil }) {
+		return nil
+	}
+	return column(w.mutations, func(m *mutation) contacts.MutationOutcome { return m.outcome })
+}
+
+// commitWrites stores the batches of a group in one transaction.
+func (s *Store) commitWrites(ctx context.Context, first *pgxpool.Conn, all []*write) error {
+	return s.transact(ctx, first, func(ctx context.Context, t *transaction) error { return s.apply(ctx, t, all...) })
+}
+
+// dryRun judges the batch and stores nothing.
+func (s *Store) dryRun(ctx context.Context, w *write) error {
+	return s.readOnly(ctx, func(ctx context.Context, t *transaction) error {
+		s.allow(t, accountsOf(w.mutations))
+		j := newJudge(w.mutations)
+		j.read(t, &s.statements, false)
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		j.decide()
+		if w.allOrNothing && w.refused() {
+			return errRefused
+		}
+		return nil
+	})
+}
+
+// apply judges the mutations of the batches and stores those that pass. What it
+// leaves queued has to be committed. A batch that is all or nothing comes alone.
+func (s *Store) apply(ctx context.Context, t *transaction, all ...*write) error {
+	var mutations []*mutation
+	for _, w := range all {
+		mutations = append(mutations, w.mutations...)
+	}
+	for _, m := range mutations { // of an earlier try
+		m.stored, m.outcome = false, contacts.MutationOutcome{}
+	}
+	s.allow(t, accountsOf(mutations))
+	plain, others := divide(mutations)
+	j := newJudge(others)
+	j.lock(t, &s.statements)
+	s.createPlain(t, plain)
+	if len(others) > 0 {
+		j.read(t, &s.statements, true)
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		j.decide()
+	}
+	if all[0].allOrNothing {
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		if all[0].refused() {
+			return errRefused
+		}
+	}
+	j.write(t, &s.statements)
+	return nil
+}
+
+func accountsOf(mutations []*mutation) []uuid.UUID {
+	return column(mutations, func(m *mutation) uuid.UUID { return m.account })
+}
+
+// divide parts the plain creates from the mutations that have to be judged.
+// Creates that an earlier or a later mutation may be about are not plain: it has
+// their id, or it claims a match key of their account.
+func divide(mutations []*mutation) (plain, others []*mutation) {
+	named := make(map[contactKey]int, len(mutations)) // how often
+	claimed := make(map[uuid.UUID]bool)               // accounts
+	for _, m := range mutations {
+		for _, c := range m.changes {
+			named[c.contactKey]++
+		}
+		if len(m.claims) > 0 {
+			claimed[m.account] = true
+		}
+	}
+	for _, m := range mutations {
+		if m.isPlain() && named[m.changes[0].contactKey] == 1 && !claimed[m.account] {
+			plain = append(plain, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	return plain, others
+}

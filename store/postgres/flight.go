@@ -1,0 +1,46 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts"
+	"example.com/contacts/store/internal/groupcommit"
+)
+
+// newQueue returns a queue whose flights commit on a connection of the pool.
+// Commit releases the connection.
+func newQueue[J any](pool *pgxpool.Pool, lanes int, size func(J) int, commit func(context.Context, *pgxpool.Conn, []J) error) *groupcommit.Queue[J] {
+	return groupcommit.New(groupcommit.Config[J]{
+		Lanes: lanes,
+		Max:   contacts.MaxMutations,
+		Size:  size,
+		Begin: func(ctx context.Context) (groupcommit.Tx[J], error) {
+			conn, err := pool.Acquire(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return &flight[J]{conn, commit}, nil
+		},
+	})
+}
+
+// A flight is what the jobs of a group share.
+type flight[J any] struct {
+	conn   *pgxpool.Conn
+	commit func(context.Context, *pgxpool.Conn, []J) error
+}
+
+// Commit implements [groupcommit.Tx].
+func (f *flight[J]) Commit(ctx context.Context, jobs []J, _ bool) error {
+	err := f.commit(ctx, f.conn, jobs)
+	if err != nil && len(jobs) > 1 && isOfOne(err) {
+		return fmt.Errorf("%w: %w", groupcommit.ErrSolo, err)
+	}
+	return err
+}
+
+// Discard implements [groupcommit.Tx].
+func (f *flight[J]) Discard() { f.conn.Release() }

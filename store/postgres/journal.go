@@ -1,0 +1,250 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"example.com/contacts"
+)
+
+const (
+	// The newest numbers of the accounts, in the order of all transactions.
+	readStatesSQL  = `SELECT account_id, sequence FROM {schema}.account_state WHERE account_id = ANY($1) ORDER BY account_id`
+	lockStatesSQL  = readStatesSQL + ` FOR UPDATE`
+	writeStatesSQL = `UPDATE {schema}.account_state AS s SET sequence = n.sequence
+		FROM unnest($1::uuid[], $2::bigint[]) AS n (account_id, sequence) WHERE s.account_id = n.account_id`
+
+	readEntriesSQL = `SELECT j.account_id, j.sequence, j.kind, j.subject FROM unnest($1::uuid[], $2::bigint[]) AS n (account_id, sequence)
+		JOIN {schema}.journal AS j ON j.account_id = n.account_id AND j.sequence = n.sequence`
+	replaceEntriesSQL = `UPDATE {schema}.journal AS j SET data = n.data FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS n (account_id, sequence, data)
+		WHERE j.account_id = n.account_id AND j.sequence = n.sequence`
+	appendEntriesSQL = `INSERT INTO {schema}.journal (account_id, sequence, kind, head, subject, at, ends_at, data)
+		SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[], $8::text[])
+			AS n (account_id, sequence, kind, head, subject, at, ends_at, data)`
+)
+
+// An entryState is a journal entry as it is in the transaction.
+type entryState struct {
+	exists  bool
+	kind    contacts.JournalKind
+	subject [32]byte
+
+	appended *contacts.JournalEntry // by a mutation
+	replaced bool                   // its data, which is this
+	data     string
+}
+
+func (j *judge) readStates(t *transaction, sql string) {
+	var locked []pgtype.UUID
+	for id, a := range j.accounts {
+		if a.locked {
+			locked = append(locked, pgUUID(id))
+		}
+	}
+	if len(locked) == 0 {
+		return
+	}
+	t.query(func(rows pgx.Rows) error {
+		var id uuid.UUID
+		var sequence int64
+		err := rows.Scan((*[16]byte)(&id), &sequence)
+		j.accounts[id].sequence, j.accounts[id].newest = sequence, sequence
+		return err
+	}, sql, locked)
+}
+
+// readEntries queues the reading of the entries that mutations name.
+func (j *judge) readEntries(t *transaction, s *statements) {
+	var accounts []pgtype.UUID
+	var sequences []int64
+	for id, a := range j.accounts {
+		for sequence := range a.entries {
+			accounts, sequences = append(accounts, pgUUID(id)), append(sequences, sequence)
+		}
+	}
+	if len(accounts) == 0 {
+		return
+	}
+	t.query(func(rows pgx.Rows) error {
+		var id uuid.UUID
+		var sequence int64
+		var subject []byte
+		e := &entryState{exists: true}
+		err := rows.Scan((*[16]byte)(&id), &sequence, &e.kind, &subject)
+		copy(e.subject[:], subject)
+		j.accounts[id].entries[sequence] = e
+		return err
+	}, s.readEntries, accounts, sequences)
+}
+
+// judgeEntries judges the journal entries of the mutation.
+func (a *accountState) judgeEntries(m *mutation) error {
+	newest := a.newest
+	for i := range m.journal {
+		e := &m.journal[i]
+		switch stored := a.entries[e.Sequence]; {
+		case e.Sequence == 0:
+			newest++
+		case m.verbatim && e.Sequence > newest:
+			newest = e.Sequence
+		case stored != nil && stored.exists && stored.kind == e.Kind && stored.subject == e.Subject:
+		case m.verbatim:
+			return contacts.ErrExists
+		default:
+			return contacts.ErrNotFound
+		}
+	}
+	return nil
+}
+
+// append keeps the journal entries of a mutation that passed.
+func (a *accountState) append(m *mutation) {
+	for _, e := range m.journal {
+		if stored := a.entries[e.Sequence]; stored != nil && stored.exists {
+			stored.replaced, stored.data = true, e.Data
+			continue
+		}
+		if e.Sequence == 0 {
+			e.Sequence = a.newest + 1
+		}
+		a.newest = e.Sequence
+		a.entries[e.Sequence] = &entryState{exists: true, kind: e.Kind, subject: e.Subject, appended: &e}
+	}
+}
+
+// writeJournal queues the new and the replaced entries, and the newest numbers.
+func (j *judge) writeJournal(t *transaction, s *statements) {
+	var appended, replaced journalRows
+	var accounts []pgtype.UUID
+	var newest []int64
+	for id, a := range j.accounts {
+		if a.newest != a.sequence {
+			accounts, newest = append(accounts, pgUUID(id)), append(newest, a.newest)
+		}
+		for sequence, st := range a.entries {
+			switch {
+			case st.appended != nil:
+				e := *st.appended
+				if st.replaced {
+					e.Data = st.data
+				}
+				appended = append(appended, journalRow{id, e})
+			case st.replaced:
+				replaced = append(replaced, journalRow{id, contacts.JournalEntry{Sequence: sequence, Data: st.data}})
+			}
+		}
+	}
+	if len(replaced) > 0 {
+		replaced.sort()
+		t.exec(s.replaceEntries, replaced.accounts(), replaced.sequences(), column(replaced, func(r journalRow) string { return r.Data }))
+	}
+	if len(appended) > 0 {
+		appended.sort()
+		t.exec(s.appendEntries, appended.accounts(), appended.sequences(),
+			column(appended, func(r journalRow) int16 { return int16(r.Kind) }),
+			column(appended, func(r journalRow) int64 { return head(r.Subject) }),
+			column(appended, func(r journalRow) []byte { return r.Subject[:] }),
+			column(appended, func(r journalRow) int64 { return micros(r.At) }),
+			column(appended, func(r journalRow) int64 { return micros(r.EndsAt) }),
+			column(appended, func(r journalRow) string { return r.Data }))
+	}
+	if len(accounts) > 0 {
+		t.exec(s.writeStates, accounts, newest)
+	}
+}
+
+// A journalRow is an entry of an account.
+type journalRow struct {
+	account uuid.UUID
+	contacts.JournalEntry
+}
+
+type journalRows []journalRow
+
+func (rows journalRows) sort() {
+	slices.SortFunc(rows, func(a, b journalRow) int {
+		if c := compareIDs(a.account, b.account); c != 0 {
+			return c
+		}
+		return int(min(max(a.Sequence-b.Sequence, -1), 1))
+	})
+}
+
+func (rows journalRows) accounts() []pgtype.UUID {
+	return column(rows, func(r journalRow) pgtype.UUID { return pgUUID(r.account) })
+}
+
+func (rows journalRows) sequences() []int64 {
+	return column(rows, func(r journalRow) int64 { return r.Sequence })
+}
+
+// head returns the first 8 bytes of a subject, which are in the index.
+func head(subject [32]byte) int64 { return int64(binary.BigEndian.Uint64(subject[:])) }
+
+// journalKinds are those of the journal's entries.
+var journalKinds = []int16{int16(contacts.JournalEvent), int16(contacts.JournalDoNotCall), int16(contacts.JournalErasure)}
+
+// ListJournal implements [contacts.Store].
+func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+	const op = "postgres: list journal: %w"
+	if err := s.gate.Enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.gate.Leave()
+
+	var entries []contacts.JournalEntry
+	b := journalQuery(&q)
+	err := s.read(ctx, func() error {
+		entries = nil
+		return s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+			e, err := scanEntry(rows)
+			entries = append(entries, e)
+			return err
+		}, s.sql(b.text.String()), b.args...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf(op, classify(ctx, err))
+	}
+	return entries, nil
+}
+
+func journalQuery(q *contacts.JournalQuery) *queryBuilder {
+	var b queryBuilder
+	b.add("SELECT sequence, kind, subject, at, ends_at, data FROM {schema}.journal WHERE account_id = ?", pgUUID(q.AccountID))
+	switch {
+	case q.Kind != 0:
+		b.add(" AND kind = ?", int16(q.Kind))
+	case q.Subjects != nil:
+		b.add(" AND kind = ANY(?)", journalKinds) // the index begins with it
+	}
+	if q.Subjects != nil {
+		b.add(" AND head = ANY(?) AND subject = ANY(?)", column(q.Subjects, head), column(q.Subjects, func(s [32]byte) []byte { return bytes.Clone(s[:]) }))
+	}
+	switch {
+	case !q.Backwards:
+		b.add(" AND sequence > ? ORDER BY sequence", q.After)
+	case q.After != 0:
+		b.add(" AND sequence < ? ORDER BY sequence DESC", q.After)
+	default:
+		b.add(" ORDER BY sequence DESC")
+	}
+	b.add(" LIMIT ?", int64(q.Limit))
+	return &b
+}
+
+func scanEntry(rows pgx.Rows) (e contacts.JournalEntry, err error) {
+	var kind int16
+	var subject []byte
+	var at, endsAt int64
+	err = rows.Scan(&e.Sequence, &kind, &subject, &at, &endsAt, &e.Data)
+	copy(e.Subject[:], subject)
+	e.Kind, e.At, e.EndsAt = contacts.JournalKind(kind), instant(at), instant(endsAt)
+	return e, err
+}

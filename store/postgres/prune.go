@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// Rows that other transactions remove at the same time are left to them.
+	pruneOnceSQL = `DELETE FROM {schema}.idempotency WHERE account_id = $1 AND key IN (
+		SELECT key FROM {schema}.idempotency WHERE account_id = $1 AND ends_at <= $2 ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED)`
+	pruneEntriesSQL = `DELETE FROM {schema}.journal WHERE account_id = $1 AND sequence IN (
+		SELECT sequence FROM {schema}.journal WHERE account_id = $1 AND ends_at <> 0 AND ends_at <= $2
+			AND sequence < (SELECT sequence FROM {schema}.account_state WHERE account_id = $1)
+			ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED)`
+
+	// Accounts that have something to prune.
+	prunableSQL = `SELECT a.account_id FROM {schema}.account AS a
+		WHERE EXISTS (SELECT 1 FROM {schema}.idempotency AS i WHERE i.account_id = a.account_id AND i.ends_at <= $1)
+			OR EXISTS (SELECT 1 FROM {schema}.journal AS j WHERE j.account_id = a.account_id AND j.ends_at <> 0 AND j.ends_at <= $1
+				AND j.sequence < (SELECT sequence FROM {schema}.account_state AS s WHERE s.account_id = a.account_id))
+		LIMIT $2`
+)
+
+const (
+	// clockSkew is how far the clocks of processes may differ.
+	clockSkew = time.Hour
+
+	// pruneEvery is of how many new idempotency records or events one, on average,
+	// has twice as many ended ones removed.
+	pruneEvery = 64
+
+	// maxPruned is how many rows of an account, and how many accounts, one call of
+	// Apply without mutations removes rows of.
+	maxPruned, maxPrunedAccounts = 1000, 100
+)
+
+// pruneAfter removes some of what has ended, where the write has stored new rows
+// of that kind. The write is done, so an error has no consequence.
+func (s *Store) pruneAfter(ctx context.Context, w *write) {
+	var records, entries map[uuid.UUID]int // how many to remove
+	var now time.Time
+	count := func(of *map[uuid.UUID]int, account uuid.UUID) {
+		if *of == nil {
+			*of = make(map[uuid.UUID]int)
+		}
+		(*of)[account] += 2 * pruneEvery
+	}
+	for _, m := range w.mutations {
+		if !m.stored {
+			continue
+		}
+		now = m.now
+		if m.idempotency != nil && m.idempotency.key[0]%pruneEvery == 0 {
+			count(&records, m.account)
+		}
+		for i := range m.journal {
+			if e := &m.journal[i]; e.Sequence == 0 && !e.EndsAt.IsZero() && e.Subject[15]%pruneEvery == 0 {
+				count(&entries, m.account)
+			}
+		}
+	}
+	for account, n := range records {
+		_ = s.prune(ctx, s.statements.pruneOnce, account, now, n)
+	}
+	for account, n := range entries {
+		_ = s.prune(ctx, s.statements.pruneEntries, account, now, n)
+	}
+}
+
+func (s *Store) prune(ctx context.Context, sql string, account uuid.UUID, now time.Time, limit int) error {
+	return s.query(ctx, account, func(pgx.Rows) error { return nil }, sql, pgUUID(account), micros(now.Add(-clockSkew)), limit)
+}
+
+// pruneAll removes a bounded number of rows that have ended, of any account.
+func (s *Store) pruneAll(ctx context.Context, now time.Time) error {
+	var accounts []uuid.UUID
+	err := s.transact(ctx, nil, func(ctx context.Context, t *transaction) error {
+		accounts = nil
+		s.allowAll(t)
+		t.query(func(rows pgx.Rows) error {
+			var id uuid.UUID
+			err := rows.Scan((*[16]byte)(&id))
+			accounts = append(accounts, id)
+			return err
+		}, s.statements.prunable, micros(now.Add(-clockSkew)), maxPrunedAccounts)
+		return t.flush(ctx)
+	})
+	for _, account := range accounts {
+		for _, sql := range []string{s.statements.pruneOnce, s.statements.pruneEntries} {
+			if err == nil {
+				err = s.prune(ctx, sql, account, now, maxPruned)
+			}
+		}
+	}
+	return err
+}
