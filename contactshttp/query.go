@@ -112,9 +112,9 @@ func (c *call) readList() {
 	c.list = in
 }
 
-// number returns the value of a parameter, a positive number of that many bits. 0:
-// it was not given. Anything else is -1. The service refuses that, and says which
-// numbers it takes.
+// number returns the value of a parameter: a positive number that fits in so many
+// bits, 0 if it was not given, and -1 for any other text. The service refuses -1
+// and says which numbers it takes.
 func (c *call) number(name string, bits int) int64 {
 	if !c.query.Has(name) {
 		return 0
