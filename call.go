@@ -63,6 +63,7 @@ type call struct {
 	key       string // is cut out of causes before they are logged
 	principal *Principal
 	account   *AccountRecord // of the principal; nil until it is needed
+	bad       problems       // what is wrong with the input
 	faults    []error        // the causes of server errors
 }
 
@@ -272,8 +273,8 @@ func (c *call) decode(ctx context.Context, b body) error {
 }
 
 // body returns the body of a create or a change, to be read into what read fills.
-func (c *call) body(reader io.Reader, bad *problems, read func(*contactReader)) body {
-	return body{reader, c.rules.limits.BodyBytes, bad, func(r *jsonReader) {
+func (c *call) body(reader io.Reader, read func(*contactReader)) body {
+	return body{reader, c.rules.limits.BodyBytes, &c.bad, func(r *jsonReader) {
 		read(&contactReader{jsonReader: r, rules: &c.rules})
 	}}
 }

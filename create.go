@@ -27,7 +27,7 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 	if err != nil {
 		return nil, err
 	}
-	r := c.createOne(ctx, &in, new(problems))
+	r := c.createOne(ctx, &in)
 	return r.Contact, r.Err
 }
 
@@ -57,17 +57,17 @@ func (s *Service) CreateContactOnceJSON(ctx context.Context, key, idempotencyKey
 	if err != nil {
 		return nil, false, err
 	}
-	in, bad := new(CreateContactInput), new(problems)
-	if err := c.decode(ctx, c.body(body, bad, func(r *contactReader) { r.contact(in) })); err != nil {
+	in := new(CreateContactInput)
+	if err := c.decode(ctx, c.body(body, func(r *contactReader) { r.contact(in) })); err != nil {
 		return nil, false, err
 	}
 	if idempotencyKey != "" {
 		if in.IdempotencyKey != "" && in.IdempotencyKey != idempotencyKey {
-			bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
+			c.bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
 		}
 		in.IdempotencyKey = idempotencyKey
 	}
-	r := c.createOne(ctx, in, bad)
+	r := c.createOne(ctx, in)
 	return r.Contact, r.Replayed, r.Err
 }
 
@@ -121,9 +121,8 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 	if err != nil {
 		return nil, err
 	}
-	var bad problems
 	var b batch
-	whole := c.body(body, &bad, func(r *contactReader) { r.batch(&b) })
+	whole := c.body(body, func(r *contactReader) { r.batch(&b) })
 	whole.limit = s.rules.limits.BatchBytes
 	if err := c.decode(ctx, whole); err != nil {
 		return nil, err
@@ -131,7 +130,7 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 	if b.tooMany {
 		return nil, tooManyContacts(s.rules.limits.Batch)
 	}
-	if err := bad.err(); err != nil {
+	if err := c.bad.err(); err != nil {
 		return nil, err
 	}
 	return c.createMany(ctx, b)
@@ -218,12 +217,13 @@ func problemLimit(found int) int {
 type newContact struct {
 	draft
 	once   *IdempotencyRecord // nil: none
+	change [1]ContactChange
 	result CreateResult
 }
 
 // createOne creates a single contact.
-func (c *call) createOne(ctx context.Context, in *CreateContactInput, bad *problems) CreateResult {
-	n, err := c.prepare(ctx, in, bad)
+func (c *call) createOne(ctx context.Context, in *CreateContactInput) CreateResult {
+	n, err := c.prepare(ctx, in, &c.bad)
 	if err != nil {
 		return CreateResult{Err: err}
 	}
@@ -335,12 +335,11 @@ func (c *call) create(ctx context.Context, created creation) {
 	}
 	now := timestamp(c.now())
 	for part := range slices.Chunk(created.contacts, size) {
-		changes := make([]ContactChange, len(part))
 		batch := MutationBatch{Mutations: make([]Mutation, len(part)), Now: now, AllOrNothing: created.allOrNothing}
 		for i := range part {
-			record := part[i].record
-			changes[i] = ContactChange{ID: record.Contact.ID, Record: record}
-			batch.Mutations[i] = Mutation{Idempotency: part[i].once, Contacts: changes[i : i+1 : i+1]}
+			n := &part[i]
+			n.change[0] = ContactChange{ID: n.record.Contact.ID, Record: n.record}
+			batch.Mutations[i] = Mutation{Idempotency: n.once, Contacts: n.change[:]}
 		}
 		outcomes, err := c.apply(ctx, batch)
 		if err != nil {

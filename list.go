@@ -82,9 +82,8 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 	if err != nil {
 		return nil, err
 	}
-	var bad problems
-	q := s.rules.list(&in, &bad)
-	if err := bad.err(); err != nil {
+	q := s.rules.list(&in, &c.bad)
+	if err := c.bad.err(); err != nil {
 		return nil, err
 	}
 	if err := c.checkTeam(ctx, q.TeamID); err != nil {

@@ -96,7 +96,7 @@ func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, i
 	if err != nil {
 		return nil, err
 	}
-	return c.change(ctx, change{id: id, opts: opts, next: c.update(in.patch(), new(problems))})
+	return c.change(ctx, change{id: id, opts: opts, next: c.update(in.patch())})
 }
 
 // UpdateContactJSON is UpdateContact for the documented body of a PATCH. Absent
@@ -108,9 +108,8 @@ func (s *Service) UpdateContactJSON(ctx context.Context, key string, id uuid.UUI
 	if err != nil {
 		return nil, err
 	}
-	var bad problems
 	var p patch
-	err = c.decode(ctx, c.body(body, &bad, func(r *contactReader) {
+	err = c.decode(ctx, c.body(body, func(r *contactReader) {
 		r.stored = true
 		r.contact(&p.in)
 		p.given, p.phones = r.given, r.phones
@@ -118,13 +117,13 @@ func (s *Service) UpdateContactJSON(ctx context.Context, key string, id uuid.UUI
 	if err != nil {
 		return nil, err
 	}
-	return c.change(ctx, change{id: id, opts: opts, next: c.update(&p, &bad)})
+	return c.change(ctx, change{id: id, opts: opts, next: c.update(&p)})
 }
 
 // update returns what a patch makes of a stored contact.
-func (c *call) update(p *patch, bad *problems) nextFunc {
+func (c *call) update(p *patch) nextFunc {
 	return func(ctx context.Context, stored *ContactRecord) (*draft, error) {
-		bad := bad.clone() // each try finds its own
+		bad := c.bad.clone() // each try finds its own
 		next, err := c.rules.patch(stored, p, bad)
 		if err != nil {
 			return nil, c.fault(err)
@@ -149,7 +148,7 @@ func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, 
 	if err != nil {
 		return nil, err
 	}
-	return c.change(ctx, change{id: id, opts: opts, next: c.replace(&in, new(problems))})
+	return c.change(ctx, change{id: id, opts: opts, next: c.replace(&in)})
 }
 
 // ReplaceContactJSON is ReplaceContact for the documented body of a PUT: that of
@@ -161,24 +160,23 @@ func (s *Service) ReplaceContactJSON(ctx context.Context, key string, id uuid.UU
 	if err != nil {
 		return nil, err
 	}
-	var bad problems
 	in := new(CreateContactInput)
-	err = c.decode(ctx, c.body(body, &bad, func(r *contactReader) {
+	err = c.decode(ctx, c.body(body, func(r *contactReader) {
 		r.stored = true
 		r.contact(in)
 	}))
 	if err != nil {
 		return nil, err
 	}
-	return c.change(ctx, change{id: id, opts: opts, next: c.replace(in, &bad)})
+	return c.change(ctx, change{id: id, opts: opts, next: c.replace(in)})
 }
 
 // replace returns the contact of an input in the place of a stored one.
-func (c *call) replace(in *CreateContactInput, bad *problems) nextFunc {
-	noIdempotencyKey(in, bad)
-	whole := c.rules.contact(in, bad)
+func (c *call) replace(in *CreateContactInput) nextFunc {
+	noIdempotencyKey(in, &c.bad)
+	whole := c.rules.contact(in, &c.bad)
 	return func(ctx context.Context, stored *ContactRecord) (*draft, error) {
-		bad, record := bad.clone(), *whole.record
+		bad, record := c.bad.clone(), *whole.record
 		next := &draft{&record, whole.forms}
 		contact, was := &record.Contact, &stored.Contact
 		contact.PhoneNumbers = slices.Clone(contact.PhoneNumbers)
