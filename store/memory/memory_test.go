@@ -159,3 +159,39 @@ func TestCallsAtOnceInOneAccount(t *testing.T) {
 		}
 	}
 }
+
+// TestListsAtOnceOfAnUnsortedAccount lists contacts whose ids came in descending
+// order. The first list sorts them and makes the index of match keys.
+func TestListsAtOnceOfAnUnsortedAccount(t *testing.T) {
+	t.Parallel()
+	s := memory.New()
+	defer s.Close()
+	ctx := t.Context()
+	account, first, second := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
+	if _, err := s.AddToDirectory(ctx, contacts.Directory{Accounts: []contacts.Account{{ID: account}}}); err != nil {
+		t.Fatal(err)
+	}
+	var m contacts.Mutation
+	for _, id := range []uuid.UUID{second, first} {
+		r := &contacts.ContactRecord{Contact: contacts.Contact{ID: id, AccountID: account, Email: "ada@example.com"}}
+		m.Contacts = append(m.Contacts, contacts.ContactChange{ID: id, Record: r})
+	}
+	m.AccountID = account
+	if outcomes, err := s.Apply(ctx, contacts.MutationBatch{Mutations: []contacts.Mutation{m}}); outcomes != nil || err != nil {
+		t.Fatalf("Apply: %v and error %v", outcomes, err)
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		q := contacts.ContactQuery{AccountID: account, Limit: 9}
+		if i%2 == 0 {
+			q.MatchKeys = m.Contacts[0].Record.MatchKeys()
+		}
+		wg.Go(func() {
+			list, err := s.ListContacts(ctx, q)
+			if err != nil || len(list.Records) != 2 || list.Records[0].Contact.ID != second || list.Records[1].Contact.ID != first {
+				t.Errorf("ListContacts: %v and error %v, want the newer contact and the older one", list.Records, err)
+			}
+		})
+	}
+	wg.Wait()
+}
