@@ -3,425 +3,381 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"strings"
-	"sync"
-	"time"
-
-	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
 
+// batchFaults break what holds for the mutations of a batch.
 var batchFaults = []fault{
-	{"knows no all or nothing", "batches/all stored", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		return failAll(batch, contacts.ErrBatchFailed)
-	})},
-	{"takes all or nothing for each on its own", "batches/none stored", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		batch.AllOrNothing = false
-		return p.data.CreateContacts(ctx, batch)
-	})},
-	{"says exists for what has failed with others", "batches/none stored", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		outcomes := p.data.CreateContacts(ctx, batch)
-		for i := range outcomes {
-			if errors.Is(outcomes[i].Err, contacts.ErrBatchFailed) {
-				outcomes[i].Err = contacts.ErrExists
+	// Each on its own.
+	{"stores nothing of a batch after a refusal", "batches/each on its own", onApply(func(a *applying) (outcomes, error) {
+		all := make(outcomes, len(a.Mutations))
+		for i, m := range a.Mutations {
+			o, err := a.one(m)
+			if err != nil {
+				return nil, err
+			}
+			if all[i] = o; o.Err != nil {
+				for j := range all[i:] {
+					all[i+j] = o
+				}
+				return all, nil
 			}
 		}
-		return outcomes
+		return compact(all), nil
 	})},
-	{"says of a single record that another failed", "batches/one record", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		outcomes := p.data.CreateContacts(ctx, batch)
-		if len(outcomes) == 1 && outcomes[0].Err != nil {
-			outcomes[0].Err = contacts.ErrBatchFailed
+	{"stores a refused batch in part", "batches/each on its own", onApply(func(a *applying) (outcomes, error) {
+		a.AllOrNothing = true
+		return a.do()
+	})},
+	{"judges all before it stores one", "batches/each sees the earlier ones", lookFirst},
+	{"sees no key of the same batch", "batches/each sees the earlier ones", onBatch(func(batch *contacts.MutationBatch) {
+		seen := map[[32]byte]bool{}
+		for i, m := range batch.Mutations {
+			if m.Idempotency != nil && seen[m.Idempotency.Key] {
+				batch.Mutations[i].Idempotency = nil
+			} else if m.Idempotency != nil {
+				seen[m.Idempotency.Key] = true
+			}
 		}
-		return outcomes
 	})},
-	{"stops at the first failure", "batches/several failures", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		outcomes := p.data.CreateContacts(ctx, batch)
+	{"judges the last one first", "batches/each sees the earlier ones", onApply(func(a *applying) (outcomes, error) {
+		a.Mutations = slices.Clone(a.Mutations)
+		slices.Reverse(a.Mutations)
+		all, err := a.do()
+		slices.Reverse(all)
+		return all, err
+	})},
+	{"returns only the outcomes that say something", "batches/one outcome for each", onApply(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		return slices.DeleteFunc(all, func(o contacts.MutationOutcome) bool { return compact(outcomes{o}) == nil }), err
+	})},
+	{"returns outcomes that say nothing", "batches/one outcome for each", onApply(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		if err == nil && all == nil && len(a.Mutations) > 0 {
+			all = make(outcomes, len(a.Mutations))
+		}
+		return all, err
+	})},
+	{"says nothing unless one is refused", "batches/one outcome for each", onApply(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		if !slices.ContainsFunc(all, func(o contacts.MutationOutcome) bool { return o.Err != nil }) {
+			return nil, err
+		}
+		return all, err
+	})},
+	{"takes all mutations for the first one's account", "batches/accounts mixed", onBatch(func(batch *contacts.MutationBatch) {
+		for i := range batch.Mutations {
+			batch.Mutations[i].AccountID = batch.Mutations[0].AccountID
+		}
+	})},
+	{"numbers the entries of all accounts", "batches/accounts mixed", func(p *process) {
+		onBatch(func(batch *contacts.MutationBatch) {
+			var next int64
+			for _, m := range batch.Mutations {
+				for j := range m.Journal {
+					next++
+					m.Journal[j].Sequence = next
+				}
+			}
+			batch.Verbatim = next > 0
+		})(p)
+	}},
+	{"stores no more than a hundred at once", "batches/large", onApply(func(a *applying) (outcomes, error) {
+		a.Mutations = a.Mutations[:min(100, len(a.Mutations))]
+		return a.do()
+	})},
+	{"stores though the call fails", "batches/the whole call fails", onApply(func(a *applying) (outcomes, error) {
+		all, err := a.next(context.WithoutCancel(a.ctx), a.MutationBatch)
+		if a.ctx.Err() != nil {
+			return nil, a.ctx.Err()
+		}
+		return all, err
+	})},
+	{"says in each outcome that the call has failed", "batches/the whole call fails", onApply(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		if err != nil {
+			return a.failAll(err), nil
+		}
+		return all, nil
+	})},
+
+	// All or nothing.
+	{"knows no all or nothing", "batches/all stored", onAll(func(a *applying) (outcomes, error) { return a.failAll(contacts.ErrBatchFailed), nil })},
+	{"takes all or nothing for each on its own", "batches/none stored", onBatch(func(batch *contacts.MutationBatch) { batch.AllOrNothing = false })},
+	{"says exists for what has failed with others", "batches/none stored", instead(contacts.ErrBatchFailed, contacts.ErrExists)},
+	{"keeps the entries of a failed batch", "batches/none stored", onAll(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		for i, o := range all {
+			if errors.Is(o.Err, contacts.ErrBatchFailed) && a.Mutations[i].Journal != nil {
+				a.with(contacts.Mutation{AccountID: a.Mutations[i].AccountID, Journal: a.Mutations[i].Journal}).do()
+			}
+		}
+		return all, err
+	})},
+	{"keeps the removals of a failed batch", "batches/none stored", onAll(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		for i, o := range all {
+			for _, c := range a.Mutations[i].Contacts {
+				if errors.Is(o.Err, contacts.ErrBatchFailed) && c.Record == nil {
+					a.with(contacts.Mutation{AccountID: a.Mutations[i].AccountID, Contacts: []contacts.ContactChange{c}}).do()
+				}
+			}
+		}
+		return all, err
+	})},
+	{"says of one mutation that another failed", "batches/one mutation", onAll(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		if len(all) == 1 && all[0].Err != nil {
+			all[0].Err = contacts.ErrBatchFailed
+		}
+		return all, err
+	})},
+	{"stops at the first refusal", "batches/several refused", onAll(func(a *applying) (outcomes, error) {
+		all, err := a.do()
 		failed := false
-		for i, o := range outcomes {
+		for i, o := range all {
 			if failed {
-				outcomes[i].Err = contacts.ErrBatchFailed
+				all[i].Err = contacts.ErrBatchFailed
 			}
 			failed = failed || o.Err != nil && !errors.Is(o.Err, contacts.ErrBatchFailed)
 		}
-		return outcomes
+		return all, err
 	})},
-	{"takes an answer for a failure", "batches/answered again", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		outcomes := p.data.CreateContacts(ctx, batch)
-		if slices.ContainsFunc(outcomes, func(o contacts.ContactOutcome) bool { return o.Result != "" }) {
-			return failAll(batch, contacts.ErrBatchFailed)
+	{"takes an answer for a refusal", "batches/answered again", onAll(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		if slices.ContainsFunc(all, func(o contacts.MutationOutcome) bool { return o.Result != "" }) {
+			return a.failAll(contacts.ErrBatchFailed), nil
 		}
-		return outcomes
+		return all, err
 	})},
-	{"answers though the batch has failed", "batches/answered again in vain", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		outcomes := p.data.CreateContacts(ctx, batch)
-		for i, o := range outcomes {
-			if batch.Idempotencies != nil && batch.Idempotencies[i] != nil && errors.Is(o.Err, contacts.ErrBatchFailed) {
-				outcomes[i] = contacts.ContactOutcome{Result: batch.Idempotencies[i].Result}
+	{"answers though the batch has failed", "batches/answered again in vain", onAll(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		for i, o := range all {
+			if once := a.Mutations[i].Idempotency; once != nil && errors.Is(o.Err, contacts.ErrBatchFailed) {
+				all[i] = contacts.MutationOutcome{Result: once.Result}
 			}
 		}
-		return outcomes
+		return all, err
 	})},
-	{"keeps the idempotencies of a failed batch", "batches/idempotencies taken back", keepFailedKeys},
-	{"does a thousand in one step", "batches/large", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		outcomes := make([]contacts.ContactOutcome, 0, len(batch.Records))
-		for at := 0; at < len(batch.Records); at += 1000 {
-			part, end := batch, min(at+1000, len(batch.Records))
-			part.Records = batch.Records[at:end]
-			if batch.Idempotencies != nil {
-				part.Idempotencies = batch.Idempotencies[at:end]
+	{"keeps the keys of a failed batch", "batches/idempotency records taken back", keepFailedKeys},
+	{"does a thousand in one step", "batches/three thousand or none", onAll(func(a *applying) (outcomes, error) {
+		var all outcomes
+		for part := range slices.Chunk(a.Mutations, 1000) {
+			batch := a.MutationBatch
+			batch.Mutations = part
+			some, err := a.next(a.ctx, batch)
+			if err != nil {
+				return nil, err
 			}
-			if some := p.data.CreateContacts(ctx, part); some != nil {
-				outcomes = append(outcomes, some...)
-			} else {
-				outcomes = append(outcomes, make([]contacts.ContactOutcome, end-at)...)
+			if some == nil {
+				some = make(outcomes, len(part))
 			}
+			all = append(all, some...)
 		}
-		return outcomes
+		return compact(all), nil
 	})},
-	{"takes back one by one", "batches/seen whole", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		for i, r := range batch.Records {
-			outcomes := p.data.CreateContacts(ctx, contacts.ContactBatch{Records: batch.Records[i : i+1]})
+	{"takes back one by one", "batches/seen whole", onAll(func(a *applying) (outcomes, error) {
+		for i, m := range a.Mutations {
+			o, err := a.one(m)
+			if err != nil {
+				return nil, err
+			}
 			dally()
-			if outcomes == nil {
+			if o.Err == nil {
 				continue
 			}
-			for _, done := range batch.Records[:i] {
-				purgeAnyway(ctx, p, done)
+			for _, done := range a.Mutations[:i] {
+				a.removeAll(done)
 			}
-			failed := failAll(batch, contacts.ErrBatchFailed)
-			failed[slices.Index(batch.Records, r)] = outcomes[0]
-			return failed
+			failed := a.failAll(contacts.ErrBatchFailed)
+			failed[i] = o
+			return failed, nil
 		}
-		return nil
+		return nil, nil
 	})},
-	{"looks before it creates a batch", "batches/one contact in many batches", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		for i, r := range batch.Records {
-			if _, err := p.data.FindContact(ctx, r.Contact.AccountID, r.Contact.ID); err == nil {
-				failed := failAll(batch, contacts.ErrBatchFailed)
-				failed[i].Err = contacts.ErrExists
-				return failed
-			}
-		}
-		dally()
-		batch.AllOrNothing = false
-		p.data.CreateContacts(ctx, batch)
-		return nil
-	})},
-	{"takes back a contact without its key", "batches/one key in batches that fail", onBatch(func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		first := batch
-		first.AllOrNothing, first.Records, first.Idempotencies = false, batch.Records[:1], batch.Idempotencies[:1]
-		if outcomes := p.data.CreateContacts(ctx, first); outcomes == nil {
+	{"looks before it stores a batch", "batches/one contact in many batches", lookFirst},
+	{"takes back a contact without its key", "batches/one key in batches that fail", onAll(func(a *applying) (outcomes, error) {
+		if o, err := a.one(a.Mutations[0]); err == nil && o.Err == nil && o.Result == "" {
 			dally()
-			purgeAnyway(ctx, p, batch.Records[0])
+			a.removeAll(a.Mutations[0])
 		}
-		return []contacts.ContactOutcome{{Err: contacts.ErrBatchFailed}, {Err: contacts.ErrNotFound}}
+		return outcomes{{Err: contacts.ErrBatchFailed}, {Err: contacts.ErrTeamNotFound}}, nil
 	})},
 	{"loses a batch on reopening", "batches/after reopening", keepToItself},
 }
 
-var idempotencyFaults = []fault{
-	{"ignores idempotencies", "idempotency/same input", onOnce(func(once contacts.Idempotency) *contacts.Idempotency { return nil })},
-	{"answers with the later result", "idempotency/same input", onOutcome(func(once *contacts.Idempotency, o *contacts.ContactOutcome) {
-		if o.Result != "" {
-			o.Result = once.Result
+// removeAll removes the contacts of the mutation.
+func (a *applying) removeAll(m contacts.Mutation) {
+	for _, c := range m.Contacts {
+		a.force(contacts.Mutation{AccountID: m.AccountID, Contacts: []contacts.ContactChange{{ID: c.ID, Version: -1}}})
+	}
+}
+
+// mutationFaults break what holds for all that a mutation has.
+var mutationFaults = []fault{
+	{"stores the first contact alone", "mutations/stored whole", onMutation(func(m *contacts.Mutation) { m.Contacts = m.Contacts[:min(1, len(m.Contacts))] })},
+	{"stores no entries with contacts", "mutations/stored whole", onMutation(func(m *contacts.Mutation) {
+		if m.Contacts != nil {
+			m.Journal = nil
 		}
 	})},
-	{"stores what it answers again", "idempotency/same input", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			outcomes := p.data.CreateContacts(ctx, batch)
-			for i, o := range outcomes {
-				if o.Result != "" {
-					p.data.CreateContacts(ctx, contacts.ContactBatch{Records: batch.Records[i : i+1]})
+	{"removes nothing beside other changes", "mutations/stored whole", onMutation(func(m *contacts.Mutation) {
+		if len(m.Contacts) > 1 {
+			m.Contacts = slices.DeleteFunc(m.Contacts, func(c contacts.ContactChange) bool { return c.Record == nil })
+		}
+	})},
+	{"stores each contact on its own", "mutations/refused whole", inParts(func(m contacts.Mutation) (parts []contacts.Mutation) {
+		last := m
+		last.Contacts = nil
+		for _, c := range m.Contacts {
+			part := contacts.Mutation{AccountID: m.AccountID, Settings: m.Settings, Contacts: []contacts.ContactChange{c}}
+			parts = append(parts, part)
+		}
+		return append(parts, last)
+	})},
+	{"stores the journal on its own", "mutations/refused whole", inParts(func(m contacts.Mutation) []contacts.Mutation {
+		first := contacts.Mutation{AccountID: m.AccountID, Settings: m.Settings, Journal: m.Journal}
+		m.Journal = nil
+		return []contacts.Mutation{first, m}
+	})},
+	{"stores the key on its own", "mutations/refused whole", inParts(func(m contacts.Mutation) []contacts.Mutation {
+		first := contacts.Mutation{AccountID: m.AccountID, Settings: m.Settings, Idempotency: m.Idempotency}
+		m.Idempotency = nil
+		return []contacts.Mutation{first, m}
+	})},
+	{"judges settings before keys", "mutations/order of judging", judgeFirst(contacts.ErrStale, func(m *contacts.Mutation) { m.Idempotency = nil })},
+	{"judges teams before versions", "mutations/order of judging", judgeFirst(contacts.ErrTeamNotFound, func(m *contacts.Mutation) {
+		m.Contacts = slices.DeleteFunc(m.Contacts, func(c contacts.ContactChange) bool { return c.Version != 0 || c.Record.Contact.TeamID == 0 })
+	})},
+	{"judges one contact after the other", "mutations/order of judging", judgeFirst(contacts.ErrTeamNotFound, func(m *contacts.Mutation) { m.Contacts = m.Contacts[:min(1, len(m.Contacts))] })},
+	{"judges claims before versions", "mutations/order of judging", judgeFirst(contacts.ErrDuplicate, func(m *contacts.Mutation) { m.Contacts = nil })},
+	{"judges the journal before claims", "mutations/order of judging", judgeFirst(contacts.ErrNotFound, func(m *contacts.Mutation) { m.Claims = nil })},
+	{"judges by keys that it moves", "mutations/a key moves between its contacts", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		if len(m.Contacts) < 2 {
+			return a.one(m)
+		}
+		for _, key := range m.Claims { // as if each contact were judged and stored before the next
+			list, err := a.data.ListContacts(a.ctx, contacts.ContactQuery{AccountID: m.AccountID, AllTeams: true, MatchKeys: []contacts.MatchKey{key}, Limit: 9})
+			if err == nil && len(list.Records) > 0 && list.Records[0].Contact.ID != m.Contacts[0].ID {
+				return contacts.MutationOutcome{Err: contacts.ErrDuplicate}, nil
+			}
+		}
+		return a.one(m)
+	})},
+	{"has a phone number's id once in an account", "mutations/a key moves between its contacts", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		for _, c := range m.Contacts {
+			all, _ := a.allContacts(a.ctx, m.AccountID)
+			for _, r := range all {
+				if c.Record != nil && r.Contact.ID != c.ID && slices.ContainsFunc(r.Contact.PhoneNumbers, func(x contacts.PhoneNumber) bool {
+					return slices.ContainsFunc(c.Record.Contact.PhoneNumbers, func(y contacts.PhoneNumber) bool { return x.ID == y.ID })
+				}) {
+					return contacts.MutationOutcome{Err: contacts.ErrExists}, nil
 				}
 			}
-			return outcomes
 		}
-	}},
-	{"compares no inputs", "idempotency/other input", onOnce(func(once contacts.Idempotency) *contacts.Idempotency {
-		once.Input = [32]byte{}
-		return &once
+		return a.one(m)
 	})},
-	{"compares a part of the input", "idempotency/other input", onOnce(func(once contacts.Idempotency) *contacts.Idempotency {
-		clear(once.Input[16:])
-		return &once
+	{"skips mutations without contacts", "mutations/without contacts", onMutation(func(m *contacts.Mutation) {
+		if m.Contacts == nil {
+			m.Idempotency, m.Journal = nil, nil
+		}
 	})},
-	{"compares a part of the key", "idempotency/keys to the bit", onOnce(func(once contacts.Idempotency) *contacts.Idempotency {
-		clear(once.Key[16:])
-		return &once
+	{"refuses an idempotency record alone", "mutations/without contacts", onErr(func(m contacts.Mutation, err error) error {
+		if err == nil && m.Contacts == nil && m.Journal == nil {
+			return errors.New("nothing to do")
+		}
+		return err
 	})},
-	{"lets them end too late", "idempotency/ended", onNow(-time.Microsecond)},
-	{"lets them end too early", "idempotency/ended", onNow(time.Microsecond)},
-	{"keeps the end in seconds", "idempotency/ended", onOnce(func(once contacts.Idempotency) *contacts.Idempotency {
-		once.EndsAt = once.EndsAt.Truncate(time.Second)
-		return &once
+	{"judges no account without contacts", "mutations/without contacts", onErr(func(m contacts.Mutation, err error) error {
+		if m.Contacts == nil && errors.Is(err, contacts.ErrNotFound) {
+			return nil
+		}
+		return err
 	})},
-	{"never lets them end", "idempotency/ended", onNow(-1000 * time.Hour)},
-	{"has one key for all tenants", "idempotency/scoped by account", func(p *process) {
-		var owners sync.Map
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			for i, once := range batch.Idempotencies {
-				if owner, _ := owners.LoadOrStore(once.Key, batch.Records[i].Contact.AccountID); owner != batch.Records[i].Contact.AccountID {
-					return failAll(batch, contacts.ErrIdempotencyConflict)
+	{"shows one contact before the other", "mutations/seen whole", inParts(func(m contacts.Mutation) (parts []contacts.Mutation) {
+		for _, c := range m.Contacts {
+			parts = append(parts, contacts.Mutation{AccountID: m.AccountID, Contacts: []contacts.ContactChange{c}})
+		}
+		m.Contacts = nil
+		return append(parts, m)
+	})},
+	{"shows entries before their contacts", "mutations/seen whole", inParts(func(m contacts.Mutation) []contacts.Mutation {
+		first := contacts.Mutation{AccountID: m.AccountID, Journal: m.Journal}
+		m.Journal = nil
+		return []contacts.Mutation{first, m}
+	})},
+	{"shows contacts before their entries", "mutations/seen whole", inParts(func(m contacts.Mutation) []contacts.Mutation {
+		last := contacts.Mutation{AccountID: m.AccountID, Journal: m.Journal}
+		m.Journal = nil
+		return []contacts.Mutation{m, last}
+	})},
+	{"accepts an unknown account", "mutations/account or team unknown", instead(contacts.ErrNotFound, nil)},
+	{"accepts an unknown team", "mutations/account or team unknown", instead(contacts.ErrTeamNotFound, nil)},
+	{"says not found for an unknown team", "mutations/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrNotFound)},
+	{"says conflict for an unknown team", "mutations/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrConflict)},
+	{"creates what it does not find", "mutations/account or team unknown", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		o, err := a.one(m)
+		if !errors.Is(o.Err, contacts.ErrNotFound) {
+			return o, err
+		}
+		m = cloneMutations([]contacts.Mutation{m})[0]
+		for i := range m.Contacts {
+			m.Contacts[i].Version = 0
+		}
+		return a.one(m)
+	})},
+	{"accepts an id twice", "mutations/contact exists", instead(contacts.ErrExists, nil)},
+	{"replaces a deleted contact", "mutations/contact exists", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		o, err := a.one(m)
+		if errors.Is(o.Err, contacts.ErrExists) {
+			if stored, err := a.data.FindContact(a.ctx, m.AccountID, m.Contacts[0].ID); err == nil && !stored.Contact.DeletedAt.IsZero() {
+				a.force(m)
+				return contacts.MutationOutcome{}, nil
+			}
+		}
+		return o, err
+	})},
+	{"keeps the id of what is removed", "mutations/contact exists", func(p *process) {
+		gone := map[string]bool{}
+		onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+			for _, c := range m.Contacts {
+				if key := fmt.Sprint(m.AccountID, c.ID); gone[key] {
+					return contacts.MutationOutcome{Err: contacts.ErrExists}, nil
+				} else if c.Record == nil {
+					gone[key] = true
 				}
 			}
-			return p.data.CreateContacts(ctx, batch)
-		}
-	}},
-	{"looks at what was there before the batch", "idempotency/within a batch", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			seen := map[[32]byte]bool{}
-			batch.Idempotencies = slices.Clone(batch.Idempotencies)
-			for i, once := range batch.Idempotencies {
-				if once != nil && seen[once.Key] {
-					batch.Idempotencies[i] = nil
-				} else if once != nil {
-					seen[once.Key] = true
-				}
-			}
-			return p.data.CreateContacts(ctx, batch)
-		}
-	}},
-	{"takes the idempotencies for those of other records", "idempotency/with and without in a batch", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			all := slices.DeleteFunc(slices.Clone(batch.Idempotencies), func(once *contacts.Idempotency) bool { return once == nil })
-			if len(all) > 0 {
-				batch.Idempotencies = append(all, make([]*contacts.Idempotency, len(batch.Records)-len(all))...)
-			}
-			return p.data.CreateContacts(ctx, batch)
-		}
-	}},
-	{"looks at ids before keys", "idempotency/sent again as it was", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			for _, r := range batch.Records {
-				if _, err := p.data.FindContact(ctx, r.Contact.AccountID, r.Contact.ID); err == nil {
-					return failAll(batch, contacts.ErrExists)
-				}
-			}
-			return p.data.CreateContacts(ctx, batch)
-		}
-	}},
-	{"looks at teams before keys", "idempotency/sent again as it was", func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			for _, r := range batch.Records {
-				if _, err := p.data.FindTeam(ctx, r.Contact.AccountID, r.Contact.TeamID); err != nil && r.Contact.TeamID != 0 {
-					return failAll(batch, contacts.ErrNotFound)
-				}
-			}
-			return p.data.CreateContacts(ctx, batch)
-		}
-	}},
-	{"forgets with a change", "idempotency/contact changed meanwhile", func(p *process) {
-		forget := forgetfulKeys(p)
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			for _, c := range changes {
-				forget(func(r *contacts.ContactRecord) bool { return r.Contact.ID == c.Record.Contact.ID })
-			}
-			return p.data.UpdateContacts(ctx, changes)
-		}
-	}},
-	{"remembers what has failed", "idempotency/a failure leaves none", keepFailedKeys},
-	{"remembers what was cancelled", "idempotency/cancelled leaves none", keepFailedKeys},
-	{"trims results", "idempotency/hostile results", onOutcome(func(_ *contacts.Idempotency, o *contacts.ContactOutcome) { o.Result = strings.TrimSpace(o.Result) })},
-	{"cuts results", "idempotency/hostile results", onOutcome(func(_ *contacts.Idempotency, o *contacts.ContactOutcome) {
-		o.Result = o.Result[:min(4096, len(o.Result))]
-	})},
-	{"keeps a thousand keys", "idempotency/never forgotten before its end", func(p *process) {
-		var mu sync.Mutex
-		var order [][32]byte
-		old := map[[32]byte]bool{}
-		onOnce(func(once contacts.Idempotency) *contacts.Idempotency {
-			mu.Lock()
-			defer mu.Unlock()
-			if old[once.Key] {
-				return nil
-			}
-			if order = append(order, once.Key); len(order) > 1000 {
-				old[order[0]] = true
-				order = order[1:]
-			}
-			return &once
+			return a.one(m)
 		})(p)
 	}},
-	{"looks before it stores a key", "idempotency/one key by many", lookBeforeOnce},
-	{"looks before it compares inputs", "idempotency/one key by many inputs", lookBeforeOnce},
-	{"locks keys for its own process alone", "idempotency/one key by two processes", func(p *process) {
-		lookBeforeOnce(p)
-		look := p.createContacts
-		var mu sync.Mutex
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			mu.Lock()
-			defer mu.Unlock()
-			return look(ctx, batch)
-		}
-	}},
-	{"forgets the contact of a result for a while", "idempotency/one key by many", func(p *process) {
-		// What is stored together is not seen together.
-		var busy sync.Map
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			id := batch.Records[0].Contact.ID
-			busy.Store(id, true)
-			defer busy.Delete(id)
-			outcomes := p.data.CreateContacts(ctx, batch)
+}
+
+// inParts stores a mutation as several, one after the other, until one is refused.
+func inParts(cut func(contacts.Mutation) []contacts.Mutation) func(*process) {
+	return onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		for _, part := range cut(m) {
+			o, err := a.one(part)
+			if err != nil || o.Err != nil || o.Result != "" {
+				return o, err
+			}
 			dally()
-			return outcomes
 		}
-		p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
-			if _, ok := busy.Load(id); ok {
-				return nil, contacts.ErrNotFound
-			}
-			return p.data.FindContact(ctx, account, id)
-		}
-	}},
-	{"loses idempotencies on reopening", "idempotency/after reopening", keepKeysToItself},
-	{"keeps idempotencies from a second process", "idempotency/seen by a second process", keepKeysToItself},
+		return contacts.MutationOutcome{}, nil
+	})
 }
 
-// onBatch puts create in the place of CreateContacts for what is all or nothing.
-func onBatch(create func(p *process, ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome) func(*process) {
-	return func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			if !batch.AllOrNothing {
-				return p.data.CreateContacts(ctx, batch)
-			}
-			return create(p, ctx, batch)
+// judgeFirst refuses a mutation with that error if it is what a part of the
+// mutation is refused with.
+func judgeFirst(refusal error, part func(*contacts.Mutation)) func(*process) {
+	return onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		look := cloneMutations([]contacts.Mutation{m})[0]
+		part(&look)
+		if o, err := a.judge(look); err == nil && errors.Is(o.Err, refusal) {
+			return o, nil
 		}
-	}
-}
-
-// onOnce changes each idempotency that is given.
-func onOnce(change func(contacts.Idempotency) *contacts.Idempotency) func(*process) {
-	return func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			batch.Idempotencies = slices.Clone(batch.Idempotencies)
-			for i, once := range batch.Idempotencies {
-				if once != nil {
-					batch.Idempotencies[i] = change(*once)
-				}
-			}
-			return p.data.CreateContacts(ctx, batch)
-		}
-	}
-}
-
-// onNow moves the time by which idempotencies are judged.
-func onNow(by time.Duration) func(*process) {
-	return func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			batch.Now = batch.Now.Add(by)
-			return p.data.CreateContacts(ctx, batch)
-		}
-	}
-}
-
-// onOutcome changes the outcome of each record that has an idempotency.
-func onOutcome(change func(*contacts.Idempotency, *contacts.ContactOutcome)) func(*process) {
-	return func(p *process) {
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			outcomes := p.data.CreateContacts(ctx, batch)
-			for i, once := range batch.Idempotencies {
-				var o contacts.ContactOutcome
-				if outcomes != nil {
-					o = outcomes[i]
-				}
-				change(once, &o)
-				if outcomes != nil {
-					outcomes[i] = o
-				}
-			}
-			return outcomes
-		}
-	}
-}
-
-// keepFailedKeys remembers the keys of what was not stored, and takes a later use
-// of one for a conflict.
-func keepFailedKeys(p *process) {
-	var failed sync.Map
-	p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		for _, once := range batch.Idempotencies {
-			if once == nil {
-				continue
-			}
-			if _, ok := failed.Load(once.Key); ok {
-				return failAll(batch, contacts.ErrIdempotencyConflict)
-			}
-		}
-		outcomes := p.data.CreateContacts(ctx, batch)
-		for i, o := range outcomes {
-			if o.Err != nil && batch.Idempotencies != nil && batch.Idempotencies[i] != nil {
-				failed.Store(batch.Idempotencies[i].Key, true)
-			}
-		}
-		return outcomes
-	}
-}
-
-// keepKeysToItself knows only the keys that the process itself has stored.
-func keepKeysToItself(p *process) {
-	var mine sync.Map
-	p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		without := batch
-		without.Idempotencies = nil
-		for _, once := range batch.Idempotencies {
-			if _, ok := mine.LoadOrStore(once.Key, true); ok {
-				return p.data.CreateContacts(ctx, batch)
-			}
-		}
-		if outcomes := p.data.CreateContacts(ctx, batch); outcomes == nil {
-			return nil
-		}
-		return p.data.CreateContacts(ctx, without)
-	}
-}
-
-// forgetfulKeys returns a function that forgets the keys of some contacts.
-func forgetfulKeys(p *process) (forget func(func(*contacts.ContactRecord) bool)) {
-	var mu sync.Mutex
-	stored := map[[32]byte]*contacts.ContactRecord{}
-	forgotten := map[[32]byte]bool{}
-	p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		mu.Lock()
-		defer mu.Unlock()
-		batch.Idempotencies = slices.Clone(batch.Idempotencies)
-		for i, once := range batch.Idempotencies {
-			if forgotten[once.Key] {
-				batch.Idempotencies[i] = nil
-			} else if stored[once.Key] == nil {
-				stored[once.Key] = batch.Records[i]
-			}
-		}
-		return p.data.CreateContacts(ctx, batch)
-	}
-	return func(of func(*contacts.ContactRecord) bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		for key, r := range stored {
-			forgotten[key] = forgotten[key] || of(r)
-		}
-	}
-}
-
-// lookBeforeOnce finds out whether a key is taken, and stores it later.
-func lookBeforeOnce(p *process) {
-	p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-		if len(batch.Records) != 1 || batch.Idempotencies == nil {
-			return p.data.CreateContacts(ctx, batch)
-		}
-		look, nowhere := batch, *batch.Records[0]
-		nowhere.Contact.TeamID = -1 // so that the look stores nothing
-		look.Records = []*contacts.ContactRecord{&nowhere}
-		outcomes := p.data.CreateContacts(ctx, look)
-		if !errors.Is(outcomes[0].Err, contacts.ErrNotFound) {
-			return outcomes
-		}
-		dally()
-		if outcomes := p.data.CreateContacts(ctx, batch); outcomes == nil {
-			return nil
-		}
-		batch.Idempotencies = nil
-		return p.data.CreateContacts(ctx, batch)
-	}
+		return a.one(m)
+	})
 }

@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
 
+// listingFaults break ListContacts.
 var listingFaults = []fault{
 	{"lists contacts in reverse", "listing/order", onListed(func(_ contacts.ContactQuery, list *contacts.ContactList) { slices.Reverse(list.Records) })},
 	{"lists ids as signed bytes", "listing/order", onListed(func(_ contacts.ContactQuery, list *contacts.ContactList) {
@@ -74,7 +76,7 @@ var listingFaults = []fault{
 			return p.data.ListContacts(ctx, q)
 		}
 	}},
-	{"starts again when the position has gone", "listing/behind what has gone", func(p *process) {
+	{"starts again when the position has gone", "listing/after what has gone", func(p *process) {
 		p.listContacts = func(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 			if _, err := p.data.FindContact(ctx, q.AccountID, q.After); err != nil {
 				q.After = uuid.Nil
@@ -171,6 +173,65 @@ var listingFaults = []fault{
 			return list, err
 		}
 	}},
+	{"ignores ids", "listing/each filter", onQuery(func(q *contacts.ContactQuery) { q.IDs = nil })},
+	{"ignores match keys", "listing/each filter", onQuery(func(q *contacts.ContactQuery) { q.MatchKeys = nil })},
+	{"takes no ids for any", "listing/ids and match keys", onQuery(func(q *contacts.ContactQuery) {
+		if len(q.IDs) == 0 {
+			q.IDs = nil
+		}
+	})},
+	{"takes no match keys for any", "listing/ids and match keys", onQuery(func(q *contacts.ContactQuery) {
+		if len(q.MatchKeys) == 0 {
+			q.MatchKeys = nil
+		}
+	})},
+	{"takes a thousand ids", "listing/ids and match keys", onQuery(func(q *contacts.ContactQuery) { q.IDs = q.IDs[max(0, len(q.IDs)-1000):] })},
+	{"takes every key of a contact for one kind", "listing/ids and match keys", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+		rest := *q
+		rest.MatchKeys = nil
+		return rest.Matches(r) && (q.MatchKeys == nil || slices.ContainsFunc(q.MatchKeys, func(key contacts.MatchKey) bool {
+			return slices.ContainsFunc(r.MatchKeys(), func(own contacts.MatchKey) bool { return own.Value == key.Value })
+		}))
+	})},
+	{"counts a contact for each of its keys", "listing/ids and match keys", onListed(func(q contacts.ContactQuery, list *contacts.ContactList) {
+		if q.Count && q.MatchKeys != nil {
+			for _, r := range list.Records {
+				seen := 0
+				for _, key := range r.MatchKeys() {
+					if slices.Contains(q.MatchKeys, key) {
+						seen++
+					}
+				}
+				list.Count += max(0, seen-1)
+			}
+		}
+	})},
+	{"compares stored addresses with match keys", "listing/ids and match keys", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+		rest := *q
+		rest.MatchKeys = nil
+		return rest.Matches(r) && (q.MatchKeys == nil || slices.ContainsFunc(q.MatchKeys, func(key contacts.MatchKey) bool {
+			if key.Kind == contacts.KeyEmail {
+				return key.Value == r.Contact.Email
+			}
+			return slices.Contains(r.MatchKeys(), key)
+		}))
+	})},
+	{"ignores when it was deleted", "listing/deleted before", onQuery(func(q *contacts.ContactQuery) { q.DeletedBefore = time.Time{} })},
+	{"lists what was deleted at the time", "listing/deleted before", onQuery(func(q *contacts.ContactQuery) {
+		if !q.DeletedBefore.IsZero() {
+			q.DeletedBefore = q.DeletedBefore.Add(time.Microsecond)
+		}
+	})},
+	{"compares times of deletion in seconds", "listing/deleted before", onQuery(func(q *contacts.ContactQuery) {
+		if !q.DeletedBefore.IsZero() {
+			q.DeletedBefore = q.DeletedBefore.Truncate(time.Second)
+		}
+	})},
+	{"takes 1970 for no time", "listing/deleted before", onQuery(func(q *contacts.ContactQuery) {
+		if q.DeletedBefore.Equal(time.Unix(0, 0)) {
+			q.DeletedBefore = time.Time{}
+		}
+	})},
 	{"goes on by place", "listing/a walk while others write", goOnByPlace},
 	{"goes on by place in another process", "listing/a walk while another process writes", goOnByPlace},
 	{"lists what its own process has stored", "listing/after reopening", keepToItself},
@@ -182,14 +243,10 @@ var listingFaults = []fault{
 			defer mu.Unlock()
 			clear(lists)
 		}
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+		onApply(func(a *applying) (outcomes, error) {
 			defer forget()
-			return p.data.CreateContacts(ctx, batch)
-		}
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			defer forget()
-			return p.data.UpdateContacts(ctx, changes)
-		}
+			return a.do()
+		})(p)
 		p.listContacts = func(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -226,7 +283,7 @@ func onListed(change func(contacts.ContactQuery, *contacts.ContactList)) func(*p
 func listWith(match func(*contacts.ContactQuery, *contacts.ContactRecord) bool) func(*process) {
 	return func(p *process) {
 		p.listContacts = func(ctx context.Context, q contacts.ContactQuery) (list contacts.ContactList, err error) {
-			all, err := allContacts(ctx, p, q.AccountID)
+			all, err := p.allContacts(ctx, q.AccountID)
 			for _, r := range all {
 				if !match(&q, r) {
 					continue
@@ -254,20 +311,6 @@ func searchWith(has func(search string, r *contacts.ContactRecord) bool) func(*p
 		rest.Search = ""
 		return rest.Matches(r) && (q.Search == "" || has(q.Search, r))
 	})
-}
-
-// allContacts returns the contacts of an account, deleted or not, newest first.
-func allContacts(ctx context.Context, p *process, account uuid.UUID) ([]*contacts.ContactRecord, error) {
-	q := contacts.ContactQuery{AccountID: account, AllTeams: true, Limit: 1 << 20}
-	kept, err := p.data.ListContacts(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	q.Deleted = true
-	deleted, err := p.data.ListContacts(ctx, q)
-	all := append(kept.Records, deleted.Records...)
-	slices.SortFunc(all, func(x, y *contacts.ContactRecord) int { return bytes.Compare(y.Contact.ID[:], x.Contact.ID[:]) })
-	return all, err
 }
 
 // like is SQL's.

@@ -3,32 +3,68 @@ package storetest_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
 
+// updateFaults break changes of contacts.
 var updateFaults = []fault{
-	{"keeps what is cleared", "updates/replaced whole", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
-		if c.Record.Contact.Email == "" {
-			c.Record.Contact.Email = stored.Contact.Email
+	{"keeps what is cleared", "updates/replaced whole", onRecord(func(next, stored *contacts.ContactRecord) {
+		if next.Contact.Email == "" {
+			next.Contact.Email = stored.Contact.Email
 		}
 	})},
-	{"keeps the tags", "updates/replaced whole", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
-		c.Record.Contact.Tags = stored.Contact.Tags
+	{"keeps the tags", "updates/replaced whole", onRecord(func(next, stored *contacts.ContactRecord) { next.Contact.Tags = stored.Contact.Tags })},
+	{"keeps the contexts", "updates/replaced whole", onRecord(func(next, stored *contacts.ContactRecord) { next.CustomContext = stored.CustomContext })},
+	{"counts versions by itself", "updates/replaced whole", onRecord(func(next, stored *contacts.ContactRecord) {
+		next.Contact.Version = stored.Contact.Version + 1
 	})},
-	{"keeps the contexts", "updates/replaced whole", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
-		c.Record.CustomContext = stored.CustomContext
+	{"starts versions at 1", "updates/any version at first", onMutation(func(m *contacts.Mutation) {
+		if isCreate(*m) {
+			m.Contacts[0].Record.Contact.Version = 1
+		}
 	})},
-	{"counts versions by itself", "updates/replaced whole", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
-		c.Record.Contact.Version = stored.Contact.Version + 1
+	{"creates no deleted contact", "updates/any version at first", onErr(func(m contacts.Mutation, err error) error {
+		if err == nil && isCreate(m) && !m.Contacts[0].Record.Contact.DeletedAt.IsZero() {
+			return errors.New("a new contact is not deleted")
+		}
+		return err
+	})},
+	{"checks that the version goes up", "updates/as it is", onErr(func(m contacts.Mutation, err error) error {
+		for _, c := range m.Contacts {
+			if c.Record != nil && c.Version >= c.Record.Contact.Version {
+				return contacts.ErrConflict
+			}
+		}
+		return err
+	})},
+	{"keeps the later time", "updates/as it is", onRecord(func(next, stored *contacts.ContactRecord) {
+		if next.Contact.UpdatedAt.Before(stored.Contact.UpdatedAt) {
+			next.Contact.UpdatedAt = stored.Contact.UpdatedAt
+		}
+	})},
+	{"keeps when a contact was created", "updates/as it is", onRecord(func(next, stored *contacts.ContactRecord) { next.Contact.CreatedAt = stored.Contact.CreatedAt })},
+	{"keeps the ids of numbers", "updates/as it is", onRecord(func(next, stored *contacts.ContactRecord) {
+		for i, p := range next.Contact.PhoneNumbers {
+			for _, old := range stored.Contact.PhoneNumbers {
+				if old.PhoneNumber == p.PhoneNumber {
+					next.Contact.PhoneNumbers[i].ID = old.ID
+				}
+			}
+		}
+	})},
+	{"makes a number the primary one", "updates/as it is", onRecord(func(next, _ *contacts.ContactRecord) {
+		if n := next.Contact.PhoneNumbers; len(n) > 0 && !slices.ContainsFunc(n, func(p contacts.PhoneNumber) bool { return p.Primary }) {
+			n[0].Primary = true
+		}
 	})},
 	{"returns empty slices that were changed", "updates/empty slices", func(p *process) {
-		onChange(func(*contacts.ContactChange, *contacts.ContactRecord) {
+		onRecord(func(_, _ *contacts.ContactRecord) {
 			changeContacts(p, func(r *contacts.ContactRecord) {
 				if r.Contact.Tags == nil {
 					r.Contact.Tags = []string{}
@@ -36,159 +72,125 @@ var updateFaults = []fault{
 			})
 		})(p)
 	}},
-	{"appends tags", "updates/lists replaced", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
+	{"appends tags", "updates/lists replaced", onRecord(func(next, stored *contacts.ContactRecord) {
 		for _, tag := range stored.Contact.Tags {
-			if !slices.Contains(c.Record.Contact.Tags, tag) {
-				c.Record.Contact.Tags = append(c.Record.Contact.Tags, tag)
+			if !slices.Contains(next.Contact.Tags, tag) {
+				next.Contact.Tags = append(next.Contact.Tags, tag)
 			}
 		}
 	})},
-	{"keeps the order of the numbers", "updates/lists replaced", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
+	{"keeps the order of the numbers", "updates/lists replaced", onRecord(func(next, stored *contacts.ContactRecord) {
 		place := func(p contacts.PhoneNumber) int {
 			return slices.IndexFunc(stored.Contact.PhoneNumbers, func(old contacts.PhoneNumber) bool { return old.ID == p.ID })
 		}
-		slices.SortStableFunc(c.Record.Contact.PhoneNumbers, func(x, y contacts.PhoneNumber) int { return place(x) - place(y) })
+		slices.SortStableFunc(next.Contact.PhoneNumbers, func(x, y contacts.PhoneNumber) int { return place(x) - place(y) })
 	})},
-	{"clears the tags of all", "updates/others untouched", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			errs := p.data.UpdateContacts(ctx, changes)
-			all, _ := allContacts(ctx, p, changes[0].Record.Contact.AccountID)
-			for _, r := range all {
-				if r.Contact.ID != changes[0].Record.Contact.ID {
+	{"clears the tags of all", "updates/others untouched", onApply(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		for _, m := range a.Mutations {
+			if len(m.Contacts) != 1 || m.Contacts[0].Version == 0 {
+				continue
+			}
+			others, _ := a.allContacts(a.ctx, m.AccountID)
+			for _, r := range others {
+				if r.Contact.ID != m.Contacts[0].ID {
 					r.Contact.Tags = nil
-					changeAnyway(ctx, p, r)
+					a.put(a.ctx, r)
 				}
 			}
-			return errs
 		}
-	}},
-	{"changes nothing after a failure", "updates/each on its own", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			for i := range changes {
-				if errs := p.data.UpdateContacts(ctx, changes[i:i+1]); errs != nil {
-					rest := slices.Repeat(errs, len(changes))
-					clear(rest[:i])
-					return rest
+		return all, err
+	})},
+	{"finds no deleted contact to change", "updates/deleted ones too", func(p *process) {
+		onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+			for _, c := range m.Contacts {
+				if stored, err := a.data.FindContact(a.ctx, m.AccountID, c.ID); err == nil && !stored.Contact.DeletedAt.IsZero() {
+					return contacts.MutationOutcome{Err: contacts.ErrNotFound}, nil
 				}
 			}
-			return nil
-		}
+			return a.one(m)
+		})(p)
 	}},
-	{"returns only the errors of changes", "updates/one error for each", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			return slices.DeleteFunc(p.data.UpdateContacts(ctx, changes), func(err error) bool { return err == nil })
-		}
-	}},
-	{"returns a slice of nils for changes", "updates/one error for each", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			if errs := p.data.UpdateContacts(ctx, changes); errs != nil {
-				return errs
-			}
-			return make([]error, len(changes))
-		}
-	}},
-	{"changes no more than a hundred at once", "updates/many at once", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			return p.data.UpdateContacts(ctx, changes[:min(100, len(changes))])
-		}
-	}},
-	{"finds no deleted contact to change", "updates/deleted ones too", onChanged(func(c contacts.ContactChange, stored *contacts.ContactRecord, err error) error {
-		if stored != nil && !stored.Contact.DeletedAt.IsZero() {
-			return contacts.ErrNotFound
-		}
-		return err
-	})},
-	{"ignores versions", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
-		c.Version = stored.Contact.Version
-	})},
-	{"takes a later version", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
-		if c.Version > stored.Contact.Version {
+	{"ignores versions", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) { c.Version = stored.Contact.Version })},
+	{"ignores the version of a removal", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
+		if c.Record == nil {
 			c.Version = stored.Contact.Version
 		}
+	})},
+	{"takes a later version", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
+		c.Version = min(c.Version, stored.Contact.Version)
 	})},
 	{"compares versions of 32 bits", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
 		if uint32(c.Version) == uint32(stored.Contact.Version) {
 			c.Version = stored.Contact.Version
 		}
 	})},
-	{"says exists for a conflict", "updates/conflict", onChanged(func(_ contacts.ContactChange, _ *contacts.ContactRecord, err error) error {
-		if errors.Is(err, contacts.ErrConflict) {
-			return contacts.ErrExists
-		}
-		return err
-	})},
-	{"creates what it does not find", "updates/contact or team unknown", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			errs := p.data.UpdateContacts(ctx, changes)
-			for i, err := range errs {
-				if errors.Is(err, contacts.ErrNotFound) && p.data.CreateContacts(ctx, contacts.ContactBatch{Records: []*contacts.ContactRecord{changes[i].Record}}) == nil {
-					errs[i] = nil
-				}
-			}
-			return errs
-		}
-	}},
-	{"says conflict for an unknown team", "updates/contact or team unknown", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			for _, c := range changes {
-				if _, err := p.data.FindTeam(ctx, c.Record.Contact.AccountID, c.Record.Contact.TeamID); err != nil && c.Record.Contact.TeamID != 0 {
-					return slices.Repeat([]error{contacts.ErrConflict}, len(changes))
-				}
-			}
-			return p.data.UpdateContacts(ctx, changes)
-		}
-	}},
+	{"says exists for a conflict", "updates/conflict", instead(contacts.ErrConflict, contacts.ErrExists)},
 	{"lists by what a contact was", "updates/listed by what it is now", func(p *process) {
 		var first sync.Map
-		p.createContacts = func(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-			for _, r := range batch.Records {
-				first.Store(r.Contact.ID, r)
+		onMutation(func(m *contacts.Mutation) {
+			for _, c := range m.Contacts {
+				if c.Record != nil {
+					first.LoadOrStore(c.ID, c.Record)
+				}
 			}
-			return p.data.CreateContacts(ctx, batch)
-		}
+		})(p)
 		listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
 			was, _ := first.Load(r.Contact.ID)
+			old := *was.(*contacts.ContactRecord)
+			old.Contact.DeletedAt = time.Time{}
 			byNumber := contacts.ContactQuery{AccountID: q.AccountID, AllTeams: true, PhoneNumber: q.PhoneNumber}
 			rest := *q
 			rest.PhoneNumber = ""
-			return byNumber.Matches(was.(*contacts.ContactRecord)) && rest.Matches(r)
+			return byNumber.Matches(&old) && rest.Matches(r)
 		})(p)
 	}},
-	{"looks before it changes", "updates/one version by many", lookBeforeChange},
-	{"loses a change", "updates/no change lost", lookBeforeChange},
-	{"locks changes for its own process alone", "updates/one version by two processes", func(p *process) {
-		lookBeforeChange(p)
-		look := p.updateContacts
-		var mu sync.Mutex
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			mu.Lock()
-			defer mu.Unlock()
-			return look(ctx, changes)
-		}
-	}},
-	{"looks at all versions before it changes one", "updates/one version twice in a call", lookBeforeChange},
-	{"changes in two steps", "updates/seen whole", func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			for _, c := range changes {
-				half := *c.Record
-				half.Contact.PhoneNumbers = nil
-				if errs := p.data.UpdateContacts(ctx, []contacts.ContactChange{{Record: &half, Version: c.Version}}); errs != nil {
-					return errs
+	{"finds by keys that a contact had", "updates/listed by what it is now", func(p *process) {
+		var had sync.Map
+		onMutation(func(m *contacts.Mutation) {
+			for _, c := range m.Contacts {
+				if c.Record != nil {
+					for _, key := range c.Record.MatchKeys() {
+						had.Store([2]any{c.ID, key}, true)
+					}
 				}
-				dally()
-				changeAnyway(ctx, p, c.Record)
 			}
-			return nil
-		}
+		})(p)
+		listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+			rest := *q
+			rest.MatchKeys = nil
+			return rest.Matches(r) && (q.MatchKeys == nil || slices.ContainsFunc(q.MatchKeys, func(key contacts.MatchKey) bool {
+				_, ok := had.Load([2]any{r.Contact.ID, key})
+				return ok
+			}))
+		})(p)
 	}},
+	{"looks before it changes", "updates/one version by many", lookFirst},
+	{"loses a change", "updates/no change lost", lookFirst},
+	{"locks changes for its own process alone", "updates/one version by two processes", lockItself},
+	{"looks at all versions before it changes one", "updates/one version twice in a batch", lookFirst},
+	{"changes in two steps", "updates/seen whole", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		if len(m.Contacts) != 1 || m.Contacts[0].Version == 0 {
+			return a.one(m)
+		}
+		half := cloneMutations([]contacts.Mutation{m})[0]
+		half.Contacts[0].Record.Contact.PhoneNumbers = nil
+		o, err := a.one(half)
+		if err == nil && o.Err == nil {
+			dally()
+			a.put(a.ctx, m.Contacts[0].Record)
+		}
+		return o, err
+	})},
 	{"loses changes on reopening", "updates/after reopening", func(p *process) {
 		var changed sync.Map
-		p.updateContacts = func(_ context.Context, changes []contacts.ContactChange) []error {
-			for _, c := range changes {
-				changed.Store(c.Record.Contact.ID, c.Record)
+		onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+			if len(m.Contacts) == 1 && m.Contacts[0].Version != 0 {
+				changed.Store(m.Contacts[0].ID, m.Contacts[0].Record)
+				return contacts.MutationOutcome{}, nil
 			}
-			return nil
-		}
+			return a.one(m)
+		})(p)
 		p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
 			if r, ok := changed.Load(id); ok {
 				return r.(*contacts.ContactRecord), nil
@@ -198,10 +200,7 @@ var updateFaults = []fault{
 	}},
 	{"remembers the contacts that it has found", "updates/seen by a second process", func(p *process) {
 		var found sync.Map
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			found.Clear()
-			return p.data.UpdateContacts(ctx, changes)
-		}
+		onBatch(func(*contacts.MutationBatch) { found.Clear() })(p)
 		p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
 			if r, ok := found.Load(id); ok {
 				return r.(*contacts.ContactRecord), nil
@@ -213,85 +212,4 @@ var updateFaults = []fault{
 			return r, err
 		}
 	}},
-}
-
-// onChange changes each change for which a contact is stored.
-func onChange(change func(c *contacts.ContactChange, stored *contacts.ContactRecord)) func(*process) {
-	return func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			changes = slices.Clone(changes)
-			for i := range changes {
-				r := *changes[i].Record
-				r.Contact.Tags, r.Contact.PhoneNumbers = slices.Clone(r.Contact.Tags), slices.Clone(r.Contact.PhoneNumbers)
-				changes[i].Record = &r
-				if stored, err := p.data.FindContact(ctx, r.Contact.AccountID, r.Contact.ID); err == nil {
-					change(&changes[i], stored)
-				}
-			}
-			return p.data.UpdateContacts(ctx, changes)
-		}
-	}
-}
-
-// onChanged changes the error of each change; stored is what was there before, or
-// nil.
-func onChanged(change func(c contacts.ContactChange, stored *contacts.ContactRecord, err error) error) func(*process) {
-	return func(p *process) {
-		p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-			var all []error
-			failed := false
-			for _, c := range changes {
-				stored, _ := p.data.FindContact(ctx, c.Record.Contact.AccountID, c.Record.Contact.ID)
-				err := change(c, stored, errors.Join(p.data.UpdateContacts(ctx, []contacts.ContactChange{c})...))
-				all = append(all, err)
-				failed = failed || err != nil
-			}
-			if !failed {
-				return nil
-			}
-			return all
-		}
-	}
-}
-
-// changeAnyway puts the record in the place of the stored one, whatever its
-// version.
-func changeAnyway(ctx context.Context, p *process, r *contacts.ContactRecord) {
-	for {
-		stored, err := p.data.FindContact(ctx, r.Contact.AccountID, r.Contact.ID)
-		if err != nil {
-			return
-		}
-		if p.data.UpdateContacts(ctx, []contacts.ContactChange{{Record: r, Version: stored.Contact.Version}}) == nil {
-			return
-		}
-	}
-}
-
-// lookBeforeChange finds out which versions are stored, and changes them later.
-func lookBeforeChange(p *process) {
-	p.updateContacts = func(ctx context.Context, changes []contacts.ContactChange) []error {
-		errs := make([]error, len(changes))
-		for i, c := range changes {
-			stored, err := p.data.FindContact(ctx, c.Record.Contact.AccountID, c.Record.Contact.ID)
-			switch {
-			case err != nil:
-				errs[i] = err
-			case stored.Contact.Version != c.Version:
-				errs[i] = fmt.Errorf("version %d: %w", stored.Contact.Version, contacts.ErrConflict)
-			}
-		}
-		dally()
-		failed := false
-		for i, c := range changes {
-			if errs[i] == nil {
-				changeAnyway(ctx, p, c.Record)
-			}
-			failed = failed || errs[i] != nil
-		}
-		if !failed {
-			return nil
-		}
-		return errs
-	}
 }

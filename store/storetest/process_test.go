@@ -2,7 +2,7 @@ package storetest_test
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"sync"
 	"testing"
 
@@ -13,43 +13,43 @@ import (
 	"example.com/contacts/store/storetest"
 )
 
-// A process is what one process sees of data that outlives it: the data is a
-// memory store that stays open. Each method is a field, so that a fault can put
-// itself in its place.
+// A process is what one process sees of data that outlives it. The data is a
+// memory store that stays open. Each method is a field, so that a fault can take
+// its place.
 type process struct {
 	data *memory.Store
 
 	mu     sync.RWMutex
 	closed bool
 
-	addToDirectory func(context.Context, contacts.Directory) (contacts.Directory, error)
-	listDirectory  func(context.Context, contacts.DirectoryQuery) (contacts.Directory, error)
-	deactivate     func(context.Context, contacts.Deactivation) error
-	findKey        func(context.Context, [32]byte) (*contacts.KeyRecord, error)
-	findTeam       func(context.Context, uuid.UUID, int64) (*contacts.Team, error)
-	createContacts func(context.Context, contacts.ContactBatch) []contacts.ContactOutcome
-	findContact    func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error)
-	listContacts   func(context.Context, contacts.ContactQuery) (contacts.ContactList, error)
-	updateContacts func(context.Context, []contacts.ContactChange) []error
-	purgeContacts  func(context.Context, contacts.PurgeQuery) (int, error)
-	close          func() error
+	addToDirectory  func(context.Context, contacts.Directory) (contacts.Directory, error)
+	listDirectory   func(context.Context, contacts.DirectoryQuery) (contacts.Directory, error)
+	updateDirectory func(context.Context, contacts.DirectoryUpdate) error
+	findKey         func(context.Context, [32]byte) (*contacts.KeyRecord, error)
+	findAccount     func(context.Context, uuid.UUID) (*contacts.AccountRecord, error)
+	apply           func(context.Context, contacts.MutationBatch) ([]contacts.MutationOutcome, error)
+	findContact     func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error)
+	listContacts    func(context.Context, contacts.ContactQuery) (contacts.ContactList, error)
+	listJournal     func(context.Context, contacts.JournalQuery) ([]contacts.JournalEntry, error)
+	close           func() error
+
+	readOnly bool // nothing can be written
 }
 
 // harness returns one whose stores all have the fault; nil for healthy ones.
 func harness(fault func(*process)) storetest.Harness {
-	start := func(data *memory.Store) contacts.Store {
+	start := func(data *memory.Store) *process {
 		p := &process{
-			data:           data,
-			addToDirectory: data.AddToDirectory,
-			listDirectory:  data.ListDirectory,
-			deactivate:     data.Deactivate,
-			findKey:        data.FindKey,
-			findTeam:       data.FindTeam,
-			createContacts: data.CreateContacts,
-			findContact:    data.FindContact,
-			listContacts:   data.ListContacts,
-			updateContacts: data.UpdateContacts,
-			purgeContacts:  data.PurgeContacts,
+			data:            data,
+			addToDirectory:  data.AddToDirectory,
+			listDirectory:   data.ListDirectory,
+			updateDirectory: data.UpdateDirectory,
+			findKey:         data.FindKey,
+			findAccount:     data.FindAccount,
+			apply:           data.Apply,
+			findContact:     data.FindContact,
+			listContacts:    data.ListContacts,
+			listJournal:     data.ListJournal,
 		}
 		p.close = p.end
 		if fault != nil {
@@ -66,6 +66,11 @@ func harness(fault func(*process)) storetest.Harness {
 			return start(s.(*process).data)
 		},
 		Second: func(_ testing.TB, s contacts.Store) contacts.Store { return start(s.(*process).data) },
+		ReadOnly: func(_ testing.TB, s contacts.Store) contacts.Store {
+			p := start(s.(*process).data)
+			p.readOnly = true
+			return p
+		},
 	}
 }
 
@@ -103,12 +108,12 @@ func (p *process) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) 
 	return p.listDirectory(ctx, q)
 }
 
-func (p *process) Deactivate(ctx context.Context, d contacts.Deactivation) error {
+func (p *process) UpdateDirectory(ctx context.Context, u contacts.DirectoryUpdate) error {
 	if err := p.enter(); err != nil {
 		return err
 	}
 	defer p.mu.RUnlock()
-	return p.deactivate(ctx, d)
+	return p.updateDirectory(ctx, u)
 }
 
 func (p *process) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord, error) {
@@ -119,20 +124,23 @@ func (p *process) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyReco
 	return p.findKey(ctx, hash)
 }
 
-func (p *process) FindTeam(ctx context.Context, account uuid.UUID, id int64) (*contacts.Team, error) {
+func (p *process) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
 	defer p.mu.RUnlock()
-	return p.findTeam(ctx, account, id)
+	return p.findAccount(ctx, id)
 }
 
-func (p *process) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
+func (p *process) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
 	if err := p.enter(); err != nil {
-		return failAll(batch, err)
+		return nil, err
 	}
 	defer p.mu.RUnlock()
-	return p.createContacts(ctx, batch)
+	if p.readOnly && !batch.DryRun {
+		return nil, errors.New("nothing can be written")
+	}
+	return p.apply(ctx, batch)
 }
 
 func (p *process) FindContact(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
@@ -151,25 +159,12 @@ func (p *process) ListContacts(ctx context.Context, q contacts.ContactQuery) (co
 	return p.listContacts(ctx, q)
 }
 
-func (p *process) UpdateContacts(ctx context.Context, changes []contacts.ContactChange) []error {
+func (p *process) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
 	if err := p.enter(); err != nil {
-		return slices.Repeat([]error{err}, len(changes))
+		return nil, err
 	}
 	defer p.mu.RUnlock()
-	return p.updateContacts(ctx, changes)
-}
-
-func (p *process) PurgeContacts(ctx context.Context, q contacts.PurgeQuery) (int, error) {
-	if err := p.enter(); err != nil {
-		return 0, err
-	}
-	defer p.mu.RUnlock()
-	return p.purgeContacts(ctx, q)
-}
-
-// failAll returns the outcomes of a batch that failed as a whole.
-func failAll(batch contacts.ContactBatch, err error) []contacts.ContactOutcome {
-	return slices.Repeat([]contacts.ContactOutcome{{Err: err}}, len(batch.Records))
+	return p.listJournal(ctx, q)
 }
 
 func (p *process) Close() error { return p.close() }

@@ -60,7 +60,8 @@ var removalCases = []testCase{
 			// As a host cleans up: page by page, until nothing is left.
 			q := contacts.ContactQuery{AccountID: a, AllTeams: true, Deleted: true, DeletedBefore: noon.Add(time.Microsecond), Limit: contacts.MaxMutations}
 			removed := 0
-			for page := s.listContacts(t, q).Records; len(page) > 0; page = s.listContacts(t, q).Records {
+			for range 4 {
+				page := s.listContacts(t, q).Records
 				s.remove(t, page...)
 				removed += len(page)
 			}
