@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -12,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/packed"
 )
 
 const (
@@ -81,7 +81,7 @@ func encodeContact(r *contacts.ContactRecord) *contactRow {
 	c := &r.Contact
 	row := &contactRow{
 		contactKey: contactKey{c.AccountID, c.ID}, contact: *c,
-		phones: encodePhones(c.PhoneNumbers), tags: encodeTags(c.Tags),
+		phones: packed.FormatPhones(c.PhoneNumbers), tags: packed.FormatTags(c.Tags),
 		custom: r.CustomContext, industry: r.IndustryContext,
 		search: r.SearchText(), lookups: lookupsOf(r),
 	}
@@ -141,10 +141,10 @@ func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, err
 
 // decodeLists sets the numbers and the tags of the contact.
 func decodeLists(c *contacts.Contact, phones, tags string) (err error) {
-	if c.PhoneNumbers, err = decodePhones(phones); err != nil {
+	if c.PhoneNumbers, err = packed.ParsePhones(phones); err != nil {
 		return err
 	}
-	c.Tags, err = decodeTags(tags)
+	c.Tags, err = packed.ParseTags(tags)
 	return err
 }
 
@@ -184,6 +184,3 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	}
 	return found[0], nil
 }
-
-// errDamaged: a column holds what this package never writes.
-var errDamaged = errors.New("a column does not hold what it must")

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/packed"
 )
 
 // What can be wrong with a database, for [errors.Is].
@@ -168,6 +169,6 @@ func isOfOne(err error) bool {
 	case classData, classConstraint, classLimit:
 		return !errors.Is(err, contacts.ErrOutcomeUnknown)
 	default:
-		return errors.Is(err, errDamaged)
+		return errors.Is(err, packed.ErrSyntax)
 	}
 }

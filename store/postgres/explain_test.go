@@ -46,26 +46,22 @@ func (r *recorder) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.Tr
 func (r *recorder) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
 
-// No statement scans what grows, neither with the plan for its arguments nor
-// with that for any, nor where policies stand before the tables.
+// No statement scans a table that grows, neither with the plan for its arguments
+// nor with the plan for any, without policies on the tables and with them.
 func TestNoSequentialScan(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	for name, opts := range map[string]*postgres.Options{"plain": {}, "row security": {RowSecurity: true}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			role := url
-			if opts.RowSecurity {
-				role = newOwner(t, url)
-			}
-			opts.Schema = newSchema(t, url)
-			wantNoSequentialScan(t, url, role, opts)
-		})
-	}
+	role := newOwner(t, url)
+	opts := &postgres.Options{Schema: newSchema(t, url)}
+	accounts := fill(t, url, opts.Schema, open(t, role, opts.Schema), extent(20_000, 1_000_000))
+	wantNoSequentialScan(t, role, opts, accounts[0])
+	opts.RowSecurity = true
+	wantNoSequentialScan(t, role, opts, accounts[1])
 }
 
-// wantNoSequentialScan explains, as that role, every statement of a store.
-func wantNoSequentialScan(t *testing.T, url, role string, opts *postgres.Options) {
+// wantNoSequentialScan explains, as that role, every statement of a store that
+// does everything with the account.
+func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, account uuid.UUID) {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(role)
 	if err != nil {
@@ -83,9 +79,8 @@ func wantNoSequentialScan(t *testing.T, url, role string, opts *postgres.Options
 		t.Fatal(err)
 	}
 	defer s.Close()
-	accounts := fill(t, url, opts.Schema, s, extent(100_000, 1_000_000))
 	clear(sent.sent)
-	useAll(t, s, accounts[0])
+	useAll(t, s, account)
 
 	c, err := pgx.Connect(t.Context(), role)
 	if err != nil {
@@ -163,7 +158,7 @@ func fill(t *testing.T, url, schema string, s contacts.Store, n int) []uuid.UUID
 	name := pgx.Identifier{schema}.Sanitize()
 	statements := []string{
 		`INSERT INTO {schema}.contact SELECT ($1::uuid[])[i % 10 + 1], gen_random_uuid(), 'Ada', 'Lovelace ' || i, i || '@example.com', 'Engines', '',
-			repeat('x', 40), 'London', '', '', 'GB', 'status ' || i % 5, 'stage ' || i % 7, i % 3, '[["` + uuid.NewString() + `","+1555","mobile",true,false]]', '["vip"]',
+			repeat('x', 40), 'London', '', '', 'GB', 'status ' || i % 5, 'stage ' || i % 7, i % 3, '[["` + uuid.NewString() + `","+1555","mobile",1,0]]', '["vip"]',
 			'{"a":"' || repeat('x', 100) || '"}', '', 'ada lovelace ' || i || chr(10) || i || '@example.com', i, i, 1,
 			CASE WHEN i % 20 = 0 THEN i ELSE 0 END FROM generate_series(1, $2::int) AS i`,
 		`INSERT INTO {schema}.contact_lookup SELECT account_id, gen_random_uuid(), id FROM {schema}.contact, generate_series(1, 4)
@@ -193,7 +188,8 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 			t.Fatal(err)
 		}
 	}
-	key := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: account}, Hash: [32]byte{7}}
+	key := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: account}}
+	copy(key.Hash[:], key.ID[:])
 	_, err := s.AddToDirectory(ctx, contacts.Directory{
 		Accounts: []contacts.Account{{ID: newID()}}, Teams: []contacts.Team{{AccountID: account}}, Keys: []contacts.KeyRecord{key},
 	})
@@ -235,8 +231,9 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 	ended := current(contacts.Mutation{AccountID: account, Idempotency: once(0)})
 	ended.Idempotency.EndsAt = noon.AddDate(3, 0, 0)
 	must(applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{ended}, Now: noon.AddDate(2, 0, 0)}))
-	erased := event(r)
-	erased.Sequence, erased.Subject = 1, mutations[0].Journal[0].Subject
+	newest, err := s.ListJournal(ctx, contacts.JournalQuery{AccountID: account, Backwards: true, Limit: 1})
+	must(err)
+	erased := newest[0]
 	must(apply(ctx, s, current(contacts.Mutation{AccountID: account, Journal: []contacts.JournalEntry{erased}})))
 	must(applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{mutations[1], current(creation(newContact(account)))}, Now: noon, DryRun: true}))
 	for _, q := range []contacts.JournalQuery{{}, {After: 10}, {Kind: contacts.JournalEvent}} {

@@ -31,7 +31,7 @@ func TestFaultServerKilled(t *testing.T) {
 				default:
 				}
 				if !createSomehow(s, &l, func() *contacts.ContactRecord { return newContact(account) }, i) {
-					time.Sleep(5 * time.Millisecond) // there is no server at the moment
+					time.Sleep(50 * time.Millisecond) // there is no server at the moment
 				}
 			}
 		})
@@ -45,7 +45,7 @@ func TestFaultServerKilled(t *testing.T) {
 			}
 		}
 	}
-	for range extent(4, 60) {
+	for range extent(2, 60) {
 		more()
 		server.kill()
 		if err := server.start(); err != nil {

@@ -17,11 +17,12 @@ const (
 			AND sequence < (SELECT sequence FROM {schema}.account_state WHERE account_id = $1)
 			ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED)`
 
-	// Accounts that have something to prune.
-	prunableSQL = `SELECT a.account_id FROM {schema}.account AS a
-		WHERE EXISTS (SELECT 1 FROM {schema}.idempotency AS i WHERE i.account_id = a.account_id AND i.ends_at <= $1)
-			OR EXISTS (SELECT 1 FROM {schema}.journal AS j WHERE j.account_id = a.account_id AND j.ends_at <> 0 AND j.ends_at <= $1
-				AND j.sequence < (SELECT sequence FROM {schema}.account_state AS s WHERE s.account_id = a.account_id))
+	// Accounts that have something to prune. Of two ended entries one is not the
+	// newest.
+	prunableSQL = `SELECT s.account_id FROM {schema}.account_state AS s
+		WHERE EXISTS (SELECT 1 FROM (SELECT ends_at FROM {schema}.idempotency WHERE account_id = s.account_id AND ends_at <= $1 ORDER BY ends_at LIMIT 1) AS i)
+			OR EXISTS (SELECT 1 FROM (SELECT sequence FROM {schema}.journal
+				WHERE account_id = s.account_id AND ends_at <> 0 AND ends_at <= $1 ORDER BY ends_at LIMIT 2) AS j WHERE j.sequence < s.sequence)
 		LIMIT $2`
 )
 

@@ -25,9 +25,7 @@ func BenchmarkStore(b *testing.B) {
 // a second one on its schema have no connection in common.
 func newHarness(tb testing.TB, url string, opts postgres.Options) storetest.Harness {
 	schemas := &schemaPool{opts: opts}
-	for i := range schemas.conns {
-		schemas.conns[i] = newPool(tb, url)
-	}
+	schemas.conns = [...]*pgxpool.Pool{newPool(tb, url), newPool(tb, url), newPool(tb, with(tb, url, "default_transaction_read_only", "on"))}
 	var names sync.Map // of the schemas, by store
 	open := func(t testing.TB, conns *pgxpool.Pool, schema string) contacts.Store {
 		opts := opts
@@ -39,10 +37,11 @@ func newHarness(tb testing.TB, url string, opts postgres.Options) storetest.Harn
 		names.Store(s, schema)
 		return s
 	}
-	second := func(t testing.TB, s contacts.Store) contacts.Store {
+	beside := func(t testing.TB, s contacts.Store, conns *pgxpool.Pool) contacts.Store {
 		schema, _ := names.Load(s)
-		return open(t, schemas.conns[1], schema.(string))
+		return open(t, conns, schema.(string))
 	}
+	second := func(t testing.TB, s contacts.Store) contacts.Store { return beside(t, s, schemas.conns[1]) }
 	return storetest.Harness{
 		New: func(t testing.TB) contacts.Store { return open(t, schemas.conns[0], schemas.take(t)) },
 		Reopen: func(t testing.TB, s contacts.Store) contacts.Store {
@@ -51,14 +50,16 @@ func newHarness(tb testing.TB, url string, opts postgres.Options) storetest.Harn
 			}
 			return second(t, s)
 		},
-		Second: second,
+		Second:   second,
+		ReadOnly: func(t testing.TB, s contacts.Store) contacts.Store { return beside(t, s, schemas.conns[2]) },
 	}
 }
 
 // newPool returns connections that commits of are durable.
 func newPool(tb testing.TB, url string) *pgxpool.Pool {
 	tb.Helper()
-	pool, err := pgxpool.New(context.Background(), with(tb, url, "pool_max_conns", "16"))
+	url = with(tb, with(tb, url, "pool_max_conns", "6"), "plan_cache_mode", "force_generic_plan") // as Open has it
+	pool, err := pgxpool.New(context.Background(), url)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func newPool(tb testing.TB, url string) *pgxpool.Pool {
 // fraction of the time that it takes to make them.
 type schemaPool struct {
 	opts  postgres.Options
-	conns [2]*pgxpool.Pool
+	conns [3]*pgxpool.Pool // of a store, of a second one, and of one that cannot write
 
 	mu   sync.Mutex
 	free []string

@@ -74,7 +74,7 @@ CREATE TABLE contact (
   status           text NOT NULL,
   stage            text NOT NULL,
   team_id          bigint NOT NULL, -- 0: none
-  phones           text NOT NULL,   -- JSON: [[id, number, type, primary, do not call], ...]
+  phones           text NOT NULL,   -- JSON: [[id, number, type, primary, do not call], ...]; 1 and 0 are true and false
   tags             text NOT NULL,   -- JSON array
   custom_context   text NOT NULL,   -- JSON object, byte for byte
   industry_context text NOT NULL,   -- JSON object, byte for byte
