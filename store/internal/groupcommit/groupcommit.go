@@ -108,6 +108,10 @@ type flight[J any] struct {
 	ctx     context.Context
 	waiting int                // callers; guarded by Queue.mu
 	cancel  context.CancelFunc // nil: the context of one of the callers cannot end
+
+	// Where waiters and jobs are if there is one, which is the usual number.
+	waiter1 [1]*waiter[J]
+	job1    [1]J
 }
 
 // New returns a queue without jobs. It has no goroutine of its own: lanes end
@@ -323,11 +327,14 @@ func (q *Queue[J]) take() *flight[J] {
 // newFlight returns a flight with room for as many waiters as it may get.
 func newFlight[J any](first *waiter[J], waiting int) *flight[J] {
 	const usual = 1024
-	n := min(waiting, usual)
-	if first.solo {
-		n = 1
+	f := &flight[J]{}
+	if first.solo || waiting == 1 {
+		f.waiters, f.jobs = f.waiter1[:0], f.job1[:0]
+	} else {
+		n := min(waiting, usual)
+		f.waiters, f.jobs = make([]*waiter[J], 0, n), make([]J, 0, n)
 	}
-	return &flight[J]{waiters: make([]*waiter[J], 0, n), jobs: make([]J, 0, n)}
+	return f
 }
 
 func (q *Queue[J]) alike(a, b *waiter[J]) bool {

@@ -128,10 +128,13 @@ func TestEveryDefectIsFound(t *testing.T) {
 			t.Parallel()
 			b.Store = memory.New()
 			r := &recorder{TB: t}
-			modeltest.Check(r, planOf(b))
-			if !r.failed {
-				t.Error("not found")
+			const patience = 10 // runs: one finds it nearly always
+			for range patience {
+				if modeltest.Check(r, planOf(b)); r.failed {
+					return
+				}
 			}
+			t.Error("not found")
 		})
 	}
 }

@@ -14,14 +14,18 @@ import (
 )
 
 var (
-	someNames   = []string{"Ada", "ada", "Åsa", "A\u030asa", "Straße", "STRASSE", "Bob"}
-	someTexts   = []string{"", "", "new", "Ünit", "unit", "%_\\"}
-	someEmails  = []string{"", "", "ada@example.com", "Bob@example.com", "bob@example.com", "é@example.com"}
-	someTags    = []string{"vip", "VIP", "a \"b\" \\", "é", "all"}
-	someTeams   = []int64{0, 0, 1, 2, 3} // 3 seldom exists
-	someNumbers = []string{"+15550100", "+15550101", "+15550102", "+15550103"}
-	someForms   = []string{"", "", `{}`, `{"a":[1,2.50,null],"b":"\u00e9"}`}
+	someNames    = []string{"Ada", "ada", "Åsa", "A\u030asa", "Straße", "STRASSE", "Bob"}
+	someTexts    = []string{"", "", "new", "Ünit", "unit", "%_\\"}
+	someEmails   = []string{"", "", "ada@example.com", "Bob@example.com", "bob@example.com", "é@example.com"}
+	someTags     = []string{"vip", "VIP", "a \"b\" \\", "é", "all"}
+	someTeams    = []int64{0, 0, 1, 2, 3} // 3 seldom exists
+	someNumbers  = []string{"+15550100", "+15550101", "+15550102", "+15550103"}
+	someSearches = []string{"a", "ada", "å", "strasse", "ss", " ", "bob@", "ada\n", "ünit", "\nunit\n", "%", "_"}
+	someForms    = []string{"", "", `{}`, `{"a":[1,2.50,null],"b":"\u00e9"}`}
 )
+
+// someAges are how long ago a contact was deleted.
+var someAges = []time.Duration{0, time.Second, 5 * time.Second}
 
 func someKey() *rapid.Generator[contacts.MatchKey] {
 	return rapid.Custom(func(t *rapid.T) contacts.MatchKey {
@@ -59,6 +63,16 @@ func fill(t *rapid.T, r *contacts.ContactRecord) {
 	r.IndustryContext = rapid.SampledFrom(someForms).Draw(t, "industry context")
 }
 
+// populate stores some contacts that a check starts with.
+func (m *model) populate(t *rapid.T) {
+	b := contacts.MutationBatch{Now: m.now}
+	for range 8 {
+		a := m.account(t)
+		b.Mutations = append(b.Mutations, contacts.Mutation{AccountID: a, Contacts: []contacts.ContactChange{m.creation(t, a, newID())}})
+	}
+	m.applyBatch(t, b)
+}
+
 // apply makes a batch of mutations of every kind.
 func (m *model) apply(t *rapid.T) {
 	b := contacts.MutationBatch{
@@ -66,7 +80,7 @@ func (m *model) apply(t *rapid.T) {
 		AllOrNothing: rapid.IntRange(0, 3).Draw(t, "all or nothing") == 0,
 		DryRun:       rapid.IntRange(0, 4).Draw(t, "dry run") == 0,
 	}
-	// One in the account is enough where they may have nothing in common.
+	// In a dry run no two mutations may have anything in common.
 	if b.DryRun {
 		for _, a := range m.accounts {
 			if a == m.accounts[0] || rapid.Bool().Draw(t, "both accounts") {
@@ -198,9 +212,9 @@ func (m *model) creation(t *rapid.T, account, id uuid.UUID) contacts.ContactChan
 		ID: id, AccountID: account, CreatedAt: m.now, UpdatedAt: m.now, Version: 1,
 	}}
 	fill(t, r)
-	if rarely(t, "copied") {
+	if rapid.IntRange(0, 3).Draw(t, "copied") == 0 {
 		r.Contact.Version = rapid.Int64Range(1, 9).Draw(t, "version")
-		r.Contact.DeletedAt = m.now
+		r.Contact.DeletedAt = m.now.Add(-rapid.SampledFrom(someAges).Draw(t, "deleted"))
 	}
 	return contacts.ContactChange{ID: id, Record: r}
 }
