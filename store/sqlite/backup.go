@@ -23,10 +23,10 @@ import (
 // the -wal file beside the store grows by all that is written.
 func (s *Store) Backup(ctx context.Context, path string) error {
 	const op = "sqlite: back up to %q: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return fmt.Errorf(op, path, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	if err := s.backup(ctx, path); err != nil {
 		return fmt.Errorf(op, path, classify(err))

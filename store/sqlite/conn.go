@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
-
-	"example.com/contacts"
 )
 
 // A connector opens connections to one file, all with the same settings.
@@ -236,24 +234,3 @@ type systemError struct {
 }
 
 func (e systemError) Unwrap() []error { return []error{e.error, e.errno} }
-
-// constraint returns what the contract says of a statement that broke a
-// constraint, and nil for every other error.
-func constraint(err error) error {
-	e, ok := errors.AsType[sqlite3.Error](err)
-	if !ok {
-		return nil
-	}
-	switch e.ExtendedCode {
-	case sqlite3.ErrConstraintUnique, sqlite3.ErrConstraintPrimaryKey, sqlite3.ErrConstraintRowID:
-		return contacts.ErrExists
-	case sqlite3.ErrConstraintForeignKey:
-		return contacts.ErrNotFound
-	case sqlite3.ErrConstraintNotNull:
-		// Nothing but the number of an account is ever given as NULL where
-		// the schema forbids it: that of one that does not exist.
-		return contacts.ErrNotFound
-	default:
-		return nil
-	}
-}

@@ -6,366 +6,198 @@ import (
 	"bytes"
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/packed"
 )
 
-const (
-	// The columns in the order of encodeContact and decodeContact.
-	contactColumns = `id, first_name, last_name, email, company, website,
-		address, city, state, zip_code, country, status, stage, team_id,
-		phones, tags, custom_context, industry_context, created_at, updated_at, version, deleted_at`
+// A contactField is a column of contact_data, and how it comes out of a record
+// and goes into one.
+type contactField struct {
+	column string
+	encode func(*contacts.ContactRecord) driver.Value // shares no memory with the record
+	decode func(*contacts.ContactRecord, driver.Value) error
+}
 
-	// Where some of them are in a row of encodeContact.
-	rowEmail, rowPhones, rowTags = 4, 15, 16
+// contactFields are all columns of a record except its account. Statements have
+// them in this order.
+var contactFields = []contactField{
+	idField(),
+	requiredField("first_name", func(r *contacts.ContactRecord) *string { return &r.Contact.FirstName }),
+	textField("last_name", func(r *contacts.ContactRecord) *string { return &r.Contact.LastName }),
+	textField("email", func(r *contacts.ContactRecord) *string { return &r.Contact.Email }),
+	textField("company", func(r *contacts.ContactRecord) *string { return &r.Contact.Company }),
+	textField("website", func(r *contacts.ContactRecord) *string { return &r.Contact.Website }),
+	textField("address", func(r *contacts.ContactRecord) *string { return &r.Contact.Address }),
+	textField("city", func(r *contacts.ContactRecord) *string { return &r.Contact.City }),
+	textField("state", func(r *contacts.ContactRecord) *string { return &r.Contact.State }),
+	textField("zip_code", func(r *contacts.ContactRecord) *string { return &r.Contact.ZipCode }),
+	requiredField("country", func(r *contacts.ContactRecord) *string { return &r.Contact.Country }),
+	requiredField("status", func(r *contacts.ContactRecord) *string { return &r.Contact.Status }),
+	requiredField("stage", func(r *contacts.ContactRecord) *string { return &r.Contact.Stage }),
+	numberField("team_id", func(r *contacts.ContactRecord) *int64 { return &r.Contact.TeamID }),
+	phonesField(),
+	tagsField(),
+	textField("custom_context", func(r *contacts.ContactRecord) *string { return &r.CustomContext }),
+	textField("industry_context", func(r *contacts.ContactRecord) *string { return &r.IndustryContext }),
+	timeField("created_at", func(r *contacts.ContactRecord) *time.Time { return &r.Contact.CreatedAt }),
+	timeField("updated_at", func(r *contacts.ContactRecord) *time.Time { return &r.Contact.UpdatedAt }),
+	numberField("version", func(r *contacts.ContactRecord) *int64 { return &r.Contact.Version }),
+	timeField("deleted_at", func(r *contacts.ContactRecord) *time.Time { return &r.Contact.DeletedAt }),
+}
 
-	// An account that does not exist has no number: NULL, which its column
-	// does not take.
-	insertContactSQL = `INSERT INTO contact_data (account, ` + contactColumns + `)
-		VALUES (` + accountSQL + `, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)`
+func idField() contactField {
+	return contactField{"id",
+		func(r *contacts.ContactRecord) driver.Value { return bytes.Clone(r.Contact.ID[:]) },
+		func(r *contacts.ContactRecord, v driver.Value) error { r.Contact.ID = id(v); return nil }}
+}
+
+// requiredField is a text column that does not take NULL.
+func requiredField(column string, of func(*contacts.ContactRecord) *string) contactField {
+	return contactField{column,
+		func(r *contacts.ContactRecord) driver.Value { return *of(r) },
+		func(r *contacts.ContactRecord, v driver.Value) error { *of(r) = text(v); return nil }}
+}
+
+func textField(column string, of func(*contacts.ContactRecord) *string) contactField {
+	return contactField{column,
+		func(r *contacts.ContactRecord) driver.Value { return optional(*of(r)) },
+		func(r *contacts.ContactRecord, v driver.Value) error { *of(r) = text(v); return nil }}
+}
+
+func numberField(column string, of func(*contacts.ContactRecord) *int64) contactField {
+	return contactField{column,
+		func(r *contacts.ContactRecord) driver.Value { return number(*of(r)) },
+		func(r *contacts.ContactRecord, v driver.Value) error { *of(r) = integer(v); return nil }}
+}
+
+func timeField(column string, of func(*contacts.ContactRecord) *time.Time) contactField {
+	return contactField{column,
+		func(r *contacts.ContactRecord) driver.Value { return micros(*of(r)) },
+		func(r *contacts.ContactRecord, v driver.Value) error { *of(r) = instant(v); return nil }}
+}
+
+func phonesField() contactField {
+	return contactField{"phones",
+		func(r *contacts.ContactRecord) driver.Value {
+			return optional(packed.FormatPhones(r.Contact.PhoneNumbers))
+		},
+		func(r *contacts.ContactRecord, v driver.Value) (err error) {
+			r.Contact.PhoneNumbers, err = packed.ParsePhones(text(v))
+			return damaged("phones", err)
+		}}
+}
+
+func tagsField() contactField {
+	return contactField{"tags",
+		func(r *contacts.ContactRecord) driver.Value { return optional(packed.FormatTags(r.Contact.Tags)) },
+		func(r *contacts.ContactRecord, v driver.Value) (err error) {
+			r.Contact.Tags, err = packed.ParseTags(text(v))
+			return damaged("tags", err)
+		}}
+}
+
+// damaged returns the error of a column that does not have its form.
+func damaged(column string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: column %s: %w", ErrCorrupt, column, err)
+}
+
+// The arguments of a statement that stores a record are a contactRow: the id of
+// its account, the settings version, and the fields.
+const rowHead = 2
+
+var (
+	contactColumns = strings.Join(columns(), ", ")
+
+	// The constraints of the table judge an insert: see refusalOf.
+	insertContactSQL = `INSERT INTO contact_data (account, ` + contactColumns + `) VALUES (
+		(SELECT n FROM account WHERE id = ?1 AND settings_version = ?2), ` + placeholders(rowHead+1, len(contactFields)) + `)`
+
+	// The id, which is the first field, stays.
+	updateContactSQL = `UPDATE contact_data SET (` + strings.Join(columns()[1:], ", ") + `)
+		= (` + placeholders(2, len(contactFields)-1) + `) WHERE seq = ?1`
 
 	findContactSQL = `SELECT ` + contactColumns + ` FROM contact_data WHERE account = ` + accountSQL + ` AND id = ?2`
 )
 
-// CreateContacts implements [contacts.Store]. Batches that are created at the
-// same time share a transaction and its sync to the disk. A large batch has
-// several transactions or, if it is all or nothing, one of its own. A failure that is not that
-// of one record is that of all in its transaction.
-func (s *Store) CreateContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-	n, most := len(batch.Records), s.writer.most
-	if n == 0 {
-		return nil
+// columns returns the names of contactFields.
+func columns() (names []string) {
+	for _, f := range contactFields {
+		names = append(names, f.column)
 	}
-	if err := s.enter(); err != nil {
-		return slices.Repeat([]contacts.ContactOutcome{{Err: createError(err)}}, n)
-	}
-	defer s.calls.Done()
-
-	if n <= most || batch.AllOrNothing {
-		return s.createContacts(ctx, batch)
-	}
-	var outcomes []contacts.ContactOutcome // nil while every record is stored
-	for i := 0; i < n; i += most {
-		part, end := batch, min(i+most, n)
-		part.Records = batch.Records[i:end]
-		if batch.Idempotencies != nil {
-			part.Idempotencies = batch.Idempotencies[i:end]
-		}
-		of := s.createContacts(ctx, part)
-		if of != nil && outcomes == nil {
-			outcomes = make([]contacts.ContactOutcome, n)
-		}
-		if of != nil {
-			copy(outcomes[i:], of)
-		}
-	}
-	return outcomes
+	return names
 }
 
-// createContacts stores the records in one transaction.
-func (s *Store) createContacts(ctx context.Context, batch contacts.ContactBatch) []contacts.ContactOutcome {
-	rows := make([][]driver.Value, len(batch.Records))
-	for i, r := range batch.Records {
-		rows[i] = encodeContact(r)
-	}
-	idempotencies := encodeIdempotencies(&batch)
-	allOrNothing, now := batch.AllOrNothing, batch.Now
-	var outcomes []contacts.ContactOutcome // nil while every record is stored
-	create := func(c *writeConn) error {
-		outcomes = nil
-		failed, remembered := false, 0
-		for i, row := range rows {
-			var first *idempotency
-			if idempotencies != nil {
-				first = idempotencies[i]
-			}
-			o, err := c.createContact(row, first)
-			if err != nil {
-				return err
-			}
-			if o.Err == nil && o.Result == "" {
-				if first != nil {
-					remembered++
-				}
-				continue
-			}
-			if outcomes == nil {
-				outcomes = make([]contacts.ContactOutcome, len(rows))
-			}
-			outcomes[i] = o
-			failed = failed || o.Err != nil
+// placeholders returns n numbered parameters, from a number on.
+func placeholders(from, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
 		}
-		if failed && allOrNothing {
-			return errRecordFailed
-		}
-		if remembered > 0 {
-			return c.prune(now, remembered)
-		}
-		return nil
+		fmt.Fprintf(&b, "?%d", from+i)
 	}
-	var err error
-	undone := false // the batch was, and others in its transaction were not
-	switch {
-	case !allOrNothing:
-		err = s.writer.do(ctx, len(rows), create)
-	case len(rows) <= s.writer.most:
-		err = s.writer.do(ctx, len(rows), func(c *writeConn) (err error) {
-			undone, err = c.undoable(create)
-			return err
-		})
-	default:
-		err = s.writer.doAlone(ctx, len(rows), create)
-	}
-	switch {
-	case errors.Is(err, errRecordFailed), err == nil && undone:
-		for i := range outcomes {
-			if outcomes[i].Err == nil {
-				outcomes[i] = contacts.ContactOutcome{Err: createError(contacts.ErrBatchFailed)}
-			}
-		}
-	case err != nil:
-		return slices.Repeat([]contacts.ContactOutcome{{Err: createError(classify(err))}}, len(rows))
-	}
-	return outcomes
+	return b.String()
 }
 
-// errRecordFailed undoes a batch that is all or nothing. It reaches no caller.
-var errRecordFailed = errors.New("a record of the batch failed")
+// A contactRow is a record in the form of the file.
+type contactRow []driver.Value
 
-// undoable runs the job, and undoes what it did, and nothing else of the
-// transaction, if a record of its batch failed.
-func (c *writeConn) undoable(j job) (undone bool, err error) {
-	if err := c.savepoint.exec(); err != nil {
-		return false, err
+// The columns of a contactRow that look-ups are made of, and its team.
+var (
+	rowTeam   = rowHead + slices.Index(columns(), "team_id")
+	rowEmail  = rowHead + slices.Index(columns(), "email")
+	rowPhones = rowHead + slices.Index(columns(), "phones")
+	rowTags   = rowHead + slices.Index(columns(), "tags")
+)
+
+// encodeContact returns the row of a record. It shares no memory that the caller
+// may change.
+func encodeContact(account []byte, settings int64, r *contacts.ContactRecord) contactRow {
+	row := make(contactRow, rowHead+len(contactFields))
+	row[0], row[1] = account, settings
+	for i := range contactFields {
+		row[rowHead+i] = contactFields[i].encode(r)
 	}
-	if err := j(c); err != nil {
-		if !errors.Is(err, errRecordFailed) {
-			return false, err // the transaction ends
-		}
-		if err := c.rollbackTo.exec(); err != nil {
-			return false, err
-		}
-		undone = true
-	}
-	return undone, c.release.exec()
+	return row
 }
 
-// createContact stores the contact in a row of encodeContact, unless its
-// idempotency has an answer already; nil: it has none. The outcome is what has to
-// do with this contact alone.
-func (c *writeConn) createContact(row []driver.Value, first *idempotency) (o contacts.ContactOutcome, err error) {
-	if first != nil {
-		if answered, err := c.replay(first, &o); answered || err != nil {
-			return o, err
+// decodeContact returns the contact in a row of contactColumns.
+func decodeContact(account uuid.UUID, row []driver.Value) (*contacts.ContactRecord, error) {
+	r := new(contacts.ContactRecord)
+	r.Contact.AccountID = account
+	for i := range contactFields {
+		if err := contactFields[i].decode(r, row[i]); err != nil {
+			return nil, err
 		}
 	}
-	if err := c.insertContact.exec(row...); err != nil {
-		verdict := constraint(err)
-		if verdict == nil {
-			return o, err
-		}
-		o.Err = createError(verdict)
-		return o, nil
-	}
-	if first != nil {
-		err = c.remember(first)
-	}
-	return o, err
+	return r, nil
 }
-
-func createError(err error) error { return fmt.Errorf("sqlite: create contacts: %w", err) }
 
 // FindContact implements [contacts.Store].
 func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {
 	const op = "sqlite: find contact: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return nil, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	row, err := s.readers.row(ctx, findContact, accountID[:], id[:])
 	if err != nil {
 		return nil, fmt.Errorf(op, classify(err))
 	}
-	r, err := decodeContact(row)
+	r, err := decodeContact(accountID, row)
 	if err != nil {
 		return nil, fmt.Errorf(op, err)
 	}
-	r.Contact.AccountID = accountID
 	return r, nil
-}
-
-// encodeContact returns the arguments of insertContactSQL, which share no memory
-// that the caller may change.
-func encodeContact(r *contacts.ContactRecord) []driver.Value {
-	c := &r.Contact
-	return []driver.Value{
-		bytes.Clone(c.AccountID[:]), bytes.Clone(c.ID[:]),
-		c.FirstName, optional(c.LastName), optional(c.Email), optional(c.Company), optional(c.Website),
-		optional(c.Address), optional(c.City), optional(c.State), optional(c.ZipCode),
-		c.Country, c.Status, c.Stage, number(c.TeamID),
-		encodePhones(c.PhoneNumbers), encodeTags(c.Tags),
-		optional(r.CustomContext), optional(r.IndustryContext),
-		micros(c.CreatedAt), micros(c.UpdatedAt), number(c.Version), micros(c.DeletedAt),
-	}
-}
-
-// decodeContact returns the contact in a row of contactColumns, which do not
-// include its account.
-func decodeContact(row []driver.Value) (*contacts.ContactRecord, error) {
-	phones, err := decodePhones(text(row[14]))
-	if err != nil {
-		return nil, err
-	}
-	tags, err := decodeTags(text(row[15]))
-	if err != nil {
-		return nil, err
-	}
-	return &contacts.ContactRecord{
-		Contact: contacts.Contact{
-			ID:        id(row[0]),
-			FirstName: text(row[1]), LastName: text(row[2]), Email: text(row[3]), Company: text(row[4]), Website: text(row[5]),
-			Address: text(row[6]), City: text(row[7]), State: text(row[8]), ZipCode: text(row[9]),
-			Country: text(row[10]), Status: text(row[11]), Stage: text(row[12]), TeamID: integer(row[13]),
-			PhoneNumbers: phones, Tags: tags,
-			CreatedAt: instant(row[18]), UpdatedAt: instant(row[19]),
-			Version: integer(row[20]), DeletedAt: instant(row[21]),
-		},
-		CustomContext:   text(row[16]),
-		IndustryContext: text(row[17]),
-	}, nil
-}
-
-// encodePhones returns [[id, number, type, primary, do not call], ...], or NULL.
-func encodePhones(phones []contacts.PhoneNumber) driver.Value {
-	if len(phones) == 0 {
-		return nil
-	}
-	b := make([]byte, 0, 80*len(phones))
-	for _, p := range phones {
-		b = append(b, `,["`...)
-		b = append(b, p.ID.String()...)
-		b = append(b, `",`...)
-		b = appendQuoted(b, p.PhoneNumber)
-		b = append(b, ',')
-		b = appendQuoted(b, p.PhoneType)
-		b = append(b, ',', digit(p.Primary), ',', digit(p.DoNotCall), ']')
-	}
-	b[0] = '['
-	return string(append(b, ']'))
-}
-
-func decodePhones(s string) ([]contacts.PhoneNumber, error) {
-	if s == "" {
-		return nil, nil
-	}
-	var phones []contacts.PhoneNumber
-	a := newArray(s)
-	for a.next('[') {
-		p := contacts.PhoneNumber{}
-		number, err := uuid.Parse(a.element())
-		if a.err == nil {
-			a.err = err
-		}
-		p.ID = number
-		p.PhoneNumber = a.element()
-		p.PhoneType = a.element()
-		p.Primary = a.element() == "1"
-		p.DoNotCall = a.element() == "1"
-		a.element() // its ]
-		phones = append(phones, p)
-	}
-	return phones, a.failure("phones")
-}
-
-// encodeTags returns a JSON array, or NULL.
-func encodeTags(tags []string) driver.Value {
-	if len(tags) == 0 {
-		return nil
-	}
-	b := make([]byte, 0, 16*len(tags))
-	for _, t := range tags {
-		b = appendQuoted(append(b, ','), t)
-	}
-	b[0] = '['
-	return string(append(b, ']'))
-}
-
-func decodeTags(s string) ([]string, error) {
-	if s == "" {
-		return nil, nil
-	}
-	var tags []string
-	a := newArray(s)
-	for a.next('"') {
-		tags = append(tags, a.element())
-	}
-	return tags, a.failure("tags")
-}
-
-// appendQuoted appends s as a JSON string. Its error would be about text that is
-// not UTF-8, which a store never receives.
-func appendQuoted(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s)
-	return b
-}
-
-func digit(b bool) byte {
-	if b {
-		return '1'
-	}
-	return '0'
-}
-
-// An array reads a JSON array from its first element on, and remembers the first
-// error.
-type array struct {
-	dec *jsontext.Decoder
-	err error
-}
-
-func newArray(s string) *array {
-	a := &array{dec: jsontext.NewDecoder(bytes.NewBufferString(s))}
-	a.element() // its [
-	return a
-}
-
-// next reports whether another element follows, of that kind, and enters it if
-// it is an array.
-func (a *array) next(kind jsontext.Kind) bool {
-	if a.err != nil || a.dec.PeekKind() != kind {
-		return false
-	}
-	if kind == '[' {
-		a.element()
-	}
-	return a.err == nil
-}
-
-// element returns the next string, or the text of whatever else is next.
-func (a *array) element() string {
-	if a.err != nil {
-		return ""
-	}
-	t, err := a.dec.ReadToken()
-	if err != nil {
-		a.err = err
-		return ""
-	}
-	return t.String()
-}
-
-// failure returns an error if the array was not read to its end. It does not
-// say what was in it.
-func (a *array) failure(column string) error {
-	if a.err == nil && a.element() == "]" && a.err == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: column %s", ErrCorrupt, column)
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
 )
@@ -21,26 +22,34 @@ const (
 	accountSQL = `(SELECT n FROM account WHERE id = ?1)`
 
 	insertAccountSQL  = `INSERT INTO account (id, name, created_at, disabled_at) VALUES (?, ?, ?, ?)`
-	findAccountSQL    = `SELECT n, disabled_at FROM account WHERE id = ?`
+	accountNumberSQL  = `SELECT n FROM account WHERE id = ?`
 	disableAccountSQL = `UPDATE account SET disabled_at = coalesce(disabled_at, ?) WHERE id = ? RETURNING n`
 	enableAccountSQL  = `UPDATE account SET disabled_at = NULL WHERE id = ? RETURNING n`
 	listAccountsSQL   = `SELECT id, name, created_at, disabled_at FROM account WHERE id > ? ORDER BY id LIMIT ?`
 
 	insertTeamSQL = `INSERT INTO team (account, id, name, created_at) VALUES (?, ?, ?, ?)`
 	lastTeamSQL   = `SELECT max(id) FROM team WHERE account = ?`
-	findTeamSQL   = `SELECT id, name, created_at FROM team
-		WHERE account = (SELECT n FROM account WHERE id = ?) AND id = ?`
-	listTeamsSQL = `SELECT id, name, created_at FROM team
-		WHERE account = (SELECT n FROM account WHERE id = ?) AND id > ? ORDER BY id LIMIT ?`
+	listTeamsSQL  = `SELECT id, name, created_at FROM team
+		WHERE account = ` + accountSQL + ` AND id > ?2 ORDER BY id LIMIT ?3`
 
 	// The columns in the order of encodeKey and decodeKey.
 	keyColumns   = `id, hash, name, permissions, team_ids, all_teams, created_at, expires_at, revoked_at`
 	insertKeySQL = `INSERT INTO api_key (account, ` + keyColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	revokeKeySQL = `UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING 1`
 	selectKeySQL = `SELECT k.id, k.hash, k.name, k.permissions, k.team_ids, k.all_teams, k.created_at, k.expires_at, k.revoked_at,
-			a.id, a.disabled_at FROM api_key AS k JOIN account AS a ON a.n = k.account`
+			a.id FROM api_key AS k JOIN account AS a ON a.n = k.account`
 	findKeySQL  = selectKeySQL + ` WHERE k.hash = ?`
-	listKeysSQL = selectKeySQL + ` WHERE k.account = (SELECT n FROM account WHERE id = ?) AND k.id > ? ORDER BY k.id LIMIT ?`
+	listKeysSQL = selectKeySQL + ` WHERE k.account = ` + accountSQL + ` AND k.id > ?2 ORDER BY k.id LIMIT ?3`
+
+	insertSettingSQL = `INSERT INTO setting (account, version, name, value, at, actor) VALUES (?, ?, ?, ?, ?, ?)`
+	raiseSettingsSQL = `UPDATE account SET settings_version = ?1 WHERE n = ?2 AND settings_version = ?1 - 1 RETURNING n`
+	listSettingsSQL  = `SELECT version, name, value, at, actor FROM setting
+		WHERE account = ` + accountSQL + ` AND version > ?2 ORDER BY version LIMIT ?3`
+
+	// The account, once for each setting that it has, with the newest value of
+	// the setting. SQLite takes the value from the row that max is of.
+	findAccountSQL = `SELECT a.id, a.name, a.created_at, a.disabled_at, a.settings_version, s.name, s.value, max(s.version)
+		FROM account AS a LEFT JOIN setting AS s ON s.account = a.n WHERE a.id = ? GROUP BY s.name`
 )
 
 // AddToDirectory implements [contacts.Store]. It stores accounts, teams and keys
@@ -48,92 +57,124 @@ const (
 // turn.
 func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
 	const op = "sqlite: add to directory: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return contacts.Directory{}, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
-	add = clone(add) // for the job, and then for the caller
+	add = cloneDirectory(add) // for the job, and then for the caller
 	teams := slices.Clone(add.Teams)
-	err := s.writer.doAlone(ctx, 0, func(c *writeConn) error {
+	err := s.writer.doSolo(ctx, job{run: func(c *writeConn) error {
 		copy(add.Teams, teams) // the ids of an earlier run are void
-		for _, a := range add.Accounts {
-			if err := c.addAccount(a); err != nil {
-				return err
-			}
-		}
-		for i := range add.Teams {
-			if err := c.addTeam(&add.Teams[i]); err != nil {
-				return err
-			}
-		}
-		for i := range add.Keys {
-			if err := c.addKey(&add.Keys[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+		return c.addToDirectory(&add)
+	}})
 	if err != nil {
 		return contacts.Directory{}, fmt.Errorf(op, classify(err))
 	}
 	return add, nil
 }
 
-// clone returns a copy of d that shares no memory with it.
-func clone(d contacts.Directory) contacts.Directory {
-	d.Accounts = append([]contacts.Account(nil), d.Accounts...)
-	d.Teams = append([]contacts.Team(nil), d.Teams...)
-	d.Keys = append([]contacts.KeyRecord(nil), d.Keys...)
+// cloneDirectory returns a copy of d as it comes back: without what is ignored,
+// and with nil for what is empty.
+func cloneDirectory(d contacts.Directory) contacts.Directory {
+	d = d.Clone()
+	d.Accounts, d.Teams, d.Keys, d.Settings = orNil(d.Accounts), orNil(d.Teams), orNil(d.Keys), orNil(d.Settings)
 	for i := range d.Keys {
 		k := &d.Keys[i]
-		k.Permissions = append([]contacts.Permission(nil), k.Permissions...)
-		k.TeamIDs = append([]int64(nil), k.TeamIDs...)
+		k.Account, k.Permissions, k.TeamIDs = nil, orNil(k.Permissions), orNil(k.TeamIDs)
 	}
 	return d
 }
 
-func (c *writeConn) addAccount(a contacts.Account) error {
-	return verdictOr(c.insertAccount.exec(a.ID[:], a.Name, micros(a.CreatedAt), micros(a.DisabledAt)))
+func orNil[E any](list []E) []E {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
-// account returns the number of an account, and when it was disabled.
-func (c *writeConn) account(id uuid.UUID) (n, disabledAt driver.Value, err error) {
-	var row [2]driver.Value
-	found, err := c.findAccount.row(row[:], id[:])
-	if err == nil && !found {
+func (c *writeConn) addToDirectory(add *contacts.Directory) error {
+	for _, a := range add.Accounts {
+		if err := c.addAccount(a); err != nil {
+			return err
+		}
+	}
+	for i := range add.Teams {
+		if err := c.addTeam(&add.Teams[i]); err != nil {
+			return err
+		}
+	}
+	for i := range add.Keys {
+		if err := c.addKey(&add.Keys[i]); err != nil {
+			return err
+		}
+	}
+	for i := range add.Settings {
+		if err := c.addSetting(&add.Settings[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *writeConn) addAccount(a contacts.Account) error {
+	return existsOr(c.exec(insertAccount, a.ID[:], a.Name, micros(a.CreatedAt), micros(a.DisabledAt)))
+}
+
+// account returns the number of an account.
+func (c *writeConn) account(id uuid.UUID) (int64, error) {
+	n, err := c.number(accountNumber, id[:])
+	if err == nil && n == 0 {
 		err = contacts.ErrNotFound
 	}
-	return row[0], row[1], err
+	return n, err
+}
+
+// addSetting stores the setting and raises the version of its account.
+func (c *writeConn) addSetting(s *contacts.SettingRecord) error {
+	account, err := c.account(s.AccountID)
+	if err != nil {
+		return err
+	}
+	raised, err := c.number(raiseSettings, s.Version, account)
+	if err != nil {
+		return err
+	}
+	if raised == 0 {
+		return contacts.ErrExists
+	}
+	actor, err := json.Marshal(s.Actor)
+	if err != nil {
+		return err
+	}
+	return c.exec(insertSetting, account, s.Version, s.Name, s.Value, micros(s.At), string(actor))
 }
 
 // addTeam stores the team and sets its id, if it has none.
 func (c *writeConn) addTeam(t *contacts.Team) error {
-	account, _, err := c.account(t.AccountID)
+	account, err := c.account(t.AccountID)
 	if err != nil {
 		return err
 	}
 	if t.ID == 0 {
-		var last [1]driver.Value
-		if _, err := c.lastTeam.row(last[:], account); err != nil {
+		last, err := c.number(lastTeam, account)
+		if err != nil {
 			return err
 		}
-		n := max(integer(last[0]), 0)
+		n := max(last, 0)
 		if n == math.MaxInt64 {
 			return errors.New("the account has a team with the highest id there is, so none can be assigned")
 		}
 		t.ID = n + 1
 	}
-	return verdictOr(c.insertTeam.exec(account, t.ID, t.Name, micros(t.CreatedAt)))
+	return existsOr(c.exec(insertTeam, account, t.ID, t.Name, micros(t.CreatedAt)))
 }
 
-// addKey stores the key and sets what its account adds to it.
 func (c *writeConn) addKey(k *contacts.KeyRecord) error {
-	account, disabledAt, err := c.account(k.AccountID)
+	account, err := c.account(k.AccountID)
 	if err != nil {
 		return err
 	}
-	k.AccountDisabledAt = instant(disabledAt)
 	permissions, err := encodeJSON(k.Permissions)
 	if err != nil {
 		return err
@@ -142,26 +183,29 @@ func (c *writeConn) addKey(k *contacts.KeyRecord) error {
 	if err != nil {
 		return err
 	}
-	return verdictOr(c.insertKey.exec(account,
+	return existsOr(c.exec(insertKey, account,
 		k.ID[:], k.Hash[:], k.Name, permissions, teamIDs, k.AllTeams,
 		micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt)))
 }
 
-// verdictOr returns what the contract says of err, or err itself.
-func verdictOr(err error) error {
-	if verdict := constraint(err); verdict != nil {
-		return verdict
+// existsOr returns ErrExists if err says that a constraint of uniqueness was in
+// the way, else err.
+func existsOr(err error) error {
+	switch e, _ := errors.AsType[sqlite3.Error](err); e.ExtendedCode {
+	case sqlite3.ErrConstraintUnique, sqlite3.ErrConstraintPrimaryKey, sqlite3.ErrConstraintRowID:
+		return contacts.ErrExists
+	default:
+		return err
 	}
-	return err
 }
 
 // ListDirectory implements [contacts.Store].
 func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
 	const op = "sqlite: list directory: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return contacts.Directory{}, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	d, err := s.listDirectory(ctx, q)
 	if err != nil {
@@ -176,9 +220,7 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 	case contacts.DirectoryAccounts:
 		rows, err := r.rows(ctx, listAccounts, q.After[:], int64(q.Limit))
 		for _, row := range rows {
-			d.Accounts = append(d.Accounts, contacts.Account{
-				ID: id(row[0]), Name: text(row[1]), CreatedAt: instant(row[2]), DisabledAt: instant(row[3]),
-			})
+			d.Accounts = append(d.Accounts, decodeAccount(row))
 		}
 		return d, err
 	case contacts.DirectoryTeams:
@@ -197,43 +239,52 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 			d.Keys = append(d.Keys, *k)
 		}
 		return d, err
+	case contacts.DirectorySettings:
+		rows, err := r.rows(ctx, listSettings, q.AccountID[:], q.AfterVersion, int64(q.Limit))
+		for _, row := range rows {
+			s, err := decodeSetting(q.AccountID, row)
+			if err != nil {
+				return d, err
+			}
+			d.Settings = append(d.Settings, s)
+		}
+		return d, err
 	default:
 		return d, fmt.Errorf("there is no kind %d of records", q.Kind)
 	}
 }
 
-// Deactivate implements [contacts.Store].
-func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
-	const op = "sqlite: deactivate: %w"
-	if err := s.enter(); err != nil {
+// UpdateDirectory implements [contacts.Store].
+func (s *Store) UpdateDirectory(ctx context.Context, u contacts.DirectoryUpdate) error {
+	const op = "sqlite: update directory: %w"
+	if err := s.gate.Enter(); err != nil {
 		return fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
-	ofKey := d.KeyID != uuid.Nil
+	ofKey := u.KeyID != uuid.Nil
 	switch {
-	case ofKey == (d.AccountID != uuid.Nil):
-		return fmt.Errorf(op, errors.New("needs the id of a key or that of an account"))
-	case ofKey && d.At.IsZero():
-		return fmt.Errorf(op, errors.New("a key that was revoked stays so"))
+	case ofKey == (u.AccountID != uuid.Nil):
+		return fmt.Errorf(op, errors.New("it must name one key or one account"))
+	case ofKey && u.At.IsZero():
+		return fmt.Errorf(op, errors.New("a revoked key cannot be used again; the update of a key needs a time"))
 	}
-	err := s.writer.doAlone(ctx, 0, func(c *writeConn) error {
-		var row [1]driver.Value
-		var found bool
+	err := s.writer.doSolo(ctx, job{run: func(c *writeConn) error {
+		var n int64
 		var err error
 		switch {
 		case ofKey:
-			found, err = c.revokeKey.row(row[:], micros(d.At), d.KeyID[:])
-		case d.At.IsZero():
-			found, err = c.enableAccount.row(row[:], d.AccountID[:])
+			n, err = c.number(revokeKey, micros(u.At), u.KeyID[:])
+		case u.At.IsZero():
+			n, err = c.number(enableAccount, u.AccountID[:])
 		default:
-			found, err = c.disableAccount.row(row[:], micros(d.At), d.AccountID[:])
+			n, err = c.number(disableAccount, micros(u.At), u.AccountID[:])
 		}
-		if err == nil && !found {
+		if err == nil && n == 0 {
 			err = contacts.ErrNotFound
 		}
 		return err
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf(op, classify(err))
 	}
@@ -243,10 +294,10 @@ func (s *Store) Deactivate(ctx context.Context, d contacts.Deactivation) error {
 // FindKey implements [contacts.Store].
 func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord, error) {
 	const op = "sqlite: find key: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return nil, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	k, err := s.directory.findKey(ctx, hash)
 	if err != nil {
@@ -255,20 +306,52 @@ func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord
 	return k, nil
 }
 
-// FindTeam implements [contacts.Store].
-func (s *Store) FindTeam(ctx context.Context, accountID uuid.UUID, id int64) (*contacts.Team, error) {
-	const op = "sqlite: find team: %w"
-	if err := s.enter(); err != nil {
+// FindAccount implements [contacts.Store].
+func (s *Store) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
+	const op = "sqlite: find account: %w"
+	if err := s.gate.Enter(); err != nil {
 		return nil, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
-	t, err := s.directory.findTeam(ctx, accountID, id)
+	a, err := s.directory.findAccount(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf(op, classify(err))
 	}
-	team := *t
-	return &team, nil
+	return a, nil
+}
+
+// decodeAccount returns the account in a row that begins with its id, its name
+// and its times.
+func decodeAccount(row []driver.Value) contacts.Account {
+	return contacts.Account{ID: id(row[0]), Name: text(row[1]), CreatedAt: instant(row[2]), DisabledAt: instant(row[3])}
+}
+
+// decodeAccountRecord returns the account in the rows of findAccountSQL.
+func decodeAccountRecord(rows [][]driver.Value) (*contacts.AccountRecord, error) {
+	if len(rows) == 0 {
+		return nil, contacts.ErrNotFound
+	}
+	a := &contacts.AccountRecord{Account: decodeAccount(rows[0]), SettingsVersion: integer(rows[0][4])}
+	for _, row := range rows {
+		name, value := text(row[5]), text(row[6])
+		if value == "" {
+			continue // there is no setting, or it is gone
+		}
+		if a.Settings == nil {
+			a.Settings = make(map[string]string)
+		}
+		a.Settings[name] = value
+	}
+	return a, nil
+}
+
+// decodeSetting returns the setting in a row of listSettingsSQL.
+func decodeSetting(accountID uuid.UUID, row []driver.Value) (contacts.SettingRecord, error) {
+	s := contacts.SettingRecord{
+		AccountID: accountID, Version: integer(row[0]), Name: text(row[1]), Value: text(row[2]), At: instant(row[3]),
+	}
+	return s, damaged("actor", decodeJSON(row[4], &s.Actor))
 }
 
 func decodeTeam(accountID uuid.UUID, row []driver.Value) contacts.Team {
@@ -283,12 +366,14 @@ func decodeKey(row []driver.Value) (*contacts.KeyRecord, error) {
 			CreatedAt: instant(row[6]), ExpiresAt: instant(row[7]), RevokedAt: instant(row[8]),
 			AccountID: id(row[9]),
 		},
-		AccountDisabledAt: instant(row[10]),
 	}
 	hash, _ := row[1].([]byte)
 	copy(k.Hash[:], hash)
-	if decodeJSON(row[3], &k.Permissions) != nil || decodeJSON(row[4], &k.TeamIDs) != nil {
-		return nil, fmt.Errorf("%w: a column of api_key", ErrCorrupt)
+	if err := decodeJSON(row[3], &k.Permissions); err != nil {
+		return nil, damaged("permissions", err)
+	}
+	if err := decodeJSON(row[4], &k.TeamIDs); err != nil {
+		return nil, damaged("team_ids", err)
 	}
 	return k, nil
 }

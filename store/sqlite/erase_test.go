@@ -19,7 +19,7 @@ func TestRunBringsBackNothingThatWent(t *testing.T) {
 	t.Parallel()
 	const entries = 5 // of each contact: its address, two numbers, two tags
 	path := newPath(t)
-	plan := func() *sqlite.Plan { return sqlite.NewPlan().Run(1000) } // which no contacts here make full
+	plan := func() *sqlite.Plan { return sqlite.NewPlan().RunLength(1000) } // which no contacts here make full
 	s, other := mustOpen(t, plan(), path), mustOpen(t, plan(), path)
 	a := mustAccount(t, s)
 	var batch []*contacts.ContactRecord
@@ -60,10 +60,10 @@ func TestRunBringsBackNothingThatWent(t *testing.T) {
 		orphans = "SELECT count(*) FROM lookup WHERE seq NOT IN (SELECT seq FROM contact_data)"
 		numbers = "SELECT count(*) FROM lookup WHERE kind = 1 AND value BETWEEN 15557770000 AND 15557779999"
 	)
-	purge := func(s *sqlite.Store) {
+	purgeTen := func(s *sqlite.Store) {
 		t.Helper()
-		if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: a, Limit: 10}); n != 10 || err != nil {
-			t.Fatalf("purged %d, %v", n, err)
+		if n := purge(t, s, a, 10); n != 10 {
+			t.Fatalf("purged %d", n)
 		}
 	}
 
@@ -71,7 +71,7 @@ func TestRunBringsBackNothingThatWent(t *testing.T) {
 	if n := count(merged); n == 0 || n >= len(batch)*entries {
 		t.Fatalf("%d entries are merged, want a part", n)
 	}
-	purge(other) // a part of it is merged, and the rest in two runs
+	purgeTen(other) // a part of it is merged, and the rest in two runs
 	want("after a purge", 10*entries, noted)
 	want("after a purge", 0, orphans)
 	// A number that goes, and one that goes and comes again.
@@ -86,7 +86,7 @@ func TestRunBringsBackNothingThatWent(t *testing.T) {
 	want("after the run of one store", 21, mark)
 	want("after the run of one store", 0, noted)
 	want("after the run of one store", 0, orphans)
-	purge(s) // the look-ups have come past these, and a run has them yet
+	purgeTen(s) // the look-ups have come past these, and a run has them yet
 	want("after another purge", 0, noted)
 	for range 10 {
 		mustCreate(t, s, a)
@@ -116,8 +116,8 @@ func TestCloseLeavesNoNotesOfWhatWasPurged(t *testing.T) {
 	if err := create(t.Context(), s, r); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: a, Limit: 10}); n != 1 || err != nil {
-		t.Fatalf("purged %d, %v", n, err)
+	if n := purge(t, s, a, 10); n != 1 {
+		t.Fatalf("purged %d", n)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -173,9 +173,7 @@ func TestFileKeepsNoBytesOfWhatWasPurged(t *testing.T) {
 	}
 	s = open(t, path)
 	change(t, s, changed, func(c *contacts.Contact) { c.Email = "" })
-	if _, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: a, Limit: 1000}); err != nil {
-		t.Fatal(err)
-	}
+	purge(t, s, a, 1000)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,30 +15,18 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/migration"
 )
 
-// A Plan is what opening a store depends on, for tests that bend it.
+// A Plan is what opening a store depends on, for tests that change it.
 type Plan struct{ config }
 
 // NewPlan returns the plan of Open.
-func NewPlan() *Plan {
-	return &Plan{config{
-		transaction:    defaultMost,
-		run:            defaultRun,
-		behind:         defaultBehind,
-		found:          defaultFound,
-		part:           defaultPart,
-		fold:           contacts.FoldSearch,
-		now:            time.Now,
-		migrations:     migrations(),
-		writerSettings: writerSettings(),
-		readerSettings: readerSettings(),
-	}}
-}
+func NewPlan() *Plan { return &Plan{defaultConfig()} }
 
 // Migrate adds a step.
 func (p *Plan) Migrate(name, sql string) *Plan {
-	p.migrations = append(p.migrations, migration{name, sql})
+	p.steps = append(p.steps, migration.Step{Name: name, SQL: sql})
 	return p
 }
 
@@ -66,19 +54,16 @@ func (p *Plan) Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // Versions returns how many migrations there are.
-func Versions() int { return len(migrations()) }
+func Versions() int { return len(defaultConfig().steps) }
 
 // Writing runs f with the connection that writes, outside a transaction.
 func (s *Store) Writing(f func(*sqlite3.SQLiteConn) error) error {
-	w := s.writer
-	w.mu.Lock()
-	for w.leading {
-		w.idle.Wait()
-	}
-	w.leading = true
-	w.mu.Unlock()
-	defer w.lead(nil)
-	return f(w.conn.db)
+	return s.writer.doSolo(context.Background(), job{run: func(c *writeConn) error {
+		if err := c.exec(rollback); err != nil {
+			return err
+		}
+		return errors.Join(f(c.db), c.exec(beginRead)) // which is no commit to those who count
+	}})
 }
 
 // WriterPragma and ReaderPragma return the value of a PRAGMA.
@@ -119,59 +104,78 @@ func (s *Store) Explain(ctx context.Context, query string) (plan string, err err
 	return plan, err
 }
 
-// Queries returns the SQL of every statement that runs once or more a call.
-func Queries() map[string]string {
-	return map[string]string{
-		"find key":        findKeySQL,
-		"find team":       findTeamSQL,
-		"find contact":    findContactSQL,
-		"list accounts":   listAccountsSQL,
-		"list teams":      listTeamsSQL,
-		"list keys":       listKeysSQL,
-		"find account":    findAccountSQL,
-		"last team":       lastTeamSQL,
-		"revoke key":      revokeKeySQL,
-		"disable account": disableAccountSQL,
-		"enable account":  enableAccountSQL,
-		"insert contact":  insertContactSQL,
-		"lookup state":    lookupStateSQL,
-		"lookup rows":     lookupRowsSQL,
-		"lookup reach":    lookupReachSQL,
-		"list living":     listLivingSQL,
-		"list deleted":    listDeletedSQL,
-		"list found":      listFoundSQL,
-		"count living":    countLivingSQL,
-		"count deleted":   countDeletedSQL,
-		"count found":     countFoundSQL,
-		"count all":       countAllSQL,
-		"end living":      endLivingSQL,
-		"end deleted":     endDeletedSQL,
-		"stored contact":  storedContactSQL,
-		"update contact":  updateContactSQL,
-		"deleted of":      deletedOfSQL,
-		"deleted of all":  deletedOfAllSQL,
-		"delete contact":  deleteContactSQL,
-		"delete lookup":   deleteLookupSQL,
-		"find mark":       findMarkSQL,
-		"note lookup":     noteLookupSQL,
-		"unnote lookup":   unnoteLookupSQL,
-		"noted lookups":   notedLookupsSQL,
-		"unnote lookups":  unnoteLookupsSQL,
-
-		"find idempotency":    findIdempotencySQL,
-		"insert idempotency":  insertIdempotencySQL,
-		"prune idempotencies": pruneIdempotenciesSQL,
+// Queries returns the SQL of every statement that searches a table, by name, and
+// how many other statements there are.
+func Queries() (byName map[string]string, others int) {
+	byName = make(map[string]string)
+	for name, q := range map[string]query{
+		"find key":                findKey,
+		"find account":            findAccount,
+		"find contact":            findContact,
+		"list accounts":           listAccounts,
+		"list teams":              listTeams,
+		"list keys":               listKeys,
+		"list settings":           listSettings,
+		"lookup state":            lookupState,
+		"lookup rows":             lookupRows,
+		"lookup reach":            lookupReach,
+		"list living":             listLiving,
+		"list deleted":            listDeleted,
+		"list found":              listFound,
+		"list chosen":             listChosen,
+		"count living":            countLiving,
+		"count deleted":           countDeleted,
+		"count found":             countFound,
+		"count chosen":            countChosen,
+		"count all":               countAll,
+		"end living":              endLiving,
+		"end deleted":             endDeleted,
+		"choose ids":              chooseIDs,
+		"choose keys":             chooseKeys,
+		"choose expired":          chooseExpired,
+		"list journal":            listJournal,
+		"list journal backwards":  listJournalBackwards,
+		"list subjects":           listSubjects,
+		"list subjects backwards": listSubjectsBackwards,
+		"judge account":           judgeAccount,
+		"judge contact":           judgeContact,
+		"find team":               findTeam,
+		"find idempotency":        findIdempotency,
+		"find holders":            findHolders,
+		"find holder":             findHolder,
+		"find newest":             findNewest,
+		"find entry":              findEntry,
+		"account number":          accountNumber,
+		"last team":               lastTeam,
+		"raise settings":          raiseSettings,
+		"revoke key":              revokeKey,
+		"disable account":         disableAccount,
+		"enable account":          enableAccount,
+		"insert contact":          insertContact,
+		"update contact":          updateContact,
+		"delete contact":          deleteContact,
+		"delete lookup":           deleteLookup,
+		"set lookup":              setLookup,
+		"find mark":               findMark,
+		"note lookup":             noteLookup,
+		"unnote lookup":           unnoteLookup,
+		"noted lookups":           notedLookups,
+		"unnote lookups":          unnoteLookups,
+		"insert idempotency":      insertIdempotency,
+		"prune idempotencies":     pruneIdempotencies,
+		"replace entry":           replaceEntry,
+		"ended entries":           endedEntries,
+		"delete entry":            deleteEntry,
+	} {
+		byName[name] = statementSQL[q]
 	}
+	return byName, int(queries) - 1 - len(byName)
 }
 
 var (
-	CommitError  = commitError
-	Retry        = retry
-	EncodePhones = encodePhones
-	DecodePhones = decodePhones
-	EncodeTags   = encodeTags
-	DecodeTags   = decodeTags
-	URI          = uri
+	CommitError = commitError
+	Retry       = retry
+	URI         = uri
 )
 
 const ApplicationID = applicationID
@@ -183,27 +187,22 @@ func (s *Store) BreakRollback() error {
 		if err != nil {
 			return err
 		}
-		s.writer.conn.rollback.Close()
-		s.writer.conn.rollback.SQLiteStmt = bad.(*sqlite3.SQLiteStmt)
-		return nil
+		to := &s.writer.conn.statements[rollback]
+		err = to.Close()
+		to.SQLiteStmt = bad.(*sqlite3.SQLiteStmt)
+		return err
 	})
 }
 
-// Transaction sets how many contacts share one at most.
-func (p *Plan) Transaction(most int) *Plan {
-	p.transaction = most
+// MaxPerTransaction sets how many rows share a transaction at most.
+func (p *Plan) MaxPerTransaction(n int) *Plan {
+	p.maxPerTransaction = n
 	return p
 }
 
-// AwaitQueue returns when n changes wait for the writer.
+// AwaitQueue returns when n jobs wait for the writer.
 func (s *Store) AwaitQueue(n int) {
-	for {
-		s.writer.mu.Lock()
-		waiting := len(s.writer.queue)
-		s.writer.mu.Unlock()
-		if waiting >= n {
-			return
-		}
+	for s.writer.queue.Waiting() < n {
 		runtime.Gosched()
 	}
 }
@@ -239,28 +238,28 @@ func (s *SharedRead) Read(ctx context.Context, do func() (int64, error)) (int64,
 	return s.read(ctx, do)
 }
 
-// Run sets how many contacts' look-ups are merged together.
-func (p *Plan) Run(length int) *Plan {
-	p.run = length
+// RunLength sets how many contacts' look-ups are merged together.
+func (p *Plan) RunLength(contacts int) *Plan {
+	p.runLength = contacts
 	return p
 }
 
-// Behind sets from how many contacts on, that are not in the look-ups, a search
-// has them merged.
-func (p *Plan) Behind(contacts int) *Plan {
-	p.behind = contacts
+// CatchUpAfter sets how many contacts must be missing in the look-ups before a
+// search has them merged.
+func (p *Plan) CatchUpAfter(contacts int) *Plan {
+	p.catchUpAfter = contacts
 	return p
 }
 
-// Found sets of how many entries of the look-ups a page is made at most.
-func (p *Plan) Found(entries int) *Plan {
-	p.found = entries
+// MaxLookupHits sets of how many hits of the look-ups a page is made at most.
+func (p *Plan) MaxLookupHits(entries int) *Plan {
+	p.maxLookupHits = entries
 	return p
 }
 
-// Part sets how many contacts a walk sees in one state of the file at most.
-func (p *Plan) Part(contacts int) *Plan {
-	p.part = contacts
+// WalkPart sets how many contacts a walk sees in one state of the file at most.
+func (p *Plan) WalkPart(contacts int) *Plan {
+	p.walkPart = contacts
 	return p
 }
 
@@ -276,18 +275,9 @@ func (p *Plan) Clock(now func() time.Time) *Plan {
 	return p
 }
 
-// Quiet is how long no contact was written when a search may have look-ups
+// Quiet is for how long no contact was written when a search may have look-ups
 // merged.
 const Quiet = quiet
-
-// Crowd reports whether the writer looks for others before it begins.
-func (s *Store) Crowd() (crowd bool, err error) {
-	err = s.Writing(func(*sqlite3.SQLiteConn) error {
-		crowd = s.writer.crowd
-		return nil
-	})
-	return crowd, err
-}
 
 // ListsAtOnce returns how many lists run at once.
 func (s *Store) ListsAtOnce() int { return cap(s.readers.long) }
@@ -300,7 +290,7 @@ func (p *Plan) Readers(n int) *Plan {
 
 // AwaitCatchUp returns when no search has look-ups merged.
 func (s *Store) AwaitCatchUp() {
-	x := s.writer.index
+	x := s.index
 	for {
 		x.mu.Lock()
 		catching := x.catching
@@ -314,7 +304,7 @@ func (s *Store) AwaitCatchUp() {
 
 // PrepareRun has a run ready for the writer, as it is when enough contacts came.
 func (s *Store) PrepareRun(ctx context.Context) error {
-	x := s.writer.index
+	x := s.index
 	for {
 		x.mu.Lock()
 		working := x.working
@@ -354,8 +344,8 @@ func (s *Store) search(ctx context.Context, q contacts.ContactQuery) (ids []uuid
 	return ids, err
 }
 
-// Behind returns how many contacts are not in the look-ups yet.
-func (s *Store) Behind(ctx context.Context) (int64, error) {
+// Unmerged returns how many contacts are not in the look-ups yet.
+func (s *Store) Unmerged(ctx context.Context) (int64, error) {
 	row, err := s.readers.row(ctx, lookupState)
 	if err != nil {
 		return 0, err

@@ -93,7 +93,7 @@ func createWithFaults(t *testing.T, path string, c *control, f fault) *ledger {
 		l.want(t, s)
 		for range 2 { // the second proves that the first has left the store in order
 			if err := l.create(t.Context(), s); err != nil {
-				t.Errorf("CreateContacts when the fault is gone: %v", err)
+				t.Errorf("Apply when the fault is gone: %v", err)
 			}
 		}
 		checkCrash(t, path, l, seen)
@@ -187,7 +187,7 @@ func TestFaultEachWriteAndSyncOfOpenFails(t *testing.T) {
 				t.Fatalf("Open after one in which call %d of kind %d failed with %v: %v", n, f.kind, f.errno, err)
 			}
 			if err := errors.Join(addTheAccount(t.Context(), s), l.create(t.Context(), s)); err != nil {
-				t.Errorf("CreateContacts: %v", err)
+				t.Errorf("Apply: %v", err)
 			}
 			l.want(t, s)
 			wantSoundAndWhole(t, path, s, nil)
@@ -214,7 +214,7 @@ func fillDisk(t *testing.T, path string, known bool, fill, free func()) {
 	for range extent(1, 10) {
 		for range 20 {
 			if err := l.create(t.Context(), s); err != nil {
-				t.Fatalf("CreateContacts: %v", err)
+				t.Fatalf("Apply: %v", err)
 			}
 		}
 		fill()
@@ -230,9 +230,9 @@ func fillDisk(t *testing.T, path string, known bool, fill, free func()) {
 				switch err := l.create(t.Context(), s); {
 				case err == nil: // the last space, or what a checkpoint has freed
 				case !errors.Is(err, sqlite.ErrDiskFull):
-					t.Errorf("CreateContacts on a full disk: %v, want ErrDiskFull", err)
+					t.Errorf("Apply on a full disk: %v, want ErrDiskFull", err)
 				case known && errors.Is(err, contacts.ErrOutcomeUnknown):
-					t.Errorf("CreateContacts on a full disk: %v: nothing was stored, for sure", err)
+					t.Errorf("Apply on a full disk: %v: nothing was stored, for sure", err)
 				}
 			})
 			if t.Failed() {
@@ -243,22 +243,23 @@ func fillDisk(t *testing.T, path string, known bool, fill, free func()) {
 		for i := range large {
 			large[i] = contactOf(newID())
 		}
-		for i, err := range errorsOf(s.CreateContacts(t.Context(), contacts.ContactBatch{Records: large})) {
-			wantErr(t, "CreateContacts of a large batch", err, sqlite.ErrDiskFull)
-			l.note(large[i].Contact.ID, err)
+		err := create(t.Context(), s, large...)
+		wantErr(t, "Apply of a large batch", err, sqlite.ErrDiskFull)
+		for _, r := range large {
+			l.note(r.Contact.ID, err)
 		}
 		l.want(t, s)
-		if _, err := s.FindTeam(t.Context(), theAccount, 1); err != nil {
-			t.Errorf("FindTeam on a full disk: %v", err)
+		if _, err := s.FindAccount(t.Context(), theAccount); err != nil {
+			t.Errorf("FindAccount on a full disk: %v", err)
 		}
 		free()
 		for range 20 {
 			if err := l.create(t.Context(), s); err != nil {
-				t.Errorf("CreateContacts when there is space again: %v", err)
+				t.Errorf("Apply when there is space again: %v", err)
 			}
 		}
 		if err := create(t.Context(), s, large...); err != nil {
-			t.Errorf("CreateContacts of a large batch when there is space again: %v", err)
+			t.Errorf("Apply of a large batch when there is space again: %v", err)
 		}
 		for _, r := range large {
 			l.note(r.Contact.ID, nil)

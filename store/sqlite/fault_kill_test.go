@@ -33,7 +33,7 @@ func createUntilKilled(t *testing.T, path string, writers int) {
 			for !t.Failed() {
 				id := newID()
 				if err := create(t.Context(), s, contactOf(id)); err != nil {
-					t.Errorf("CreateContacts: %v", err)
+					t.Errorf("Apply: %v", err)
 					return
 				}
 				os.Stdout.WriteString(storedPrefix + id.String() + "\n")
@@ -130,11 +130,11 @@ func TestFaultProcessKilledBesideAnother(t *testing.T) {
 		wg.Go(func() {
 			for !stop.Load() {
 				if err := ours.create(t.Context(), s); err != nil {
-					t.Errorf("CreateContacts beside a process that is killed: %v", err)
+					t.Errorf("Apply beside a process that is killed: %v", err)
 					return
 				}
-				if _, err := s.FindTeam(t.Context(), theAccount, 1); err != nil {
-					t.Errorf("FindTeam beside a process that is killed: %v", err)
+				if _, err := s.FindAccount(t.Context(), theAccount); err != nil {
+					t.Errorf("FindAccount beside a process that is killed: %v", err)
 				}
 			}
 		})
@@ -172,7 +172,7 @@ func createWithKeys(t *testing.T, path string, writers int) {
 				key := fmt.Sprintf("%d/%d", w, i)
 				id, err := createWithKey(t.Context(), s, key)
 				if err != nil {
-					t.Errorf("CreateContacts: %v", err)
+					t.Errorf("Apply: %v", err)
 					return
 				}
 				os.Stdout.WriteString(storedPrefix + key + " " + id + "\n")
@@ -187,13 +187,11 @@ func createWithKeys(t *testing.T, path string, writers int) {
 func createWithKey(ctx context.Context, s contacts.Store, key string) (string, error) {
 	r := contactOf(newID())
 	r.Contact.Tags = []string{key}
-	outcomes := s.CreateContacts(ctx, contacts.ContactBatch{
-		Records:       []*contacts.ContactRecord{r},
-		Idempotencies: []*contacts.Idempotency{{Key: sha256.Sum256([]byte(key)), Result: r.Contact.ID.String(), EndsAt: noon.Add(time.Hour)}},
-		Now:           noon,
-	})
+	m := createOf(r)
+	m.Idempotency = &contacts.IdempotencyRecord{Key: sha256.Sum256([]byte(key)), Result: r.Contact.ID.String(), EndsAt: noon.Add(time.Hour)}
+	outcomes, err := s.Apply(ctx, contacts.MutationBatch{Mutations: []contacts.Mutation{m}, Now: noon})
 	if outcomes == nil {
-		return r.Contact.ID.String(), nil
+		return r.Contact.ID.String(), err
 	}
 	return outcomes[0].Result, outcomes[0].Err
 }

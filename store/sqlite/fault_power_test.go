@@ -88,21 +88,21 @@ func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb 
 	}
 	defer log.Close()
 	add := func(s *sqlite.Store, n int) {
-		batch := contacts.ContactBatch{}
-		for range n {
-			batch.Records = append(batch.Records, contactOf(newID()))
+		records := make([]*contacts.ContactRecord, n)
+		for i := range records {
+			records[i] = contactOf(newID())
 		}
 		if disturb != nil {
 			disturb()
 		}
-		errs := errorsOf(s.CreateContacts(t.Context(), batch))
-		for i, r := range batch.Records {
-			switch {
-			case errs == nil || errs[i] == nil:
-				log.Write(logRecord{kind: acknowledged, data: r.Contact.ID[:]}.append(nil))
-			case disturb == nil:
-				t.Errorf("CreateContacts: %v", errs[i])
+		if err := create(t.Context(), s, records...); err != nil {
+			if disturb == nil {
+				t.Errorf("Apply: %v", err)
 			}
+			return
+		}
+		for _, r := range records {
+			log.Write(logRecord{kind: acknowledged, data: r.Contact.ID[:]}.append(nil))
 		}
 	}
 	// The log of the first is never copied into the main file before the end,
@@ -224,7 +224,7 @@ func checkCut(t *testing.T, log []logRecord) (acked, lost int) {
 	lost = l.lost(t, s)
 	wantSoundAndWhole(t, path, s, nil)
 	if err := errors.Join(addTheAccount(t.Context(), s), create(t.Context(), s, contactOf(newID()))); err != nil {
-		t.Errorf("CreateContacts after a power cut: %v", err)
+		t.Errorf("Apply after a power cut: %v", err)
 	}
 	return len(l.told), lost
 }

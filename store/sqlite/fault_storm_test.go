@@ -59,7 +59,7 @@ func TestFaultStormOfCancelledCreates(t *testing.T) {
 	l := newLedger()
 	told := func(ctx context.Context, err error) {
 		if err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
-			t.Errorf("CreateContacts: %v, and its context: %v", err, ctx.Err())
+			t.Errorf("Apply: %v, and its context: %v", err, ctx.Err())
 		}
 	}
 	var wg sync.WaitGroup
@@ -72,7 +72,7 @@ func TestFaultStormOfCancelledCreates(t *testing.T) {
 					cancel()
 					err := l.create(ctx, s)
 					if !errors.Is(err, context.Canceled) || errors.Is(err, contacts.ErrOutcomeUnknown) {
-						t.Errorf("CreateContacts with a context that is done: %v", err)
+						t.Errorf("Apply with a context that is done: %v", err)
 					}
 				case 1:
 					short, stop := context.WithTimeout(ctx, rand.N(3*time.Millisecond))
@@ -100,7 +100,7 @@ func TestFaultStormOfCancelledCreates(t *testing.T) {
 		wg.Go(func() {
 			for range extent(25, 1000) {
 				if err := l.create(t.Context(), s); err != nil {
-					t.Errorf("CreateContacts in a storm of others: %v", err)
+					t.Errorf("Apply in a storm of others: %v", err)
 				}
 			}
 		})
@@ -112,7 +112,7 @@ func TestFaultStormOfCancelledCreates(t *testing.T) {
 		t.Error("no context ended in the middle of a commit")
 	}
 	if err := l.create(t.Context(), s); err != nil {
-		t.Errorf("CreateContacts after the storm: %v", err)
+		t.Errorf("Apply after the storm: %v", err)
 	}
 	l.want(t, s)
 	wantSoundAndWhole(t, path, s, nil)
@@ -176,7 +176,7 @@ func TestFaultCloseInTheMiddle(t *testing.T) {
 		}
 		for range 4 {
 			until(func(ctx context.Context) error { _, err := newAccount(ctx, s); return err })
-			until(func(ctx context.Context) error { _, err := s.FindTeam(ctx, theAccount, 1); return err })
+			until(func(ctx context.Context) error { _, err := s.FindAccount(ctx, theAccount); return err })
 			until(func(ctx context.Context) error {
 				if _, err := s.FindContact(ctx, theAccount, newID()); !errors.Is(err, contacts.ErrNotFound) {
 					return err
@@ -232,21 +232,21 @@ func TestFaultLockHeldAgainstManyCallers(t *testing.T) {
 			defer cancel()
 			err := l.create(ctx, s)
 			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, contacts.ErrOutcomeUnknown) {
-				t.Errorf("CreateContacts while another process holds the lock: %v, want DeadlineExceeded and a known outcome", err)
+				t.Errorf("Apply while another process holds the lock: %v, want DeadlineExceeded and a known outcome", err)
 			}
 		})
 		select {
 		case err := <-patient:
-			t.Errorf("CreateContacts of a caller that can wait: %v", err)
+			t.Errorf("Apply of a caller that can wait: %v", err)
 		default:
 			p.end(t)
 			if err := <-patient; err != nil {
-				t.Errorf("CreateContacts of a caller that has waited: %v", err)
+				t.Errorf("Apply of a caller that has waited: %v", err)
 			}
 		}
 		crowd(64, func() {
 			if err := l.create(t.Context(), s); err != nil {
-				t.Errorf("CreateContacts after the lock: %v", err)
+				t.Errorf("Apply after the lock: %v", err)
 			}
 		})
 		l.want(t, s)

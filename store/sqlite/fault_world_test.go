@@ -94,7 +94,7 @@ func addTheAccount(ctx context.Context, s contacts.Store) error {
 
 // faultPlan is the plan of Open, but the look-ups follow so soon that there is
 // always something of them in the middle.
-func faultPlan() *sqlite.Plan { return sqlite.NewPlan().Run(50) }
+func faultPlan() *sqlite.Plan { return sqlite.NewPlan().RunLength(50) }
 
 // openFault is open by faultPlan.
 func openFault(t testing.TB, path string) *sqlite.Store {

@@ -21,7 +21,7 @@ import (
 
 // The contract holds whatever shares a transaction, nothing included.
 func TestStoreWithoutGroups(t *testing.T) {
-	storetest.Run(t, harnessOf(sqlite.NewPlan().Transaction(1).Open))
+	storetest.Run(t, harnessOf(sqlite.NewPlan().MaxPerTransaction(1).Open))
 }
 
 // A gate holds the writer of a store, and counts its commits.
@@ -297,60 +297,35 @@ func TestDirectoryChangeSharesItsTransactionWithNobody(t *testing.T) {
 	}
 }
 
-// The writer looks for others where there were some; a change that shares its
-// transaction with nobody does not tell it that there are none.
-func TestCrowdIsRememberedPastAChangeOfItsOwn(t *testing.T) {
+// A store does not cut a batch, whatever its size.
+func TestBatchOverTheLimitIsOneTransaction(t *testing.T) {
 	t.Parallel()
-	g, a := newGate(t)
-	one := func() error { return create(t.Context(), g.store, newContact(a)) }
-	alone := func() error {
-		_, err := g.store.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{{ID: newID(), Name: "B"}}})
-		return err
-	}
-	want := func(after string, want bool) {
-		t.Helper()
-		if got, err := g.store.Crowd(); err != nil || got != want {
-			t.Errorf("after %s: crowd is %v, %v; want %v", after, got, err, want)
-		}
-	}
-	want("opening", false)
-	for _, callers := range [][]func() error{{one, one}, {alone}, {one}, {alone}} {
-		if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want("a create", false)
-	for _, callers := range [][]func() error{{one, one}, {alone}} {
-		if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want("two creates and a change of its own", true)
-}
-
-func TestBatchOverTheLimitIsStoredInSeveralTransactions(t *testing.T) {
-	t.Parallel()
-	s, err := sqlite.NewPlan().Transaction(10).Open(t.Context(), newPath(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	commits := 0
+	s := mustOpen(t, sqlite.NewPlan().MaxPerTransaction(10).Connected(func(c *sqlite3.SQLiteConn) error {
+		c.RegisterCommitHook(func() int { commits++; return 0 })
+		return nil
+	}), newPath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
-	batch := make([]*contacts.ContactRecord, 95)
-	for i := range batch {
-		batch[i] = newContact(a)
+	records := make([]*contacts.ContactRecord, 95)
+	for i := range records {
+		records[i] = newContact(a)
 	}
-	batch[42] = batch[7]
-	for i, err := range errorsOf(s.CreateContacts(t.Context(), contacts.ContactBatch{Records: batch})) {
+	records[42] = records[7]
+	before := commits
+	for i, o := range outcomesOf(t, s, createBatch(records...)) {
 		want := error(nil)
 		if i == 42 {
 			want = contacts.ErrExists
 		}
-		if !errors.Is(err, want) {
-			t.Errorf("record %d: got %v, want %v", i, err, want)
+		if !errors.Is(o.Err, want) {
+			t.Errorf("record %d: got %v, want %v", i, o.Err, want)
 		}
 	}
-	for _, r := range batch {
+	if commits != before+1 {
+		t.Errorf("%d commits, want 1", commits-before)
+	}
+	for _, r := range records {
 		wantContact(t, s, a, r.Contact.ID)
 	}
 }

@@ -4,7 +4,6 @@ package sqlite
 
 import (
 	"bytes"
-	"database/sql/driver"
 	"encoding/binary"
 	"time"
 
@@ -27,73 +26,61 @@ const (
 	accountOf2SQL = `(SELECT n FROM account WHERE id = ?2)`
 )
 
-// An idempotency is that of one record of a batch, in the form of the file.
+// An idempotency is an idempotency record in the form of the file.
 type idempotency struct {
-	hash                int64 // by which it is found
-	account, key, input []byte
-	result              string
-	endsAt, now         int64
+	hash       int64 // by which it is found
+	key, input []byte
+	result     string
+	endsAt     int64
 }
 
-// encodeIdempotencies returns one for each record of the batch, nil for a record
-// without. They share no memory that the caller may change.
-func encodeIdempotencies(batch *contacts.ContactBatch) []*idempotency {
-	if batch.Idempotencies == nil {
+// encodeIdempotency returns that of a mutation, nil where it has none.
+func encodeIdempotency(m *contacts.Mutation) *idempotency {
+	if m.Idempotency == nil {
 		return nil
 	}
-	all := make([]*idempotency, len(batch.Idempotencies))
-	for i, first := range batch.Idempotencies {
-		if first == nil {
-			continue
-		}
-		all[i] = &idempotency{
-			hash:    idempotencyHash(batch.Records[i].Contact.AccountID, first.Key),
-			account: bytes.Clone(batch.Records[i].Contact.AccountID[:]),
-			key:     bytes.Clone(first.Key[:]),
-			input:   bytes.Clone(first.Input[:]),
-			result:  first.Result,
-			endsAt:  first.EndsAt.UnixMicro(),
-			now:     batch.Now.UnixMicro(),
-		}
+	return &idempotency{
+		hash:   idempotencyHash(m.AccountID, m.Idempotency.Key),
+		key:    bytes.Clone(m.Idempotency.Key[:]),
+		input:  bytes.Clone(m.Idempotency.Input[:]),
+		result: m.Idempotency.Result,
+		endsAt: m.Idempotency.EndsAt.UnixMicro(),
 	}
-	return all
 }
 
-// idempotencyHash is short, so that the index over it dirties few pages. Accounts
-// may all begin with the same keys, "1" and "2" and so on, so it has a part of the
-// account in it: the end of its id, which is random.
+// idempotencyHash is short, so that its index dirties few pages. Many accounts use
+// the same keys, "1" and "2" and so on. So the end of the account's id, which is
+// random, is a part of it.
 func idempotencyHash(account uuid.UUID, key [32]byte) int64 {
 	return int64(binary.BigEndian.Uint64(key[:]) ^ binary.BigEndian.Uint64(account[8:]))
 }
 
-// replay reports whether a create with the same key has an answer, and sets the
-// outcome to it.
-func (c *writeConn) replay(i *idempotency, o *contacts.ContactOutcome) (answered bool, err error) {
-	var row [2]driver.Value
-	answered, err = c.findIdempotency.row(row[:], i.hash, i.account, i.key, i.now)
-	if !answered || err != nil {
-		return false, err
-	}
-	if input, _ := row[0].([]byte); bytes.Equal(input, i.input) {
-		o.Result = text(row[1])
-	} else {
-		o.Err = createError(contacts.ErrIdempotencyConflict)
-	}
-	return true, nil
+// remember stores the idempotency record of the mutation.
+func (c *writeConn) remember(m *mutation) error {
+	i := m.idempotency
+	return c.exec(insertIdempotency, i.hash, m.account, i.key, i.input, i.result, i.endsAt)
 }
 
-// remember stores the idempotency beside its contact.
-func (c *writeConn) remember(i *idempotency) error {
-	return c.insertIdempotency.exec(i.hash, i.account, i.key, i.input, i.result, i.endsAt)
-}
-
-// pruneAfter is how long an idempotency has ended when it is removed: to a program
-// whose clock is behind that of another on the same file, or whose transaction was
-// late, it has not ended yet.
+// pruneAfter is how long ago a row must have ended before it is removed. The
+// contract says an hour: to a process with a slow clock, or with a transaction
+// that took long, the row may not have ended yet.
 const pruneAfter = time.Hour
 
-// prune removes idempotencies that have ended, two for each that was stored, so
-// that they become fewer without anybody else to see to it.
-func (c *writeConn) prune(now time.Time, stored int) error {
-	return c.pruneIdempotencies.exec(now.Add(-pruneAfter).UnixMicro(), int64(2*stored))
+// maxPruned is how many rows of a kind a batch without mutations removes at most.
+// That takes some milliseconds, for which others wait.
+const maxPruned = 1000
+
+// prune removes rows that have ended, two for each that was stored. So they
+// become fewer without any other process to see to it.
+func (c *writeConn) prune(now int64, stored tally) error {
+	ended := now - pruneAfter.Microseconds()
+	if stored.idempotencies > 0 {
+		if err := c.exec(pruneIdempotencies, ended, int64(2*stored.idempotencies)); err != nil {
+			return err
+		}
+	}
+	if stored.entries > 0 {
+		return c.pruneEntries(ended, 2*stored.entries)
+	}
+	return nil
 }

@@ -18,17 +18,29 @@ import (
 	"example.com/contacts/store/sqlite"
 )
 
-// keyed returns a batch of contacts with the keys of those numbers, at a time.
-func keyed(account uuid.UUID, now time.Time, keys ...uint64) contacts.ContactBatch {
-	batch := contacts.ContactBatch{Now: now}
+// keyed returns a batch that creates contacts with those idempotency keys.
+func keyed(account uuid.UUID, now time.Time, keys ...uint64) contacts.MutationBatch {
+	batch := contacts.MutationBatch{Now: now}
 	for _, key := range keys {
-		r := newContact(account)
-		i := &contacts.Idempotency{Result: r.Contact.ID.String(), EndsAt: now.Add(time.Hour)}
-		binary.BigEndian.PutUint64(i.Key[:], key)
-		batch.Records = append(batch.Records, r)
-		batch.Idempotencies = append(batch.Idempotencies, i)
+		m := createOf(newContact(account))
+		m.Idempotency = &contacts.IdempotencyRecord{Result: contactIn(m).Contact.ID.String(), EndsAt: now.Add(time.Hour)}
+		binary.BigEndian.PutUint64(m.Idempotency.Key[:], key)
+		batch.Mutations = append(batch.Mutations, m)
 	}
 	return batch
+}
+
+// contactIn returns the record of the one contact of a mutation.
+func contactIn(m contacts.Mutation) *contacts.ContactRecord { return m.Contacts[0].Record }
+
+// outcomesOf applies the batch.
+func outcomesOf(t testing.TB, s contacts.Store, batch contacts.MutationBatch) []contacts.MutationOutcome {
+	t.Helper()
+	outcomes, err := s.Apply(t.Context(), batch)
+	if err != nil {
+		t.Errorf("Apply: %v", err)
+	}
+	return outcomes
 }
 
 // Idempotencies that have ended an hour ago go as new ones come, and no others.
@@ -37,14 +49,14 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
-	var first contacts.ContactBatch
+	var first contacts.MutationBatch
 	for i := range uint64(100) {
 		batch := keyed(a, noon, i)
 		if i == 0 {
-			batch.Idempotencies[0].EndsAt = noon.Add(24 * time.Hour)
+			batch.Mutations[0].Idempotency.EndsAt = noon.Add(24 * time.Hour)
 			first = batch
 		}
-		if err := errors.Join(errorsOf(s.CreateContacts(t.Context(), batch))...); err != nil {
+		if err := applyBatch(t.Context(), s, batch); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -55,7 +67,7 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 		if n == 0 {
 			now = late.Add(-time.Microsecond) // when none goes
 		}
-		if err := errors.Join(errorsOf(s.CreateContacts(t.Context(), keyed(a, now, uint64(1000+n))))...); err != nil {
+		if err := applyBatch(t.Context(), s, keyed(a, now, uint64(1000+n))); err != nil {
 			t.Fatal(err)
 		}
 		var got int
@@ -67,13 +79,13 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 	for i := range uint64(60) {
 		many = append(many, 2000+i)
 	}
-	s.CreateContacts(t.Context(), keyed(a, late, many...))
+	outcomesOf(t, s, keyed(a, late, many...))
 	var got int
 	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM idempotency").Scan(&got); err != nil || got != 1+5+60 {
 		t.Errorf("%d idempotencies, %v; want those that have not ended", got, err)
 	}
 	first.Now = late
-	if o := s.CreateContacts(t.Context(), first); len(o) != 1 || o[0].Result != first.Records[0].Contact.ID.String() {
+	if o := outcomesOf(t, s, first); len(o) != 1 || o[0].Result != first.Mutations[0].Idempotency.Result {
 		t.Errorf("got %v, want the first result", o)
 	}
 }
@@ -88,14 +100,14 @@ func TestClockThatIsAheadForgetsNothing(t *testing.T) {
 	send := func(s *sqlite.Store, now time.Time, key uint64) (id, result string) {
 		t.Helper()
 		batch := keyed(a, now, key)
-		o := s.CreateContacts(t.Context(), batch)
+		o := outcomesOf(t, s, batch)
 		if err := errors.Join(errorsOf(o)...); err != nil {
 			t.Fatal(err)
 		}
 		if o != nil {
 			result = o[0].Result
 		}
-		return batch.Records[0].Contact.ID.String(), result
+		return batch.Mutations[0].Idempotency.Result, result
 	}
 	first, _ := send(s, noon, 1)
 	send(ahead, noon.Add(time.Hour), 2)
@@ -118,7 +130,7 @@ func TestSameKeyInManyAccounts(t *testing.T) {
 	s := open(t, path)
 	const accounts = 50
 	for range accounts {
-		if o := s.CreateContacts(t.Context(), keyed(mustAccount(t, s), noon, 1)); o != nil {
+		if o := outcomesOf(t, s, keyed(mustAccount(t, s), noon, 1)); o != nil {
 			t.Errorf("got %v, want a contact of its own", o)
 		}
 	}
@@ -128,35 +140,11 @@ func TestSameKeyInManyAccounts(t *testing.T) {
 	}
 }
 
-// A key that occurs in two transactions of one batch is the same key.
-func TestKeyInAnotherTransactionOfItsBatch(t *testing.T) {
-	t.Parallel()
-	s, err := sqlite.NewPlan().Transaction(2).Open(t.Context(), newPath(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	a := mustAccount(t, s)
-	batch := keyed(a, noon, 1, 2, 3, 1, 2, 4, 1)
-	batch.Idempotencies[6].Input[0] = 1
-	outcomes := s.CreateContacts(t.Context(), batch)
-	for i, first := range []int{-1, -1, -1, 0, 1, -1} {
-		want := contacts.ContactOutcome{}
-		if first >= 0 {
-			want.Result = batch.Records[first].Contact.ID.String()
-		}
-		if outcomes[i] != want {
-			t.Errorf("record %d: got %v, want %v", i, outcomes[i], want)
-		}
-	}
-	wantErr(t, "another input", outcomes[6].Err, contacts.ErrIdempotencyConflict)
-}
-
 // A batch that is all or nothing is one transaction, however large it is.
 func TestAllOrNothingIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	commits := 0
-	s, err := sqlite.NewPlan().Transaction(3).Connected(func(c *sqlite3.SQLiteConn) error {
+	s, err := sqlite.NewPlan().MaxPerTransaction(3).Connected(func(c *sqlite3.SQLiteConn) error {
 		c.RegisterCommitHook(func() int { commits++; return 0 })
 		return nil
 	}).Open(t.Context(), newPath(t))
@@ -167,21 +155,20 @@ func TestAllOrNothingIsOneTransaction(t *testing.T) {
 	a := mustAccount(t, s)
 	batch := keyed(a, noon, 1, 2, 3, 4, 5, 6, 7, 8)
 	batch.AllOrNothing = true
-	team := batch.Records[7].Contact.TeamID
-	batch.Records[7].Contact.TeamID = 99
+	contactIn(batch.Mutations[7]).Contact.TeamID = 99
 	before := commits
-	for i, o := range s.CreateContacts(t.Context(), batch) {
+	for i, o := range outcomesOf(t, s, batch) {
 		want := contacts.ErrBatchFailed
 		if i == 7 {
-			want = contacts.ErrNotFound
+			want = contacts.ErrTeamNotFound
 		}
-		wantErr(t, "CreateContacts", o.Err, want)
+		wantErr(t, "Apply", o.Err, want)
 	}
 	if commits != before {
 		t.Errorf("%d commits of a batch that failed", commits-before)
 	}
-	batch.Records[7].Contact.TeamID = team
-	if outcomes := s.CreateContacts(t.Context(), batch); outcomes != nil {
+	contactIn(batch.Mutations[7]).Contact.TeamID = 2
+	if outcomes := outcomesOf(t, s, batch); outcomes != nil {
 		t.Errorf("got %v: the batch that failed has left something", outcomes)
 	}
 	if commits != before+1 {
@@ -194,26 +181,29 @@ func TestAllOrNothingIsOneTransaction(t *testing.T) {
 func TestAllOrNothingSharesItsTransaction(t *testing.T) {
 	t.Parallel()
 	g, a := newGate(t)
-	batches := make([]contacts.ContactBatch, 4)
-	outcomes := make([][]contacts.ContactOutcome, len(batches))
+	batches := make([]contacts.MutationBatch, 4)
+	outcomes := make([][]contacts.MutationOutcome, len(batches))
 	var callers []func() error
 	for i := range batches {
 		batches[i] = keyed(a, noon, uint64(10*i), uint64(10*i+1), uint64(10*i+2))
 		batches[i].AllOrNothing = i < 3
 		callers = append(callers, func() error {
-			outcomes[i] = g.store.CreateContacts(t.Context(), batches[i])
-			return nil
+			var err error
+			outcomes[i], err = g.store.Apply(t.Context(), batches[i])
+			return err
 		})
 	}
-	batches[1].Records[1].Contact.TeamID = 99
-	g.crowd(t, callers, nil)
+	contactIn(batches[1].Mutations[1]).Contact.TeamID = 99
+	if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
+		t.Fatal(err)
+	}
 	if n := g.commits.Load(); n != 1 {
 		t.Errorf("%d commits for batches that waited, want 1", n)
 	}
 	var want []string
 	for i, batch := range batches {
 		if i == 1 {
-			for j, err := range []error{contacts.ErrBatchFailed, contacts.ErrNotFound, contacts.ErrBatchFailed} {
+			for j, err := range []error{contacts.ErrBatchFailed, contacts.ErrTeamNotFound, contacts.ErrBatchFailed} {
 				wantErr(t, "the batch that fails", outcomes[i][j].Err, err)
 			}
 			continue
@@ -221,15 +211,15 @@ func TestAllOrNothingSharesItsTransaction(t *testing.T) {
 		if outcomes[i] != nil {
 			t.Errorf("batch %d: got %v", i, outcomes[i])
 		}
-		for _, r := range batch.Records {
-			want = append(want, r.Contact.ID.String())
+		for _, m := range batch.Mutations {
+			want = append(want, m.Idempotency.Result)
 		}
 	}
 	if diff := cmp.Diff(want, g.ids(t)); diff != "" {
 		t.Errorf("in the file (-want +got):\n%s", diff)
 	}
-	batches[1].Records[1].Contact.TeamID = 2
-	if o := g.store.CreateContacts(t.Context(), batches[1]); o != nil {
+	contactIn(batches[1].Mutations[1]).Contact.TeamID = 2
+	if o := outcomesOf(t, g.store, batches[1]); o != nil {
 		t.Errorf("got %v: the batch that failed has left something", o)
 	}
 }
@@ -247,8 +237,8 @@ func TestOneKeyAtTheSameTimeInTwoStores(t *testing.T) {
 		for i := range told {
 			wg.Go(func() {
 				batch := keyed(a, noon, key)
-				told[i] = batch.Records[0].Contact.ID.String()
-				if o := stores[i%2].CreateContacts(t.Context(), batch); o != nil {
+				told[i] = batch.Mutations[0].Idempotency.Result
+				if o := outcomesOf(t, stores[i%2], batch); o != nil {
 					if o[0].Err != nil {
 						t.Error(o[0].Err)
 					}
@@ -276,15 +266,15 @@ func TestIdempotencyOfACallerThatHasGoneIsItsFirst(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	committing, release := g.holdCommit()
 	batch := keyed(a, noon, 1)
-	id := batch.Idempotencies[0].Result
-	got := make(chan []contacts.ContactOutcome)
-	go func() { got <- g.store.CreateContacts(ctx, batch) }()
+	id := batch.Mutations[0].Idempotency.Result
+	got := make(chan error)
+	go func() { got <- applyBatch(ctx, g.store, batch) }()
 	<-committing
 	cancel()
-	wantErr(t, "CreateContacts", (<-got)[0].Err, contacts.ErrOutcomeUnknown)
-	*batch.Idempotencies[0] = contacts.Idempotency{}
+	wantErr(t, "Apply", <-got, contacts.ErrOutcomeUnknown)
+	*batch.Mutations[0].Idempotency = contacts.IdempotencyRecord{}
 	close(release)
-	if o := g.store.CreateContacts(t.Context(), keyed(a, noon, 1)); len(o) != 1 || o[0].Result != id {
+	if o := outcomesOf(t, g.store, keyed(a, noon, 1)); len(o) != 1 || o[0].Result != id {
 		t.Errorf("got %v, want the first result", o)
 	}
 }

@@ -24,18 +24,18 @@ type run struct {
 // An indexer brings the look-ups up to the contacts. It reads and sorts a run
 // beside the writer, which then merges it, a part in each of its transactions.
 type indexer struct {
-	readers *readers
-	length  int              // contacts in a run
-	behind  int              // contacts that a search reads one by one without minding
-	now     func() time.Time // the clock
-	ctx     context.Context
-	cancel  func() // ends what is being done beside the writer
+	readers      *readers
+	runLength    int              // contacts in a run
+	catchUpAfter int              // contacts not in the look-ups from which on a search has them merged
+	now          func() time.Time // the clock
+	ctx          context.Context
+	cancel       func() // ends what is being done beside the writer
 
 	last atomic.Int64 // when contacts were last written, in nanoseconds since 1970
 
-	// The leader alone touches these.
+	// The flight of the writer alone touches these.
 	run     *run
-	written int // contacts since the last look at how far the look-ups are behind
+	written int // contacts since it was last seen how many are not in the look-ups
 
 	mu       sync.Mutex
 	prepared *run
@@ -45,24 +45,25 @@ type indexer struct {
 }
 
 const (
-	// defaultRun lets some six entries share a page at a million contacts, and
-	// is what a search reads one by one at the most, or twice that.
-	defaultRun = 32_768
+	// defaultRunLength lets some six entries share a page at a million contacts.
+	// A search reads that many contacts one by one at the most, or twice as many.
+	defaultRunLength = 32_768
 
-	// defaultBehind takes a search some milliseconds.
-	defaultBehind = 2048
+	// defaultCatchUpAfter takes a search some milliseconds to read.
+	defaultCatchUpAfter = 2048
 
-	// quiet is how long no contact was written when a search may have the rest
-	// merged. Until then the creates do it, and would have to wait for it.
+	// quiet is for how long no contact was written when a search may have the
+	// rest merged. Until then creates merge it, and would have to wait for
+	// another that does.
 	quiet = 500 * time.Millisecond
 
-	// mostEntries is where a run ends before its length, of contacts that have
-	// many numbers and tags: a run is kept in memory.
-	mostEntries = 1 << 20
+	// maxRunEntries is where a run of contacts with many numbers and tags ends
+	// before its length. A run is kept in memory: that many take 32 MiB.
+	maxRunEntries = 1 << 20
 )
 
-func newIndexer(r *readers, length, behind int, now func() time.Time) *indexer {
-	x := &indexer{readers: r, length: length, behind: behind, now: now, written: length}
+func newIndexer(r *readers, c *config) *indexer {
+	x := &indexer{readers: r, runLength: c.runLength, catchUpAfter: c.catchUpAfter, now: c.now, written: c.runLength}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
 	return x
 }
@@ -87,11 +88,11 @@ func (x *indexer) next() {
 	switch {
 	case x.prepared != nil:
 		x.run, x.prepared = x.prepared, nil
-	case !x.working && x.written >= x.length && x.ctx.Err() == nil:
+	case !x.working && x.written >= x.runLength && x.ctx.Err() == nil:
 		x.written = 0
 		x.working = true
 		x.busy.Go(func() {
-			r, err := x.prepare(x.ctx, x.length)
+			r, err := x.prepare(x.ctx, x.runLength)
 			if err != nil {
 				r = nil // the next one will read the same contacts
 			}
@@ -119,27 +120,27 @@ func (x *indexer) committed() {
 // look-ups have come. Entries of contacts that the look-ups have passed since the
 // run was read are left out: they are there already, or have gone.
 func (r *run) merge(c *writeConn, n int) error {
-	var mark [1]driver.Value
-	if _, err := c.findMark.row(mark[:]); err != nil {
+	mark, err := c.number(findMark)
+	if err != nil {
 		return err
 	}
 	rest := r.entries[r.merged:]
 	rest = rest[:min(n, len(rest))]
 	r.step = len(rest)
-	if passed := integer(mark[0]); passed > r.from {
-		rest = slices.DeleteFunc(slices.Clone(rest), func(e lookup) bool { return e.seq <= passed })
+	if mark > r.from {
+		rest = slices.DeleteFunc(slices.Clone(rest), func(e lookup) bool { return e.seq <= mark })
 	}
 	values := make([]driver.Value, 0, 4*lookupsAtOnce)
 	for len(rest) > 0 {
-		insert, n := &c.insertLookups, lookupsAtOnce
+		insert, n := insertLookups, lookupsAtOnce
 		if len(rest) < n {
-			insert, n = &c.insertLookup, 1
+			insert, n = insertLookup, 1
 		}
 		values = values[:0]
 		for _, e := range rest[:n] {
 			values = e.values(values)
 		}
-		if err := insert.exec(values...); err != nil {
+		if err := c.exec(insert, values...); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -161,7 +162,7 @@ func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 	if last-from < int64(max(atLeast, 1)) {
 		return nil, nil
 	}
-	r := &run{from: from, upTo: min(last, from+4*int64(x.length))}
+	r := &run{from: from, upTo: min(last, from+4*int64(x.runLength))}
 	const page = 1000 // a reader is not held for longer
 	for from < r.upTo {
 		rows, err := x.readers.rows(ctx, lookupRows, from, r.upTo, int64(page))
@@ -174,7 +175,7 @@ func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 		if len(rows) < page {
 			break
 		}
-		if from = integer(rows[len(rows)-1][0]); len(r.entries) >= mostEntries {
+		if from = integer(rows[len(rows)-1][0]); len(r.entries) >= maxRunEntries {
 			r.upTo = from
 		}
 	}
@@ -207,7 +208,7 @@ func (x *indexer) catchUp(w *writer) {
 	x.catching = true
 	x.busy.Go(func() {
 		// Where it fails, a later search asks again.
-		_ = x.mergeAll(x.ctx, x.behind, 4096, x.writing, func(j job) error { return w.doAlone(x.ctx, 0, j) })
+		_ = x.mergeAll(x.ctx, x.catchUpAfter, 4096, x.writing, func(j func(*writeConn) error) error { return w.doSolo(x.ctx, job{run: j}) })
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.catching = false
@@ -228,19 +229,16 @@ func (x *indexer) finish(w *writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // for others' locks, not for the work
 	defer cancel()
 	never := func() bool { return false }
-	return x.mergeAll(ctx, 1, 16_384, never, func(j job) error {
+	return x.mergeAll(ctx, 1, 16_384, never, func(j func(*writeConn) error) error {
 		return retry(ctx, func() error {
 			if err := w.tryBegin(ctx); err != nil {
 				return err
 			}
-			err := j(w.conn)
-			if err == nil {
-				err = w.conn.commit.exec()
-			}
-			if err != nil {
+			if err := j(w.conn); err != nil {
 				w.undo()
+				return err
 			}
-			return err
+			return w.commit()
 		})
 	})
 }
@@ -249,7 +247,7 @@ func (x *indexer) finish(w *writer) error {
 // look-ups, a step in each transaction, until it is to end after one. Of a run
 // that the leader or another process works on as well, one of them finds its
 // entries there.
-func (x *indexer) mergeAll(ctx context.Context, atLeast, step int, end func() bool, commit func(job) error) error {
+func (x *indexer) mergeAll(ctx context.Context, atLeast, step int, end func() bool, commit func(func(*writeConn) error) error) error {
 	for first := true; first || !end(); first = false {
 		r, err := x.prepare(ctx, atLeast)
 		if r == nil || err != nil {

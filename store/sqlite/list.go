@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
@@ -16,77 +18,157 @@ import (
 	"example.com/contacts"
 )
 
-// A listing takes one of three ways to the contacts of an account: in the order
-// of their ids past those that were not deleted, or past those that were, or to
-// those that the look-ups name. On each of them every filter is a condition on
-// the row. The indexes are named, so that the way does not depend on what
-// somebody's ANALYZE has left in the file.
-const (
+// A listing finds the contacts of an account in one of four ways: it walks
+// through those that are not deleted, or through those that are, in the order of
+// their ids; or it reads those that the look-ups name; or it reads those that it
+// has chosen before. Every filter is a condition on the row in each of them. The
+// indexes are named, so that the way does not depend on what an ANALYZE has left
+// in the file.
+var (
 	livingSQL  = ` FROM contact_data AS c INDEXED BY sqlite_autoindex_contact_data_1 WHERE c.deleted_at IS NULL`
 	deletedSQL = ` FROM contact_data AS c INDEXED BY contact_deleted WHERE c.deleted_at IS NOT NULL`
 
-	// The look-ups, and the contacts that are not in them yet.
+	// The look-ups, and the contacts that are not in them yet: those that were
+	// found in memory, and the rest.
 	foundSQL = ` FROM contact_data AS c NOT INDEXED WHERE c.seq IN (
-			SELECT seq FROM lookup WHERE account = ` + accountSQL + ` AND kind = ?13 AND value = ?14
-			UNION ALL SELECT seq FROM contact_data WHERE seq > (SELECT seq FROM lookup_state WHERE one = 1))
-		AND (c.deleted_at IS NOT NULL) = ?15`
+			SELECT seq FROM lookup WHERE account = :number AND kind = :kind AND value = :value
+			UNION ALL SELECT value FROM json_each(:seqs)
+			UNION ALL SELECT seq FROM contact_data WHERE seq > coalesce(:tail, (SELECT seq FROM lookup_state WHERE one = 1)))
+		AND (c.deleted_at IS NOT NULL) = :deleted`
 
-	// The arguments are those of encodeFilters. NULL matches everything.
-	filtersSQL = ` AND c.account = ` + accountSQL + `
-		AND (?2 OR c.team_id IS NULL OR c.team_id IN (SELECT value FROM json_each(?3)))
-		AND (?4 IS NULL OR c.team_id = ?4)
-		AND (?5 IS NULL OR c.status = ?5)
-		AND (?6 IS NULL OR c.stage = ?6)
-		AND (?7 IS NULL OR c.email = ?7)
-		AND (?8 IS NULL OR EXISTS (SELECT 1 FROM json_each(c.phones) AS p WHERE p.value ->> 1 = ?8))
-		AND (?9 IS NULL OR EXISTS (SELECT 1 FROM json_each(c.tags) AS t WHERE t.value = ?9))
-		AND (?10 IS NULL OR instr(` + foldedSQL + `, ?10))`
+	chosenSQL = ` FROM contact_data AS c NOT INDEXED WHERE c.seq IN (SELECT value FROM json_each(:seqs))
+		AND (c.deleted_at IS NOT NULL) = :deleted`
+
+	// NULL matches everything.
+	filtersSQL = ` AND c.account = :number
+		AND (:all_teams OR c.team_id IS NULL OR c.team_id IN (SELECT value FROM json_each(:teams)))
+		AND (:team IS NULL OR c.team_id = :team)
+		AND (:status IS NULL OR c.status = :status)
+		AND (:stage IS NULL OR c.stage = :stage)
+		AND (:email IS NULL OR c.email = :email)
+		AND (:phone IS NULL OR EXISTS (SELECT 1 FROM json_each(c.phones) AS p WHERE p.value ->> 1 = :phone))
+		AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(c.tags) AS t WHERE t.value = :tag))
+		AND (:deleted_before IS NULL OR c.deleted_at < :deleted_before)
+		AND (:search IS NULL OR instr(` + foldedSQL + `, :search))`
 
 	// A part of the ids.
-	partSQL = ` AND c.id < ?11 AND c.id >= ?12`
-	pageSQL = partSQL + ` ORDER BY c.id DESC LIMIT ?16 OFFSET ?17`
+	partSQL = ` AND c.id < :before AND c.id >= :from`
+	pageSQL = partSQL + ` ORDER BY c.id DESC LIMIT :limit OFFSET :skip`
 
-	listLivingSQL  = `SELECT ` + contactColumns + livingSQL + filtersSQL + pageSQL
-	listDeletedSQL = `SELECT ` + contactColumns + deletedSQL + filtersSQL + pageSQL
-	listFoundSQL   = `SELECT ` + contactColumns + foundSQL + filtersSQL + pageSQL
+	listLivingSQL  = listSQL(`SELECT ` + contactColumns + livingSQL + filtersSQL + pageSQL)
+	listDeletedSQL = listSQL(`SELECT ` + contactColumns + deletedSQL + filtersSQL + pageSQL)
+	listFoundSQL   = listSQL(`SELECT ` + contactColumns + foundSQL + filtersSQL + pageSQL)
+	listChosenSQL  = listSQL(`SELECT ` + contactColumns + chosenSQL + filtersSQL + pageSQL)
 
-	countLivingSQL  = `SELECT count(*)` + livingSQL + filtersSQL + partSQL
-	countDeletedSQL = `SELECT count(*)` + deletedSQL + filtersSQL + partSQL
-	countFoundSQL   = `SELECT count(*)` + foundSQL + filtersSQL
+	countLivingSQL  = listSQL(`SELECT count(*)` + livingSQL + filtersSQL + partSQL)
+	countDeletedSQL = listSQL(`SELECT count(*)` + deletedSQL + filtersSQL + partSQL)
+	countFoundSQL   = listSQL(`SELECT count(*)` + foundSQL + filtersSQL)
+	countChosenSQL  = listSQL(`SELECT count(*)` + chosenSQL + filtersSQL)
 
-	// The last id of a part: behind an id, past so many others. They read no rows.
+	// The count of an account without any filter reads no rows.
+	countAllSQL = listSQL(`SELECT (SELECT count(*) FROM contact_data WHERE account = :number)
+		- (SELECT count(*) FROM contact_data INDEXED BY contact_deleted WHERE account = :number AND deleted_at IS NOT NULL)`)
+)
+
+const (
+	// The last id of a part: after an id, past a number of others. They read no
+	// rows.
 	endLivingSQL = `SELECT id FROM contact_data INDEXED BY sqlite_autoindex_contact_data_1
 		WHERE account = ` + accountSQL + ` AND id < ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3`
 	endDeletedSQL = `SELECT id FROM contact_data INDEXED BY contact_deleted
 		WHERE account = ` + accountSQL + ` AND id < ?2 AND deleted_at IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET ?3`
 
-	// That of an account without any filter reads no rows.
-	countAllSQL = `SELECT (SELECT count(*) FROM contact_data WHERE account = ` + accountSQL + `)
-		- (SELECT count(*) FROM contact_data INDEXED BY contact_deleted WHERE account = ` + accountSQL + ` AND deleted_at IS NOT NULL)`
+	// What is chosen before: rows of lookupColumns, to see the keys of the contact.
+	chooseIDsSQL = `SELECT ` + lookupColumns + ` FROM contact_data WHERE account = ` + accountSQL + `
+		AND id IN (SELECT unhex(value) FROM json_each(?2))`
+	chooseKeysSQL = `SELECT ` + lookupColumns + ` FROM contact_data NOT INDEXED WHERE seq IN (
+		SELECT l.seq FROM json_each(?2) AS e CROSS JOIN lookup AS l
+			ON l.account = ` + accountSQL + ` AND l.kind = e.value ->> 0 AND l.value = e.value ->> 1
+		UNION ALL SELECT value FROM json_each(?3)
+		UNION ALL SELECT seq FROM contact_data WHERE seq > coalesce(?4, (SELECT seq FROM lookup_state WHERE one = 1)))
+		AND account = ` + accountSQL
+	chooseExpiredSQL = `SELECT seq FROM contact_data INDEXED BY contact_deleted_at
+		WHERE account = ` + accountSQL + ` AND deleted_at IS NOT NULL AND deleted_at < ?2 LIMIT ?3`
 )
 
-// How many of the arguments of encodeFilters a statement has.
+// A listArg is a parameter of the statements that list contacts.
+type listArg int
+
 const (
-	countAllArgs   = 1
-	countArgs      = 12
-	countFoundArgs = 15
+	argAccount listArg = iota
+	argAllTeams
+	argTeams
+	argTeam
+	argStatus
+	argStage
+	argEmail
+	argPhone
+	argTag
+	argDeletedBefore
+	argSearch
+	argBefore // the part of the ids
+	argFrom
+	argKind // of the look-ups
+	argValue
+	argSeqs
+	argTail
+	argDeleted
+	argLimit
+	argSkip
+	listArgCount
 )
 
-// Where some of them are.
-const (
-	argBefore = 10 // the part of the ids
-	argFrom   = 11
-	argLimit  = 15
-	argSkip   = 16
-)
+// listSQL numbers the parameters of a statement that lists contacts. The number
+// of its account is found by the first of them.
+func listSQL(named string) string {
+	names := [listArgCount]string{
+		argAccount: ":account", argAllTeams: ":all_teams", argTeams: ":teams", argTeam: ":team",
+		argStatus: ":status", argStage: ":stage", argEmail: ":email", argPhone: ":phone", argTag: ":tag",
+		argDeletedBefore: ":deleted_before", argSearch: ":search", argBefore: ":before", argFrom: ":from",
+		argKind: ":kind", argValue: ":value", argSeqs: ":seqs", argTail: ":tail", argDeleted: ":deleted",
+		argLimit: ":limit", argSkip: ":skip",
+	}
+	named = strings.ReplaceAll(named, ":number", "(SELECT n FROM account WHERE id = :account)")
+	// The longest name first: one may begin with another.
+	order := make([]listArg, listArgCount)
+	for i := range order {
+		order[i] = listArg(i)
+	}
+	slices.SortFunc(order, func(a, b listArg) int { return len(names[b]) - len(names[a]) })
+	for _, a := range order {
+		named = strings.ReplaceAll(named, names[a], "?"+strconv.Itoa(int(a)+1))
+	}
+	return named
+}
 
-// A walk shows at most defaultPart contacts in one state of the file, and goes on
-// in the next: while a state is being shown, the -wal file cannot be begun anew,
-// and grows by all that is written. The first part is a small one, since most
+// listArgs are the arguments of the statements that list contacts. A statement
+// takes those up to its last parameter.
+type listArgs []driver.Value
+
+func (c *conn) list(ctx context.Context, q query, args listArgs) ([][]driver.Value, error) {
+	s, err := c.statement(q)
+	if err != nil {
+		return nil, err
+	}
+	return s.rows(ctx, args[:s.NumInput()])
+}
+
+// count runs a statement that counts.
+func (c *conn) count(ctx context.Context, q query, args listArgs) (int64, error) {
+	rows, err := c.list(ctx, q, args)
+	if err != nil {
+		return 0, err
+	}
+	return integer(rows[0][0]), nil
+}
+
+// A walk shows at most defaultWalkPart contacts in one state of the file, and
+// goes on in the next: as long as a state is shown, the -wal file cannot be begun
+// anew, and grows by all that is written. The first part is small, since most
 // pages are full soon.
 const (
-	defaultPart = 20_000
-	firstPart   = 512
+	defaultWalkPart = 20_000
+	firstWalkPart   = 512
 )
 
 // The search text of a row, as contacts.FoldSearch has it. ASCII, which most of
@@ -97,24 +179,24 @@ const (
 	foldedSQL     = `iif(octet_length(` + searchTextSQL + `) = length(` + searchTextSQL + `), lower(` + searchTextSQL + `), ` + foldFunction + `(` + searchTextSQL + `))`
 )
 
-// register gives a connection the function of foldedSQL, which no other
-// connection of the program gets.
+// register gives a connection the function of foldedSQL. No other connection of
+// the program gets it.
 func register(fold func(string) string) func(*sqlite3.SQLiteConn) error {
 	return func(c *sqlite3.SQLiteConn) error { return c.RegisterFunc(foldFunction, fold, true) }
 }
 
-// defaultFound is up to how many entries of the look-ups a page is made of. With
-// more, it is made by walking: where so many have a tag, a page of them is soon
-// full, and sorting them all would cost more.
-const defaultFound = 8192
+// defaultMaxLookupHits is up to how many hits of the look-ups a page is made of.
+// With more, it is made by walking: a page of what so many contacts have is soon
+// full, and sorting all hits would cost more.
+const defaultMaxLookupHits = 8192
 
 // ListContacts implements [contacts.Store].
 func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	const op = "sqlite: list contacts: %w"
-	if err := s.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return contacts.ContactList{}, fmt.Errorf(op, err)
 	}
-	defer s.calls.Done()
+	defer s.gate.Leave()
 
 	list, err := s.listContacts(ctx, &q)
 	if err != nil {
@@ -124,7 +206,7 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 }
 
 func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (list contacts.ContactList, err error) {
-	args, err := encodeFilters(q)
+	args, err := encodeQuery(q)
 	if err != nil {
 		return list, err
 	}
@@ -143,36 +225,35 @@ func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (lis
 	if err != nil {
 		return contacts.ContactList{}, err
 	}
-	if by.behind >= int64(s.writer.index.behind) {
-		s.writer.index.catchUp(s.writer)
+	if by.unmerged >= int64(s.index.catchUpAfter) {
+		s.index.catchUp(s.writer)
 	}
 	for _, row := range rows {
-		r, err := decodeContact(row)
+		r, err := decodeContact(q.AccountID, row)
 		if err != nil {
 			return contacts.ContactList{}, err
 		}
-		r.Contact.AccountID = q.AccountID
 		list.Records = append(list.Records, r)
 	}
 	return list, nil
 }
 
 // page returns the rows of a page.
-func (s *Store) page(ctx context.Context, by *way, args []driver.Value, limit, skip int) (all [][]driver.Value, err error) {
-	for w := s.newWalk(by.listEnd, args); !w.done && len(all) < limit; {
+func (s *Store) page(ctx context.Context, by *way, args listArgs, limit, skip int) (all [][]driver.Value, err error) {
+	for w := s.newWalk(by, by.listEnd, args); !w.done && len(all) < limit; {
 		var rows [][]driver.Value
 		var skipped int64
-		err := w.part(ctx, func(c *readConn, size int, last bool) (err error) {
+		err := w.part(ctx, func(c *conn, size int, last bool) (err error) {
 			rows, skipped = nil, 0
 			if skip < size { // otherwise all of it is skipped
 				w.args[argLimit], w.args[argSkip] = int64(limit-len(all)), int64(skip)
-				if rows, err = c.rows(ctx, by.list, w.args); err != nil || len(rows) > 0 {
+				if rows, err = c.list(ctx, by.list, w.args); err != nil || len(rows) > 0 {
 					skipped = int64(skip)
 					return err
 				}
 			}
 			if skip > 0 && !last {
-				skipped, err = c.count(ctx, by.walked, w.args[:countArgs])
+				skipped, err = c.count(ctx, by.walked, w.args)
 			}
 			return err
 		})
@@ -185,15 +266,15 @@ func (s *Store) page(ctx context.Context, by *way, args []driver.Value, limit, s
 	return all, nil
 }
 
-// count returns how many contacts match, whatever the page. It is of one moment
-// only where it is made in one part.
-func (s *Store) count(ctx context.Context, by *way, args []driver.Value) (int, error) {
+// count returns how many contacts match, on all pages. A count that is made in
+// more than one part is not of one moment.
+func (s *Store) count(ctx context.Context, by *way, args listArgs) (int, error) {
 	n := int64(0)
-	w := s.newWalk(by.countEnd, args)
+	w := s.newWalk(by, by.countEnd, args)
 	for w.args[argBefore] = beforeAll; !w.done; {
 		var more int64
-		err := w.part(ctx, func(c *readConn, _ int, _ bool) (err error) {
-			more, err = c.count(ctx, by.count, w.args[:by.countArgs])
+		err := w.part(ctx, func(c *conn, _ int, _ bool) (err error) {
+			more, err = c.count(ctx, by.count, w.args)
 			return err
 		})
 		if err != nil {
@@ -204,49 +285,46 @@ func (s *Store) count(ctx context.Context, by *way, args []driver.Value) (int, e
 	return int(n), nil
 }
 
-// count runs a statement that counts.
-func (c *readConn) count(ctx context.Context, q query, args []driver.Value) (int64, error) {
-	rows, err := c.rows(ctx, q, args)
-	if err != nil {
-		return 0, err
-	}
-	return integer(rows[0][0]), nil
-}
-
 // A walk goes through the ids of an account, a part of them in each snapshot.
 type walk struct {
 	readers *readers
-	end     query          // of a part; noQuery: there is one part, which is all
-	args    []driver.Value // of encodeFilters, for the next part
-	size    int            // of the next part, at most
-	most    int
+	choose  func(context.Context, *conn, listArgs) error
+	end     query    // of a part; noQuery: there is one part, which is all
+	args    listArgs // for the next part
+	size    int      // of the next part, at most
+	max     int
 	done    bool
 }
 
-func (s *Store) newWalk(end query, args []driver.Value) *walk {
-	return &walk{readers: s.readers, end: end, args: slices.Clone(args), size: min(firstPart, s.part), most: s.part}
+func (s *Store) newWalk(by *way, end query, args listArgs) *walk {
+	return &walk{readers: s.readers, choose: by.choose, end: end, args: slices.Clone(args), size: min(firstWalkPart, s.walkPart), max: s.walkPart}
 }
 
 // part runs f for the next part, and tells it how many ids that has at most, and
 // whether it is the last. f may be run again, from the start.
-func (w *walk) part(ctx context.Context, f func(c *readConn, size int, last bool) error) error {
+func (w *walk) part(ctx context.Context, f func(c *conn, size int, last bool) error) error {
 	var end driver.Value
-	err := w.readers.snapshot(ctx, func(c *readConn) error {
+	err := w.readers.snapshot(ctx, func(c *conn) error {
+		if w.choose != nil {
+			if err := w.choose(ctx, c, w.args); err != nil {
+				return err
+			}
+		}
 		if w.end == noQuery {
 			return f(c, math.MaxInt, true)
 		}
-		ends, err := c.rows(ctx, w.end, []driver.Value{w.args[0], w.args[argBefore], int64(w.size - 1)})
+		ends, err := c.rows(ctx, w.end, w.args[argAccount], w.args[argBefore], int64(w.size-1))
 		if err != nil {
 			return err
 		}
-		end, w.args[argFrom] = nil, behindAll
+		end, w.args[argFrom] = nil, afterAll
 		if len(ends) > 0 {
 			end, w.args[argFrom] = ends[0][0], ends[0][0]
 		}
 		return f(c, w.size, end == nil)
 	})
 	w.args[argBefore], w.done = end, end == nil
-	w.size = min(8*w.size, w.most)
+	w.size = min(8*w.size, w.max)
 	return err
 }
 
@@ -255,73 +333,174 @@ type way struct {
 	list, count       query
 	listEnd, countEnd query // of a walk's parts
 	walked            query // counts the contacts of a part
-	countArgs         int
-	behind            int64 // contacts that it may read for not being in the look-ups
+	unmerged          int64 // contacts that it may read because they are not in the look-ups
+
+	// choose sets what the arguments say of single contacts, by the state of the
+	// file that the connection shows. nil: they say nothing.
+	choose func(context.Context, *conn, listArgs) error
 }
 
 // chooseWay returns the way that reads the fewest contacts.
-func (s *Store) chooseWay(ctx context.Context, q *contacts.ContactQuery, args []driver.Value) (way, error) {
+func (s *Store) chooseWay(ctx context.Context, q *contacts.ContactQuery, args listArgs) (way, error) {
 	w := way{list: listLiving, count: countLiving, listEnd: endLiving}
 	if q.Deleted {
 		w = way{list: listDeleted, count: countDeleted, listEnd: endDeleted}
 	}
-	w.walked, w.countEnd, w.countArgs = w.count, w.listEnd, countArgs
-	kind, what := lookupOf(q)
-	if kind != 0 {
-		reach, err := s.readers.row(ctx, lookupReach, args[0], int64(kind), kind.value(what), int64(s.found+1))
+	w.walked, w.countEnd = w.count, w.listEnd
+	if q.IDs != nil || q.MatchKeys != nil {
+		return way{list: listChosen, count: countChosen, choose: s.chooseNamed(q)}, nil
+	}
+	if e := lookupOf(q); e.kind != 0 {
+		reach, err := s.readers.row(ctx, lookupReach, args[argAccount], int64(e.kind), e.value, int64(s.maxLookupHits+1))
 		if err != nil {
 			return w, err
 		}
-		w.count, w.countEnd, w.countArgs = countFound, noQuery, countFoundArgs
-		few := integer(reach[0]) <= int64(s.found)
+		w.count, w.countEnd, w.choose = countFound, noQuery, s.chooseUnmerged(e)
+		few := integer(reach[0]) <= int64(s.maxLookupHits)
 		if few {
 			w.list, w.listEnd = listFound, noQuery
 		}
 		if few || q.Count {
-			w.behind = integer(reach[1])
+			w.unmerged = integer(reach[1])
 		}
 		return w, nil
 	}
-	if !q.Deleted && q.AllTeams && q.TeamID == 0 && q.Status == "" && q.Stage == "" && q.Search == "" {
-		w.count, w.countEnd, w.countArgs = countAll, noQuery, countAllArgs
+	if q.Deleted && !q.DeletedBefore.IsZero() {
+		expired, err := s.readers.rows(ctx, chooseExpired, args[argAccount], args[argDeletedBefore], int64(s.maxLookupHits+1))
+		if err != nil || len(expired) > s.maxLookupHits {
+			return w, err
+		}
+		return way{list: listChosen, count: countChosen, choose: chooseExpiredOnes}, nil
+	}
+	if !q.Deleted && q.DeletedBefore.IsZero() && q.AllTeams && q.TeamID == 0 && q.Status == "" && q.Stage == "" && q.Search == "" {
+		w.count, w.countEnd = countAll, noQuery
 	}
 	return w, nil
 }
 
-// lookupOf returns what the look-ups find the query's contacts by, or 0.
-func lookupOf(q *contacts.ContactQuery) (lookupKind, string) {
-	switch {
-	case q.PhoneNumber != "":
-		return byPhone, q.PhoneNumber
-	case q.Email != "":
-		return byEmail, q.Email
-	case q.Tag != "":
-		return byTag, q.Tag
-	default:
-		return 0, ""
+// chooseNamed chooses the contacts that have one of the query's ids, and one of
+// its match keys.
+func (s *Store) chooseNamed(q *contacts.ContactQuery) func(context.Context, *conn, listArgs) error {
+	wanted := make(map[contacts.MatchKey]bool)
+	var entries []lookup
+	for _, k := range q.MatchKeys {
+		wanted[k] = true
+		entries = append(entries, lookupOfKey(k))
+	}
+	return func(ctx context.Context, c *conn, args listArgs) error {
+		var rows [][]driver.Value
+		var err error
+		if q.IDs != nil {
+			rows, err = c.rows(ctx, chooseIDs, args[argAccount], jsonHex(q.IDs, func(id *uuid.UUID) []byte { return id[:] }))
+		} else {
+			var seqs []int64
+			var tail driver.Value
+			if seqs, tail, err = s.unmerged.known(c, q.AccountID, entries); err == nil {
+				rows, err = c.rows(ctx, chooseKeys, args[argAccount], jsonEntries(entries), jsonNumbers(seqs), tail)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		var chosen []int64
+		for _, row := range rows {
+			if q.MatchKeys == nil || slices.ContainsFunc(matchKeysOf(row), func(k contacts.MatchKey) bool { return wanted[k] }) {
+				chosen = append(chosen, integer(row[0]))
+			}
+		}
+		args[argSeqs] = jsonNumbers(chosen)
+		return nil
 	}
 }
 
-// beforeAll is a position in front of every id, and behindAll one behind.
+// chooseUnmerged chooses the contacts that may have the entry and are not in the
+// look-ups yet, as far as they are known without reading them.
+func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) error {
+	if e.kind == byTag {
+		return nil // match keys alone are known
+	}
+	return func(_ context.Context, c *conn, args listArgs) error {
+		seqs, tail, err := s.unmerged.known(c, id(args[argAccount]), []lookup{e})
+		args[argSeqs], args[argTail] = jsonNumbers(seqs), tail
+		return err
+	}
+}
+
+// chooseExpiredOnes chooses the contacts that were deleted before the time that
+// is asked for.
+func chooseExpiredOnes(ctx context.Context, c *conn, args listArgs) error {
+	rows, err := c.rows(ctx, chooseExpired, args[argAccount], args[argDeletedBefore], int64(math.MaxInt64))
+	if err != nil {
+		return err
+	}
+	seqs := make([]int64, len(rows))
+	for i, row := range rows {
+		seqs[i] = integer(row[0])
+	}
+	args[argSeqs] = jsonNumbers(seqs)
+	return nil
+}
+
+// lookupOf returns the entry by which the look-ups find the query's contacts. Its
+// kind is 0 if they do not.
+func lookupOf(q *contacts.ContactQuery) lookup {
+	switch {
+	case q.PhoneNumber != "":
+		return newLookup(byPhone, q.PhoneNumber)
+	case q.Email != "":
+		return newLookup(byEmail, contacts.MatchEmail(q.Email))
+	case q.Tag != "":
+		return newLookup(byTag, q.Tag)
+	default:
+		return lookup{}
+	}
+}
+
+// beforeAll is a position before every id, and afterAll one after every id.
 var (
 	beforeAll = bytes.Repeat([]byte{0xff}, len(uuid.UUID{})+1)
-	behindAll = []byte{}
+	afterAll  = []byte{}
 )
 
-// encodeFilters returns the arguments of the statements that list contacts.
-func encodeFilters(q *contacts.ContactQuery) ([]driver.Value, error) {
+// encodeQuery returns the arguments of the statements that list contacts.
+func encodeQuery(q *contacts.ContactQuery) (listArgs, error) {
 	teams, err := encodeJSON(q.Teams)
 	if err != nil {
 		return nil, err
 	}
-	after := beforeAll
+	args := make(listArgs, listArgCount)
+	args[argAccount], args[argAllTeams], args[argTeams] = q.AccountID[:], q.AllTeams, teams
+	args[argTeam], args[argStatus], args[argStage] = number(q.TeamID), optional(q.Status), optional(q.Stage)
+	args[argEmail], args[argPhone], args[argTag] = optional(q.Email), optional(q.PhoneNumber), optional(q.Tag)
+	args[argSearch], args[argDeleted] = optional(q.Search), q.Deleted
+	args[argDeletedBefore] = micros(q.DeletedBefore)
+	args[argBefore], args[argFrom] = beforeAll, afterAll
 	if q.After != uuid.Nil {
-		after = q.After[:]
+		args[argBefore] = q.After[:]
 	}
-	kind, what := lookupOf(q)
-	return []driver.Value{
-		q.AccountID[:], q.AllTeams, teams, number(q.TeamID), optional(q.Status), optional(q.Stage),
-		optional(q.Email), optional(q.PhoneNumber), optional(q.Tag), optional(q.Search),
-		after, behindAll, int64(kind), kind.value(what), q.Deleted, int64(q.Limit), int64(q.Skip),
-	}, nil
+	e := lookupOf(q)
+	args[argKind], args[argValue] = int64(e.kind), e.value
+	args[argLimit], args[argSkip] = int64(q.Limit), int64(q.Skip)
+	return args, nil
+}
+
+// jsonNumbers returns a JSON array.
+func jsonNumbers(numbers []int64) string {
+	b := []byte{'['}
+	for i, n := range numbers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return string(append(b, ']'))
+}
+
+// jsonEntries returns [[kind, value], ...].
+func jsonEntries(entries []lookup) string {
+	list := make([]string, len(entries))
+	for i, e := range entries {
+		list[i] = jsonNumbers([]int64{int64(e.kind), e.value})
+	}
+	return "[" + strings.Join(list, ",") + "]"
 }

@@ -131,7 +131,7 @@ func change(t *testing.T, s contacts.Store, r *contacts.ContactRecord, f func(*c
 	next := *r
 	f(&next.Contact)
 	next.Contact.Version++
-	if err := errors.Join(s.UpdateContacts(t.Context(), []contacts.ContactChange{{Record: &next, Version: r.Contact.Version}})...); err != nil {
+	if err := apply(t.Context(), s, updateOf(&next, r.Contact.Version)); err != nil {
 		t.Fatal(err)
 	}
 	*r = next
@@ -167,7 +167,8 @@ func TestListingAfterAnalyze(t *testing.T) {
 		}
 		wantList(t, s, q, want...)
 	}
-	plan, err := s.Explain(t.Context(), sqlite.Queries()["list living"])
+	queries, _ := sqlite.Queries()
+	plan, err := s.Explain(t.Context(), queries["list living"])
 	if err != nil || !strings.Contains(plan, "(account=? AND id>? AND id<?)") {
 		t.Errorf("%s, %v", plan, err)
 	}
@@ -175,14 +176,14 @@ func TestListingAfterAnalyze(t *testing.T) {
 
 // The contract holds for lists of many parts.
 func TestStoreListsInParts(t *testing.T) {
-	storetest.Run(t, harnessOf(sqlite.NewPlan().Part(2).Found(0).Open))
+	storetest.Run(t, harnessOf(sqlite.NewPlan().WalkPart(2).MaxLookupHits(0).Open))
 }
 
 // However a walk is cut into parts, a page has what matches, past what it skips,
 // and the count is that of all.
 func TestListInPartsIsTheSame(t *testing.T) {
 	t.Parallel()
-	s := mustOpen(t, sqlite.NewPlan().Part(3).Found(0), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().WalkPart(3).MaxLookupHits(0), newPath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	var records []*contacts.ContactRecord
@@ -240,7 +241,7 @@ func TestListInPartsIsTheSame(t *testing.T) {
 func TestLongListHoldsNoStateOfTheFile(t *testing.T) {
 	t.Parallel()
 	var during func() // called in the middle of a list
-	s := mustOpen(t, sqlite.NewPlan().Part(2).Fold(func(text string) string {
+	s := mustOpen(t, sqlite.NewPlan().WalkPart(2).Fold(func(text string) string {
 		if f := during; f != nil {
 			during = nil
 			f()
@@ -271,7 +272,7 @@ func TestLongListHoldsNoStateOfTheFile(t *testing.T) {
 func TestPurgeLeavesNoLookups(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	s := mustOpen(t, sqlite.NewPlan().Run(1), path)
+	s := mustOpen(t, sqlite.NewPlan().RunLength(1), path)
 	var accounts []uuid.UUID
 	for range 2 {
 		a := mustAccount(t, s)
@@ -284,11 +285,10 @@ func TestPurgeLeavesNoLookups(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = mustOpen(t, sqlite.NewPlan().Run(1), path)
+	s = mustOpen(t, sqlite.NewPlan().RunLength(1), path)
 	for _, want := range []int{15, 5, 0} {
-		n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{AccountID: accounts[0], Limit: 15})
-		if n != want || err != nil {
-			t.Errorf("purged %d, %v; want %d", n, err, want)
+		if n := purge(t, s, accounts[0], 15); n != want {
+			t.Errorf("purged %d, want %d", n, want)
 		}
 	}
 	if err := s.Close(); err != nil {

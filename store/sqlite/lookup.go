@@ -8,32 +8,36 @@ import (
 	"crypto/sha256"
 	"database/sql/driver"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
+
+	"example.com/contacts"
+	"example.com/contacts/store/internal/packed"
 )
 
 // The look-ups find contacts by phone number, e-mail address and tag. Their keys
-// come in random order: written with each contact, every one of them would dirty
-// a page of its own, which is what slows a large file down. So a contact's row
-// alone is written and synced with it, and the look-ups follow in runs of many
-// contacts, sorted, so that entries share the pages they dirty.
+// come in random order. Written with each contact, every key would dirty a page
+// of its own, which is what slows a large file down. So a contact's row alone is
+// written and synced with it, and the look-ups follow in runs of many contacts,
+// sorted, so that entries share the pages that they dirty.
 //
-// The file says up to which contact they have come (lookup_state). A search
-// reads the look-ups and, one by one, the contacts behind that mark, and checks
-// what it finds against the rows; so it is always complete, in every process,
-// and what a crash leaves of a run does no harm.
+// The mark, in lookup_state, says up to which contact they have come. A search
+// reads the look-ups and the contacts after the mark, and checks what it finds
+// against the rows. So it is always complete, in every process, and what a crash
+// leaves of a run does no harm.
 //
-// A run that was read before a contact changed or was purged, by whichever
-// process, must not bring back for good what went. Behind the mark, what goes is
-// noted in lookup_gone, and whoever moves the mark past it removes it from the
-// look-ups; before the mark, runs write no entries any more.
+// A run may be stale: another process may have changed or removed one of its
+// contacts since it was read. Two rules keep it from restoring deleted entries.
+// (1) A run never inserts entries of contacts up to the mark. (2) A deleted entry
+// of a contact after the mark is also written to lookup_gone, and the transaction
+// that moves the mark past that contact deletes it from the look-ups.
 const (
-	// The last contact is the last that there ever was: the mark must come to
-	// pass those that were purged.
+	// The last contact is the last that there ever was: the mark must pass those
+	// that were removed, too.
 	lookupStateSQL = `SELECT seq, ` + lastContactSQL + ` FROM lookup_state WHERE one = 1`
 	lastContactSQL = `coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'contact_data'), 0)`
 
-	// The columns in the order of appendLookups.
 	lookupColumns = `seq, account, email, phones, tags`
 	lookupRowsSQL = `SELECT ` + lookupColumns + ` FROM contact_data WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`
 
@@ -56,12 +60,22 @@ const (
 		` + lastContactSQL + ` - (SELECT seq FROM lookup_state WHERE one = 1)`
 )
 
-// lookupsAtOnce is how many entries one statement inserts.
+// Where the columns of lookupColumns are.
+const (
+	lookupSeq = iota
+	lookupAccount
+	lookupEmail
+	lookupPhones
+	lookupTags
+	lookupColumnCount
+)
+
+// lookupsAtOnce is how many entries one statement inserts. With more, a statement
+// is hardly faster for each of them, and the last entries of a step, which go one
+// by one, become more.
 const lookupsAtOnce = 16
 
-func insertLookupsSQL() string {
-	return insertLookupSQL + strings.Repeat(", "+lookupRow, lookupsAtOnce-1)
-}
+var insertLookupsSQL = insertLookupSQL + strings.Repeat(", "+lookupRow, lookupsAtOnce-1)
 
 // A lookupKind is what an entry finds a contact by. The numbers are in files.
 type lookupKind int64
@@ -92,6 +106,11 @@ type lookup struct {
 	seq     int64
 }
 
+// newLookup returns the entry of a text, without account and seq.
+func newLookup(kind lookupKind, text string) lookup {
+	return lookup{kind: kind, value: kind.value(text)}
+}
+
 // values appends the columns of the entry.
 func (a lookup) values(to []driver.Value) []driver.Value {
 	return append(to, a.account, int64(a.kind), a.value, a.seq)
@@ -102,59 +121,86 @@ func (a lookup) compare(b lookup) int {
 }
 
 // appendLookups appends the entries of the contact in a row of lookupColumns. A
-// column that is damaged has none, and fails whoever reads the contact.
+// column that is damaged has none; reading the contact fails.
 func appendLookups(entries []lookup, row []driver.Value) []lookup {
-	add := func(kind lookupKind, what string) {
-		entries = append(entries, lookup{integer(row[1]), kind, kind.value(what), integer(row[0])})
+	add := func(kind lookupKind, text string) {
+		e := newLookup(kind, text)
+		e.account, e.seq = integer(row[lookupAccount]), integer(row[lookupSeq])
+		entries = append(entries, e)
 	}
-	if email := text(row[2]); email != "" {
-		add(byEmail, email)
+	if email := text(row[lookupEmail]); email != "" {
+		add(byEmail, contacts.MatchEmail(email))
 	}
-	phones, _ := decodePhones(text(row[3]))
+	phones, _ := packed.ParsePhones(text(row[lookupPhones]))
 	for _, p := range phones {
 		add(byPhone, p.PhoneNumber)
 	}
-	tags, _ := decodeTags(text(row[4]))
+	tags, _ := packed.ParseTags(text(row[lookupTags]))
 	for _, t := range tags {
 		add(byTag, t)
 	}
 	return entries
 }
 
-// removeLookup removes an entry of a contact that does not have it any more.
+// moveLookups makes the look-ups of a contact follow its change, from one row of
+// lookupColumns to another. Entries of what it lost go, and those of what is new
+// come. What it keeps is left alone: it is in the look-ups, or on its way there.
+func (c *writeConn) moveLookups(stored, changed []driver.Value) error {
+	if slices.Equal(stored, changed) {
+		return nil
+	}
+	was, is := appendLookups(nil, stored), appendLookups(nil, changed)
+	for _, e := range was {
+		if !slices.Contains(is, e) {
+			if err := c.removeLookup(e); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range is {
+		if !slices.Contains(was, e) {
+			if err := c.addLookup(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeLookup removes an entry that a contact has no longer.
 func (c *writeConn) removeLookup(e lookup) error {
 	values := e.values(nil)
-	if err := c.deleteLookup.exec(values...); err != nil {
+	if err := c.exec(deleteLookup, values...); err != nil {
 		return err
 	}
-	return c.noteLookup.exec(values...)
+	return c.exec(noteLookup, values...)
 }
 
-// addLookup adds an entry of a contact that had it not.
+// addLookup adds an entry that a contact did not have before.
 func (c *writeConn) addLookup(e lookup) error {
 	values := e.values(nil)
-	if err := c.unnoteLookup.exec(values...); err != nil {
+	if err := c.exec(unnoteLookup, values...); err != nil {
 		return err
 	}
-	return c.insertLookup.exec(values...)
+	return c.exec(insertLookup, values...)
 }
 
-// moveMark moves lookup_state to a contact, and removes what runs have brought of
-// entries that went before.
+// moveMark moves the mark to a contact, and removes what runs have restored of
+// entries that were deleted before.
 func (c *writeConn) moveMark(to int64) error {
-	gone, err := c.notedLookups.rows(context.Background(), []driver.Value{to})
+	gone, err := c.rows(context.Background(), notedLookups, to)
 	if err != nil {
 		return err
 	}
 	for _, values := range gone {
-		if err := c.deleteLookup.exec(values...); err != nil {
+		if err := c.exec(deleteLookup, values...); err != nil {
 			return err
 		}
 	}
 	if len(gone) > 0 {
-		if err := c.unnoteLookups.exec(to); err != nil {
+		if err := c.exec(unnoteLookups, to); err != nil {
 			return err
 		}
 	}
-	return c.setLookup.exec(to)
+	return c.exec(setLookup, to)
 }

@@ -30,7 +30,7 @@ func TestSearchFindsTheSameHoweverFarTheLookupsHaveCome(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		path := newPath(t)
 		ctx := t.Context()
-		plan := func() *sqlite.Plan { return sqlite.NewPlan().Run(rapid.IntRange(1, 30).Draw(rt, "run")) }
+		plan := func() *sqlite.Plan { return sqlite.NewPlan().RunLength(rapid.IntRange(1, 30).Draw(rt, "run")) }
 		s := mustOpen(rt, plan(), path)
 		second := mustOpen(rt, plan(), path)
 		defer func() { _ = second.Close() }()
@@ -111,7 +111,7 @@ func mustOpen(t rapid.TB, plan *sqlite.Plan, path string) *sqlite.Store {
 func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 	t.Parallel()
 	const length = 50
-	s := mustOpen(t, sqlite.NewPlan().Run(length), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().RunLength(length), newPath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	for range 1500 {
@@ -124,7 +124,7 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if behind, err := s.Behind(t.Context()); err != nil || behind > 10*length {
+	if behind, err := s.Unmerged(t.Context()); err != nil || behind > 10*length {
 		t.Errorf("the look-ups are %d of 1500 contacts behind, with runs of %d, %v", behind, length, err)
 	}
 }
@@ -133,7 +133,7 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 func TestContactCreatedAfterTheNewestWasPurgedIsFound(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	s := mustOpen(t, sqlite.NewPlan().Run(10), path)
+	s := mustOpen(t, sqlite.NewPlan().RunLength(10), path)
 	a := mustAccount(t, s)
 	for range 25 {
 		mustCreate(t, s, a)
@@ -146,14 +146,14 @@ func TestContactCreatedAfterTheNewestWasPurgedIsFound(t *testing.T) {
 	if err := s.Close(); err != nil { // which brings the look-ups up to it
 		t.Fatal(err)
 	}
-	s = mustOpen(t, sqlite.NewPlan().Run(10), path)
-	if n, err := s.PurgeContacts(t.Context(), contacts.PurgeQuery{ContactID: newest.Contact.ID, Limit: 1}); n != 1 || err != nil {
-		t.Fatalf("purged %d, %v", n, err)
+	s = mustOpen(t, sqlite.NewPlan().RunLength(10), path)
+	if err := apply(t.Context(), s, removalOf(newest)); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil { // nothing in memory knows of the purged one
 		t.Fatal(err)
 	}
-	s = mustOpen(t, sqlite.NewPlan().Run(10), path)
+	s = mustOpen(t, sqlite.NewPlan().RunLength(10), path)
 	next := newContact(a)
 	next.Contact.Tags = []string{"next"}
 	if err := create(t.Context(), s, next); err != nil {
@@ -190,7 +190,7 @@ func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 	if err := create(t.Context(), s, batch...); err != nil {
 		t.Fatal(err)
 	}
-	if behind, err := s.Behind(t.Context()); err != nil || behind != 5000 {
+	if behind, err := s.Unmerged(t.Context()); err != nil || behind != 5000 {
 		t.Fatalf("%d contacts are not in the look-ups, %v", behind, err)
 	}
 	for i := range 3 {
@@ -199,13 +199,13 @@ func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 		}
 		s.AwaitCatchUp()
 		if i == 0 {
-			if behind, err := s.Behind(t.Context()); err != nil || behind != 5000 {
+			if behind, err := s.Unmerged(t.Context()); err != nil || behind != 5000 {
 				t.Errorf("after a search beside creates %d contacts are not in the look-ups, %v", behind, err)
 			}
 			now.add(sqlite.Quiet)
 		}
 	}
-	if behind, err := s.Behind(t.Context()); err != nil || behind != 0 {
+	if behind, err := s.Unmerged(t.Context()); err != nil || behind != 0 {
 		t.Errorf("after a search %d contacts are not in the look-ups, %v", behind, err)
 	}
 }
@@ -215,7 +215,7 @@ func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 func TestCountBringsTheLookupsUpToTheContacts(t *testing.T) {
 	t.Parallel()
 	now := &clock{}
-	s := mustOpen(t, sqlite.NewPlan().Clock(now.read).Behind(10).Found(1), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().Clock(now.read).CatchUpAfter(10).MaxLookupHits(1), newPath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	for round := range 2 {
@@ -236,7 +236,7 @@ func TestCountBringsTheLookupsUpToTheContacts(t *testing.T) {
 			if count {
 				want = 0
 			}
-			if behind, err := s.Behind(t.Context()); err != nil || behind != want {
+			if behind, err := s.Unmerged(t.Context()); err != nil || behind != want {
 				t.Errorf("count is %v: %d contacts are not in the look-ups, %v; want %d", count, behind, err, want)
 			}
 		}
@@ -256,7 +256,7 @@ func TestCatchUpEndsWhenContactsCome(t *testing.T) {
 	const length, run = 10, 4 * 10 // contacts
 	now := &clock{}
 	var during atomic.Pointer[func()] // called in a commit, once
-	s := mustOpen(t, sqlite.NewPlan().Run(length).Behind(1).Clock(now.read).Connected(func(c *sqlite3.SQLiteConn) error {
+	s := mustOpen(t, sqlite.NewPlan().RunLength(length).CatchUpAfter(1).Clock(now.read).Connected(func(c *sqlite3.SQLiteConn) error {
 		c.RegisterCommitHook(func() int {
 			if f := during.Swap(nil); f != nil {
 				(*f)()
@@ -288,7 +288,7 @@ func TestCatchUpEndsWhenContactsCome(t *testing.T) {
 	if err := <-created; err != nil {
 		t.Error(err)
 	}
-	if behind, err := s.Behind(t.Context()); err != nil || behind < 3*run || behind > 4*run+1 {
+	if behind, err := s.Unmerged(t.Context()); err != nil || behind < 3*run || behind > 4*run+1 {
 		t.Errorf("%d of %d contacts are not in the look-ups, with runs of %d, %v", behind, len(batch)+1, run, err)
 	}
 }
@@ -299,7 +299,7 @@ func TestCloseInTheMiddleOfACatchUp(t *testing.T) {
 	for range 20 {
 		path := newPath(t)
 		now := &clock{}
-		s := mustOpen(t, sqlite.NewPlan().Run(10).Behind(1).Clock(func() time.Time {
+		s := mustOpen(t, sqlite.NewPlan().RunLength(10).CatchUpAfter(1).Clock(func() time.Time {
 			now.add(sqlite.Quiet) // whoever looks finds it quiet
 			return now.read()
 		}), path)
@@ -347,7 +347,7 @@ func TestLookupsFollowTheContacts(t *testing.T) {
 	t.Parallel()
 	const length = 100
 	path := newPath(t)
-	s := mustOpen(t, sqlite.NewPlan().Run(length), path)
+	s := mustOpen(t, sqlite.NewPlan().RunLength(length), path)
 	a := mustAccount(t, s)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -361,7 +361,7 @@ func TestLookupsFollowTheContacts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	behind, err := s.Behind(t.Context())
+	behind, err := s.Unmerged(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,7 +372,7 @@ func TestLookupsFollowTheContacts(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, path)
-	if behind, err := s.Behind(t.Context()); err != nil || behind != 0 {
+	if behind, err := s.Unmerged(t.Context()); err != nil || behind != 0 {
 		t.Errorf("after Close the look-ups are %d contacts behind, %v", behind, err)
 	}
 	if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != 2000 {

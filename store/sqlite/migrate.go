@@ -6,43 +6,22 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
-	"path"
 
 	"github.com/mattn/go-sqlite3"
+
+	"example.com/contacts/store/internal/migration"
 )
 
 //go:embed schema/*.sql
 var schema embed.FS
 
-// A migration is a step from one version of the schema to the next. Steps are
-// only ever added: files that took one are out there.
-type migration struct{ name, sql string }
-
-// migrations returns the steps in their order; step i leads to version i+1.
-func migrations() []migration {
-	entries, err := fs.ReadDir(schema, "schema") // in the order of their names
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	var steps []migration
-	for _, e := range entries {
-		sql, err := schema.ReadFile(path.Join("schema", e.Name()))
-		if err != nil {
-			panic(err)
-		}
-		steps = append(steps, migration{e.Name(), string(sql)})
-	}
-	return steps
-}
-
-// migrate brings the database to the newest version, a transaction for each
-// step. Whoever comes second, of several processes, finds the step done.
+// migrate brings the database to the newest version, with a transaction for each
+// step. Of several processes, the first takes a step and the others find it done.
 //
 // A new file is not yet in write-ahead mode here. So its first step is written
-// to the file itself, and its marks are in the header from the moment that
-// there is one, where prepareFile looks for them.
-func migrate(ctx context.Context, c *sqlite3.SQLiteConn, steps []migration) error {
+// to the file itself, and its marks are in the header as soon as there is one,
+// where prepareFile looks for them.
+func migrate(ctx context.Context, c *sqlite3.SQLiteConn, steps []migration.Step) error {
 	for done := false; !done; {
 		err := retry(ctx, func() (err error) {
 			done, err = migrateOnce(c, steps)
@@ -55,9 +34,8 @@ func migrate(ctx context.Context, c *sqlite3.SQLiteConn, steps []migration) erro
 	return nil
 }
 
-// migrateOnce takes the step that is next, if there is one, and reports whether
-// there was none.
-func migrateOnce(c *sqlite3.SQLiteConn, steps []migration) (done bool, err error) {
+// migrateOnce takes the next step. It reports whether there was none.
+func migrateOnce(c *sqlite3.SQLiteConn, steps []migration.Step) (done bool, err error) {
 	if _, err := c.Exec("BEGIN IMMEDIATE", nil); err != nil {
 		return false, err
 	}
@@ -96,8 +74,8 @@ func migrateOnce(c *sqlite3.SQLiteConn, steps []migration) (done bool, err error
 	}
 
 	step := steps[version]
-	if _, err := c.Exec(step.sql, nil); err != nil {
-		return false, fmt.Errorf("%s: %w", step.name, err)
+	if _, err := c.Exec(step.SQL, nil); err != nil {
+		return false, fmt.Errorf("%s: %w", step.Name, err)
 	}
 	// These two are part of the transaction.
 	if _, err := c.Exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version+1), nil); err != nil {

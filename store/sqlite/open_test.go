@@ -110,7 +110,7 @@ func TestRelativePath(t *testing.T) {
 	errs := make(chan error)
 	for range 16 {
 		go func() {
-			_, err := s.FindTeam(t.Context(), a, 1)
+			_, err := s.FindAccount(t.Context(), a)
 			errs <- err
 		}()
 	}

@@ -138,7 +138,7 @@ var roles = map[string]role{
 			}
 			var wg sync.WaitGroup
 			for range 16 {
-				wg.Go(func() { s.FindTeam(ctx, a, 1) })
+				wg.Go(func() { s.FindAccount(ctx, a) })
 			}
 			wg.Wait()
 			if err := s.Close(); err != nil {
@@ -192,7 +192,7 @@ func TestEightProcessesCreate(t *testing.T) {
 		wantFiles(t, filepath.Dir(path), "contacts.db")
 		s := open(t, path)
 		for _, a := range ids {
-			if _, err := s.FindTeam(t.Context(), a, 1); err != nil {
+			if _, err := s.FindAccount(t.Context(), a); err != nil {
 				t.Error(err)
 			}
 		}
@@ -362,7 +362,7 @@ func TestKilledInMigration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.FindTeam(t.Context(), a, 1); err != nil {
+		if _, err := s.FindAccount(t.Context(), a); err != nil {
 			t.Error(err)
 		}
 		s.Close()
@@ -425,10 +425,10 @@ func TestLockedByAnotherProcess(t *testing.T) {
 		}
 	}
 	waiting := map[string]func(context.Context) error{
-		"CreateContacts": func(ctx context.Context) error { return create(ctx, s, newContact(a)) },
+		"Apply":          func(ctx context.Context) error { return create(ctx, s, newContact(a)) },
 		"AddToDirectory": func(ctx context.Context) error { _, err := newAccount(ctx, s); return err },
-		"Deactivate": func(ctx context.Context) error {
-			return s.Deactivate(ctx, contacts.Deactivation{AccountID: a, At: noon})
+		"UpdateDirectory": func(ctx context.Context) error {
+			return s.UpdateDirectory(ctx, contacts.DirectoryUpdate{AccountID: a, At: noon})
 		},
 		"Open": func(ctx context.Context) error { _, err := sqlite.Open(ctx, path, nil); return err },
 	}
@@ -456,7 +456,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	stillLocked()
 
 	wantContact(t, s, a, r.Contact.ID)
-	if _, err := s.FindTeam(t.Context(), a, 1); err != nil {
+	if _, err := s.FindAccount(t.Context(), a); err != nil {
 		t.Error(err)
 	}
 	stillLocked()
@@ -466,7 +466,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	go func() { done <- create(t.Context(), s, newContact(a)) }()
 	p.end(t)
 	if err := <-done; err != nil {
-		t.Errorf("CreateContacts after the lock: %v", err)
+		t.Errorf("Apply after the lock: %v", err)
 	}
 }
 
@@ -508,20 +508,20 @@ func TestReaderWaits(t *testing.T) {
 	}
 	read := make(chan error, 1)
 	go func() {
-		_, err := s.FindTeam(t.Context(), a, 1)
+		_, err := s.FindAccount(t.Context(), a)
 		read <- err
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := s.FindTeam(ctx, a, 1)
-	wantErr(t, "FindTeam with a deadline", err, context.DeadlineExceeded)
+	_, err := s.FindAccount(ctx, a)
+	wantErr(t, "FindAccount with a deadline", err, context.DeadlineExceeded)
 	select {
 	case err := <-read:
-		t.Errorf("FindTeam returned while the log was locked: %v", err)
+		t.Errorf("FindAccount returned while the log was locked: %v", err)
 	default:
 		p.end(t)
 		if err := <-read; err != nil {
-			t.Errorf("FindTeam after the lock: %v", err)
+			t.Errorf("FindAccount after the lock: %v", err)
 		}
 	}
 }
@@ -592,7 +592,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 100 {
-		if _, err := s.FindTeam(ctx, a, 1); err != nil {
+		if _, err := s.FindAccount(ctx, a); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -19,12 +19,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/gate"
+	"example.com/contacts/store/internal/migration"
 )
 
 var _ contacts.Store = (*Store)(nil)
@@ -45,16 +46,14 @@ type Options struct {
 // Beyond the contract, an error of its methods matches [ErrDiskFull],
 // [ErrCorrupt] or [ErrReadOnly] where that is the reason.
 type Store struct {
-	writer    *writer
-	readers   *readers
-	directory *directory
-	found     int // entries of the look-ups that a page is made of, at most
-	part      int // contacts that a walk sees in one state of the file, at most
-
-	mu     sync.Mutex
-	closed bool
-	calls  sync.WaitGroup // the accepted ones; only mu's holder adds to it
-	once   sync.Once
+	gate          gate.Gate
+	writer        *writer
+	readers       *readers
+	directory     *directoryCache
+	index         *indexer
+	unmerged      *unmergedKeys
+	maxLookupHits int
+	walkPart      int
 }
 
 // Open opens the contacts in the file at path and creates it, with mode 0600,
@@ -71,19 +70,9 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	s, err := open(ctx, path, config{
-		readConnections: opts.ReadConnections,
-		transaction:     defaultMost,
-		run:             defaultRun,
-		behind:          defaultBehind,
-		found:           defaultFound,
-		part:            defaultPart,
-		fold:            contacts.FoldSearch,
-		now:             time.Now,
-		migrations:      migrations(),
-		writerSettings:  writerSettings(),
-		readerSettings:  readerSettings(),
-	})
+	c := defaultConfig()
+	c.readConnections = opts.ReadConnections
+	s, err := open(ctx, path, c)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %q: %w", path, classify(err))
 	}
@@ -92,18 +81,33 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 
 // A config is all that opening a store depends on besides its path.
 type config struct {
-	readConnections int
-	transaction     int                 // contacts in a transaction, at most
-	run             int                 // contacts whose look-ups are merged together
-	behind          int                 // contacts not in the look-ups from which on a search has them merged
-	found           int                 // entries of the look-ups that a page is made of, at most
-	part            int                 // contacts that a walk sees in one state of the file, at most
-	fold            func(string) string // what a search does to text that is not ASCII
-	now             func() time.Time    // by which a search knows whether contacts are being written
-	migrations      []migration
-	writerSettings  []setting
-	readerSettings  []setting
-	connected       func(*sqlite3.SQLiteConn) error // nil, or called with every new connection that writes
+	readConnections   int
+	maxPerTransaction int                 // rows
+	runLength         int                 // contacts whose look-ups are merged together
+	catchUpAfter      int                 // contacts not in the look-ups from which on a search has them merged
+	maxLookupHits     int                 // of which a page is made
+	walkPart          int                 // contacts that a walk sees in one state of the file, at most
+	fold              func(string) string // what a search does to text that is not ASCII
+	now               func() time.Time    // by which a search knows whether contacts are being written
+	steps             []migration.Step
+	writerSettings    []setting
+	readerSettings    []setting
+	connected         func(*sqlite3.SQLiteConn) error // nil, or called with every new connection that writes
+}
+
+func defaultConfig() config {
+	return config{
+		maxPerTransaction: defaultMaxPerTransaction,
+		runLength:         defaultRunLength,
+		catchUpAfter:      defaultCatchUpAfter,
+		maxLookupHits:     defaultMaxLookupHits,
+		walkPart:          defaultWalkPart,
+		fold:              contacts.FoldSearch,
+		now:               time.Now,
+		steps:             migration.Steps(schema, "schema"),
+		writerSettings:    writerSettings(),
+		readerSettings:    readerSettings(),
+	}
 }
 
 func open(ctx context.Context, path string, c config) (*Store, error) {
@@ -120,10 +124,11 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareFile(ctx, path, len(c.migrations)); err != nil {
+	if err := prepareFile(ctx, path, len(c.steps)); err != nil {
 		return nil, err
 	}
-	w, err := openWriter(ctx, &connector{path, c.writerSettings, c.connected}, c.migrations, c.transaction)
+	unmerged := newUnmergedKeys(2 * c.runLength)
+	w, err := openWriter(ctx, &connector{path, c.writerSettings, c.connected}, c.steps, c.maxPerTransaction, unmerged)
 	if err != nil {
 		return nil, err
 	}
@@ -131,38 +136,24 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.index = newIndexer(r, c.run, c.behind, c.now)
-	return &Store{writer: w, readers: r, directory: newDirectory(r), found: c.found, part: c.part}, nil
+	w.index = newIndexer(r, &c)
+	return &Store{
+		writer: w, readers: r, directory: newDirectoryCache(r), index: w.index, unmerged: unmerged,
+		maxLookupHits: c.maxLookupHits, walkPart: c.walkPart,
+	}, nil
 }
 
-// enter accepts a call, which ends with s.calls.Done.
-func (s *Store) enter() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return contacts.ErrClosed
-	}
-	s.calls.Add(1)
-	return nil
-}
-
-// Close waits for the calls that were accepted, finishes the look-ups, copies
-// what SQLite still keeps in the -wal file into the main one and, where no other
-// process uses it, leaves only that one. Nothing depends on it: what was acknowledged is durable
-// without, and the next Open finds it.
+// Close waits for the calls under way, finishes the look-ups, and copies what
+// SQLite still keeps in the -wal file into the main one. If no other process uses
+// the store, it leaves only the main file. Nothing depends on it: what was
+// acknowledged is durable without it, and the next Open finds it.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-
-	var err error
-	s.once.Do(func() {
-		s.calls.Wait()
-		s.writer.settle()
-		// The writer last: whoever closes last does the copying.
-		if err = errors.Join(s.readers.close(), s.writer.close()); err != nil {
-			err = fmt.Errorf("sqlite: close: %w", classify(err))
+	return s.gate.Close(func() error {
+		s.writer.drain()
+		// The writer last: the connection that is closed last does the copying.
+		if err := errors.Join(s.readers.close(), s.writer.close()); err != nil {
+			return fmt.Errorf("sqlite: close: %w", classify(err))
 		}
+		return nil
 	})
-	return err
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// A statement is prepared once and used by one goroutine at a time. Most run under
-// no context: an interrupted one would end the whole transaction, which others
-// may share, and each is short.
+// A statement is prepared once and used by one goroutine at a time. Most run
+// without a context: interrupting one would end the whole transaction, which
+// others may share, and each is short.
 type statement struct {
 	*sqlite3.SQLiteStmt
 	args []driver.NamedValue // of the last run, to be used again
 }
 
-// query runs the statement until ctx is done. It is not Exec even for what
-// returns nothing: that takes a step over to C for each argument, and this takes
-// one in all.
+// query runs the statement until ctx is done. It is used in place of Exec even
+// where no rows come back: Exec crosses over to C once for each argument, and
+// this once in all.
 func (s *statement) query(ctx context.Context, values []driver.Value) (driver.Rows, error) {
 	s.args = s.args[:0]
 	for i, v := range values {
@@ -30,7 +30,6 @@ func (s *statement) query(ctx context.Context, values []driver.Value) (driver.Ro
 	return s.QueryContext(ctx, s.args)
 }
 
-// exec runs the statement for what it does.
 func (s *statement) exec(values ...driver.Value) error {
 	rows, err := s.query(context.Background(), values)
 	if err != nil {
@@ -39,7 +38,6 @@ func (s *statement) exec(values ...driver.Value) error {
 	return rows.Close()
 }
 
-// row runs the statement for its first row, and reports whether there was one.
 func (s *statement) row(dest []driver.Value, values ...driver.Value) (bool, error) {
 	rows, err := s.query(context.Background(), values)
 	if err != nil {
@@ -52,7 +50,6 @@ func (s *statement) row(dest []driver.Value, values ...driver.Value) (bool, erro
 	return err == nil, errors.Join(err, rows.Close())
 }
 
-// rows runs the statement for all its rows, until ctx is done.
 func (s *statement) rows(ctx context.Context, values []driver.Value) (all [][]driver.Value, err error) {
 	rows, err := s.query(ctx, values)
 	if err != nil {
@@ -69,5 +66,22 @@ func (s *statement) rows(ctx context.Context, values []driver.Value) (all [][]dr
 			return nil, errors.Join(err, rows.Close())
 		}
 		all = append(all, row)
+	}
+}
+
+func (s *statement) each(f func([]driver.Value) bool, values []driver.Value) error {
+	rows, err := s.query(context.Background(), values)
+	if err != nil {
+		return err
+	}
+	row := make([]driver.Value, len(rows.Columns()))
+	for {
+		err := rows.Next(row)
+		if errors.Is(err, io.EOF) || err == nil && !f(row) {
+			return rows.Close()
+		}
+		if err != nil {
+			return errors.Join(err, rows.Close())
+		}
 	}
 }

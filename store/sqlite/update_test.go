@@ -26,7 +26,7 @@ func TestUpdatesAndCreatesShareATransaction(t *testing.T) {
 		next.Contact.Version = version + 1
 		f(&next.Contact)
 		return func() error {
-			return errors.Join(g.store.UpdateContacts(t.Context(), []contacts.ContactChange{{Record: &next, Version: version}})...)
+			return apply(t.Context(), g.store, updateOf(&next, version))
 		}
 	}
 	rename := func(c *contacts.Contact) { c.FirstName = "Bob" }
@@ -39,7 +39,7 @@ func TestUpdatesAndCreatesShareATransaction(t *testing.T) {
 		update(stored[0], 1, rename),                                      // no more its version
 		update(stored[3], 1, rename),
 	}, nil)
-	for i, want := range []error{nil, nil, contacts.ErrConflict, contacts.ErrNotFound, contacts.ErrNotFound, contacts.ErrConflict, nil} {
+	for i, want := range []error{nil, nil, contacts.ErrConflict, contacts.ErrTeamNotFound, contacts.ErrNotFound, contacts.ErrConflict, nil} {
 		if !errors.Is(errs[i], want) {
 			t.Errorf("change %d: got %v, want %v", i, errs[i], want)
 		}
@@ -60,7 +60,7 @@ func TestUpdatesAndCreatesShareATransaction(t *testing.T) {
 func TestLookupsOfAnUpdate(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	s := mustOpen(t, sqlite.NewPlan().Run(1000), path)
+	s := mustOpen(t, sqlite.NewPlan().RunLength(1000), path)
 	a := mustAccount(t, s)
 	r := mustCreate(t, s, a)
 	entries := func(want int) {
@@ -97,8 +97,8 @@ func TestSearchWhileContactsChangeAndRunsAreMerged(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	stores := []*sqlite.Store{
-		mustOpen(t, sqlite.NewPlan().Run(7).Behind(3), path),
-		mustOpen(t, sqlite.NewPlan().Run(5).Behind(20), path),
+		mustOpen(t, sqlite.NewPlan().RunLength(7).CatchUpAfter(3), path),
+		mustOpen(t, sqlite.NewPlan().RunLength(5).CatchUpAfter(20), path),
 	}
 	a := mustAccount(t, stores[0])
 	names := []string{"one", "two", "three"}

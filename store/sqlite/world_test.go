@@ -84,7 +84,7 @@ func (p *process) line() string {
 	return p.out.Text()
 }
 
-// end asks the process to end and checks that it was content.
+// end asks the process to end and checks that it did not fail.
 func (p *process) end(t *testing.T) {
 	t.Helper()
 	p.stdin.Close()
@@ -98,8 +98,25 @@ func (p *process) end(t *testing.T) {
 // untilAsked waits in a role until the test calls end.
 func untilAsked() { io.Copy(io.Discard, os.Stdin) }
 
-// newPath returns the path of a file that is not there yet, alone in a folder.
-func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "contacts.db") }
+// newPath returns the path of a file that is not there yet, alone in a folder. It
+// is in memory where that can be had: what a disk does is the subject of few
+// tests, which use diskPath.
+func newPath(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "contacts-sqlite-")
+	if err != nil {
+		return diskPath(t)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return filepath.Join(dir, "contacts.db")
+}
+
+// diskPath is newPath on a disk.
+func diskPath(t testing.TB) string { return filepath.Join(t.TempDir(), "contacts.db") }
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
@@ -175,12 +192,74 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 	}
 }
 
+// createOf returns the mutation that creates a contact.
+func createOf(r *contacts.ContactRecord) contacts.Mutation {
+	return contacts.Mutation{
+		AccountID: r.Contact.AccountID,
+		Contacts:  []contacts.ContactChange{{ID: r.Contact.ID, Record: r}},
+	}
+}
+
+// updateOf returns the mutation that replaces a contact of that version.
+func updateOf(r *contacts.ContactRecord, version int64) contacts.Mutation {
+	m := createOf(r)
+	m.Contacts[0].Version = version
+	return m
+}
+
+// removalOf returns the mutation that removes a contact.
+func removalOf(r *contacts.ContactRecord) contacts.Mutation {
+	return contacts.Mutation{
+		AccountID: r.Contact.AccountID,
+		Contacts:  []contacts.ContactChange{{ID: r.Contact.ID, Version: r.Contact.Version}},
+	}
+}
+
+// createBatch returns the batch that creates contacts.
+func createBatch(records ...*contacts.ContactRecord) contacts.MutationBatch {
+	batch := contacts.MutationBatch{Now: noon}
+	for _, r := range records {
+		batch.Mutations = append(batch.Mutations, createOf(r))
+	}
+	return batch
+}
+
+// apply applies mutations and returns all their errors.
+func apply(ctx context.Context, s contacts.Store, mutations ...contacts.Mutation) error {
+	return applyBatch(ctx, s, contacts.MutationBatch{Mutations: mutations, Now: noon})
+}
+
+func applyBatch(ctx context.Context, s contacts.Store, batch contacts.MutationBatch) error {
+	outcomes, err := s.Apply(ctx, batch)
+	return errors.Join(append(errorsOf(outcomes), err)...)
+}
+
 func create(ctx context.Context, s contacts.Store, records ...*contacts.ContactRecord) error {
-	return errors.Join(errorsOf(s.CreateContacts(ctx, contacts.ContactBatch{Records: records}))...)
+	return applyBatch(ctx, s, createBatch(records...))
+}
+
+// purge removes up to limit deleted contacts of the account and returns how many
+// it removed.
+func purge(t testing.TB, s contacts.Store, account uuid.UUID, limit int) int {
+	t.Helper()
+	list, err := s.ListContacts(t.Context(), contacts.ContactQuery{
+		AccountID: account, AllTeams: true, Deleted: true, DeletedBefore: noon.AddDate(1, 0, 0), Limit: limit,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mutations []contacts.Mutation
+	for _, r := range list.Records {
+		mutations = append(mutations, removalOf(r))
+	}
+	if err := apply(t.Context(), s, mutations...); err != nil {
+		t.Fatal(err)
+	}
+	return len(mutations)
 }
 
 // errorsOf returns the error of each outcome.
-func errorsOf(outcomes []contacts.ContactOutcome) (errs []error) {
+func errorsOf(outcomes []contacts.MutationOutcome) (errs []error) {
 	for _, o := range outcomes {
 		errs = append(errs, o.Err)
 	}

@@ -3,11 +3,12 @@
 -- Rows refer to an account by its short number n, so that keys stay small.
 
 CREATE TABLE account (
-  n           INTEGER PRIMARY KEY,
-  id          BLOB NOT NULL UNIQUE,
-  name        TEXT NOT NULL,
-  created_at  INTEGER,
-  disabled_at INTEGER
+  n                INTEGER PRIMARY KEY,
+  id               BLOB NOT NULL UNIQUE,
+  name             TEXT NOT NULL,
+  created_at       INTEGER,
+  disabled_at      INTEGER,
+  settings_version INTEGER NOT NULL DEFAULT 0 -- how many settings were ever stored
 ) STRICT;
 
 CREATE TABLE team (
@@ -33,8 +34,19 @@ CREATE TABLE api_key (
 
 CREATE INDEX api_key_account ON api_key (account, id);
 
--- One row: how often the three tables above have changed. Whoever keeps some of
--- them in memory reads it to know whether that still holds.
+-- Every value that a setting of an account ever had. The newest one holds.
+CREATE TABLE setting (
+  account INTEGER NOT NULL REFERENCES account (n),
+  version INTEGER NOT NULL, -- counts the settings of the account, from 1
+  name    TEXT NOT NULL,
+  value   TEXT NOT NULL,    -- JSON; empty: the setting is gone
+  at      INTEGER,
+  actor   TEXT NOT NULL,    -- JSON: who stored it
+  PRIMARY KEY (account, version)
+) STRICT, WITHOUT ROWID;
+
+-- One row: how often the four tables above have changed. A process that keeps
+-- some of them in memory reads it to know whether they have changed since.
 CREATE TABLE directory_version (
   one     INTEGER PRIMARY KEY CHECK (one = 1),
   version INTEGER NOT NULL
@@ -51,6 +63,9 @@ CREATE TRIGGER team_deleted AFTER DELETE ON team BEGIN UPDATE directory_version 
 CREATE TRIGGER api_key_inserted AFTER INSERT ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
 CREATE TRIGGER api_key_updated AFTER UPDATE ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
 CREATE TRIGGER api_key_deleted AFTER DELETE ON api_key BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER setting_inserted AFTER INSERT ON setting BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER setting_updated AFTER UPDATE ON setting BEGIN UPDATE directory_version SET version = version + 1; END;
+CREATE TRIGGER setting_deleted AFTER DELETE ON setting BEGIN UPDATE directory_version SET version = version + 1; END;
 
 -- A seq is never given again, not even after the newest contact was removed: the
 -- look-ups may have passed it.
@@ -83,15 +98,15 @@ CREATE TABLE contact_data (
   FOREIGN KEY (account, team_id) REFERENCES team (account, id)
 ) STRICT;
 
--- A contact is in these from its deletion on: one lists the deleted contacts of an
--- account, the other finds those of all that were deleted before some time.
+-- Both hold deleted contacts alone. The first lists those of an account, the
+-- second finds those that were deleted before some time.
 CREATE INDEX contact_deleted ON contact_data (account, id, deleted_at) WHERE deleted_at IS NOT NULL;
-CREATE INDEX contact_deleted_at ON contact_data (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX contact_deleted_at ON contact_data (account, deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- Where contacts are found: kind 1 by the digits of a phone number, 2 by a hash
--- of an e-mail address, 3 by one of a tag. A row here says where to look, and
--- contact_data what is true. Contacts with a seq above that of lookup_state are
--- not in it yet.
+-- of the e-mail address in the form in which addresses are compared, 3 by a hash
+-- of a tag. A row here says where to look, and contact_data what is true.
+-- Contacts with a seq above that of lookup_state are not in it yet.
 CREATE TABLE lookup (
   account INTEGER NOT NULL,
   kind    INTEGER NOT NULL,
@@ -100,8 +115,9 @@ CREATE TABLE lookup (
   PRIMARY KEY (account, kind, value, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Entries that a change or a purge took away and that may be on their way to the
--- look-ups still: whoever brings lookup_state past their contact removes them.
+-- Entries that a change removed while they could still be on their way to the
+-- look-ups. The transaction that moves lookup_state past their contact removes
+-- them there.
 CREATE TABLE lookup_gone (
   seq     INTEGER NOT NULL,
   account INTEGER NOT NULL,
@@ -117,14 +133,14 @@ CREATE TABLE lookup_state (
 
 INSERT INTO lookup_state VALUES (1, 0);
 
--- A create that is sent again with the same key is the same create. Rows that
--- have ended are as good as gone.
+-- A call that is sent again with the same key is the same call. A row that has
+-- ended counts as absent.
 CREATE TABLE idempotency (
   n       INTEGER PRIMARY KEY,
   hash    INTEGER NOT NULL, -- of account and key: random, and a short index dirties few pages
   account INTEGER NOT NULL REFERENCES account (n),
   key     BLOB NOT NULL,    -- SHA-256 of the caller's key
-  input   BLOB NOT NULL,    -- SHA-256 of what was to be created
+  input   BLOB NOT NULL,    -- SHA-256 of what the call was given
   result  TEXT NOT NULL,    -- JSON
   ends_at INTEGER NOT NULL
 ) STRICT;
@@ -132,9 +148,46 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_hash ON idempotency (hash);
 CREATE INDEX idempotency_ends_at ON idempotency (ends_at);
 
+-- What happened in an account, numbered in the order of the commits.
+CREATE TABLE journal (
+  n        INTEGER PRIMARY KEY,
+  account  INTEGER NOT NULL REFERENCES account (n),
+  sequence INTEGER NOT NULL, -- counts the entries of the account, from 1
+  kind     INTEGER NOT NULL, -- 1 event, 2 do-not-call, 3 erasure
+  head     INTEGER NOT NULL, -- the first 8 bytes of the subject: a short index dirties few pages
+  subject  BLOB NOT NULL,    -- 32 bytes: what the entry is about
+  at       INTEGER,
+  data     TEXT NOT NULL,    -- JSON
+  ends_at  INTEGER,          -- of events alone: from then on the entry may be removed; NULL: never
+  UNIQUE (account, sequence)
+) STRICT;
+
+CREATE INDEX journal_subject ON journal (account, kind, head);
+CREATE INDEX journal_ends_at ON journal (ends_at) WHERE ends_at IS NOT NULL;
+
+-- The number of the newest entry that each account ever had.
+CREATE TABLE journal_state (
+  account  INTEGER PRIMARY KEY REFERENCES account (n),
+  sequence INTEGER NOT NULL
+) STRICT;
+
+-- Entries that are not events stay. An erasure may remove the number and the
+-- notes of a do-not-call entry, and nothing else of it.
+CREATE TRIGGER journal_stays BEFORE DELETE ON journal WHEN OLD.kind <> 1
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+
+CREATE TRIGGER journal_keeps BEFORE UPDATE ON journal WHEN OLD.kind <> 1 AND (
+  (NEW.account, NEW.sequence, NEW.kind, NEW.head, NEW.subject, NEW.at, NEW.ends_at)
+    IS NOT (OLD.account, OLD.sequence, OLD.kind, OLD.head, OLD.subject, OLD.at, OLD.ends_at)
+  OR EXISTS (
+    SELECT 1 FROM (SELECT iif(json_valid(NEW.data), NEW.data, '{}') AS new, iif(json_valid(OLD.data), OLD.data, '{}') AS old)
+    WHERE coalesce(new ->> 'phone_number', old ->> 'phone_number') IS NOT old ->> 'phone_number'
+      OR (new ->> 'type', new ->> 'at', new ->> 'expires_at') IS NOT (old ->> 'type', old ->> 'at', old ->> 'expires_at')))
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only; an erasure may remove a number and its notes'); END;
+
 -- The views are for people with the sqlite3 shell; the program never reads them.
--- Contacts that were deleted are in all of them until they are purged: where
--- deleted_at IS NULL are those that the program shows.
+-- Deleted contacts are in all of them until they are purged: where deleted_at IS
+-- NULL are those that the program shows.
 
 CREATE VIEW contact AS
 SELECT

@@ -1,0 +1,309 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+
+	"example.com/contacts"
+)
+
+const deleteContactSQL = `DELETE FROM contact_data WHERE seq = ?`
+
+// Apply implements [contacts.Store]. Batches that are applied at the same time
+// share a transaction and its sync to the disk. A dry run reads one state of the
+// file beside the writes.
+func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	const op = "sqlite: apply: %w"
+	if err := s.gate.Enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.gate.Leave()
+
+	a := encodeBatch(&batch)
+	var err error
+	if a.dryRun {
+		err = s.dryRun(ctx, a)
+	} else {
+		err = s.applyBatch(ctx, a)
+	}
+	if err != nil {
+		return nil, fmt.Errorf(op, classify(err))
+	}
+	return a.outcomes, nil
+}
+
+// applyBatch applies the batch in one transaction.
+func (s *Store) applyBatch(ctx context.Context, a *application) error {
+	j := job{size: a.size, contacts: a.contacts, run: a.apply}
+	if !a.allOrNothing {
+		return s.writer.do(ctx, j)
+	}
+	if a.size <= s.writer.maxPerTransaction {
+		j.run = func(c *writeConn) error { return c.undoable(a.applyAll) }
+		return s.writer.do(ctx, j)
+	}
+	j.run = a.applyAll
+	err := s.writer.doSolo(ctx, j)
+	if errors.Is(err, errBatchFailed) {
+		return nil // the transaction was undone, and the outcomes say why
+	}
+	return err
+}
+
+// errBatchFailed undoes a batch that is all or nothing. It reaches no caller.
+var errBatchFailed = errors.New("a mutation of the batch was refused")
+
+// undoable runs f, and undoes what f did, and nothing else of the transaction, if
+// its batch failed.
+func (c *writeConn) undoable(f func(*writeConn) error) error {
+	if err := c.exec(savepoint); err != nil {
+		return err
+	}
+	before := c.unmerged.position()
+	switch err := f(c); {
+	case errors.Is(err, errBatchFailed):
+		c.unmerged.undoTo(before)
+		if err := c.exec(rollbackTo); err != nil {
+			return err
+		}
+	case err != nil:
+		return err // the whole transaction ends
+	}
+	return c.exec(release)
+}
+
+// An application is a batch in the form of the file, and what becomes of it. It
+// shares no memory that the caller may change.
+type application struct {
+	mutations    []mutation
+	size         int // in rows
+	contacts     int // how many of them are contacts that are created or changed
+	now          int64
+	allOrNothing bool
+	dryRun       bool
+	verbatim     bool
+
+	outcomes []contacts.MutationOutcome // nil while there is nothing to say
+	failed   bool                       // a mutation was refused
+	stored   tally
+}
+
+// A tally counts the rows of a batch that end some day.
+type tally struct{ idempotencies, entries int }
+
+// A mutation is a contacts.Mutation in the form of the file.
+type mutation struct {
+	account     []byte
+	settings    int64
+	idempotency *idempotency
+	changes     []change
+	claims      []claim
+	journal     []entry
+	replaces    bool // an entry of the journal may replace a stored one
+}
+
+// A change is a contacts.ContactChange in the form of the file.
+type change struct {
+	id      []byte
+	version int64
+	row     contactRow // nil: the contact is removed
+}
+
+func encodeBatch(batch *contacts.MutationBatch) *application {
+	a := &application{
+		mutations:    make([]mutation, len(batch.Mutations)),
+		now:          batch.Now.UnixMicro(),
+		allOrNothing: batch.AllOrNothing,
+		dryRun:       batch.DryRun,
+		verbatim:     batch.Verbatim,
+	}
+	for i := range batch.Mutations {
+		from, m := &batch.Mutations[i], &a.mutations[i]
+		m.account = bytes.Clone(from.AccountID[:])
+		m.settings = from.Settings
+		m.idempotency = encodeIdempotency(from)
+		m.changes = make([]change, len(from.Contacts))
+		for i := range from.Contacts {
+			m.changes[i] = encodeChange(m, &from.Contacts[i])
+			if m.changes[i].row != nil {
+				a.contacts++
+			}
+		}
+		m.claims = encodeClaims(from.Claims)
+		m.journal = encodeEntries(from.Journal)
+		m.replaces = slices.ContainsFunc(from.Journal, func(e contacts.JournalEntry) bool { return e.Sequence != 0 })
+		a.size += max(1, len(m.changes)+len(m.journal))
+	}
+	return a
+}
+
+func encodeChange(m *mutation, from *contacts.ContactChange) change {
+	c := change{version: from.Version}
+	if from.Record == nil {
+		c.id = bytes.Clone(from.ID[:])
+		return c
+	}
+	c.row = encodeContact(m.account, m.settings, from.Record)
+	c.id = c.row[rowHead].([]byte)
+	return c
+}
+
+// apply judges the mutations in their order and stores those that pass.
+func (a *application) apply(c *writeConn) error {
+	a.outcomes, a.failed, a.stored = nil, false, tally{} // those of an earlier run are void
+	j := &judge{conn: &c.conn, unmerged: c.unmerged, application: a}
+	for i := range a.mutations {
+		o, err := c.applyMutation(j, &a.mutations[i])
+		if err != nil {
+			return err
+		}
+		a.note(i, o)
+	}
+	if len(a.mutations) == 0 {
+		a.stored = tally{maxPruned / 2, maxPruned / 2}
+	}
+	return c.prune(a.now, a.stored)
+}
+
+// applyAll is apply for a batch that is all or nothing.
+func (a *application) applyAll(c *writeConn) error {
+	if err := a.apply(c); err != nil {
+		return err
+	}
+	if a.fail() {
+		return errBatchFailed
+	}
+	return nil
+}
+
+// note keeps the outcome of a mutation.
+func (a *application) note(i int, o contacts.MutationOutcome) {
+	if o.Err == nil && o.Result == "" && o.Holders == nil {
+		return
+	}
+	if a.outcomes == nil {
+		a.outcomes = make([]contacts.MutationOutcome, len(a.mutations))
+	}
+	if o.Err != nil {
+		o.Err = fmt.Errorf("sqlite: apply: %w", o.Err)
+		a.failed = true
+	}
+	a.outcomes[i] = o
+}
+
+// fail makes the outcomes those of a batch that is all or nothing, and reports
+// whether it failed.
+func (a *application) fail() bool {
+	if !a.failed {
+		return false
+	}
+	for i := range a.outcomes {
+		if a.outcomes[i].Err == nil {
+			a.outcomes[i] = contacts.MutationOutcome{Err: fmt.Errorf("sqlite: apply: %w", contacts.ErrBatchFailed)}
+		}
+	}
+	return true
+}
+
+// applyMutation judges the mutation and, if it passes, stores it.
+//
+// A lone contact without claims is judged by the constraints of its table where
+// that is the same: a new one altogether, a changed one as to its team. That
+// saves a read for each of them.
+func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOutcome, err error) {
+	var v verdict
+	lone := len(m.changes) == 1 && m.claims == nil && !m.replaces && m.changes[0].row != nil
+	switch {
+	case lone && m.changes[0].version == 0:
+		o, err = j.replay(m)
+	default:
+		o, v, err = j.judge(m, !lone)
+	}
+	if err != nil || o.Err != nil || o.Result != "" {
+		return o, err
+	}
+	for i := range m.changes {
+		if err := c.change(&m.changes[i], v.stored(i)); err != nil {
+			if o.Err, err = j.refusal(m, err); err != nil || lone {
+				return o, err
+			}
+			return o, fmt.Errorf("a mutation that was judged is refused: %w", o.Err)
+		}
+	}
+	if len(m.journal) > 0 {
+		if err := c.record(j, m, v); err != nil {
+			return o, err
+		}
+		j.application.stored.entries += len(m.journal)
+	}
+	if m.idempotency != nil {
+		if err := c.remember(m); err != nil {
+			return o, err
+		}
+		j.application.stored.idempotencies++
+	}
+	return o, nil
+}
+
+// change stores the new state of a contact. Stored is its row of judgeContactSQL;
+// nil: there is none.
+func (c *writeConn) change(to *change, stored []driver.Value) error {
+	switch {
+	case to.version == 0:
+		if to.row == nil {
+			return nil // there is no contact, and there shall be none
+		}
+		return c.exec(insertContact, to.row...)
+	case to.row == nil:
+		return c.removeContact(stored)
+	default:
+		return c.replaceContact(to.row, stored)
+	}
+}
+
+func (c *writeConn) replaceContact(row contactRow, stored []driver.Value) error {
+	args := make([]driver.Value, 0, len(row))
+	args = append(append(args, stored[0]), row[rowHead+1:]...)
+	if err := c.exec(updateContact, args...); err != nil {
+		return err
+	}
+	stored = stored[:lookupColumnCount]
+	return c.moveLookups(stored, []driver.Value{stored[0], stored[1], row[rowEmail], row[rowPhones], row[rowTags]})
+}
+
+func (c *writeConn) removeContact(stored []driver.Value) error {
+	for _, e := range appendLookups(nil, stored) {
+		if err := c.removeLookup(e); err != nil {
+			return err
+		}
+	}
+	return c.exec(deleteContact, stored[0])
+}
+
+// dryRun judges the batch on one state of the file.
+func (s *Store) dryRun(ctx context.Context, a *application) error {
+	return s.readers.snapshot(ctx, func(c *conn) error {
+		a.outcomes, a.failed = nil, false
+		j := &judge{conn: c, unmerged: s.unmerged, application: a}
+		for i := range a.mutations {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			o, _, err := j.judge(&a.mutations[i], true)
+			if err != nil {
+				return err
+			}
+			a.note(i, o)
+		}
+		if a.allOrNothing {
+			a.fail()
+		}
+		return nil
+	})
+}

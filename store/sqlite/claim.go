@@ -1,0 +1,346 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"bytes"
+	"cmp"
+	"database/sql/driver"
+	"encoding/binary"
+	"hash/maphash"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/internal/packed"
+)
+
+const (
+	holderColumns  = `c.seq, c.account, c.email, c.phones, c.tags, c.id, c.team_id, c.deleted_at`
+	findHoldersSQL = `SELECT ` + holderColumns + ` FROM lookup AS l CROSS JOIN contact_data AS c ON c.seq = l.seq
+		WHERE l.account = ? AND l.kind = ? AND l.value = ? ORDER BY l.seq`
+	findHolderSQL = `SELECT ` + holderColumns + ` FROM contact_data AS c WHERE c.seq = ?`
+)
+
+// Where the columns of holderColumns are after those of appendLookups.
+const (
+	holderID = lookupColumnCount + iota
+	holderTeam
+	holderDeletedAt
+)
+
+// A claim is a match key that no live contact outside its mutation may hold.
+type claim struct {
+	key   contacts.MatchKey
+	entry lookup // without account and seq
+}
+
+func encodeClaims(keys []contacts.MatchKey) []claim {
+	if len(keys) == 0 {
+		return nil
+	}
+	claims := make([]claim, len(keys))
+	for i, k := range keys {
+		claims[i] = claim{k, lookupOfKey(k)}
+	}
+	return claims
+}
+
+const (
+	// maxHolders is how many holders of a claim an outcome names.
+	maxHolders = 10
+
+	// enoughHolders is how many holders of a claim are looked at, to name those
+	// with the lowest ids. Contacts come nearly in the order of their ids. With
+	// more, somebody could make others wait by giving many contacts one key.
+	enoughHolders = 1000
+)
+
+// claims judges the claims of the mutation. The candidates are the contacts that
+// the look-ups name, and those that are not in the look-ups yet. Each is checked
+// against its row.
+func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, err error) {
+	var live, deleted []contacts.Holder
+	for i, claim := range m.claims {
+		claim.entry.account = account
+		first := len(live)
+		see := func(row []driver.Value) bool {
+			if integer(row[1]) != account || !slices.Contains(matchKeysOf(row), claim.key) {
+				return true
+			}
+			contact := id(row[holderID])
+			if slices.ContainsFunc(m.changes, func(c change) bool { return bytes.Equal(c.id, contact[:]) }) {
+				return true
+			}
+			h := contacts.Holder{Key: i, ContactID: contact, TeamID: integer(row[holderTeam]), Deleted: row[holderDeletedAt] != nil}
+			switch {
+			case !h.Deleted && !slices.ContainsFunc(live[first:], func(l contacts.Holder) bool { return l.ContactID == contact }):
+				live = append(live, h)
+			case h.Deleted && (deleted == nil || bytes.Compare(contact[:], deleted[0].ContactID[:]) > 0):
+				deleted = []contacts.Holder{h}
+			}
+			return len(live)-first < enoughHolders
+		}
+		if err := j.candidates(claim.entry, see); err != nil {
+			return o, err
+		}
+		slices.SortFunc(live[first:], func(a, b contacts.Holder) int { return bytes.Compare(a.ContactID[:], b.ContactID[:]) })
+		live = live[:min(len(live), first+maxHolders)]
+	}
+	if live != nil {
+		return contacts.MutationOutcome{Err: contacts.ErrDuplicate, Holders: live}, nil
+	}
+	return contacts.MutationOutcome{Holders: deleted}, nil
+}
+
+// candidates calls see with a row of holderColumns of each contact that may have
+// the entry, until see returns false. It may call it with one contact twice.
+func (j *judge) candidates(e lookup, see func([]driver.Value) bool) error {
+	more := true
+	while := func(row []driver.Value) bool {
+		more = see(row)
+		return more
+	}
+	if err := j.conn.each(findHolders, while, e.account, int64(e.kind), e.value); err != nil || !more {
+		return err
+	}
+	seqs, err := j.unmerged.candidates(j.conn, e, j.application.dryRun)
+	for _, seq := range seqs {
+		if err == nil && more {
+			err = j.conn.each(findHolder, while, seq)
+		}
+	}
+	return err
+}
+
+// matchKeysOf returns the match keys of the contact in a row that begins with
+// lookupColumns. A column that is damaged has none.
+func matchKeysOf(row []driver.Value) []contacts.MatchKey {
+	r := contacts.ContactRecord{Contact: contacts.Contact{Email: text(row[lookupEmail])}}
+	r.Contact.PhoneNumbers, _ = packed.ParsePhones(text(row[lookupPhones]))
+	return r.MatchKeys()
+}
+
+// lookupOfKey returns the entry of a match key, without account and seq.
+func lookupOfKey(k contacts.MatchKey) lookup {
+	switch k.Kind {
+	case contacts.KeyPhoneNumber:
+		return newLookup(byPhone, k.Value)
+	default:
+		return newLookup(byEmail, k.Value)
+	}
+}
+
+// unmergedKeys remembers the match keys of the contacts that are not in the
+// look-ups yet. It covers those with a seq above from, up to to. It
+// is a hint. What a row says is true: a contact may have changed since, or have
+// been merged. A process that never judged a claim keeps none.
+//
+// Keys are added in the order of the contacts' seqs. So what a transaction added
+// can be taken out when it is undone: the last ones go.
+type unmergedKeys struct {
+	max  int64 // contacts that it covers, before it drops those that were merged
+	seed maphash.Seed
+
+	mu        sync.Mutex
+	used      bool
+	from, to  int64
+	keys      []unmergedKey
+	newest    map[uint64]int32 // the index of the newest key with that hash, plus one
+	committed keysPosition     // what is left when the transaction under way is undone
+}
+
+type unmergedKey struct {
+	hash  uint64
+	seq   int64
+	older int32 // the index of the next older key with that hash, plus one
+}
+
+// A keysPosition is a state of unmergedKeys to go back to.
+type keysPosition struct {
+	keys int
+	to   int64
+}
+
+func newUnmergedKeys(max int) *unmergedKeys {
+	return &unmergedKeys{max: int64(max), seed: maphash.MakeSeed()}
+}
+
+// hash is that of an entry without its seq.
+func (u *unmergedKeys) hash(e lookup) uint64 {
+	var b [24]byte
+	binary.NativeEndian.PutUint64(b[0:], uint64(e.account))
+	binary.NativeEndian.PutUint64(b[8:], uint64(e.kind))
+	binary.NativeEndian.PutUint64(b[16:], uint64(e.value))
+	return maphash.Bytes(u.seed, b[:])
+}
+
+// candidates returns the contacts that may have the entry and that the look-ups
+// may not name yet, in the state that the connection shows.
+func (u *unmergedKeys) candidates(c *conn, e lookup, dryRun bool) (seqs []int64, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	mark := int64(0)
+	if !u.used || dryRun {
+		if mark, err = c.number(findMark); err != nil {
+			return nil, err
+		}
+	}
+	if !u.used {
+		u.used, u.from, u.to = true, mark, mark
+		u.newest = make(map[uint64]int32)
+		u.committed = u.now()
+	}
+	wanted := u.hash(e)
+	find := func(seq int64, hash uint64) {
+		if hash == wanted {
+			seqs = append(seqs, seq)
+		}
+	}
+	if dryRun && u.now() != u.committed {
+		// The keys of the transaction under way may go again. So what comes
+		// after those that stay is read from the rows.
+		err = u.read(c, u.committed.to, math.MaxInt64, find)
+	} else {
+		err = u.read(c, u.to, math.MaxInt64, u.add)
+		if dryRun {
+			u.committed = u.now()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if dryRun && mark < u.from { // merged since
+		if err := u.read(c, mark, u.from, find); err != nil {
+			return nil, err
+		}
+	}
+	return append(seqs, u.find(wanted)...), nil
+}
+
+// known returns the contacts that may have one of the entries, and after which seq
+// they are not known. If tail is nil, nothing is known.
+func (u *unmergedKeys) known(c *conn, account uuid.UUID, entries []lookup) (seqs []int64, tail driver.Value, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.used {
+		return nil, nil, nil
+	}
+	mark, err := c.number(findMark)
+	if err != nil || mark < u.from {
+		return nil, nil, err
+	}
+	n, err := c.number(accountNumber, account[:])
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		e.account = n
+		seqs = append(seqs, u.find(u.hash(e))...)
+	}
+	return seqs, u.committed.to, nil
+}
+
+// read calls f with each match key of the contacts from a seq, which it does not
+// include, up to another.
+func (u *unmergedKeys) read(c *conn, from, to int64, f func(seq int64, hash uint64)) error {
+	var entries []lookup
+	return c.each(lookupRows, func(row []driver.Value) bool {
+		entries = appendLookups(entries[:0], row)
+		for _, e := range entries {
+			if e.kind != byTag {
+				f(e.seq, u.hash(e))
+			}
+		}
+		return true
+	}, from, to, int64(math.MaxInt64))
+}
+
+func (u *unmergedKeys) add(seq int64, hash uint64) {
+	u.to = max(u.to, seq)
+	u.keys = append(u.keys, unmergedKey{hash, seq, u.newest[hash]})
+	u.newest[hash] = int32(len(u.keys))
+}
+
+// find returns the contacts that have a key with the hash, in ascending order.
+func (u *unmergedKeys) find(hash uint64) (seqs []int64) {
+	for at := u.newest[hash]; at > 0; at = u.keys[at-1].older {
+		seqs = append(seqs, u.keys[at-1].seq)
+	}
+	slices.Reverse(seqs)
+	return seqs
+}
+
+// now returns the present state.
+func (u *unmergedKeys) now() keysPosition { return keysPosition{len(u.keys), u.to} }
+
+// begin is called when a transaction that writes has begun. It drops the keys of
+// contacts that were merged, from time to time.
+func (u *unmergedKeys) begin(c *conn) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.committed = u.now()
+	if !u.used || u.to-u.from <= u.max {
+		return nil
+	}
+	mark, err := c.number(findMark)
+	if err != nil || mark <= u.from {
+		return err
+	}
+	at, _ := slices.BinarySearchFunc(u.keys, mark+1, func(k unmergedKey, seq int64) int { return cmp.Compare(k.seq, seq) })
+	rest := u.keys[at:]
+	u.keys, u.newest = nil, make(map[uint64]int32, len(rest))
+	for _, k := range rest {
+		u.add(k.seq, k.hash)
+	}
+	u.from, u.to = mark, max(mark, u.to)
+	u.committed = u.now()
+	return nil
+}
+
+// commit is called when the transaction is in the file.
+func (u *unmergedKeys) commit() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.committed = u.now()
+}
+
+// undo is called before the transaction is undone.
+func (u *unmergedKeys) undo() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.cut(u.committed)
+}
+
+// position returns the state for undoTo.
+func (u *unmergedKeys) position() keysPosition {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.now()
+}
+
+// undoTo is called before the transaction is undone in part.
+func (u *unmergedKeys) undoTo(p keysPosition) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p.keys < u.committed.keys || p.to < u.committed.to { // a dry run has added keys since
+		p = u.committed
+	}
+	u.cut(p)
+}
+
+func (u *unmergedKeys) cut(p keysPosition) {
+	for len(u.keys) > p.keys {
+		k := u.keys[len(u.keys)-1]
+		u.keys = u.keys[:len(u.keys)-1]
+		if k.older == 0 {
+			delete(u.newest, k.hash)
+		} else {
+			u.newest[k.hash] = k.older
+		}
+	}
+	u.to = p.to
+}

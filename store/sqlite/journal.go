@@ -1,0 +1,311 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"example.com/contacts"
+)
+
+const (
+	findNewestSQL = `SELECT coalesce((SELECT sequence FROM journal_state WHERE account = ?1), 0)`
+	setNewestSQL  = `INSERT INTO journal_state (account, sequence) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET sequence = ?2`
+
+	findEntrySQL    = `SELECT kind, subject FROM journal WHERE account = ? AND sequence = ?`
+	insertEntrySQL  = `INSERT INTO journal (account, sequence, kind, head, subject, at, data, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	replaceEntrySQL = `UPDATE journal SET data = ? WHERE account = ? AND sequence = ?`
+
+	// The columns in the order of decodeEntry.
+	entryColumns       = `sequence, kind, subject, at, ends_at, data`
+	listJournalFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY sqlite_autoindex_journal_1
+		WHERE account = ` + accountSQL + ` AND sequence > ?2 AND sequence < ?3 AND (?4 IS NULL OR kind = ?4)`
+	listJournalSQL          = listJournalFromSQL + ` ORDER BY sequence LIMIT ?5`
+	listJournalBackwardsSQL = listJournalFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
+
+	// An entry is found by the head of its subject, and has to have the whole.
+	listSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_subject
+		WHERE account = ` + accountSQL + ` AND kind IN (SELECT value FROM json_each(?4)) AND head IN (SELECT value FROM json_each(?6))
+		AND subject IN (SELECT unhex(value) FROM json_each(?7)) AND sequence > ?2 AND sequence < ?3`
+	listSubjectsSQL          = listSubjectsFromSQL + ` ORDER BY sequence LIMIT ?5`
+	listSubjectsBackwardsSQL = listSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
+
+	// Events that have ended, after a position, and whether one is the newest
+	// entry of its account.
+	endedEntriesSQL = `SELECT j.n, j.ends_at, j.sequence = s.sequence FROM journal AS j INDEXED BY journal_ends_at
+		JOIN journal_state AS s ON s.account = j.account
+		WHERE j.ends_at >= ?1 AND (j.ends_at, j.n) > (?1, ?2) AND j.ends_at <= ?3 AND j.kind = 1 ORDER BY j.ends_at, j.n LIMIT ?4`
+	deleteEntrySQL = `DELETE FROM journal WHERE n = ?`
+)
+
+// An entry is a journal entry in the form of the file.
+type entry struct {
+	sequence   int64
+	kind, head int64
+	subject    []byte
+	at, endsAt driver.Value
+	data       string
+}
+
+func encodeEntries(from []contacts.JournalEntry) []entry {
+	if len(from) == 0 {
+		return nil
+	}
+	entries := make([]entry, len(from))
+	for i := range from {
+		e := &from[i]
+		entries[i] = entry{
+			sequence: e.Sequence,
+			kind:     int64(e.Kind),
+			head:     headOf(e.Subject),
+			subject:  bytes.Clone(e.Subject[:]),
+			at:       micros(e.At),
+			endsAt:   micros(e.EndsAt),
+			data:     e.Data,
+		}
+	}
+	return entries
+}
+
+// headOf returns the number by which a subject is found.
+func headOf(subject [32]byte) int64 { return int64(binary.BigEndian.Uint64(subject[:])) }
+
+// appends reports whether the entry is appended to a journal with that newest
+// entry, and the number that it then gets.
+func (e *entry) appends(newest int64, verbatim bool) (bool, int64) {
+	switch {
+	case e.sequence == 0:
+		return true, newest + 1
+	case verbatim && e.sequence > newest:
+		return true, e.sequence
+	default:
+		return false, e.sequence
+	}
+}
+
+// A pendingJournal is what a dry run would have appended to the journal of an
+// account.
+type pendingJournal struct {
+	newest  int64
+	entries map[int64]*entry
+}
+
+// journal judges the entries of a mutation, and returns the number of the newest
+// entry of the account.
+func (j *judge) journal(entries []entry, account int64) (newest int64, refused, err error) {
+	pending := j.journals[account]
+	if pending != nil {
+		newest = pending.newest
+	} else if newest, err = j.conn.number(findNewest, account); err != nil {
+		return 0, nil, err
+	}
+	last := newest
+	appended := make(map[int64]*entry)
+	for i := range entries {
+		e := &entries[i]
+		appends, sequence := e.appends(last, j.application.verbatim)
+		if appends {
+			last = sequence
+			appended[sequence] = e
+			continue
+		}
+		found, err := j.hasEntry(pending, account, e)
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case found:
+		case j.application.verbatim:
+			return 0, contacts.ErrExists, nil
+		default:
+			return 0, contacts.ErrNotFound, nil
+		}
+	}
+	if j.application.dryRun {
+		j.keepPending(account, last, appended)
+	}
+	return newest, nil, nil
+}
+
+// hasEntry reports whether there is an entry with the number, the kind and the
+// subject.
+func (j *judge) hasEntry(pending *pendingJournal, account int64, e *entry) (bool, error) {
+	if pending != nil {
+		if there := pending.entries[e.sequence]; there != nil {
+			return there.kind == e.kind && bytes.Equal(there.subject, e.subject), nil
+		}
+	}
+	var row [2]driver.Value
+	found, err := j.conn.row(findEntry, row[:], account, e.sequence)
+	if !found || err != nil {
+		return false, err
+	}
+	subject, _ := row[1].([]byte)
+	return integer(row[0]) == e.kind && bytes.Equal(subject, e.subject), nil
+}
+
+func (j *judge) keepPending(account, newest int64, entries map[int64]*entry) {
+	if j.journals == nil {
+		j.journals = make(map[int64]*pendingJournal)
+	}
+	pending := j.journals[account]
+	if pending == nil {
+		pending = &pendingJournal{entries: make(map[int64]*entry)}
+		j.journals[account] = pending
+	}
+	pending.newest = newest
+	for sequence, e := range entries {
+		pending.entries[sequence] = e
+	}
+}
+
+// record stores the journal entries of a mutation that passed.
+func (c *writeConn) record(j *judge, m *mutation, v verdict) (err error) {
+	if v.account == 0 { // a new contact was judged by its table alone
+		if v.account, err = c.number(accountNumber, m.account); err != nil {
+			return err
+		}
+		if v.newest, err = c.number(findNewest, v.account); err != nil {
+			return err
+		}
+	}
+	last := v.newest
+	for i := range m.journal {
+		e := &m.journal[i]
+		appends, sequence := e.appends(last, j.application.verbatim)
+		if appends {
+			last = sequence
+			err = c.exec(insertEntry, v.account, sequence, e.kind, e.head, e.subject, e.at, e.data, e.endsAt)
+		} else {
+			err = c.exec(replaceEntry, e.data, v.account, sequence)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if last == v.newest {
+		return nil
+	}
+	return c.exec(setNewest, v.account, last)
+}
+
+// pruneEntries looks at up to n events that ended by a time, and removes them
+// unless they are the newest of their account. It goes on where it ended before:
+// the newest entries of many accounts may have ended, and must not be looked at
+// again and again.
+func (c *writeConn) pruneEntries(ended int64, n int) error {
+	rows, err := c.rows(context.Background(), endedEntries, c.prunedTo.endsAt, c.prunedTo.n, ended, int64(n))
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if integer(row[2]) != 0 {
+			continue
+		}
+		if err := c.exec(deleteEntry, row[0]); err != nil {
+			return err
+		}
+	}
+	if len(rows) < n {
+		c.prunedTo = firstPrunePosition
+		return nil
+	}
+	last := rows[len(rows)-1]
+	c.prunedTo = prunePosition{integer(last[1]), integer(last[0])}
+	return nil
+}
+
+// A prunePosition is an entry in the order of journal_ends_at.
+type prunePosition struct{ endsAt, n int64 }
+
+var firstPrunePosition = prunePosition{endsAt: math.MinInt64}
+
+// ListJournal implements [contacts.Store].
+func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+	const op = "sqlite: list journal: %w"
+	if err := s.gate.Enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.gate.Leave()
+
+	entries, err := s.listJournal(ctx, &q)
+	if err != nil {
+		return nil, fmt.Errorf(op, classify(err))
+	}
+	return entries, nil
+}
+
+func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+	after, before := q.After, int64(math.MaxInt64)
+	list, listOf := listJournal, listSubjects
+	if q.Backwards {
+		list, listOf = listJournalBackwards, listSubjectsBackwards
+		if after, before = 0, q.After; before == 0 {
+			before = math.MaxInt64
+		}
+	}
+	var rows [][]driver.Value
+	err := s.readers.snapshot(ctx, func(c *conn) (err error) {
+		if q.Subjects != nil {
+			heads, subjects := jsonSubjects(q.Subjects)
+			rows, err = c.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)
+			return err
+		}
+		rows, err = c.rows(ctx, list, q.AccountID[:], after, before, number(int64(q.Kind)), int64(q.Limit))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var entries []contacts.JournalEntry
+	for _, row := range rows {
+		entries = append(entries, decodeEntry(row))
+	}
+	return entries, nil
+}
+
+// decodeEntry returns the entry in a row of entryColumns.
+func decodeEntry(row []driver.Value) contacts.JournalEntry {
+	e := contacts.JournalEntry{
+		Sequence: integer(row[0]), Kind: contacts.JournalKind(integer(row[1])),
+		At: instant(row[3]), EndsAt: instant(row[4]), Data: text(row[5]),
+	}
+	subject, _ := row[2].([]byte)
+	copy(e.Subject[:], subject)
+	return e
+}
+
+// jsonKinds returns the kinds of entries that a query is about: index searches
+// need them all.
+func jsonKinds(kind contacts.JournalKind) string {
+	if kind != 0 {
+		return jsonNumbers([]int64{int64(kind)})
+	}
+	return jsonNumbers([]int64{int64(contacts.JournalEvent), int64(contacts.JournalDoNotCall), int64(contacts.JournalErasure)})
+}
+
+// jsonSubjects returns two JSON arrays: the heads, and the subjects in
+// hexadecimal digits.
+func jsonSubjects(list [][32]byte) (heads, subjects string) {
+	numbers := make([]int64, len(list))
+	for i, s := range list {
+		numbers[i] = headOf(s)
+	}
+	return jsonNumbers(numbers), jsonHex(list, func(s *[32]byte) []byte { return s[:] })
+}
+
+// jsonHex returns a JSON array of strings of hexadecimal digits.
+func jsonHex[E any](list []E, bytes func(*E) []byte) string {
+	digits := make([]string, len(list))
+	for i := range list {
+		digits[i] = strconv.Quote(hex.EncodeToString(bytes(&list[i])))
+	}
+	return "[" + strings.Join(digits, ",") + "]"
+}

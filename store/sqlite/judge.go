@@ -1,0 +1,209 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"bytes"
+	"database/sql/driver"
+	"errors"
+
+	"github.com/mattn/go-sqlite3"
+
+	"example.com/contacts"
+)
+
+const (
+	judgeAccountSQL = `SELECT n, settings_version FROM account WHERE id = ?`
+
+	// The account, and the contact as far as there is one: the columns of
+	// appendLookups, and the version.
+	judgeContactSQL = `SELECT c.seq, c.account, c.email, c.phones, c.tags, c.version, a.n, a.settings_version
+		FROM account AS a LEFT JOIN contact_data AS c ON c.account = a.n AND c.id = ?2 WHERE a.id = ?1`
+
+	findTeamSQL = `SELECT 1 FROM team WHERE account = ? AND id = ?`
+)
+
+// Where the columns of judgeContactSQL are after those of appendLookups.
+const (
+	judgeVersion = lookupColumnCount + iota
+	judgeNumber
+	judgeSettings
+	judgeColumns
+)
+
+// A judge judges the mutations of one application by what a connection shows: the
+// one that writes, in its transaction, or one that reads, for a dry run.
+type judge struct {
+	conn        *conn
+	unmerged    *unmergedKeys
+	application *application
+
+	// What the mutations of a dry run would have appended to the journals, by
+	// account.
+	journals map[int64]*pendingJournal
+}
+
+// A verdict is what a mutation that passed needs in order to be stored.
+type verdict struct {
+	account  int64            // its number; 0: not known yet
+	contacts [][]driver.Value // rows of judgeContactSQL, one for each change; nil: not read
+	newest   int64            // entry of the journal, if some were judged
+}
+
+// stored returns the row of the contact of a change, nil where it was not read.
+func (v *verdict) stored(i int) []driver.Value {
+	if v.contacts == nil {
+		return nil
+	}
+	return v.contacts[i]
+}
+
+// judge judges all of the mutation, teams only if it is asked to. A mutation with
+// an error or an earlier result in its outcome does not pass.
+func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v verdict, err error) {
+	var settings int64
+	found := false
+	if v.contacts, err = j.contacts(m); err != nil {
+		return o, v, err
+	}
+	if len(v.contacts) > 0 {
+		first := v.contacts[0]
+		found, v.account, settings = first[judgeNumber] != nil, integer(first[judgeNumber]), integer(first[judgeSettings])
+	} else {
+		var row [2]driver.Value
+		found, err = j.conn.row(judgeAccount, row[:], m.account)
+		v.account, settings = integer(row[0]), integer(row[1])
+	}
+	if err != nil {
+		return o, v, err
+	}
+	if !found {
+		o.Err = contacts.ErrNotFound
+		return o, v, nil
+	}
+	if o, err = j.replay(m); err != nil || o.Err != nil || o.Result != "" {
+		return o, v, err
+	}
+	if settings != m.settings {
+		o.Err = contacts.ErrStale
+		return o, v, nil
+	}
+	if o.Err = versions(m.changes, v.contacts); o.Err != nil {
+		return o, v, nil
+	}
+	if teams {
+		if o.Err, err = j.teams(m.changes, v.account); err != nil || o.Err != nil {
+			return o, v, err
+		}
+	}
+	if len(m.claims) > 0 {
+		if o, err = j.claims(m, v.account); err != nil || o.Err != nil {
+			return o, v, err
+		}
+	}
+	if len(m.journal) > 0 {
+		var refused error
+		if v.newest, refused, err = j.journal(m.journal, v.account); err != nil || refused != nil {
+			return contacts.MutationOutcome{Err: refused}, v, err
+		}
+	}
+	return o, v, nil
+}
+
+// contacts returns the rows of the contacts that the mutation changes. A row
+// without a number of the account means that there is no account.
+func (j *judge) contacts(m *mutation) (rows [][]driver.Value, err error) {
+	if len(m.changes) == 0 {
+		return nil, nil
+	}
+	rows = make([][]driver.Value, len(m.changes))
+	all := make([]driver.Value, judgeColumns*len(rows))
+	for i := range rows {
+		rows[i] = all[i*judgeColumns : (i+1)*judgeColumns]
+		if _, err := j.conn.row(judgeContact, rows[i], m.account, m.changes[i].id); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// versions judges ids and versions.
+func versions(changes []change, stored [][]driver.Value) error {
+	for i := range changes {
+		exists, want := stored[i][0] != nil, changes[i].version
+		switch {
+		case want == 0 && exists:
+			return contacts.ErrExists
+		case want == 0:
+		case !exists:
+			return contacts.ErrNotFound
+		case integer(stored[i][judgeVersion]) != want:
+			return contacts.ErrConflict
+		}
+	}
+	return nil
+}
+
+func (j *judge) teams(changes []change, account int64) (refused, err error) {
+	for i := range changes {
+		if changes[i].row == nil || changes[i].row[rowTeam] == nil {
+			continue
+		}
+		var one [1]driver.Value
+		found, err := j.conn.row(findTeam, one[:], account, changes[i].row[rowTeam])
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return contacts.ErrTeamNotFound, nil
+		}
+	}
+	return nil, nil
+}
+
+// replay returns the outcome of a mutation whose idempotency key was used before.
+func (j *judge) replay(m *mutation) (o contacts.MutationOutcome, err error) {
+	i := m.idempotency
+	if i == nil {
+		return o, nil
+	}
+	var row [2]driver.Value
+	used, err := j.conn.row(findIdempotency, row[:], i.hash, m.account, i.key, j.application.now)
+	if err != nil || !used {
+		return o, err
+	}
+	if input, _ := row[0].([]byte); bytes.Equal(input, i.input) {
+		o.Result = text(row[1])
+	} else {
+		o.Err = contacts.ErrIdempotencyConflict
+	}
+	return o, nil
+}
+
+// refusal returns what it means for the mutation that a constraint of
+// contact_data was in the way, or err itself if none was.
+func (j *judge) refusal(m *mutation, err error) (refused, fault error) {
+	switch e, _ := errors.AsType[sqlite3.Error](err); e.ExtendedCode {
+	case sqlite3.ErrConstraintUnique:
+		return contacts.ErrExists, nil
+	case sqlite3.ErrConstraintForeignKey:
+		// The reference to the account holds: its number was just read.
+		return contacts.ErrTeamNotFound, nil
+	case sqlite3.ErrConstraintNotNull:
+		// The one column that is ever given NULL where it does not take it is
+		// the number of an account that does not exist, or that has another
+		// settings version.
+		var row [2]driver.Value
+		found, err := j.conn.row(judgeAccount, row[:], m.account)
+		switch {
+		case err != nil:
+			return nil, err
+		case !found:
+			return contacts.ErrNotFound, nil
+		default:
+			return contacts.ErrStale, nil
+		}
+	default:
+		return nil, err
+	}
+}

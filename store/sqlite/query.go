@@ -1,0 +1,254 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// A query is one of the statements that run more than once on a connection.
+type query int
+
+const (
+	noQuery query = iota
+
+	// What reads.
+	findKey
+	findAccount
+	findContact
+	listAccounts
+	listTeams
+	listKeys
+	listSettings
+	directoryVersion
+	lookupState
+	lookupRows
+	lookupReach
+	listLiving
+	listDeleted
+	listFound
+	listChosen
+	countLiving
+	countDeleted
+	countFound
+	countChosen
+	countAll
+	endLiving
+	endDeleted
+	chooseIDs
+	chooseKeys
+	chooseExpired
+	listJournal
+	listJournalBackwards
+	listSubjects
+	listSubjectsBackwards
+	beginRead
+	endRead
+
+	// What judges a mutation, in a transaction that writes or in a dry run.
+	judgeAccount
+	judgeContact
+	findTeam
+	findIdempotency
+	findHolders
+	findHolder
+	findNewest
+	findEntry
+
+	// What writes.
+	beginWrite
+	commitWrite
+	rollback
+	savepoint
+	rollbackTo
+	release
+	insertAccount
+	accountNumber
+	insertTeam
+	lastTeam
+	insertKey
+	insertSetting
+	raiseSettings
+	revokeKey
+	disableAccount
+	enableAccount
+	insertContact
+	updateContact
+	deleteContact
+	insertLookup
+	insertLookups
+	deleteLookup
+	setLookup
+	findMark
+	noteLookup
+	unnoteLookup
+	notedLookups
+	unnoteLookups
+	insertIdempotency
+	pruneIdempotencies
+	insertEntry
+	replaceEntry
+	setNewest
+	endedEntries
+	deleteEntry
+
+	queries // how many there are
+)
+
+var statementSQL = [queries]string{
+	findKey:               findKeySQL,
+	findAccount:           findAccountSQL,
+	findContact:           findContactSQL,
+	listAccounts:          listAccountsSQL,
+	listTeams:             listTeamsSQL,
+	listKeys:              listKeysSQL,
+	listSettings:          listSettingsSQL,
+	directoryVersion:      directoryVersionSQL,
+	lookupState:           lookupStateSQL,
+	lookupRows:            lookupRowsSQL,
+	lookupReach:           lookupReachSQL,
+	listLiving:            listLivingSQL,
+	listDeleted:           listDeletedSQL,
+	listFound:             listFoundSQL,
+	listChosen:            listChosenSQL,
+	countLiving:           countLivingSQL,
+	countDeleted:          countDeletedSQL,
+	countFound:            countFoundSQL,
+	countChosen:           countChosenSQL,
+	countAll:              countAllSQL,
+	endLiving:             endLivingSQL,
+	endDeleted:            endDeletedSQL,
+	chooseIDs:             chooseIDsSQL,
+	chooseKeys:            chooseKeysSQL,
+	chooseExpired:         chooseExpiredSQL,
+	listJournal:           listJournalSQL,
+	listJournalBackwards:  listJournalBackwardsSQL,
+	listSubjects:          listSubjectsSQL,
+	listSubjectsBackwards: listSubjectsBackwardsSQL,
+	beginRead:             "BEGIN",
+	endRead:               "COMMIT",
+
+	judgeAccount:    judgeAccountSQL,
+	judgeContact:    judgeContactSQL,
+	findTeam:        findTeamSQL,
+	findIdempotency: findIdempotencySQL,
+	findHolders:     findHoldersSQL,
+	findHolder:      findHolderSQL,
+	findNewest:      findNewestSQL,
+	findEntry:       findEntrySQL,
+
+	beginWrite:         "BEGIN IMMEDIATE",
+	commitWrite:        "COMMIT",
+	rollback:           "ROLLBACK",
+	savepoint:          "SAVEPOINT batch",
+	rollbackTo:         "ROLLBACK TO batch",
+	release:            "RELEASE batch",
+	insertAccount:      insertAccountSQL,
+	accountNumber:      accountNumberSQL,
+	insertTeam:         insertTeamSQL,
+	lastTeam:           lastTeamSQL,
+	insertKey:          insertKeySQL,
+	insertSetting:      insertSettingSQL,
+	raiseSettings:      raiseSettingsSQL,
+	revokeKey:          revokeKeySQL,
+	disableAccount:     disableAccountSQL,
+	enableAccount:      enableAccountSQL,
+	insertContact:      insertContactSQL,
+	updateContact:      updateContactSQL,
+	deleteContact:      deleteContactSQL,
+	insertLookup:       insertLookupSQL,
+	insertLookups:      insertLookupsSQL,
+	deleteLookup:       deleteLookupSQL,
+	setLookup:          setLookupSQL,
+	findMark:           findMarkSQL,
+	noteLookup:         noteLookupSQL,
+	unnoteLookup:       unnoteLookupSQL,
+	notedLookups:       notedLookupsSQL,
+	unnoteLookups:      unnoteLookupsSQL,
+	insertIdempotency:  insertIdempotencySQL,
+	pruneIdempotencies: pruneIdempotenciesSQL,
+	insertEntry:        insertEntrySQL,
+	replaceEntry:       replaceEntrySQL,
+	setNewest:          setNewestSQL,
+	endedEntries:       endedEntriesSQL,
+	deleteEntry:        deleteEntrySQL,
+}
+
+// A conn is a connection with the statements that it has needed so far. One
+// goroutine uses it at a time.
+type conn struct {
+	db         *sqlite3.SQLiteConn
+	statements [queries]statement
+}
+
+func (c *conn) statement(q query) (*statement, error) {
+	s := &c.statements[q]
+	if s.SQLiteStmt == nil {
+		prepared, err := c.db.Prepare(statementSQL[q])
+		if err != nil {
+			return nil, err
+		}
+		s.SQLiteStmt = prepared.(*sqlite3.SQLiteStmt)
+	}
+	return s, nil
+}
+
+// exec runs a statement for what it does.
+func (c *conn) exec(q query, values ...driver.Value) error {
+	s, err := c.statement(q)
+	if err != nil {
+		return err
+	}
+	return s.exec(values...)
+}
+
+// row runs a statement for its first row, and reports whether there was one.
+func (c *conn) row(q query, dest []driver.Value, values ...driver.Value) (bool, error) {
+	s, err := c.statement(q)
+	if err != nil {
+		return false, err
+	}
+	return s.row(dest, values...)
+}
+
+// number runs a statement for the number in its first row; 0 if there is no row.
+func (c *conn) number(q query, values ...driver.Value) (int64, error) {
+	var row [1]driver.Value
+	_, err := c.row(q, row[:], values...)
+	return integer(row[0]), err
+}
+
+// rows returns all rows of a statement, which ends when ctx is done.
+func (c *conn) rows(ctx context.Context, q query, values ...driver.Value) ([][]driver.Value, error) {
+	s, err := c.statement(q)
+	if err != nil {
+		return nil, err
+	}
+	return s.rows(ctx, values)
+}
+
+// each calls f with each row of a statement, until f returns false. The row is
+// used again for the next one.
+func (c *conn) each(q query, f func(row []driver.Value) bool, values ...driver.Value) error {
+	s, err := c.statement(q)
+	if err != nil {
+		return err
+	}
+	return s.each(f, values)
+}
+
+// close closes the statements first: SQLite keeps the file open while there is
+// one.
+func (c *conn) close() error {
+	var errs []error
+	for i := range c.statements {
+		if s := c.statements[i].SQLiteStmt; s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(append(errs, c.db.Close())...)
+}
