@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -48,9 +50,27 @@ func (t *ourTarget) create(ctx context.Context, c *contact) error {
 }
 
 func (t *ourTarget) createAll(ctx context.Context, all []*contacts.ContactRecord) error {
-	for _, o := range t.store.CreateContacts(ctx, contacts.ContactBatch{Records: all}) {
-		if o.Err != nil {
-			return o.Err // the others are most likely the same
+	return applyAll(ctx, t.store, all)
+}
+
+// applyAll stores records as a Service does: in batches of MaxMutations.
+func applyAll(ctx context.Context, store contacts.Store, all []*contacts.ContactRecord) error {
+	for part := range slices.Chunk(all, contacts.MaxMutations) {
+		batch := contacts.MutationBatch{Mutations: make([]contacts.Mutation, len(part)), Now: time.Now().UTC().Truncate(time.Microsecond)}
+		for i, r := range part {
+			batch.Mutations[i] = contacts.Mutation{
+				AccountID: r.Contact.AccountID,
+				Contacts:  []contacts.ContactChange{{ID: r.Contact.ID, Record: r}},
+			}
+		}
+		outcomes, err := store.Apply(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for _, o := range outcomes {
+			if o.Err != nil {
+				return o.Err // the others are most likely the same
+			}
 		}
 	}
 	return nil

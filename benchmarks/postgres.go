@@ -165,12 +165,7 @@ func (t *postgresTarget) create(ctx context.Context, c *contact) error {
 }
 
 func (t *postgresTarget) createAll(ctx context.Context, all []*contacts.ContactRecord) error {
-	for _, o := range t.store.CreateContacts(ctx, contacts.ContactBatch{Records: all}) {
-		if o.Err != nil {
-			return o.Err // the others are most likely the same
-		}
-	}
-	return nil
+	return applyAll(ctx, t.store, all)
 }
 
 func (t *postgresTarget) find(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
