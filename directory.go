@@ -33,13 +33,14 @@ type Directory struct {
 	Settings []SettingRecord
 }
 
-// Clone returns a copy that shares nothing with d, for stores that keep or hand
-// out records. Safe for concurrent use.
+// Clone returns a copy that shares nothing with d, for stores that keep or return
+// records. Its keys have no Account. Safe for concurrent use.
 func (d Directory) Clone() Directory {
 	d.Accounts, d.Teams, d.Settings = slices.Clone(d.Accounts), slices.Clone(d.Teams), slices.Clone(d.Settings)
 	d.Keys = slices.Clone(d.Keys)
 	for i := range d.Keys {
 		k := &d.Keys[i]
+		k.Account = nil
 		k.Permissions, k.TeamIDs = slices.Clone(k.Permissions), slices.Clone(k.TeamIDs)
 	}
 	return d
