@@ -18,10 +18,6 @@ var errorCases = []testCase{
 		"sentinels",
 		"A store says what happened with [ErrNotFound], [ErrTeamNotFound], [ErrExists], [ErrConflict], [ErrDuplicate], [ErrStale], [ErrIdempotencyConflict], [ErrBatchFailed], [ErrClosed] and [ErrOutcomeUnknown], wrapped as it likes. Any other error is a fault.",
 		func(t *testing.T, s *store) {
-			sentinels := []error{
-				contacts.ErrNotFound, contacts.ErrTeamNotFound, contacts.ErrExists, contacts.ErrConflict, contacts.ErrDuplicate, contacts.ErrStale,
-				contacts.ErrIdempotencyConflict, contacts.ErrBatchFailed, contacts.ErrClosed, contacts.ErrOutcomeUnknown,
-			}
 			a := s.tenant(t, 1)
 			r := named(a, "", func(c *contacts.Contact) { c.Email = "ada@example.com" })
 			s.wantStored(t, createOnce(r, onceAs("key")))
@@ -206,6 +202,12 @@ var errorCases = []testCase{
 			}
 		},
 	},
+}
+
+// sentinels are the errors by which a store says what happened.
+var sentinels = []error{
+	contacts.ErrNotFound, contacts.ErrTeamNotFound, contacts.ErrExists, contacts.ErrConflict, contacts.ErrDuplicate, contacts.ErrStale,
+	contacts.ErrIdempotencyConflict, contacts.ErrBatchFailed, contacts.ErrClosed, contacts.ErrOutcomeUnknown,
 }
 
 // telltale returns a text that is found nowhere else.

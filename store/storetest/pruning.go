@@ -27,8 +27,8 @@ var pruningCases = []testCase{
 				ended[i].EndsAt = noon
 			}
 			ended[1].Kind, ended[2].Kind = contacts.JournalDoNotCall, contacts.JournalErasure // no events
-			ended[3].EndsAt = time.Time{}                // never
-			ended[4].EndsAt = noon.Add(time.Microsecond) // an hour ago, less a microsecond
+			ended[3].EndsAt = time.Time{}                                                     // never
+			ended[4].EndsAt = noon.Add(time.Microsecond)                                      // an hour ago, less a microsecond
 			m := journal(a, ended...)
 			m.Settings = 2
 			s.apply(t, m)
