@@ -10,7 +10,8 @@ import (
 )
 
 // Apply locks the account of the batch, or the whole store if the batch mixes
-// accounts. Nobody sees a part of a batch.
+// accounts. Nobody sees a part of a batch. A batch that mixes accounts does not
+// prune them.
 func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
 	l := s.mu.RLocker()
 	mixed := mixesAccounts(batch.Mutations)
@@ -102,37 +103,32 @@ func (s *Store) apply(batch *contacts.MutationBatch, records []contacts.ContactR
 
 // judge returns the outcome that the mutation has. It is stored if there is
 // neither an error nor an earlier result. The account is nil if there is none.
-func (a *account) judge(m *contacts.Mutation, batch *contacts.MutationBatch) (o contacts.MutationOutcome) {
+func (a *account) judge(m *contacts.Mutation, batch *contacts.MutationBatch) contacts.MutationOutcome {
 	if a == nil {
-		o.Err = contacts.ErrNotFound
-		return o
+		return contacts.MutationOutcome{Err: contacts.ErrNotFound}
 	}
 	if m.Idempotency != nil {
 		if earlier := a.idempotency[m.Idempotency.Key]; earlier != nil && earlier.EndsAt.After(batch.Now) {
 			if earlier.Input != m.Idempotency.Input {
-				o.Err = contacts.ErrIdempotencyConflict
-			} else {
-				o.Result = earlier.Result
+				return contacts.MutationOutcome{Err: contacts.ErrIdempotencyConflict}
 			}
-			return o
+			return contacts.MutationOutcome{Result: earlier.Result}
 		}
 	}
 	if m.Settings != a.SettingsVersion {
-		o.Err = contacts.ErrStale
-		return o
+		return contacts.MutationOutcome{Err: contacts.ErrStale}
 	}
-	if o.Err = a.judgeContacts(m.Contacts); o.Err != nil {
-		return o
+	if err := a.judgeContacts(m.Contacts); err != nil {
+		return contacts.MutationOutcome{Err: err}
 	}
-	var duplicate bool
-	if o.Holders, duplicate = a.holders(m); duplicate {
-		o.Err = contacts.ErrDuplicate
-		return o
+	holders, duplicate := a.holders(m)
+	if duplicate {
+		return contacts.MutationOutcome{Err: contacts.ErrDuplicate, Holders: holders}
 	}
-	if o.Err = a.judgeJournal(m.Journal, batch.Verbatim); o.Err != nil {
-		o.Holders = nil
+	if err := a.judgeJournal(m.Journal, batch.Verbatim); err != nil {
+		return contacts.MutationOutcome{Err: err}
 	}
-	return o
+	return contacts.MutationOutcome{Holders: holders}
 }
 
 // judgeContacts judges ids and versions, then teams.
@@ -271,7 +267,6 @@ func (a *account) buildIndex() {
 		return
 	}
 	a.index = make(map[contacts.MatchKey][]uuid.UUID)
-	a.sort()
 	for _, id := range a.ids {
 		a.reindex(id, nil, a.contacts[id])
 	}

@@ -45,7 +45,7 @@ func place[E any](all *[]E, list []E) []E {
 	}
 	n := len(*all)
 	*all = append(*all, list...)
-	return (*all)[n:len(*all):len(*all)]
+	return (*all)[n:]
 }
 
 func copyContact(r *contacts.ContactRecord) *contacts.ContactRecord {

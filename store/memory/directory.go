@@ -29,7 +29,6 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (add
 			for _, f := range slices.Backward(undo) {
 				f()
 			}
-			added = contacts.Directory{}
 		}
 	}()
 	for _, a := range add.Accounts {
@@ -126,7 +125,7 @@ func (a *account) nextTeam() (int64, error) {
 	if last == math.MaxInt64 {
 		return 0, errors.New("memory: the account has no free team id")
 	}
-	return max(1, last+1), nil
+	return last + 1, nil
 }
 
 // withSetting returns a copy of the settings with the newest value of one.

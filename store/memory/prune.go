@@ -24,9 +24,6 @@ func (s *Store) prune(now time.Time) {
 		a.mu.Lock()
 		left -= a.prune(now, left)
 		a.mu.Unlock()
-		if left == 0 {
-			return
-		}
 	}
 }
 
