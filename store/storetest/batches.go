@@ -67,6 +67,7 @@ var batchCases = []testCase{
 				create(r), create(again), update(second), update(second), update(third),
 				remove(third.Record), remove(third.Record), create(again),
 				claiming(claimant, emailKey("ada@example.com")), claiming(rival, emailKey("ada@example.com")),
+				update(changeOf(claimant, func(c *contacts.Contact) { c.Email = "" })), claiming(rival, emailKey("ada@example.com")),
 				keyed, createOnce(newContact(a), onceAs("key")), createOnce(newContact(a), otherInput(onceAs("key"))),
 				journal(a, newEntry(1)), journal(a, contacts.JournalEntry{Sequence: 1, Kind: contacts.JournalEvent, Subject: subject(1), Data: "replaced"}),
 			))
@@ -74,11 +75,13 @@ var batchCases = []testCase{
 				nil, contacts.ErrExists, nil, contacts.ErrConflict, nil,
 				nil, contacts.ErrNotFound, nil,
 				nil, contacts.ErrDuplicate,
+				nil, nil,
 				nil, nil, contacts.ErrIdempotencyConflict,
 				nil, nil)
 			wantSame(t, "Holders of the second with one claim", []contacts.Holder{{ContactID: claimant.Contact.ID}}, outcomes[9].Holders)
-			wantSame(t, "Result of the second with one key", onceAs("key").Result, outcomes[11].Result)
-			want := []*contacts.ContactRecord{again, claimant, keyed.Contacts[0].Record}
+			wantSame(t, "Result of the second with one key", onceAs("key").Result, outcomes[13].Result)
+			freed := changeOf(claimant, func(c *contacts.Contact) { c.Email = "" })
+			want := []*contacts.ContactRecord{again, freed.Record, rival, keyed.Contacts[0].Record}
 			slices.SortFunc(want, newestFirst)
 			wantSame(t, "ListContacts", want, s.allContacts(t, a))
 			replaced := newEntry(1)
@@ -492,6 +495,48 @@ var batchCases = []testCase{
 					}
 				}
 			}
+		},
+	},
+	{
+		"in opposite orders",
+		allOrNothingRule,
+		func(t *testing.T, s *store) {
+			const callers, rounds = 8, 3
+			a := s.tenant(t)
+			pair := []*contacts.ContactRecord{newContact(a), newContact(a)}
+			s.create(t, pair...)
+			together(callers, func(i int) {
+				for range rounds {
+					for tries := 0; ; tries++ { // until no other caller has come in between
+						var changes []contacts.ContactChange
+						for _, r := range pair {
+							found, err := s.FindContact(t.Context(), a, r.Contact.ID)
+							if err != nil || tries == 10_000 {
+								t.Errorf("try %d: FindContact: %v", tries, err)
+								return
+							}
+							changes = append(changes, changeOf(found, func(c *contacts.Contact) { c.Tags = append(c.Tags, fmt.Sprint(i)) }))
+						}
+						if i%2 == 0 {
+							slices.Reverse(changes)
+						}
+						outcomes, err := s.Apply(t.Context(), allOrNothing(update(changes[0]), update(changes[1])))
+						if err == nil && outcomes == nil {
+							break
+						}
+						for _, refusal := range append(errorsOf(outcomes), err) {
+							if refusal != nil && !errors.Is(refusal, contacts.ErrConflict) && !errors.Is(refusal, contacts.ErrBatchFailed) {
+								t.Errorf("Apply at the same time: %v", refusal)
+								return
+							}
+						}
+					}
+				}
+			})
+			x, y := s.contact(t, a, pair[0].Contact.ID).Contact, s.contact(t, a, pair[1].Contact.ID).Contact
+			wantSame(t, "tags of the second", x.Tags, y.Tags)
+			wantSame(t, "Version", int64(1+callers*rounds), x.Version)
+			wantSame(t, "Version of the second", x.Version, y.Version)
 		},
 	},
 	{

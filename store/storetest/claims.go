@@ -108,6 +108,8 @@ var claimCases = []testCase{
 				}
 				failing := allOrNothing(refused(func(*contacts.Mutation) {}), create(newFullContact(a, 9)))
 				wantErrs(t, s.outcomes(t, failing), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
+				failing = allOrNothing(refused(func(*contacts.Mutation) {}), claiming(newContact(a), emailKey("grace@example.com")))
+				wantErrs(t, s.outcomes(t, failing), contacts.ErrBatchFailed, contacts.ErrDuplicate)
 			}
 			s.wantStored(t, refused(func(*contacts.Mutation) {}))
 			// The keys that a change took away are free.

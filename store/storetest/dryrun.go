@@ -129,6 +129,7 @@ func (w mixedWorld) batches(a, b uuid.UUID) map[string]contacts.MutationBatch {
 	)
 	verbatim := batchOf(journal(a, numbered(40, newEntries(2))...), journal(b, newEntry(1)))
 	verbatim.Mutations[1].Settings = 1
+	verbatim.Mutations = append(verbatim.Mutations, journal(a, contacts.JournalEntry{Sequence: 1, Kind: contacts.JournalErasure}))
 	verbatim.Verbatim = true
 	return map[string]contacts.MutationBatch{
 		"mutations on their own": batchOf(each...),

@@ -199,6 +199,7 @@ var batchFaults = []fault{
 		return nil, nil
 	})},
 	{"looks before it stores a batch", "batches/one contact in many batches", lookFirst},
+	{"loses a part of a batch", "batches/in opposite orders", lookFirst},
 	{"takes back a contact without its key", "batches/one key in batches that fail", onAll(func(a *applying) (outcomes, error) {
 		if o, err := a.one(a.Mutations[0]); err == nil && o.Err == nil && o.Result == "" {
 			dally()

@@ -1,6 +1,6 @@
 // Package storetest checks that a [contacts.Store] keeps its contract, and
-// measures how fast it is. Every sentence of the contract has a case that fails
-// where it is broken, and says which one it was.
+// measures how fast it is. Every sentence of the contract has a case. A case that
+// fails prints the sentence that the store has broken.
 //
 // A backend needs one test and one benchmark:
 //
@@ -48,8 +48,8 @@
 //	func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness()) }
 //
 // Run the test with -race too: some sentences are about memory that two
-// goroutines must not share. The cases are grouped by subject, so that
-// -run TestStore/tenancy runs those of one.
+// goroutines must not share. The cases are grouped by subject: -run
+// TestStore/tenancy runs those of one.
 package storetest
 
 import (
@@ -59,40 +59,39 @@ import (
 )
 
 // A Harness makes the stores that [Run] and [Bench] work on. Its functions are
-// called from many goroutines at once, and fail the test they are given if they
-// cannot do their work. New is required.
+// called from many goroutines at once. They fail the test that they are given if
+// they cannot do their work. New is required.
 type Harness struct {
-	// New returns a fresh, empty store, which shares nothing with any other.
-	// The suite closes it before the test ends, so what the harness cleans up
-	// with t.Cleanup or t.TempDir outlives it.
+	// New returns a fresh, empty store, which shares nothing with any other. The
+	// suite closes it before the harness's own t.Cleanup and t.TempDir.
 	New func(t testing.TB) contacts.Store
 
-	// Reopen ends s, which may be closed already, and returns a store on the
-	// same data, as a process that starts later finds it. A harness may end s
-	// more harshly than with Close. The suite closes the new store.
+	// Reopen ends s, which may be closed already, and returns a store on the same
+	// data, as a process that starts later finds it. A harness may end s more
+	// harshly than with Close. The suite closes the new store.
 	//
 	// nil: the store does not outlive its process. The cases that need it are
-	// then reported as skipped, by name.
+	// then skipped, by name.
 	Reopen func(t testing.TB, s contacts.Store) contacts.Store
 
 	// Second returns another store on the data of s, which stays open, as a
 	// second process beside it has it. The suite closes both, in any order.
 	//
-	// nil: no two processes can share the data. The cases that need it are
-	// then reported as skipped, by name.
+	// nil: no two processes can share the data. The cases that need it are then
+	// skipped, by name.
 	Second func(t testing.TB, s contacts.Store) contacts.Store
 
 	// ReadOnly returns another store on the data of s, which stays open. Nothing
 	// can be written through it. The suite closes both, in any order.
 	//
-	// nil: the store has no such mode. The case that needs it is then reported as
-	// skipped, by name.
+	// nil: the store has no such mode. The case that needs it is then skipped, by
+	// name.
 	ReadOnly func(t testing.TB, s contacts.Store) contacts.Store
 }
 
-// Run checks every sentence of the contract of [contacts.Store], each in a
-// subtest with a fresh store of its own. Cases of one subject run in parallel;
-// when Run returns, all have ended.
+// Run checks every sentence of the contract of [contacts.Store]. Each case is a
+// subtest with a fresh store of its own. Cases of one subject run in parallel, and
+// all have ended when Run returns.
 func Run(t *testing.T, h Harness) {
 	for _, subject := range subjects {
 		t.Run(subject.name, func(t *testing.T) {
@@ -111,8 +110,8 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// A testCase checks one rule of the contract: why is the sentence, or the part
-// of it, word for word.
+// A testCase checks one rule of the contract. Why is its sentence, or several of
+// them, word for word.
 type testCase struct {
 	name string
 	why  string
