@@ -12,8 +12,9 @@ const (
 	// Rows that other transactions remove at the same time are left to them.
 	pruneOnceSQL = `DELETE FROM {schema}.idempotency WHERE account_id = $1 AND key IN (
 		SELECT key FROM {schema}.idempotency WHERE account_id = $1 AND ends_at <= $2 ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED)`
+	// Of the journal, events alone (kind 1) end.
 	pruneEntriesSQL = `DELETE FROM {schema}.journal WHERE account_id = $1 AND sequence IN (
-		SELECT sequence FROM {schema}.journal WHERE account_id = $1 AND ends_at <> 0 AND ends_at <= $2
+		SELECT sequence FROM {schema}.journal WHERE account_id = $1 AND kind = 1 AND ends_at <> 0 AND ends_at <= $2
 			AND sequence < (SELECT sequence FROM {schema}.account_state WHERE account_id = $1)
 			ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED)`
 
@@ -22,7 +23,7 @@ const (
 	prunableSQL = `SELECT s.account_id FROM {schema}.account_state AS s
 		WHERE EXISTS (SELECT 1 FROM (SELECT ends_at FROM {schema}.idempotency WHERE account_id = s.account_id AND ends_at <= $1 ORDER BY ends_at LIMIT 1) AS i)
 			OR EXISTS (SELECT 1 FROM (SELECT sequence FROM {schema}.journal
-				WHERE account_id = s.account_id AND ends_at <> 0 AND ends_at <= $1 ORDER BY ends_at LIMIT 2) AS j WHERE j.sequence < s.sequence)
+				WHERE account_id = s.account_id AND kind = 1 AND ends_at <> 0 AND ends_at <= $1 ORDER BY ends_at LIMIT 2) AS j WHERE j.sequence < s.sequence)
 		LIMIT $2`
 )
 

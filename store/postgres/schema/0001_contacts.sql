@@ -127,4 +127,4 @@ CREATE TABLE journal (
 
 CREATE INDEX journal_subject ON journal (account_id, kind, head);
 
-CREATE INDEX journal_ends_at ON journal (account_id, ends_at) WHERE ends_at <> 0;
+CREATE INDEX journal_ends_at ON journal (account_id, ends_at) WHERE kind = 1 AND ends_at <> 0;
