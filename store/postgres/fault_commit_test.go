@@ -28,6 +28,7 @@ type proxy struct {
 	server, text string
 	listener     net.Listener
 	cut          atomic.Int32
+	clients      sync.Map // their connections
 	conns        sync.WaitGroup
 }
 
@@ -45,6 +46,7 @@ func newProxy(t *testing.T, server, text string) *proxy {
 			if err != nil {
 				return
 			}
+			p.clients.Store(c, nil)
 			p.conns.Go(func() { p.serve(c) })
 		}
 	})
@@ -53,6 +55,14 @@ func newProxy(t *testing.T, server, text string) *proxy {
 		p.conns.Wait()
 	})
 	return p
+}
+
+// hangUp closes the connections of all clients.
+func (p *proxy) hangUp() {
+	p.clients.Range(func(c, _ any) bool {
+		c.(net.Conn).Close()
+		return true
+	})
 }
 
 // executeMessage is the message that has a statement executed, and not only described.
@@ -235,24 +245,22 @@ func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 	}
 }
 
-// The server has closed the connections since they were last used. A create, which
-// is sent in one part, is then sent on another connection.
-func TestFaultConnectionsClosedByTheServer(t *testing.T) {
+// The connections are closed between two calls. A create, which is sent in one part,
+// is then sent on another connection.
+func TestFaultConnectionsClosedWhileIdle(t *testing.T) {
 	t.Parallel()
-	base := serverURL(t)
-	name := "test " + newID().String()
-	s := open(t, with(t, base, "application_name", name), newSchema(t, base))
-	account := addAccount(t, s)
+	p, through, direct := openThrough(t, "nothing that is sent")
+	account := addAccount(t, direct)
 	for range extent(3, 30) {
-		if err := create(t.Context(), s, newContact(account)); err != nil {
+		if err := create(t.Context(), through, newContact(account)); err != nil {
 			t.Fatal(err)
 		}
-		execute(t, base, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = $1", name)
+		p.hangUp()
 		r := newContact(account)
-		if err := create(t.Context(), s, r); err != nil {
+		if err := create(t.Context(), through, r); err != nil {
 			t.Errorf("a create on connections that the server has closed: %v", err)
 		}
-		if !isWhole(t, s, r) {
+		if !isWhole(t, direct, r) {
 			t.Error("a create that was acknowledged is lost")
 		}
 	}

@@ -104,7 +104,7 @@ func (j *judge) read(t *transaction, s *statements, lock bool) {
 		contactsSQL = s.readContacts
 	}
 	j.readOnce(t, s)
-	if keys := slices.SortedFunc(maps.Keys(j.contacts), contactKey.compare); len(keys) > 0 {
+	if keys := slices.Collect(maps.Keys(j.contacts)); len(keys) > 0 {
 		t.query(func(rows pgx.Rows) error {
 			k, st, err := scanContactState(rows)
 			j.contacts[k] = st
