@@ -30,12 +30,16 @@ func newArena(records, phones, tags int) arena {
 	}
 }
 
-// add appends a copy of the record.
-func (a *arena) add(r *contacts.ContactRecord) {
-	a.records = append(a.records, *r)
-	c := &a.records[len(a.records)-1].Contact
-	c.PhoneNumbers = place(&a.phones, r.Contact.PhoneNumbers)
-	c.Tags = place(&a.tags, r.Contact.Tags)
+// add appends a copy of the record; nil is a record without anything.
+func (a *arena) add(r *contacts.ContactRecord) *contacts.ContactRecord {
+	a.records = a.records[:len(a.records)+1]
+	c := &a.records[len(a.records)-1]
+	if r != nil {
+		*c = *r
+		c.Contact.PhoneNumbers = place(&a.phones, r.Contact.PhoneNumbers)
+		c.Contact.Tags = place(&a.tags, r.Contact.Tags)
+	}
+	return c
 }
 
 // place appends list to all and returns that part of all; nil for an empty one.
@@ -50,8 +54,7 @@ func place[E any](all *[]E, list []E) []E {
 
 func copyContact(r *contacts.ContactRecord) *contacts.ContactRecord {
 	a := newArena(1, len(r.Contact.PhoneNumbers), len(r.Contact.Tags))
-	a.add(r)
-	return &a.records[0]
+	return a.add(r)
 }
 
 // copyRecords returns a copy of the record of each contact change, in their
@@ -70,11 +73,7 @@ func copyRecords(mutations []contacts.Mutation) []contacts.ContactRecord {
 	a := newArena(records, phones, tags)
 	for i := range mutations {
 		for _, c := range mutations[i].Contacts {
-			if c.Record == nil {
-				a.records = append(a.records, contacts.ContactRecord{})
-			} else {
-				a.add(c.Record)
-			}
+			a.add(c.Record)
 		}
 	}
 	return a.records
