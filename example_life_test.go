@@ -89,7 +89,7 @@ func ExampleService_UpdateContact() {
 	}
 	fmt.Println(changed.FirstName, changed.Stage, changed.PhoneNumbers[0].DoNotCall, changed.CustomContext)
 
-	// Whoever still holds the old version must read again first.
+	// A caller that still has the old version must read again first.
 	_, err = svc.UpdateContact(ctx, key, ada.ID, contacts.UpdateContactInput{Stage: new("lost")}, &contacts.ChangeOptions{Version: ada.Version})
 	fmt.Println(errors.Is(err, contacts.ErrConflict))
 	// Output:

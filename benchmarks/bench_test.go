@@ -282,7 +282,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d rows, want 11", len(r.Figures))
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("files that should be gone: %v, %v", left, err)
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 )
 
 // migrate brings the tables to the newest version, a transaction for each step,
-// or checks that they are. Of several processes, whoever comes second finds the
+// or checks that they are. Of several processes, the second finds the
 // step done.
 func (s *Store) migrate(ctx context.Context, steps []migration.Step, check bool) error {
 	const patience = 20 // tries where the engine has no lock for it

@@ -282,7 +282,7 @@ func children(of int) []int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		b, _ := os.ReadFile(path)
-		_, after, _ := strings.Cut(string(b), ") ") // behind the name
+		_, after, _ := strings.Cut(string(b), ") ") // after the name
 		if fields := strings.Fields(after); len(fields) > 1 && fields[1] == strconv.Itoa(of) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			found = append(found, pid)

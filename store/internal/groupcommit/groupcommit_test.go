@@ -723,7 +723,7 @@ func TestGatherWaitsAsLongAsMoreCome(t *testing.T) {
 	}
 }
 
-// Many callers at once, of whom some give up, and flights that are undone: what
+// Many callers at once, some of which give up, and flights that are undone: what
 // is stored is what was told.
 func TestManyCallersAtOnce(t *testing.T) {
 	t.Parallel()
