@@ -253,7 +253,7 @@ func TestFaultOfAStoreIsThatOfEachContactAndOneLogLine(t *testing.T) {
 	if lines := strings.Count(log.String(), "\n"); lines != 1 {
 		t.Errorf("%d log lines:\n%s", lines, &log)
 	}
-	if results[0].Err == results[2].Err {
+	if any(results[0].Err) == any(results[2].Err) {
 		t.Error("two results share one error")
 	}
 	store.listDirectory = errors.New("disk on fire")

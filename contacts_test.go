@@ -341,7 +341,7 @@ func (s *brokenStore) Apply(ctx context.Context, b contacts.MutationBatch) ([]co
 	case s.apply != nil:
 		return nil, s.apply
 	case s.outcome != nil:
-		return slices.Repeat([]contacts.MutationOutcome{{Err: s.outcome}}, len(b.Mutations)), nil
+		return slices.Repeat([]contacts.MutationOutcome{{Err: s.outcome}}, len(b.Mutations)), nil //nolint:nilerr // the call succeeded, its mutations did not
 	}
 	return s.Store.Apply(ctx, b)
 }

@@ -132,7 +132,7 @@ func openThrough(t *testing.T, text string) (p *proxy, through, direct *postgres
 // A writing is a way to write.
 type writing struct {
 	// write writes something and returns what tells whether it was done.
-	write func() (err error, done func() bool)
+	write func() (done func() bool, err error)
 	// oneTrip: BEGIN and COMMIT are sent together, so that nobody knows the outcome
 	// of a transaction whose connection was lost.
 	oneTrip bool
@@ -155,12 +155,12 @@ func writings(t *testing.T, through, direct *postgres.Store) map[string]writing 
 		}
 		return entries[0].Sequence
 	}
-	creating := func(prepare func(m *contacts.Mutation, b *contacts.MutationBatch)) func() (error, func() bool) {
-		return func() (error, func() bool) {
+	creating := func(prepare func(m *contacts.Mutation, b *contacts.MutationBatch)) func() (func() bool, error) {
+		return func() (func() bool, error) {
 			r := newContact(account)
 			b := contacts.MutationBatch{Mutations: []contacts.Mutation{creation(r)}, Now: noon}
 			prepare(&b.Mutations[0], &b)
-			return applyBatch(t.Context(), through, b), func() bool { return isWhole(t, direct, r) }
+			return func() bool { return isWhole(t, direct, r) }, applyBatch(t.Context(), through, b)
 		}
 	}
 	return map[string]writing{
@@ -171,35 +171,36 @@ func writings(t *testing.T, through, direct *postgres.Store) map[string]writing 
 			m.Idempotency = once(0)
 			copy(m.Idempotency.Key[:], id[:])
 		}), false},
-		"a change": {func() (error, func() bool) {
+		"a change": {func() (func() bool, error) {
 			next, _ := change(stored, func(c *contacts.Contact) { c.FirstName = "Grace" })
-			return apply(t.Context(), through, next), func() bool {
+			done := func() bool {
 				got, err := direct.FindContact(t.Context(), account, stored.Contact.ID)
 				return err == nil && got.Contact.FirstName == "Grace"
 			}
+			return done, apply(t.Context(), through, next)
 		}, false},
-		"a removal": {func() (error, func() bool) {
-			return apply(t.Context(), through, removal(doomed)), func() bool { return !isWhole(t, direct, doomed) }
+		"a removal": {func() (func() bool, error) {
+			return func() bool { return !isWhole(t, direct, doomed) }, apply(t.Context(), through, removal(doomed))
 		}, false},
-		"a journal entry": {func() (error, func() bool) {
+		"a journal entry": {func() (func() bool, error) {
 			before := newest()
 			entry := contacts.Mutation{AccountID: account, Journal: []contacts.JournalEntry{event(stored)}}
-			return apply(t.Context(), through, entry), func() bool { return newest() == before+1 }
+			return func() bool { return newest() == before+1 }, apply(t.Context(), through, entry)
 		}, false},
-		"AddToDirectory": {func() (error, func() bool) {
+		"AddToDirectory": {func() (func() bool, error) {
 			team := contacts.Team{AccountID: account, ID: 3, Name: "Late", CreatedAt: noon}
 			_, err := through.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{team}})
-			return err, func() bool {
+			return func() bool {
 				d, err := direct.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: account, Limit: 9})
 				return err == nil && len(d.Teams) == 3
-			}
+			}, err
 		}, false},
-		"UpdateDirectory": {func() (error, func() bool) {
+		"UpdateDirectory": {func() (func() bool, error) {
 			err := through.UpdateDirectory(t.Context(), contacts.DirectoryUpdate{AccountID: account, At: noon})
-			return err, func() bool {
+			return func() bool {
 				a, err := direct.FindAccount(t.Context(), account)
 				return err == nil && !a.DisabledAt.IsZero()
-			}
+			}, err
 		}, false},
 	}
 }
@@ -211,7 +212,7 @@ func TestFaultConnectionLostInCommit(t *testing.T) {
 	for name, w := range writings(t, through, direct) {
 		for _, how := range []cut{cutBefore, cutAfter} {
 			p.cut.Store(int32(how))
-			err, done := w.write()
+			done, err := w.write()
 			if !errors.Is(err, contacts.ErrOutcomeUnknown) {
 				t.Errorf("%s, connection lost in the commit (%d): got error %v, want ErrOutcomeUnknown", name, how, err)
 			}
@@ -235,7 +236,7 @@ func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 			continue
 		}
 		p.cut.Store(int32(cutBefore))
-		err, done := w.write()
+		done, err := w.write()
 		if err != nil {
 			t.Errorf("%s, connection lost before the commit: %v", name, err)
 		}

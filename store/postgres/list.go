@@ -77,7 +77,7 @@ func countQuery(q *contacts.ContactQuery) *queryBuilder {
 func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
 	const sameContact = " AND EXISTS (SELECT 1 FROM {schema}.contact_lookup AS m WHERE m.account_id = c.account_id AND m.contact_id = c.id AND m.value = "
 	account := pgUUID(q.AccountID)
-	var by, any []pgtype.UUID // all of by; one of any
+	var by, anyOf []pgtype.UUID // all of by; one of anyOf
 	if q.PhoneNumber != "" {
 		by = append(by, pgUUID(byPhone.value(q.PhoneNumber)))
 	}
@@ -88,7 +88,7 @@ func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
 		by = append(by, pgUUID(byTag.value(q.Tag)))
 	}
 	if q.MatchKeys != nil {
-		any = column(q.MatchKeys, func(k contacts.MatchKey) pgtype.UUID { return pgUUID(keyLookup(k)) })
+		anyOf = column(q.MatchKeys, func(k contacts.MatchKey) pgtype.UUID { return pgUUID(keyLookup(k)) })
 	}
 	switch {
 	case by != nil:
@@ -98,13 +98,13 @@ func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
 		for _, value := range by[1:] {
 			b.add(sameContact+"?)", value)
 		}
-		if any != nil {
-			b.add(sameContact+"ANY(?))", any)
+		if anyOf != nil {
+			b.add(sameContact+"ANY(?))", anyOf)
 		}
-	case any != nil:
+	case anyOf != nil:
 		order = "l.contact_id"
 		b.add(` FROM (SELECT DISTINCT contact_id FROM {schema}.contact_lookup WHERE account_id = ? AND value = ANY(?)) AS l
-			JOIN {schema}.contact AS c ON c.account_id = ? AND c.id = l.contact_id WHERE true`, account, any, account)
+			JOIN {schema}.contact AS c ON c.account_id = ? AND c.id = l.contact_id WHERE true`, account, anyOf, account)
 	default:
 		order = "c.id"
 		b.add(" FROM {schema}.contact AS c WHERE c.account_id = ?", account)

@@ -428,7 +428,9 @@ func journalTogether(t *testing.T, stores ...*store) {
 		seen := map[string]bool{}
 		for at := 0; at < len(entries) && !t.Failed(); {
 			var i, round, k, n int
-			fmt.Sscan(entries[at].Data, &i, &round, &k, &n)
+			if _, err := fmt.Sscan(entries[at].Data, &i, &round, &k, &n); err != nil {
+				t.Fatalf("the data of an entry has changed: %q", entries[at].Data)
+			}
 			for k := range n {
 				if data := fmt.Sprintf("%d %d %d %d", i, round, k, n); at+k >= len(entries) || entries[at+k].Data != data || seen[data] {
 					t.Fatalf("the entries of a mutation do not follow each other: want %q at %d", data, at+k)

@@ -196,7 +196,7 @@ func sentinel(err error) error {
 // sameError fails the check unless the errors say the same.
 func sameError(t *rapid.T, call string, want, got error) {
 	t.Helper()
-	if sentinel(got) != sentinel(want) {
+	if !errors.Is(sentinel(got), sentinel(want)) {
 		t.Fatalf("%s: got error %v, want %v", call, got, want)
 	}
 }
