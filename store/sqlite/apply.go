@@ -92,6 +92,9 @@ type application struct {
 	outcomes []contacts.MutationOutcome // nil while there is nothing to say
 	failed   bool                       // a mutation was refused
 	stored   tally
+	judge    judge
+
+	one [1]mutation // of a batch of one: it takes no allocation of its own
 }
 
 // A tally counts the rows of a batch that end some day.
@@ -99,36 +102,44 @@ type tally struct{ idempotencies, entries int }
 
 // A mutation is a contacts.Mutation in the form of the file.
 type mutation struct {
-	account     []byte
+	account     driver.Value // its id
 	settings    int64
 	idempotency *idempotency
 	changes     []change
 	claims      []claim
 	journal     []entry
 	replaces    bool // an entry of the journal may replace a stored one
+
+	one [1]change // of most mutations
 }
 
 // A change is a contacts.ContactChange in the form of the file.
 type change struct {
-	id      []byte
+	id      driver.Value
 	version int64
 	row     contactRow // nil: the contact is removed
 }
 
 func encodeBatch(batch *contacts.MutationBatch) *application {
 	a := &application{
-		mutations:    make([]mutation, len(batch.Mutations)),
 		now:          batch.Now.UnixMicro(),
 		allOrNothing: batch.AllOrNothing,
 		dryRun:       batch.DryRun,
 		verbatim:     batch.Verbatim,
+	}
+	a.mutations = a.one[:]
+	if len(batch.Mutations) != 1 {
+		a.mutations = make([]mutation, len(batch.Mutations))
 	}
 	for i := range batch.Mutations {
 		from, m := &batch.Mutations[i], &a.mutations[i]
 		m.account = bytes.Clone(from.AccountID[:])
 		m.settings = from.Settings
 		m.idempotency = encodeIdempotency(from)
-		m.changes = make([]change, len(from.Contacts))
+		m.changes = m.one[:]
+		if len(from.Contacts) != 1 {
+			m.changes = make([]change, len(from.Contacts))
+		}
 		for i := range from.Contacts {
 			m.changes[i] = encodeChange(m, &from.Contacts[i])
 			if m.changes[i].row != nil {
@@ -150,16 +161,16 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 		return c
 	}
 	c.row = encodeContact(m.account, m.settings, from.Record)
-	c.id = c.row[rowHead].([]byte)
+	c.id = c.row[rowHead]
 	return c
 }
 
 // apply judges the mutations in their order and stores those that pass.
 func (a *application) apply(c *writeConn) error {
 	a.outcomes, a.failed, a.stored = nil, false, tally{} // those of an earlier run are void
-	j := &judge{conn: &c.conn, unmerged: c.unmerged, application: a}
+	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, application: a}
 	for i := range a.mutations {
-		o, err := c.applyMutation(j, &a.mutations[i])
+		o, err := c.applyMutation(&a.judge, &a.mutations[i])
 		if err != nil {
 			return err
 		}
@@ -288,22 +299,24 @@ func (c *writeConn) removeContact(stored []driver.Value) error {
 
 // dryRun judges the batch on one state of the file.
 func (s *Store) dryRun(ctx context.Context, a *application) error {
-	return s.readers.snapshot(ctx, func(c *conn) error {
-		a.outcomes, a.failed = nil, false
-		j := &judge{conn: c, unmerged: s.unmerged, application: a}
-		for i := range a.mutations {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			o, _, err := j.judge(&a.mutations[i], true)
-			if err != nil {
-				return err
-			}
-			a.note(i, o)
+	return s.readers.snapshot(ctx, func(c *conn) error { return a.dryRunOn(ctx, c, s.unmerged) })
+}
+
+func (a *application) dryRunOn(ctx context.Context, c *conn, unmerged *unmergedKeys) error {
+	a.outcomes, a.failed = nil, false
+	a.judge = judge{conn: c, unmerged: unmerged, application: a}
+	for i := range a.mutations {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if a.allOrNothing {
-			a.fail()
+		o, _, err := a.judge.judge(&a.mutations[i], true)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+		a.note(i, o)
+	}
+	if a.allOrNothing {
+		a.fail()
+	}
+	return nil
 }

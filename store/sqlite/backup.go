@@ -51,7 +51,7 @@ func (s *Store) backup(ctx context.Context, path string) (err error) {
 	if err := s.copyInto(ctx, f.Name()); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := s.sync(f); err != nil {
 		return err
 	}
 	if err := isFree(path); err != nil {
@@ -63,7 +63,7 @@ func (s *Store) backup(ctx context.Context, path string) (err error) {
 		}
 		return err
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := s.syncFolder(filepath.Dir(path)); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
@@ -100,10 +100,10 @@ func (s *Store) copyInto(ctx context.Context, path string) (err error) {
 	return err
 }
 
-func syncFolder(path string) error {
+func (s *Store) syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(s.sync(f), f.Close())
 }

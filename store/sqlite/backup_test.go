@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"example.com/contacts"
@@ -106,7 +107,7 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	}
 	files, err := os.ReadDir(folder)
 	if err != nil || len(files) != 1 {
-		t.Errorf("left behind: %v, %v", files, err)
+		t.Errorf("files that should be gone: %v, %v", files, err)
 	}
 	if b, err := os.ReadFile(there); err != nil || string(b) != "mine" {
 		t.Errorf("the file that was there: %q, %v", b, err)
@@ -117,6 +118,47 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	}
 	if err := s.Backup(t.Context(), filepath.Join(folder, "c.db")); !errors.Is(err, contacts.ErrClosed) {
 		t.Errorf("after Close: got %v", err)
+	}
+}
+
+// A backup has returned when its file and its name are on the disk. If a sync
+// fails, there is no backup.
+func TestBackupIsSynced(t *testing.T) {
+	t.Parallel()
+	fault := errors.New("the disk is gone")
+	for fails := range 3 {
+		var synced []string
+		s := mustOpen(t, sqlite.NewPlan().Sync(func(f *os.File) error {
+			info, err := f.Stat()
+			if err != nil {
+				return err
+			}
+			if synced = append(synced, filepath.Dir(f.Name())); info.IsDir() {
+				synced[len(synced)-1] = f.Name()
+			} else if info.Size() < 4096 {
+				t.Errorf("a file of %d bytes is synced: the copy is not in it", info.Size())
+			}
+			if len(synced) == fails {
+				return fault
+			}
+			return f.Sync()
+		}), newPath(t))
+		defer s.Close()
+		mustCreate(t, s, mustAccount(t, s))
+		folder := filepath.Dir(newPath(t))
+		path := filepath.Join(folder, "backup.db")
+		err := s.Backup(t.Context(), path)
+		if fails > 0 {
+			wantErr(t, "Backup", err, fault)
+			wantFiles(t, folder)
+			continue
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]string{folder, folder}, synced); diff != "" {
+			t.Errorf("synced: a file in a folder, and the folder (-want +got):\n%s", diff)
+		}
 	}
 }
 

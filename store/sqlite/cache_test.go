@@ -70,6 +70,43 @@ func TestChangeByHandIsSeenByTheNextFindKey(t *testing.T) {
 	}
 }
 
+// A call that read a key before a change, and is late, does not put it in the
+// place of the one that another call has read since.
+func TestOlderKeyIsNotKeptOverANewerOne(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	k := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: mustAccount(t, s), Name: "web"}, Hash: [32]byte{1}}
+	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Keys: []contacts.KeyRecord{k}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.FindKey(t.Context(), k.Hash); err != nil {
+		t.Fatal(err)
+	}
+	older := k
+	older.Name = "older"
+	s.KeepKey(0, &older)
+	if got, err := s.FindKey(t.Context(), k.Hash); err != nil || got.Name != "web" {
+		t.Errorf("got key %v, %v", got, err)
+	}
+}
+
+func TestFindAccountIsReadOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	a := mustAccount(t, s)
+	find := func() *contacts.AccountRecord {
+		t.Helper()
+		got, err := s.FindAccount(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if first, second := find(), find(); first != second {
+		t.Error("the account was read from the file twice, with no change in between")
+	}
+}
+
 func TestTeamDeletedByHandTakesNoContact(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -139,7 +176,7 @@ func TestSharedReadKeepsNoErrorAndHonoursTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.Read(ctx, func() (int64, error) { return 9, nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("behind a read that lasts: got %v", err)
+		t.Errorf("after a read that lasts: got %v", err)
 	}
 	close(release)
 	wg.Wait()

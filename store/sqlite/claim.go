@@ -68,11 +68,11 @@ func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, 
 		claim.entry.account = account
 		first := len(live)
 		see := func(row []driver.Value) bool {
-			if integer(row[1]) != account || !slices.Contains(matchKeysOf(row), claim.key) {
+			if !slices.Contains(matchKeysOf(row), claim.key) {
 				return true
 			}
 			contact := id(row[holderID])
-			if slices.ContainsFunc(m.changes, func(c change) bool { return bytes.Equal(c.id, contact[:]) }) {
+			if slices.ContainsFunc(m.changes, func(c change) bool { return id(c.id) == contact }) {
 				return true
 			}
 			h := contacts.Holder{Key: i, ContactID: contact, TeamID: integer(row[holderTeam]), Deleted: row[holderDeletedAt] != nil}
@@ -165,8 +165,8 @@ type keysPosition struct {
 	to   int64
 }
 
-func newUnmergedKeys(max int) *unmergedKeys {
-	return &unmergedKeys{max: int64(max), seed: maphash.MakeSeed()}
+func newUnmergedKeys(limit int) *unmergedKeys {
+	return &unmergedKeys{max: int64(limit), seed: maphash.MakeSeed()}
 }
 
 // hash is that of an entry without its seq.

@@ -162,7 +162,7 @@ var (
 
 // encodeContact returns the row of a record. It shares no memory that the caller
 // may change.
-func encodeContact(account []byte, settings int64, r *contacts.ContactRecord) contactRow {
+func encodeContact(account driver.Value, settings int64, r *contacts.ContactRecord) contactRow {
 	row := make(contactRow, rowHead+len(contactFields))
 	row[0], row[1] = account, settings
 	for i := range contactFields {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
 	"runtime"
 	"time"
 
@@ -269,6 +270,12 @@ func (p *Plan) Fold(f func(string) string) *Plan {
 	return p
 }
 
+// Sync sets what a backup does to have its file on the disk.
+func (p *Plan) Sync(f func(*os.File) error) *Plan {
+	p.sync = f
+	return p
+}
+
 // Clock sets the clock.
 func (p *Plan) Clock(now func() time.Time) *Plan {
 	p.now = now
@@ -351,4 +358,47 @@ func (s *Store) Unmerged(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	return integer(row[1]) - integer(row[0]), nil
+}
+
+// Migrate takes the next step of the schema on a connection.
+func Migrate(c *sqlite3.SQLiteConn) error {
+	_, err := migrateOnce(c, defaultConfig().steps)
+	return err
+}
+
+// KeepKey has a key kept that was read at a version of the directory.
+func (s *Store) KeepKey(version int64, k *contacts.KeyRecord) {
+	s.directory.keep(version, func() { s.directory.keys[k.Hash] = k })
+}
+
+// Statements returns the SQL of the statements that the connection which writes
+// has needed.
+func (s *Store) Statements() (all []string) {
+	for q := range s.writer.conn.statements {
+		if s.writer.conn.statements[q].SQLiteStmt != nil {
+			all = append(all, statementSQL[q])
+		}
+	}
+	return all
+}
+
+// KnownKeys returns how many match keys of contacts that are not in the look-ups
+// are kept in memory.
+func (s *Store) KnownKeys() int {
+	s.unmerged.mu.Lock()
+	defer s.unmerged.mu.Unlock()
+	return len(s.unmerged.keys)
+}
+
+// DryRunBefore makes a dry run on the state of the file before f.
+func (s *Store) DryRunBefore(ctx context.Context, batch contacts.MutationBatch, f func()) ([]contacts.MutationOutcome, error) {
+	a := encodeBatch(&batch)
+	err := s.readers.snapshot(ctx, func(c *conn) error {
+		if _, err := c.number(findMark); err != nil { // from here on the state stays
+			return err
+		}
+		f()
+		return a.dryRunOn(ctx, c, s.unmerged)
+	})
+	return a.outcomes, err
 }

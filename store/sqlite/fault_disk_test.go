@@ -131,7 +131,7 @@ func wantDiskError(t *testing.T, err error, errno syscall.Errno) {
 // before is not looked at again.
 func checkCrash(t *testing.T, path string, l *ledger, seen map[uuid.UUID]bool) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Dir(newPath(t))
 	defer os.RemoveAll(dir)
 	// This process must not close these files: see copyFile.
 	cp := exec.CommandContext(t.Context(), "cp", path, path+"-wal", dir)

@@ -34,7 +34,7 @@ func TestFaultPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 		createAndMark(t, path, faultPlan, nil)
 		return
 	}
-	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(8, 40), beginning: whileMade})
+	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(6, 40), beginning: whileMade})
 	if cut.lost != 0 {
 		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
 	}
@@ -58,7 +58,7 @@ func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
 		})
 		return
 	}
-	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(8, 40), beginning: extent(0, whileMade)})
+	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(6, 40), beginning: extent(0, whileMade)})
 	if cut.lost != 0 {
 		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
 	}
@@ -208,7 +208,7 @@ func checkCut(t *testing.T, log []logRecord) (acked, lost int) {
 		}
 		d.apply(r)
 	}
-	path := filepath.Join(t.TempDir(), "contacts.db")
+	path := newPath(t)
 	for file, suffix := range map[byte]string{mainFile: "", walFile: "-wal", journalFile: "-journal"} {
 		if b, ok := d.survivor(file); ok {
 			write(t, path+suffix, string(b))
@@ -383,7 +383,7 @@ func (r logRecord) torn(b []byte) []byte {
 	return b
 }
 
-// grow returns b with zeros behind it, if it is shorter than size.
+// grow returns b with zeros after it, if it is shorter than size.
 func grow(b []byte, size int64) []byte {
 	return append(b, bytes.Repeat([]byte{0}, int(max(0, size-int64(len(b)))))...)
 }

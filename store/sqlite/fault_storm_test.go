@@ -20,7 +20,7 @@ import (
 )
 
 // Whenever a context ends, before the create, while it waits, in the middle of
-// its commit or behind it, the caller is told the truth.
+// its commit or after it, the caller is told the truth.
 func TestFaultStormOfCancelledCreates(t *testing.T) {
 	t.Parallel()
 	type call struct {

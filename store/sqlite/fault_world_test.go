@@ -121,7 +121,7 @@ func openWithAccount(t testing.TB, path string) *sqlite.Store {
 }
 
 // contactOf returns the contact with that id. All of it follows from the id, so
-// that whoever knows the id knows what must be in the file. One in four fills
+// that the id tells what must be in the file. One in four fills
 // more than a page.
 func contactOf(id uuid.UUID) *contacts.ContactRecord {
 	var seed [32]byte

@@ -16,13 +16,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/store/sqlite"
-	"example.com/contacts/store/storetest"
 )
-
-// The contract holds whatever shares a transaction, nothing included.
-func TestStoreWithoutGroups(t *testing.T) {
-	storetest.Run(t, harnessOf(sqlite.NewPlan().MaxPerTransaction(1).Open))
-}
 
 // A gate holds the writer of a store, and counts its commits.
 type gate struct {
@@ -70,7 +64,7 @@ func (g *gate) holdCommit() (committing <-chan struct{}, release chan<- struct{}
 	return c, r
 }
 
-// crowd makes the callers wait behind one another while the writer is held, in
+// crowd makes the callers wait for one another while the writer is held, in
 // their order, and returns what each was told once it is let go.
 func (g *gate) crowd(t *testing.T, callers []func() error, meanwhile func()) []error {
 	t.Helper()

@@ -61,8 +61,8 @@ func (v *verdict) stored(i int) []driver.Value {
 // judge judges all of the mutation, teams only if it is asked to. A mutation with
 // an error or an earlier result in its outcome does not pass.
 func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v verdict, err error) {
+	var found bool
 	var settings int64
-	found := false
 	if v.contacts, err = j.contacts(m); err != nil {
 		return o, v, err
 	}
@@ -89,7 +89,7 @@ func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v ve
 		return o, v, nil
 	}
 	if o.Err = versions(m.changes, v.contacts); o.Err != nil {
-		return o, v, nil
+		return o, v, nil //nolint:nilerr // the mutation is refused, and judging it succeeded
 	}
 	if teams {
 		if o.Err, err = j.teams(m.changes, v.account); err != nil || o.Err != nil {

@@ -17,7 +17,6 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/store/sqlite"
-	"example.com/contacts/store/storetest"
 )
 
 // wantList checks which contacts a query lists, in their order.
@@ -81,7 +80,7 @@ func TestListingEndsWithItsContext(t *testing.T) {
 		calls.Add(1)
 		if cancel != nil {
 			cancel()
-			runtime.Gosched() // to whoever interrupts
+			runtime.Gosched() // to the caller that interrupts
 		}
 		return contacts.FoldSearch(text)
 	}).Open(t.Context(), newPath(t))
@@ -172,11 +171,6 @@ func TestListingAfterAnalyze(t *testing.T) {
 	if err != nil || !strings.Contains(plan, "(account=? AND id>? AND id<?)") {
 		t.Errorf("%s, %v", plan, err)
 	}
-}
-
-// The contract holds for lists of many parts.
-func TestStoreListsInParts(t *testing.T) {
-	storetest.Run(t, harnessOf(sqlite.NewPlan().WalkPart(2).MaxLookupHits(0).Open))
 }
 
 // However a walk is cut into parts, a page has what matches, past what it skips,

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mattn/go-sqlite3"
+
 	"example.com/contacts/store/sqlite"
 )
 
@@ -288,6 +290,34 @@ func TestRefused(t *testing.T) {
 			}
 			if !maps.Equal(before, folder(t, filepath.Dir(path))) {
 				t.Error("Open has changed the folder")
+			}
+		})
+	}
+}
+
+// A file that becomes another program's after it was looked at is not migrated.
+func TestForeignFileIsNotMigrated(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"a table":                    "CREATE TABLE contact (name)",
+		"an application id":          "PRAGMA application_id = 7",
+		"a version without our mark": "PRAGMA user_version = 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := plain(t, newPath(t)).Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := conn.ExecContext(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+			err = conn.Raw(func(c any) error { return sqlite.Migrate(c.(*sqlite3.SQLiteConn)) })
+			wantErr(t, "the migration", err, sqlite.ErrForeign)
+			var tables int
+			if err := conn.QueryRowContext(t.Context(), "SELECT count(*) FROM sqlite_schema WHERE name <> 'contact'").Scan(&tables); err != nil || tables > 0 {
+				t.Errorf("%d tables, %v", tables, err)
 			}
 		})
 	}

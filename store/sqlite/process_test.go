@@ -120,7 +120,7 @@ var roles = map[string]role{
 		untilAsked()
 		return nil
 	},
-	// is killed by its own second migration, behind its last statement
+	// is killed by its own second migration, after its last statement
 	"migrate": func(ctx context.Context, path string) error {
 		_, err := dyingPlan(func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) }).Open(ctx, path)
 		return fmt.Errorf("alive: %w", err)
@@ -178,7 +178,7 @@ func dyingPlan(f func()) *sqlite.Plan {
 
 func TestEightProcessesCreate(t *testing.T) {
 	t.Parallel()
-	for range 5 {
+	for range extent(1, 5) {
 		path := newPath(t)
 		var all []*process
 		for range 8 {
@@ -203,7 +203,7 @@ func TestEightProcessesCreate(t *testing.T) {
 // The same within one process, where a careless close drops everybody's locks.
 func TestEightStoresCreate(t *testing.T) {
 	t.Parallel()
-	for range 5 {
+	for range extent(1, 5) {
 		path := newPath(t)
 		var wg sync.WaitGroup
 		for range 8 {
@@ -288,7 +288,7 @@ func TestLogTurnedOff(t *testing.T) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	for range 3 {
+	for range extent(1, 3) {
 		p := start(t, "create", path)
 		var acknowledged [][2]uuid.UUID
 		note := func(line string) bool {

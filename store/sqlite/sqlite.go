@@ -7,7 +7,7 @@
 // The file may be used by several processes at once, and by people with the
 // sqlite3 shell: the views contact, contact_phone and contact_tag show what is
 // stored in plain columns. While it is open, SQLite keeps two more files beside
-// it, with -wal and -shm behind its name; they belong to it, and [Store.Close]
+// it, whose names end in -wal and -shm. They belong to it, and [Store.Close]
 // removes them. The file must be on a local disk, not on a network one.
 //
 // The package needs cgo and a C compiler; with CGO_ENABLED=0 it does not
@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -54,6 +55,7 @@ type Store struct {
 	unmerged      *unmergedKeys
 	maxLookupHits int
 	walkPart      int
+	sync          func(*os.File) error
 }
 
 // Open opens the contacts in the file at path and creates it, with mode 0600,
@@ -89,6 +91,7 @@ type config struct {
 	walkPart          int                 // contacts that a walk sees in one state of the file, at most
 	fold              func(string) string // what a search does to text that is not ASCII
 	now               func() time.Time    // by which a search knows whether contacts are being written
+	sync              func(*os.File) error
 	steps             []migration.Step
 	writerSettings    []setting
 	readerSettings    []setting
@@ -104,6 +107,7 @@ func defaultConfig() config {
 		walkPart:          defaultWalkPart,
 		fold:              contacts.FoldSearch,
 		now:               time.Now,
+		sync:              (*os.File).Sync,
 		steps:             migration.Steps(schema, "schema"),
 		writerSettings:    writerSettings(),
 		readerSettings:    readerSettings(),
@@ -139,7 +143,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	w.index = newIndexer(r, &c)
 	return &Store{
 		writer: w, readers: r, directory: newDirectoryCache(r), index: w.index, unmerged: unmerged,
-		maxLookupHits: c.maxLookupHits, walkPart: c.walkPart,
+		maxLookupHits: c.maxLookupHits, walkPart: c.walkPart, sync: c.sync,
 	}, nil
 }
 
