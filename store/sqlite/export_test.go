@@ -392,6 +392,7 @@ func (s *Store) KnownKeys() int {
 
 // DryRunBefore makes a dry run on the state of the file before f.
 func (s *Store) DryRunBefore(ctx context.Context, batch contacts.MutationBatch, f func()) ([]contacts.MutationOutcome, error) {
+	batch.DryRun = true
 	a := encodeBatch(&batch)
 	err := s.readers.snapshot(ctx, func(c *conn) error {
 		if _, err := c.number(findMark); err != nil { // from here on the state stays
