@@ -14,7 +14,7 @@ import (
 // holdersSQL returns the contacts that hold the given values: of each at most $3
 // live ones in ascending order, and at most $4 deleted ones in descending order.
 const holdersSQL = `SELECT n.account_id, n.value, h.contact_id, h.team_id, h.deleted
-	FROM unnest($1::uuid[], $2::uuid[]) AS n (account_id, value)
+	FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS given` + givenRows + `) AS n (account_id, value)
 	CROSS JOIN LATERAL (
 		(SELECT l.contact_id, c.team_id, false AS deleted FROM {schema}.contact_lookup AS l
 			JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id

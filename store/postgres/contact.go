@@ -26,11 +26,11 @@ const (
 	contactArraysGiven = `$1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
 		$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[],
 		$20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::text[]`
-	contactsGiven = `unnest(` + contactArraysGiven + `) AS n (` + allContactColumns + `)`
+	contactsGiven = `(SELECT * FROM unnest(` + contactArraysGiven + `) AS given` + givenRows + `) AS n (` + allContactColumns + `)`
 
 	findContactSQL = `SELECT id, ` + contactColumns + ` FROM {schema}.contact WHERE account_id = $1 AND id = $2`
 
-	contactKeysGiven = `unnest($1::uuid[], $2::uuid[]) AS n (account_id, id)`
+	contactKeysGiven = `(SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS given` + givenRows + `) AS n (account_id, id)`
 
 	// What has to be known of a contact before it is changed.
 	readContactsSQL = `SELECT c.account_id, c.id, c.version, c.email, c.phones, c.tags FROM ` + contactKeysGiven + `

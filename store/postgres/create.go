@@ -13,7 +13,7 @@ import (
 // that ask how many were stored are false for every row after it.
 const createPlainSQL = `WITH stored AS (
 		INSERT INTO {schema}.contact (` + allContactColumns + `)
-		SELECT ` + allContactColumns + ` FROM unnest(` + contactArraysGiven + `, $25::bigint[]) AS n (` + allContactColumns + `, settings_version)
+		SELECT ` + allContactColumns + ` FROM (SELECT * FROM unnest(` + contactArraysGiven + `, $25::bigint[]) AS given` + givenRows + `) AS n (` + allContactColumns + `, settings_version)
 		WHERE EXISTS (SELECT 1 FROM {schema}.account AS a WHERE a.account_id = n.account_id AND a.settings_version = n.settings_version)
 			AND (n.team_id = 0 OR EXISTS (SELECT 1 FROM {schema}.team AS t WHERE t.account_id = n.account_id AND t.id = n.team_id))
 		ON CONFLICT (account_id, id) DO NOTHING RETURNING account_id, id
@@ -23,7 +23,8 @@ const createPlainSQL = `WITH stored AS (
 		WHERE (SELECT count(*) FROM stored) = cardinality($1) OR (n.account_id, n.contact_id) IN (SELECT account_id, id FROM stored)
 	)
 	SELECT n.place - 1, a.account_id IS NULL, a.settings_version IS DISTINCT FROM n.settings_version, c.id IS NOT NULL, n.team_id <> 0 AND t.id IS NULL
-	FROM unnest($1::uuid[], $2::uuid[], $15::bigint[], $25::bigint[]) WITH ORDINALITY AS n (account_id, id, team_id, settings_version, place)
+	FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[], $15::bigint[], $25::bigint[]) WITH ORDINALITY AS given` + givenRows + `)
+		AS n (account_id, id, team_id, settings_version, place)
 	LEFT JOIN {schema}.account AS a ON a.account_id = n.account_id
 	LEFT JOIN {schema}.contact AS c ON c.account_id = n.account_id AND c.id = n.id
 	LEFT JOIN {schema}.team AS t ON t.account_id = n.account_id AND t.id = n.team_id

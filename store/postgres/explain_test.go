@@ -54,14 +54,24 @@ func TestNoSequentialScan(t *testing.T) {
 	role := newOwner(t, url)
 	opts := &postgres.Options{Schema: newSchema(t, url)}
 	accounts := fill(t, url, opts.Schema, open(t, role, opts.Schema), extent(20_000, 1_000_000))
-	wantNoSequentialScan(t, role, opts, accounts[0])
+	wantNoSequentialScan(t, role, opts, accounts[0], false)
 	opts.RowSecurity = true
-	wantNoSequentialScan(t, role, opts, accounts[1])
+	wantNoSequentialScan(t, role, opts, accounts[1], false)
+}
+
+// Nor do the statements that write, with the plan for any arguments, if they are
+// planned while the tables are small: the server keeps that plan when they grow.
+func TestNoSequentialScanOfWritesInSmallTables(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	opts := &postgres.Options{Schema: newSchema(t, url)}
+	accounts := fill(t, url, opts.Schema, open(t, url, opts.Schema), 1000)
+	wantNoSequentialScan(t, url, opts, accounts[0], true)
 }
 
 // wantNoSequentialScan explains, as that role, every statement of a store that
-// does everything with the account.
-func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, account uuid.UUID) {
+// does everything with the account. Of small tables it looks only at writes.
+func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, account uuid.UUID, small bool) {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(role)
 	if err != nil {
@@ -90,18 +100,22 @@ func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, acc
 	scan := regexp.MustCompile(`Seq Scan on (contact|contact_lookup|idempotency|journal)\b`)
 	explained := 0
 	for sql, args := range sent.sent {
-		if !strings.Contains(sql, opts.Schema) {
-			continue // BEGIN and the like
+		if !strings.Contains(sql, opts.Schema) || small && !strings.Contains(sql, "unnest") {
+			continue // also BEGIN and the like
 		}
 		explained++
-		for kind, plan := range map[string]string{"its arguments": explain(t, c, sql, args), "any arguments": explainGeneric(t, c, sql)} {
+		plans := map[string]string{"any arguments": explainGeneric(t, c, sql)}
+		if !small {
+			plans["its arguments"] = explain(t, c, sql, args)
+		}
+		for kind, plan := range plans {
 			if scan.MatchString(plan) {
 				t.Errorf("a sequential scan with the plan for %s:\n%s\n%s", kind, sql, plan)
 			}
 		}
 	}
 	t.Logf("%d statements explained", explained)
-	const least = 40
+	const least = 15
 	if explained < least {
 		t.Errorf("only %d statements were recorded, want at least %d", explained, least)
 	}
@@ -235,7 +249,10 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 	must(err)
 	erased := newest[0]
 	must(apply(ctx, s, current(contacts.Mutation{AccountID: account, Journal: []contacts.JournalEntry{erased}})))
-	must(applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{mutations[1], current(creation(newContact(account)))}, Now: noon, DryRun: true}))
+	dry := current(creation(newContact(account)))
+	dry.Idempotency, dry.Journal = once(250), []contacts.JournalEntry{event(r), erased}
+	dry.Claims = []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: "nobody@example.com"}}
+	must(applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{dry}, Now: noon, DryRun: true}))
 	for _, q := range []contacts.JournalQuery{{}, {After: 10}, {Kind: contacts.JournalEvent}} {
 		for _, subjects := range [][][32]byte{nil, {erased.Subject}} {
 			for _, backwards := range []bool{false, true} {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	onceKeysGiven = `unnest($1::uuid[], $2::bytea[]) AS n (account_id, key)`
+	onceKeysGiven = `(SELECT * FROM unnest($1::uuid[], $2::bytea[]) AS given` + givenRows + `) AS n (account_id, key)`
 
 	readOnceSQL = `SELECT i.account_id, i.key, i.input, i.result, i.ends_at FROM ` + onceKeysGiven + `
 		JOIN {schema}.idempotency AS i ON i.account_id = n.account_id AND i.key = n.key`

@@ -65,7 +65,7 @@ func lookupsOf(r *contacts.ContactRecord) []uuid.UUID {
 }
 
 const (
-	lookupsGiven = `unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS n (account_id, value, contact_id)`
+	lookupsGiven = `(SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS given` + givenRows + `) AS n (account_id, value, contact_id)`
 
 	insertLookupsSQL = `INSERT INTO {schema}.contact_lookup (account_id, value, contact_id)
 		SELECT n.account_id, n.value, n.contact_id FROM ` + lookupsGiven
