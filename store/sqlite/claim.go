@@ -54,8 +54,8 @@ const (
 	maxHolders = 10
 
 	// enoughHolders is how many holders of a claim are looked at, to name those
-	// with the lowest ids. Contacts come nearly in the order of their ids. With
-	// more, somebody could make others wait by giving many contacts one key.
+	// with the lowest ids. Contacts come nearly in the order of their ids.
+	// Without a limit, one key of very many contacts would make others wait.
 	enoughHolders = 1000
 )
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Triggers count every change of accounts, teams, keys and settings, also one that
-// somebody makes with a shell.
+// is made with a shell.
 const directoryVersionSQL = `SELECT version FROM directory_version`
 
 // A directoryCache answers the look-ups of every call, keys and accounts, from
@@ -129,7 +129,7 @@ func (d *directoryCache) keep(version int64, f func()) {
 // began after each of them came.
 type sharedRead struct {
 	begun atomic.Int64  // how many reads have begun
-	turn  chan struct{} // holds one token while somebody reads
+	turn  chan struct{} // holds one token while a read is under way
 
 	waiting atomic.Int64 // callers in read
 

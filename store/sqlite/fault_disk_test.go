@@ -65,7 +65,7 @@ type fault struct {
 	kind       calls
 	errno      syscall.Errno
 	last, step int
-	unknown    bool // a caller may be told that nobody knows
+	unknown    bool // a caller may be told that the outcome is unknown
 }
 
 // createWithFaults creates contacts in a new store while calls fail.
@@ -83,7 +83,7 @@ func createWithFaults(t *testing.T, path string, c *control, f fault) *ledger {
 		l := newLedger()
 		c.fail(f.kind, f.errno, n)
 		for !c.failed() {
-			callers := 1 // half of the time, and then a failure is nobody else's
+			callers := 1 // half of the time: then a failure is its own
 			if rand.IntN(2) == 0 {
 				callers += rand.IntN(8)
 			}

@@ -49,7 +49,7 @@ func createUntilKilled(t *testing.T, path string, writers int) {
 const storedPrefix = "stored "
 
 // killAtRandom kills the process at a random moment soon after it acknowledged
-// so many contacts, 0 for when it has just begun, and notes all that it
+// after contacts; 0 is when it has just begun. It notes all that the process
 // acknowledged.
 func killAtRandom(t *testing.T, p *process, after int, l *ledger) {
 	t.Helper()
@@ -229,7 +229,7 @@ func TestFaultKilledProcessesCreateOneContactForAKey(t *testing.T) {
 		wg.Wait()
 	}
 	s := openFault(t, path)
-	for w := range writers { // the next of each may have been stored, and nobody was told
+	for w := range writers { // the next of each may have been stored, and no caller was told
 		for i := 0; ; i++ {
 			key := fmt.Sprintf("%d/%d", w, i)
 			_, told := ids[key]

@@ -154,7 +154,7 @@ type cutResult struct{ cuts, acknowledged, lost, failedSyncs int }
 type cutPlan struct {
 	runs      int
 	moments   int  // of each run, at random
-	beginning int  // so many records of the log, a cut at each of them
+	beginning int  // how many records of the log have a cut at each of them
 	untilLost bool // a loss is enough
 }
 

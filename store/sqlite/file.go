@@ -46,8 +46,8 @@ func (readOnlyError) Is(target error) bool { return target == fs.ErrPermission }
 // applicationID marks a SQLite file as ours, in its header ("ctcs").
 const applicationID = 0x63746373
 
-// resolve returns the absolute form of path, which stays the same wherever the
-// program goes.
+// resolve returns the absolute form of path, which stays the same if the program
+// changes its working directory.
 func resolve(path string) (string, error) {
 	switch path {
 	case "":
@@ -58,11 +58,11 @@ func resolve(path string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// prepareFile makes sure that there is a file at path that SQLite may write:
-// one of ours or an empty one. It creates it if there is none.
+// prepareFile makes sure that there is a file at path that SQLite may write: one
+// of ours or an empty one. It creates it if there is none.
 //
-// A file that another process is creating, or copying its -wal file into,
-// looks wrong for a moment, so a bad verdict is checked again.
+// A file looks wrong for a moment while another process creates it or copies the
+// -wal file into it. So a bad verdict is checked again.
 func prepareFile(ctx context.Context, path string, newest int) error {
 	const checks = 4
 	for i := 1; ; i++ {
@@ -80,9 +80,9 @@ func prepareFile(ctx context.Context, path string, newest int) error {
 	}
 }
 
-// create makes an empty file at path, unless somebody else just did. It appears
-// under its name when its descriptor is closed already: closing that of a file
-// which SQLite has open would drop SQLite's locks (see readHeader).
+// create makes an empty file at path, unless another process just did. The file
+// gets its name after its descriptor was closed: closing one of a file that SQLite
+// has open would drop SQLite's locks (see readHeader).
 func create(path string) error {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); err != nil {
@@ -162,11 +162,11 @@ func inspect(path string, newest int) error {
 // readHeader returns the marks of the database at path as its main file alone
 // has them. Ours has them from the first moment: see migrate.
 //
-// SQLite reads them, because a process must not open and close by itself a file
-// that SQLite has open in the same process: that drops the locks of all, and
-// another process that closes the file would then delete the -wal file under
-// us (sqlite.org/howtocorrupt.html, 2.2). An immutable file is one that SQLite
-// neither locks nor writes nor recovers.
+// SQLite reads them. A process must not itself open and close a file that SQLite
+// has open in the same process: that drops all locks, and another process that
+// closes the file would then delete the -wal file that we use
+// (sqlite.org/howtocorrupt.html, 2.2). SQLite neither locks nor writes nor
+// recovers an immutable file.
 func readHeader(path string) (id, version int, err error) {
 	c, err := (&sqlite3.SQLiteDriver{}).Open(uri(path, "mode=ro&immutable=1"))
 	if err != nil {

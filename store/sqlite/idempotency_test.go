@@ -177,7 +177,7 @@ func TestAllOrNothingIsOneTransaction(t *testing.T) {
 }
 
 // A batch that is all or nothing shares its transaction as others do, and if it
-// fails that is nobody else's matter.
+// fails no other does.
 func TestAllOrNothingSharesItsTransaction(t *testing.T) {
 	t.Parallel()
 	g, a := newGate(t)

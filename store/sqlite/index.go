@@ -46,7 +46,7 @@ type indexer struct {
 
 const (
 	// defaultRunLength lets some six entries share a page at a million contacts.
-	// A search reads that many contacts one by one at the most, or twice as many.
+	// A search reads at most one or two runs of contacts one by one.
 	defaultRunLength = 32_768
 
 	// defaultCatchUpAfter takes a search some milliseconds to read.
@@ -57,8 +57,8 @@ const (
 	// another that does.
 	quiet = 500 * time.Millisecond
 
-	// maxRunEntries is where a run of contacts with many numbers and tags ends
-	// before its length. A run is kept in memory: that many take 32 MiB.
+	// maxRunEntries ends a run of contacts with many numbers and tags before its
+	// length. A run is kept in memory, and this many entries take 32 MiB.
 	maxRunEntries = 1 << 20
 )
 
@@ -151,8 +151,8 @@ func (r *run) merge(c *writeConn, n int) error {
 	return c.moveMark(r.upTo)
 }
 
-// prepare reads the contacts that are not in the look-ups yet, if they are that
-// many, and returns their run; otherwise nil.
+// prepare reads the contacts that are not in the look-ups yet, and returns their
+// run. It returns nil if there are fewer than atLeast.
 func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 	state, err := x.readers.row(ctx, lookupState)
 	if err != nil {
@@ -194,11 +194,11 @@ func (x *indexer) writing() bool {
 	return 0 <= since && since < quiet // a clock that was set back must not keep it so
 }
 
-// catchUp brings the look-ups up to the contacts beside the writer, in changes of
-// its own, each with a sync and some thousand entries, for which others wait. So
-// it does nothing while contacts are being written, and ends with the run that it
-// is at when they come. A search asks for it: what creates merge on their way is
-// not enough where they have come to an end.
+// catchUp brings the look-ups up to the contacts beside the flights, in
+// transactions of its own. Each has a sync and some thousand entries, for which
+// others wait. So it does nothing while contacts are being written, and ends with
+// its present run when they come. A search asks for it: creates merge the look-ups
+// as they come, and leave a rest when they stop.
 func (x *indexer) catchUp(w *writer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -223,8 +223,8 @@ func (x *indexer) stop() {
 	x.busy.Wait()
 }
 
-// finish merges all that is left, unless another process is writing. Nobody leads
-// the writer any more.
+// finish merges all that is left, unless another process is writing. The writer
+// has no jobs any more.
 func (x *indexer) finish(w *writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // for others' locks, not for the work
 	defer cancel()
@@ -243,9 +243,9 @@ func (x *indexer) finish(w *writer) error {
 	})
 }
 
-// mergeAll merges runs of its own as long as so many contacts are not in the
-// look-ups, a step in each transaction, until it is to end after one. Of a run
-// that the leader or another process works on as well, one of them finds its
+// mergeAll merges runs of its own, a step in each transaction. It ends when fewer
+// contacts than atLeast are not in the look-ups, or after a run when end says so.
+// A flight or another process may merge the same run: the second of them finds its
 // entries there.
 func (x *indexer) mergeAll(ctx context.Context, atLeast, step int, end func() bool, commit func(func(*writeConn) error) error) error {
 	for first := true; first || !end(); first = false {

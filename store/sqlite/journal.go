@@ -252,15 +252,16 @@ func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]co
 		}
 	}
 	var rows [][]driver.Value
-	err := s.readers.snapshot(ctx, func(c *conn) (err error) {
-		if q.Subjects != nil {
-			heads, subjects := jsonSubjects(q.Subjects)
-			rows, err = c.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)
+	var err error
+	if q.Subjects != nil {
+		heads, subjects := jsonSubjects(q.Subjects)
+		rows, err = s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)
+	} else { // which may be long: entries of one kind may be few among many
+		err = s.readers.snapshot(ctx, func(c *conn) (err error) {
+			rows, err = c.rows(ctx, list, q.AccountID[:], after, before, number(int64(q.Kind)), int64(q.Limit))
 			return err
-		}
-		rows, err = c.rows(ctx, list, q.AccountID[:], after, before, number(int64(q.Kind)), int64(q.Limit))
-		return err
-	})
+		})
+	}
 	if err != nil {
 		return nil, err
 	}

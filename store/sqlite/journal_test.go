@@ -21,7 +21,7 @@ func record(t *testing.T, s contacts.Store, now time.Time, account uuid.UUID, en
 	}
 }
 
-// Somebody with a shell cannot remove or rewrite entries that are not events. An
+// A shell cannot remove or rewrite entries that are not events. An
 // erasure may remove a number and its notes.
 func TestLedgerIsAppendOnly(t *testing.T) {
 	t.Parallel()

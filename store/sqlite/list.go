@@ -186,8 +186,8 @@ func register(fold func(string) string) func(*sqlite3.SQLiteConn) error {
 }
 
 // defaultMaxLookupHits is up to how many hits of the look-ups a page is made of.
-// With more, it is made by walking: a page of what so many contacts have is soon
-// full, and sorting all hits would cost more.
+// With more, it is made by walking: if many contacts have a value, a page of them
+// is soon full, and sorting all hits would cost more.
 const defaultMaxLookupHits = 8192
 
 // ListContacts implements [contacts.Store].

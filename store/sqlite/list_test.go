@@ -136,7 +136,7 @@ func change(t *testing.T, s contacts.Store, r *contacts.ContactRecord, f func(*c
 	*r = next
 }
 
-// What somebody's ANALYZE leaves in the file changes no listing.
+// What an ANALYZE leaves in the file changes no listing.
 func TestListingAfterAnalyze(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -115,7 +115,7 @@ func mustOpen(t rapid.TB, plan *sqlite.Plan, path string) *sqlite.Store {
 	return s
 }
 
-// Contacts of many numbers and tags must not leave the look-ups behind.
+// The look-ups keep up with contacts of many numbers and tags.
 func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 	t.Parallel()
 	const length = 50
@@ -132,8 +132,8 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if behind, err := s.Unmerged(t.Context()); err != nil || behind > 10*length {
-		t.Errorf("the look-ups are %d of 1500 contacts behind, with runs of %d, %v", behind, length, err)
+	if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged > 10*length {
+		t.Errorf("%d of 1500 contacts are not in the look-ups, with runs of %d, %v", unmerged, length, err)
 	}
 }
 
@@ -231,8 +231,8 @@ func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 	if err := create(t.Context(), s, batch...); err != nil {
 		t.Fatal(err)
 	}
-	if behind, err := s.Unmerged(t.Context()); err != nil || behind != 5000 {
-		t.Fatalf("%d contacts are not in the look-ups, %v", behind, err)
+	if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged != 5000 {
+		t.Fatalf("%d contacts are not in the look-ups, %v", unmerged, err)
 	}
 	for i := range 3 {
 		if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != 5000 {
@@ -240,14 +240,14 @@ func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 		}
 		s.AwaitCatchUp()
 		if i == 0 {
-			if behind, err := s.Unmerged(t.Context()); err != nil || behind != 5000 {
-				t.Errorf("after a search beside creates %d contacts are not in the look-ups, %v", behind, err)
+			if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged != 5000 {
+				t.Errorf("after a search beside creates %d contacts are not in the look-ups, %v", unmerged, err)
 			}
 			now.add(sqlite.Quiet)
 		}
 	}
-	if behind, err := s.Unmerged(t.Context()); err != nil || behind != 0 {
-		t.Errorf("after a search %d contacts are not in the look-ups, %v", behind, err)
+	if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged != 0 {
+		t.Errorf("after a search %d contacts are not in the look-ups, %v", unmerged, err)
 	}
 }
 
@@ -277,8 +277,8 @@ func TestCountBringsTheLookupsUpToTheContacts(t *testing.T) {
 			if count {
 				want = 0
 			}
-			if behind, err := s.Unmerged(t.Context()); err != nil || behind != want {
-				t.Errorf("count is %v: %d contacts are not in the look-ups, %v; want %d", count, behind, err, want)
+			if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged != want {
+				t.Errorf("count is %v: %d contacts are not in the look-ups, %v; want %d", count, unmerged, err, want)
 			}
 		}
 	}
@@ -329,8 +329,8 @@ func TestCatchUpEndsWhenContactsCome(t *testing.T) {
 	if err := <-created; err != nil {
 		t.Error(err)
 	}
-	if behind, err := s.Unmerged(t.Context()); err != nil || behind < 3*run || behind > 4*run+1 {
-		t.Errorf("%d of %d contacts are not in the look-ups, with runs of %d, %v", behind, len(batch)+1, run, err)
+	if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged < 3*run || unmerged > 4*run+1 {
+		t.Errorf("%d of %d contacts are not in the look-ups, with runs of %d, %v", unmerged, len(batch)+1, run, err)
 	}
 }
 
@@ -341,7 +341,7 @@ func TestCloseInTheMiddleOfACatchUp(t *testing.T) {
 		path := newPath(t)
 		now := &clock{}
 		s := mustOpen(t, sqlite.NewPlan().RunLength(10).CatchUpAfter(1).Clock(func() time.Time {
-			now.add(sqlite.Quiet) // whoever looks finds it quiet
+			now.add(sqlite.Quiet) // it is always quiet
 			return now.read()
 		}), path)
 		a := mustAccount(t, s)
@@ -402,19 +402,19 @@ func TestLookupsFollowTheContacts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	behind, err := s.Unmerged(t.Context())
+	unmerged, err := s.Unmerged(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if behind > 1000 {
-		t.Errorf("the look-ups are %d of 2000 contacts behind, with runs of %d", behind, length)
+	if unmerged > 1000 {
+		t.Errorf("%d of 2000 contacts are not in the look-ups, with runs of %d", unmerged, length)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, path)
-	if behind, err := s.Unmerged(t.Context()); err != nil || behind != 0 {
-		t.Errorf("after Close the look-ups are %d contacts behind, %v", behind, err)
+	if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged != 0 {
+		t.Errorf("after Close %d contacts are not in the look-ups, %v", unmerged, err)
 	}
 	if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != 2000 {
 		t.Errorf("found %d of 2000, %v", len(ids), err)

@@ -189,7 +189,7 @@ func TestMode(t *testing.T) {
 	}
 }
 
-// A file that somebody made empty is as good as none.
+// An empty file is as good as none.
 func TestEmptyFile(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -80,7 +80,7 @@ var roles = map[string]role{
 		untilAsked()
 		return nil
 	},
-	// says whether somebody else has the file open
+	// says whether another process has the file open
 	"see the lock": func(_ context.Context, path string) error {
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
@@ -608,7 +608,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	}
 }
 
-// A place that cannot be written, as somebody who is not root finds it.
+// A place that a user who is not root cannot write.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

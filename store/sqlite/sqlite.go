@@ -5,8 +5,8 @@
 // create has returned survives kill -9 and a power cut.
 //
 // The file may be used by several processes at once, and by people with the
-// sqlite3 shell: the views contact, contact_phone and contact_tag show what is
-// stored in plain columns. While it is open, SQLite keeps two more files beside
+// sqlite3 shell: the views contact, contact_phone, contact_tag and journal_entry
+// show what is stored in plain columns. While it is open, SQLite keeps two more files beside
 // it, whose names end in -wal and -shm. They belong to it, and [Store.Close]
 // removes them. The file must be on a local disk, not on a network one.
 //
@@ -34,10 +34,10 @@ var _ contacts.Store = (*Store)(nil)
 // Options are the choices that [Open] leaves to the host. The zero value, and
 // nil, are the defaults.
 type Options struct {
-	// ReadConnections is how many reads run at once; each keeps a connection
-	// with a cache of up to 16 MiB. 0: one for each CPU, at least 4. Lists,
-	// which may be long, leave one of them to all other reads; with 1 there is
-	// one more for those.
+	// ReadConnections is how many reads run at once. Each has a connection with
+	// a cache of up to 16 MiB. 0: one for each CPU, at least 4. Lists and dry
+	// runs can run long, so they never take the last connection. With 1, a
+	// second connection is opened for the short reads.
 	ReadConnections int
 }
 
@@ -59,15 +59,15 @@ type Store struct {
 }
 
 // Open opens the contacts in the file at path and creates it, with mode 0600,
-// where there is none. Its folder must exist. The path is taken literally,
-// whatever characters are in it. An older file is brought to the present schema.
-// The context bounds the opening alone, which waits where another process has
+// if there is none. Its folder must exist. The path is taken literally: no
+// character in it has a meaning. An older file is brought to the present schema.
+// The context bounds the opening alone, which waits while another process has
 // the file locked.
 //
 // A file that is not ours is refused without changing it, with an error that
 // names the path and matches [ErrNotDatabase], [ErrForeign], [ErrNewerSchema],
-// [ErrCorrupt], [ErrReadOnly], or that of the file system, such as
-// [io/fs.ErrNotExist] and [io/fs.ErrPermission].
+// [ErrCorrupt], [ErrReadOnly], or an error of the file system like
+// [io/fs.ErrNotExist] or [io/fs.ErrPermission].
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}

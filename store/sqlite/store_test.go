@@ -179,7 +179,7 @@ func TestLastTeamID(t *testing.T) {
 	}
 }
 
-// Somebody may have edited the file by hand.
+// A file may have been edited by hand.
 func TestColumnsDamaged(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -216,6 +216,10 @@ func TestViews(t *testing.T) {
 	if err := create(t.Context(), s, full, bare); err != nil {
 		t.Fatal(err)
 	}
+	record(t, s, noon, a,
+		contacts.JournalEntry{Kind: contacts.JournalEvent, Subject: [32]byte{7}, At: noon, EndsAt: noon.Add(time.Second), Data: `{"a":1}`},
+		contacts.JournalEntry{Kind: contacts.JournalErasure, At: noon, Data: "{}"},
+	)
 	c := full.Contact
 	want := map[string]string{
 		"contact": table([][]any{
@@ -235,6 +239,10 @@ func TestViews(t *testing.T) {
 			{c.ID, 2, c.PhoneNumbers[1].ID, "+442071234567", nil, 0, 1},
 		}),
 		"contact_tag": table([][]any{{c.ID, 1, "vip"}, {c.ID, 2, c.Tags[1]}}),
+		"journal_entry": table([][]any{
+			{a, 1, "event", "07" + strings.Repeat("00", 31), "2026-03-14T12:00:00.123456Z", "2026-03-14T12:00:01.123456Z", `{"a":1}`},
+			{a, 2, "erasure", strings.Repeat("00", 32), "2026-03-14T12:00:00.123456Z", nil, "{}"},
+		}),
 	}
 	db := plain(t, path)
 	for view, want := range want {

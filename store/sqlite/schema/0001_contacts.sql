@@ -231,3 +231,17 @@ SELECT
   t.key + 1 AS position,
   t.value AS tag
 FROM (SELECT tags, lower(hex(id)) AS hex FROM contact_data) AS c, json_each(c.tags) AS t;
+
+-- One row for each entry of the journal, as it is kept.
+CREATE VIEW journal_entry AS
+SELECT
+  substr(a.hex, 1, 8) || '-' || substr(a.hex, 9, 4) || '-' || substr(a.hex, 13, 4) || '-'
+    || substr(a.hex, 17, 4) || '-' || substr(a.hex, 21) AS account_id,
+  j.sequence,
+  CASE j.kind WHEN 1 THEN 'event' WHEN 2 THEN 'do_not_call' WHEN 3 THEN 'erasure' END AS kind,
+  lower(hex(j.subject)) AS subject,
+  strftime('%Y-%m-%dT%H:%M:%S', j.at / 1000000, 'unixepoch') || printf('.%06dZ', j.at % 1000000) AS at,
+  strftime('%Y-%m-%dT%H:%M:%S', j.ends_at / 1000000, 'unixepoch') || printf('.%06dZ', j.ends_at % 1000000) AS ends_at,
+  j.data
+FROM journal AS j
+JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = j.account;
