@@ -19,21 +19,21 @@ var (
 	ErrForeign = errors.New("the schema holds tables of another program: set Options.Schema to one of its own")
 	// ErrNewerSchema: a newer version of this package wrote the tables.
 	ErrNewerSchema = errors.New("the tables were made by a newer version of this program")
-	// ErrOlderSchema: the tables are missing or those of an older version, and
+	// ErrOlderSchema: the tables are missing or of an older version, and
 	// Options.SkipMigrations forbids to bring them up to date.
 	ErrOlderSchema = errors.New("the tables are missing or of an older version: open the store once with a role that may make them, without Options.SkipMigrations")
-	// ErrEncoding: the database does not hold every text.
+	// ErrEncoding: the database cannot hold every text.
 	ErrEncoding = errors.New("the database's encoding is not UTF8: make one with ENCODING 'UTF8'")
-	// ErrNotDurable: with synchronous_commit off a server that crashes forgets
-	// what was acknowledged.
+	// ErrNotDurable: with synchronous_commit off, a server that crashes loses what
+	// was acknowledged.
 	ErrNotDurable = errors.New("synchronous_commit is off: set it to on for the role or the pool of the store")
-	// ErrReadOnly: the server takes no writes, as a standby does not. Reads go on.
+	// ErrReadOnly: the server takes no writes, for example as a standby. Reads work.
 	ErrReadOnly = errors.New("the server takes no writes")
-	// ErrDiskFull: there is no space left for the server. What was stored before
-	// is safe, and writes succeed again when there is space.
+	// ErrDiskFull: the server has no space left. What was stored before is safe.
+	// Writes succeed again when there is space.
 	ErrDiskFull = errors.New("the server's disk is full")
-	// ErrPermission: the role lacks a right; see the package's comment for those
-	// that it needs.
+	// ErrPermission: the role lacks a right. The package's comment names those that
+	// it needs.
 	ErrPermission = errors.New("the role lacks a right that the store needs")
 )
 
@@ -41,7 +41,7 @@ var (
 const (
 	stateReadOnly         = "25006"
 	stateUniqueViolation  = "23505"
-	stateIdleTooLong      = "25P03" // in a transaction, at which the server ends the connection
+	stateIdleTooLong      = "25P03" // in a transaction; the server ends the connection
 	stateDiskFull         = "53100"
 	statePermission       = "42501"
 	stateUndefinedTable   = "42P01"
@@ -127,7 +127,7 @@ func newServerError(e *pgconn.PgError) error {
 		SchemaName: e.SchemaName, TableName: e.TableName, ColumnName: e.ColumnName, ConstraintName: e.ConstraintName,
 	}
 	switch class(e.Code) {
-	case "28", "3D", "42", "53", "57": // of roles, databases, tables, memory and disks, and of going down
+	case "08", "26", "28", "3D", "42", "53", "54", "55", "56", "57", "58": // of connections, roles, tables, limits, disks and shutdowns
 		kept.Message = e.Message
 	}
 	var err error = serverError{kept}

@@ -29,11 +29,10 @@ const (
 	lockSQL          = `SELECT pg_advisory_xact_lock($1)`
 )
 
-// migrate brings the tables to the newest version, a transaction for each step,
-// or checks that they are. Of several processes, the second finds the
-// step done.
+// migrate brings the tables to the newest version, with a transaction for each
+// step. With check it only checks that they have it.
 func (s *Store) migrate(ctx context.Context, steps []migration.Step, check bool) error {
-	const patience = 20 // tries where the engine has no lock for it
+	const patience = 20 // tries, if the engine has no lock for it
 	locked := true
 	for try := 0; ; try++ {
 		version, err := s.schemaVersion(ctx)
@@ -70,6 +69,7 @@ func (s *Store) migrate(ctx context.Context, steps []migration.Step, check bool)
 	}
 }
 
+// migrateOnce takes one step, unless another process has taken it meanwhile.
 func (s *Store) migrateOnce(ctx context.Context, version int, step migration.Step, locked bool) (err error) {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
@@ -83,6 +83,9 @@ func (s *Store) migrateOnce(ctx context.Context, version int, step migration.Ste
 	if locked {
 		if _, err := tx.Exec(ctx, lockSQL, s.lockNumber()); err != nil {
 			return err
+		}
+		if now, err := s.schemaVersionIn(ctx, tx); err != nil || now != version {
+			return err // another process has taken the step meanwhile
 		}
 	}
 	if version == 0 {
@@ -125,7 +128,7 @@ func (s *Store) lockNumber() int64 {
 	return int64(h.Sum64())
 }
 
-// schemaVersionIn returns 0 where there are no tables.
+// schemaVersionIn returns 0 if there are no tables.
 func (s *Store) schemaVersionIn(ctx context.Context, q querier) (int, error) {
 	rows, err := q.Query(ctx, tablesSQL, s.schema)
 	if err != nil {
@@ -139,7 +142,7 @@ func (s *Store) schemaVersionIn(ctx context.Context, q querier) (int, error) {
 		if table == "migration" {
 			var version int
 			err := q.QueryRow(ctx, s.sql(versionSQL)).Scan(&version)
-			if err == nil && version == 0 {
+			if err == nil && version <= 0 {
 				err = ErrForeign
 			}
 			return version, err
@@ -153,7 +156,7 @@ func backoff(try int) time.Duration {
 	return min(time.Millisecond<<min(try, 10), 500*time.Millisecond)
 }
 
-// wait returns when that long has passed, or the context's error.
+// wait returns after that time, or the context's error.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

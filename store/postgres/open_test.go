@@ -69,6 +69,30 @@ func TestOpenByManyAtOnce(t *testing.T) {
 	}
 }
 
+// Of many processes that start at once with a new version, one takes each step. The
+// others find it taken, although they saw the older version before.
+func TestUpdateByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	pool := newPool(t, url)
+	for range extent(3, 30) {
+		opts := &postgres.Options{Schema: newSchema(t, url), RowSecurity: true}
+		open(t, url, opts.Schema)
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				s, err := postgres.NewWithStep(t.Context(), pool, opts, "ALTER TABLE account ADD COLUMN later int; CREATE TABLE later (n int)")
+				if err != nil {
+					t.Errorf("New: %v", err)
+					return
+				}
+				s.Close()
+			})
+		}
+		wg.Wait()
+	}
+}
+
 func TestOpenRefusesANewerSchema(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
@@ -86,6 +110,8 @@ func TestOpenRefusesTablesOfOthers(t *testing.T) {
 	execute(t, url, "CREATE TABLE "+pgx.Identifier{schema, "account"}.Sanitize()+" (n int)")
 	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
 	execute(t, url, "CREATE TABLE "+pgx.Identifier{schema, "migration"}.Sanitize()+" (version int)")
+	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
+	execute(t, url, "INSERT INTO "+pgx.Identifier{schema, "migration"}.Sanitize()+" VALUES (-1)")
 	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
 }
 

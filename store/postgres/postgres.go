@@ -1,54 +1,41 @@
-// Package postgres keeps contacts in a PostgreSQL database. It is the store for
-// a fleet of servers: any number of processes share one database, and a contact
-// whose create has returned is as durable as the server makes a commit.
+// Package postgres keeps contacts in a PostgreSQL database. It is the store for a
+// fleet of servers. Any number of processes share one database. A contact whose
+// create has returned is as durable as the server makes a commit.
 //
-// Creates and changes that wait at the same time share a transaction: many
-// callers are cheaper than few, and a lone one waits for nobody.
+// Writes that wait at the same time share a transaction, so many callers cost
+// less than few. A single caller waits for nobody. A plain create takes one round
+// trip to the server, every other write takes two.
 //
 // # Rights
 //
 // All tables are in one schema, that of [Options]. The role that opens the store
-// first makes them, for which it needs CREATE on the database, or on the schema
-// where that exists. A role that only runs the store needs less, and Open is
-// content with it once the tables are up to date:
+// first makes them. It needs CREATE on the database, or on the schema if that
+// exists. Once the tables are up to date, a role needs only this:
 //
 //	GRANT USAGE ON SCHEMA contacts TO app;
 //	GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA contacts TO app;
 //
-// With [Options.SkipMigrations] it never tries to make any. On a standby, or
-// where transactions are read-only, reads work and writes fail with
-// [ErrReadOnly].
+// With [Options.SkipMigrations] the store never tries to make tables. On a
+// standby, or where transactions are read-only, reads and dry runs work, and
+// writes fail with [ErrReadOnly].
 //
-// With [Options.RowSecurity] people who look into the tables, with psql say,
-// have to name the accounts that they want to see, in a transaction:
+// With [Options.RowSecurity] people who look into the tables, for example with
+// psql, name the accounts that they want to see, in a transaction:
 //
 //	SELECT set_config('contacts.accounts', '01960000-0000-7000-8000-000000000001', true);
 //	SELECT set_config('contacts.all', 'on', true); -- or all of them
 //
 // # Other engines
 //
-// The statements are plain: no sequences, no extensions, no triggers, no
-// advisory locks but for migrations, where the engine has them. Every key of the
-// tables that grow begins with account_id, so that an account is in one place.
+// The statements use no sequences, no extensions and no triggers. Only migrations
+// use an advisory lock, if the engine has them. Every key of the tables that grow
+// begins with account_id, so that an account is in one place.
 //
-// On Citus, run this once after the first Open; the directory becomes reference
-// tables, of which every node has a copy, since a key is found before anybody
-// knows its account:
+// Transactions that fail to serialize are made again until the caller's context
+// is done. An ambiguous commit is [contacts.ErrOutcomeUnknown].
 //
-//	SET search_path = contacts;
-//	SELECT create_reference_table('account');
-//	SELECT create_reference_table('team');
-//	SELECT create_reference_table('api_key');
-//	SELECT create_distributed_table('contact', 'account_id');
-//	SELECT create_distributed_table('contact_lookup', 'account_id', colocate_with => 'contact');
-//	SELECT create_distributed_table('idempotency', 'account_id', colocate_with => 'contact');
-//
-// CockroachDB and YugabyteDB end transactions with serialization failures where
-// PostgreSQL waits; the store makes those again until the caller's context is
-// done. An ambiguous commit is [contacts.ErrOutcomeUnknown] on all of them.
-//
-// The package's tests run on PostgreSQL alone. What it relies on elsewhere is
-// that the engine has these statements, so run package storetest on yours.
+// The package's tests run on PostgreSQL alone. Citus refuses some of the
+// statements. On other engines run package storetest first.
 package postgres
 
 import (
@@ -74,36 +61,34 @@ type Options struct {
 	// Schema is the schema that holds the tables. "": contacts.
 	Schema string
 
-	// SkipMigrations leaves the tables alone: where they are not up to date,
-	// Open and New fail with ErrOlderSchema.
+	// SkipMigrations leaves the tables alone. If they are not up to date, Open
+	// and New fail with ErrOlderSchema.
 	SkipMigrations bool
 
-	// RowSecurity makes policies on the tables, where there are none: the store
-	// then tells the server with each transaction which accounts it is about,
-	// and the server hides the rows of all others, a second wall between them.
-	// Once the tables have policies every store uses them, with or without the
-	// option; one that was open before has to be opened anew. They bind the
-	// owner of the tables as well, and no superuser. PostgreSQL alone has been
-	// tried. See the package's comment.
+	// RowSecurity makes policies on the tables, if there are none. In each
+	// transaction the store then tells the server which accounts it is about, and
+	// the server hides the rows of all others. It is a second wall between
+	// accounts. Once the tables have policies, every store that is opened uses
+	// them, also without the option. Open older stores again. The policies bind
+	// the owner of the tables too, but no superuser. See the package's comment.
 	RowSecurity bool
 
-	// MaxConns is how many connections Open's pool has at most. 0: what the
-	// URL says in pool_max_conns, or 16. New takes the pool as it is.
+	// MaxConns is how many connections Open's pool has at most. 0: pool_max_conns
+	// of the URL, or 16. New takes the pool as it is.
 	MaxConns int
 
-	// Writers is how many transactions of creates, and how many of changes,
-	// run at once. More help where a round trip to the server takes long;
-	// fewer make larger groups. 0: 2.
+	// Writers is how many transactions of writes run at once. More help where a
+	// round trip to the server takes long. Fewer make larger groups. Batches that
+	// are all or nothing do not count. 0: 2.
 	Writers int
 }
 
 // A Store is a [contacts.Store] in a PostgreSQL database. [Open] and [New] make
-// it; the zero value is of no use. All methods may be called from many
-// goroutines at once.
+// it; the zero value is of no use. It is safe for concurrent use.
 //
-// When the server goes away, calls fail until it is back; the store need not be
-// opened anew. Beyond the contract, an error of its methods matches
-// [ErrReadOnly], [ErrDiskFull] or [ErrPermission] where that is the reason.
+// When the server goes away, calls fail until it is back. The store need not be
+// opened again. Beyond the contract, an error of its methods matches
+// [ErrReadOnly], [ErrDiskFull] or [ErrPermission] if that is the reason.
 type Store struct {
 	pool    *pgxpool.Pool
 	ownPool bool
@@ -123,16 +108,16 @@ const (
 	defaultSchema   = "contacts"
 	defaultMaxConns = 16
 	defaultWriters  = 2
-	defaultReaders  = 2 // of keys
+	defaultReaders  = 2 // how many queries for keys and accounts run at once
 )
 
 // Open opens the contacts in the database at url, which is a postgres:// URL or
-// a list of key=value settings, and makes the tables where there are none, or
-// brings older ones up to date. The context bounds the opening alone.
+// a list of key=value settings. It makes the tables if there are none, and brings
+// older ones up to date. The context bounds the opening alone.
 //
 // Its errors match [ErrForeign], [ErrNewerSchema], [ErrOlderSchema],
-// [ErrEncoding] or [ErrPermission] where that is the reason. None holds the
-// URL's password.
+// [ErrEncoding] or [ErrPermission] if that is the reason. None holds the URL's
+// password.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -170,9 +155,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	return s, nil
 }
 
-// New is [Open] for a host that has a pool already, which stays the host's to
-// close, after the store. Its connections need client_encoding UTF8, and
-// synchronous_commit must not be off: ErrNotDurable.
+// New is [Open] for a host that has a pool. The host closes the pool after the
+// store. Its connections need client_encoding UTF8. If their synchronous_commit
+// is off, New fails with ErrNotDurable.
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -228,10 +213,10 @@ const (
 		CASE WHEN current_setting('plan_cache_mode', true) = 'auto' THEN set_config('plan_cache_mode', 'force_generic_plan', false) END`
 )
 
-// prepareConn makes a commit of the connection outlive a crash of the server,
-// whatever its default is. And it has the server plan a statement once: no
-// argument changes what the best plan is, and planning takes longer than what is
-// planned.
+// prepareConn makes every commit of the connection outlive a crash of the server,
+// whatever the server's default is. It also has the server plan each statement
+// once. No argument changes which plan is best, and planning takes longer than
+// what is planned.
 func prepareConn(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.Exec(ctx, prepareSQL)
 	return err
@@ -252,8 +237,8 @@ func (s *Store) checkServer(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for the calls that were accepted, and for transactions whose
-// callers have given up. It closes the connections that Open made.
+// Close waits for the calls that were accepted and for transactions whose callers
+// have given up. It closes the connections that Open made.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
 		s.writes.Drain()

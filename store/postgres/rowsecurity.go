@@ -10,10 +10,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Row-level security is a second wall between accounts, for the day when a
-// statement forgets the first, its condition on account_id: each transaction
-// tells the server which accounts it is about, and a policy on each table that
-// holds what belongs to one hides the rows of all others.
+// Row-level security is a second wall between accounts, in case a statement lacks
+// the first, its condition on account_id. Each transaction tells the server which
+// accounts it is about. A policy on each table that holds what belongs to an
+// account hides the rows of all others.
 
 const (
 	// The setting lasts until the transaction ends, and is empty in the next.
@@ -28,13 +28,13 @@ const (
 		OR (SELECT current_setting('contacts.all', true) = 'on'))`
 )
 
-// securedTables have an account_id, and are read when the account is known.
+// securedTables have an account_id and are read only when the account is known.
 func securedTables() []string {
 	return []string{"team", "setting", "account_state", "contact", "contact_lookup", "idempotency", "journal"}
 }
 
-// secure finds out whether the tables have policies, and makes them where the
-// host wants them and there are none.
+// secure finds out whether the tables have policies. It makes them if the host
+// wants them and there are none.
 func (s *Store) secure(ctx context.Context, wanted, check bool) error {
 	secured, err := s.isSecured(ctx, s.pool)
 	if err != nil || secured || !wanted {
@@ -72,7 +72,7 @@ func (s *Store) isSecured(ctx context.Context, q querier) (secured bool, err err
 	return secured, err
 }
 
-// accountList is the setting for so many accounts.
+// accountList returns the setting for these accounts.
 func accountList(accounts []uuid.UUID) string {
 	accounts = slices.Clone(accounts)
 	slices.SortFunc(accounts, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })

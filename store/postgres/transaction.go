@@ -14,9 +14,9 @@ import (
 	"example.com/contacts"
 )
 
-// A transaction sends its statements when something has to be read, and then
-// all at once: BEGIN goes with the first of them and COMMIT with the last, so
-// that a transaction takes no more round trips than it has decisions.
+// A transaction sends its statements all at once, when something has to be read.
+// BEGIN goes with the first of them and COMMIT with the last. So a transaction
+// takes no more round trips than it has decisions.
 type transaction struct {
 	conn  *pgxpool.Conn
 	batch pgx.Batch
@@ -39,7 +39,7 @@ func (t *transaction) exec(sql string, args ...any) {
 	})
 }
 
-// count queues a statement, of which it keeps how many rows it touched.
+// count queues a statement and keeps how many rows it touched.
 func (t *transaction) count(n *int64, sql string, args ...any) {
 	t.batch.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
 		t.read++
@@ -119,12 +119,12 @@ func (t *transaction) end() {
 	t.conn.Release()
 }
 
-// transact runs the job in a transaction and commits it. It runs it again, from
-// the start, where the transaction lost against others or the connection was
-// lost before the commit, as long as the context lasts. After an error that does
-// not match ErrOutcomeUnknown nothing is stored.
+// transact runs the job in a transaction and commits it. It does so again from the
+// start if the transaction lost against another, or if the connection was lost
+// before the commit, until the context ends. After an error that does not match
+// ErrOutcomeUnknown nothing is stored.
 //
-// The first connection is released; nil: any of the pool.
+// It uses and releases the first connection; nil: one of the pool.
 func (s *Store) transact(ctx context.Context, first *pgxpool.Conn, job func(context.Context, *transaction) error) error {
 	lost := 0
 	for try := 0; ; try++ {
@@ -150,7 +150,7 @@ func (s *Store) transact(ctx context.Context, first *pgxpool.Conn, job func(cont
 const maxRaces = 10
 
 // maxLost is how many connections in a row may turn out to be gone: all of the
-// pool, after the server was away.
+// pool, after the server has restarted.
 func (s *Store) maxLost() int { return int(s.pool.Config().MaxConns) }
 
 func (s *Store) transactOnce(ctx context.Context, conn *pgxpool.Conn, job func(context.Context, *transaction) error) error {
@@ -169,8 +169,8 @@ func (s *Store) transactOnce(ctx context.Context, conn *pgxpool.Conn, job func(c
 	return t.commit(ctx)
 }
 
-// read runs a query that changes nothing, again where the connection turns out
-// to be gone.
+// read runs a query that changes nothing. It runs it again if the connection turns
+// out to be gone.
 func (s *Store) read(ctx context.Context, query func() error) error {
 	for lost := 0; ; lost++ {
 		err := query()
