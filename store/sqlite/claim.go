@@ -7,22 +7,20 @@ import (
 	"cmp"
 	"database/sql/driver"
 	"encoding/binary"
+	"errors"
 	"hash/maphash"
 	"math"
 	"slices"
 	"sync"
-
-	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/packed"
 )
 
 const (
-	holderColumns  = `c.seq, c.account, c.email, c.phones, c.tags, c.id, c.team_id, c.deleted_at`
-	findHoldersSQL = `SELECT ` + holderColumns + ` FROM lookup AS l CROSS JOIN contact_data AS c ON c.seq = l.seq
-		WHERE l.account = ? AND l.kind = ? AND l.value = ? ORDER BY l.seq`
-	findHolderSQL = `SELECT ` + holderColumns + ` FROM contact_data AS c WHERE c.seq = ?`
+	holderColumns = lookupColumns + `, id, team_id, deleted_at`
+	findHolderSQL = `SELECT ` + holderColumns + ` FROM contact_data WHERE seq = ?`
+	findHitsSQL   = `SELECT seq FROM lookup WHERE account = ? AND kind = ? AND value = ? ORDER BY seq`
 )
 
 // Where the columns of holderColumns are after those of appendLookups.
@@ -98,19 +96,26 @@ func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, 
 
 // candidates calls see with a row of holderColumns of each contact that may have
 // the entry, until see returns false. It may call it with one contact twice.
-func (j *judge) candidates(e lookup, see func([]driver.Value) bool) error {
+func (j *judge) candidates(e lookup, see func([]driver.Value) bool) (err error) {
 	more := true
-	while := func(row []driver.Value) bool {
-		more = see(row)
-		return more
+	look := func(seq driver.Value) bool {
+		err = j.conn.each(findHolder, func(row []driver.Value) bool {
+			more = see(row)
+			return more
+		}, seq)
+		return more && err == nil
 	}
-	if err := j.conn.each(findHolders, while, e.account, int64(e.kind), e.value); err != nil || !more {
-		return err
+	failed := j.conn.each(findHits, func(row []driver.Value) bool { return look(row[0]) }, e.account, int64(e.kind), e.value)
+	if failed != nil || err != nil || !more {
+		return errors.Join(failed, err)
 	}
 	seqs, err := j.unmerged.candidates(j.conn, e, j.application.dryRun)
+	if err != nil {
+		return err
+	}
 	for _, seq := range seqs {
-		if err == nil && more {
-			err = j.conn.each(findHolder, while, seq)
+		if !look(seq) {
+			break
 		}
 	}
 	return err
@@ -221,9 +226,16 @@ func (u *unmergedKeys) candidates(c *conn, e lookup, dryRun bool) (seqs []int64,
 	return append(seqs, u.find(wanted)...), nil
 }
 
-// known returns the contacts that may have one of the entries, and after which seq
-// they are not known. If tail is nil, nothing is known.
-func (u *unmergedKeys) known(c *conn, account uuid.UUID, entries []lookup) (seqs []int64, tail driver.Value, err error) {
+// inUse reports whether a claim was ever judged.
+func (u *unmergedKeys) inUse() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.used
+}
+
+// known returns the contacts of the account that may have one of the entries, and
+// after which seq they are not known. If tail is nil, nothing is known.
+func (u *unmergedKeys) known(c *conn, account int64, entries []lookup) (seqs []int64, tail driver.Value, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.used {
@@ -233,12 +245,8 @@ func (u *unmergedKeys) known(c *conn, account uuid.UUID, entries []lookup) (seqs
 	if err != nil || mark < u.from {
 		return nil, nil, err
 	}
-	n, err := c.number(accountNumber, account[:])
-	if err != nil {
-		return nil, nil, err
-	}
 	for _, e := range entries {
-		e.account = n
+		e.account = account
 		seqs = append(seqs, u.find(u.hash(e))...)
 	}
 	return seqs, u.committed.to, nil

@@ -142,7 +142,7 @@ func Queries() (byName map[string]string, others int) {
 		"judge contact":           judgeContact,
 		"find team":               findTeam,
 		"find idempotency":        findIdempotency,
-		"find holders":            findHolders,
+		"find hits":               findHits,
 		"find holder":             findHolder,
 		"find newest":             findNewest,
 		"find entry":              findEntry,

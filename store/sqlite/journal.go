@@ -40,9 +40,9 @@ const (
 
 	// Events that have ended, after a position, and whether one is the newest
 	// entry of its account.
-	endedEntriesSQL = `SELECT j.n, j.ends_at, j.sequence = s.sequence FROM journal AS j INDEXED BY journal_ends_at
-		JOIN journal_state AS s ON s.account = j.account
-		WHERE j.ends_at >= ?1 AND (j.ends_at, j.n) > (?1, ?2) AND j.ends_at <= ?3 AND j.kind = 1 ORDER BY j.ends_at, j.n LIMIT ?4`
+	endedEntriesSQL = `SELECT n, ends_at, sequence = (SELECT sequence FROM journal_state WHERE account = journal.account)
+		FROM journal INDEXED BY journal_ends_at
+		WHERE ends_at >= ?1 AND (ends_at, n) > (?1, ?2) AND ends_at <= ?3 AND kind = 1 ORDER BY ends_at, n LIMIT ?4`
 	deleteEntrySQL = `DELETE FROM journal WHERE n = ?`
 )
 

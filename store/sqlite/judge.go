@@ -15,19 +15,17 @@ import (
 const (
 	judgeAccountSQL = `SELECT n, settings_version FROM account WHERE id = ?`
 
-	// The account, and the contact as far as there is one: the columns of
-	// appendLookups, and the version.
-	judgeContactSQL = `SELECT c.seq, c.account, c.email, c.phones, c.tags, c.version, a.n, a.settings_version
-		FROM account AS a LEFT JOIN contact_data AS c ON c.account = a.n AND c.id = ?2 WHERE a.id = ?1`
+	// The contact, if the account has that settings version. No statement here
+	// joins tables: SQLite takes 10 µs longer for each one that does.
+	judgeContactSQL = `SELECT ` + lookupColumns + `, version FROM contact_data
+		WHERE account = (SELECT n FROM account WHERE id = ?1 AND settings_version = ?3) AND id = ?2`
 
 	findTeamSQL = `SELECT 1 FROM team WHERE account = ? AND id = ?`
 )
 
-// Where the columns of judgeContactSQL are after those of appendLookups.
+// The columns of judgeContactSQL after those of appendLookups.
 const (
 	judgeVersion = lookupColumnCount + iota
-	judgeNumber
-	judgeSettings
 	judgeColumns
 )
 
@@ -61,25 +59,21 @@ func (v *verdict) stored(i int) []driver.Value {
 // judge judges all of the mutation, teams only if it is asked to. A mutation with
 // an error or an earlier result in its outcome does not pass.
 func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v verdict, err error) {
-	var found bool
-	var settings int64
 	if v.contacts, err = j.contacts(m); err != nil {
 		return o, v, err
 	}
-	if len(v.contacts) > 0 {
-		first := v.contacts[0]
-		found, v.account, settings = first[judgeNumber] != nil, integer(first[judgeNumber]), integer(first[judgeSettings])
-	} else {
+	settings := m.settings
+	if v.account = accountOf(v.contacts); v.account == 0 {
 		var row [2]driver.Value
-		found, err = j.conn.row(judgeAccount, row[:], m.account)
+		found, err := j.conn.row(judgeAccount, row[:], m.account)
+		if err != nil {
+			return o, v, err
+		}
+		if !found {
+			o.Err = contacts.ErrNotFound
+			return o, v, nil //nolint:nilerr // the mutation is refused, and judging it succeeded
+		}
 		v.account, settings = integer(row[0]), integer(row[1])
-	}
-	if err != nil {
-		return o, v, err
-	}
-	if !found {
-		o.Err = contacts.ErrNotFound
-		return o, v, nil
 	}
 	if o, err = j.replay(m); err != nil || o.Err != nil || o.Result != "" {
 		return o, v, err
@@ -110,8 +104,9 @@ func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v ve
 	return o, v, nil
 }
 
-// contacts returns the rows of the contacts that the mutation changes. A row
-// without a number of the account means that there is no account.
+// contacts returns the rows of the contacts that the mutation changes. A row is
+// empty where there is no contact, and everywhere if the account does not exist or
+// has another settings version.
 func (j *judge) contacts(m *mutation) (rows [][]driver.Value, err error) {
 	if len(m.changes) == 0 {
 		return nil, nil
@@ -120,11 +115,21 @@ func (j *judge) contacts(m *mutation) (rows [][]driver.Value, err error) {
 	all := make([]driver.Value, judgeColumns*len(rows))
 	for i := range rows {
 		rows[i] = all[i*judgeColumns : (i+1)*judgeColumns]
-		if _, err := j.conn.row(judgeContact, rows[i], m.account, m.changes[i].id); err != nil {
+		if _, err := j.conn.row(judgeContact, rows[i], m.account, m.changes[i].id, m.settings); err != nil {
 			return nil, err
 		}
 	}
 	return rows, nil
+}
+
+// accountOf returns the number of the account of contacts, or 0 if there are none.
+func accountOf(rows [][]driver.Value) int64 {
+	for _, row := range rows {
+		if row[lookupAccount] != nil {
+			return integer(row[lookupAccount])
+		}
+	}
+	return 0
 }
 
 // versions judges ids and versions.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -25,8 +26,10 @@ import (
 // indexes are named, so that the way does not depend on what an ANALYZE has left
 // in the file.
 var (
+	eitherSQL  = `iif(:deleted, c.deleted_at IS NOT NULL AND (:deleted_before IS NULL OR c.deleted_at < :deleted_before), c.deleted_at IS NULL)`
 	livingSQL  = ` FROM contact_data AS c INDEXED BY sqlite_autoindex_contact_data_1 WHERE c.deleted_at IS NULL`
-	deletedSQL = ` FROM contact_data AS c INDEXED BY contact_deleted WHERE c.deleted_at IS NOT NULL`
+	deletedSQL = ` FROM contact_data AS c INDEXED BY contact_deleted WHERE c.deleted_at IS NOT NULL
+		AND (:deleted_before IS NULL OR c.deleted_at < :deleted_before)`
 
 	// The look-ups, and the contacts that are not in them yet: those that were
 	// found in memory, and the rest.
@@ -34,10 +37,10 @@ var (
 			SELECT seq FROM lookup WHERE account = :number AND kind = :kind AND value = :value
 			UNION ALL SELECT value FROM json_each(:seqs)
 			UNION ALL SELECT seq FROM contact_data WHERE seq > coalesce(:tail, (SELECT seq FROM lookup_state WHERE one = 1)))
-		AND (c.deleted_at IS NOT NULL) = :deleted`
+		AND ` + eitherSQL
 
 	chosenSQL = ` FROM contact_data AS c NOT INDEXED WHERE c.seq IN (SELECT value FROM json_each(:seqs))
-		AND (c.deleted_at IS NOT NULL) = :deleted`
+		AND ` + eitherSQL
 
 	// NULL matches everything.
 	filtersSQL = ` AND c.account = :number
@@ -48,7 +51,6 @@ var (
 		AND (:email IS NULL OR c.email = :email)
 		AND (:phone IS NULL OR EXISTS (SELECT 1 FROM json_each(c.phones) AS p WHERE p.value ->> 1 = :phone))
 		AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(c.tags) AS t WHERE t.value = :tag))
-		AND (:deleted_before IS NULL OR c.deleted_at < :deleted_before)
 		AND (:search IS NULL OR instr(` + foldedSQL + `, :search))`
 
 	// A part of the ids.
@@ -82,10 +84,8 @@ const (
 	chooseIDsSQL = `SELECT ` + lookupColumns + ` FROM contact_data WHERE account = ` + accountSQL + `
 		AND id IN (SELECT unhex(value) FROM json_each(?2))`
 	chooseKeysSQL = `SELECT ` + lookupColumns + ` FROM contact_data NOT INDEXED WHERE seq IN (
-		SELECT l.seq FROM json_each(?2) AS e CROSS JOIN lookup AS l
-			ON l.account = ` + accountSQL + ` AND l.kind = e.value ->> 0 AND l.value = e.value ->> 1
-		UNION ALL SELECT value FROM json_each(?3)
-		UNION ALL SELECT seq FROM contact_data WHERE seq > coalesce(?4, (SELECT seq FROM lookup_state WHERE one = 1)))
+		SELECT value FROM json_each(?2)
+		UNION ALL SELECT seq FROM contact_data WHERE seq > coalesce(?3, (SELECT seq FROM lookup_state WHERE one = 1)))
 		AND account = ` + accountSQL
 	chooseExpiredSQL = `SELECT seq FROM contact_data INDEXED BY contact_deleted_at
 		WHERE account = ` + accountSQL + ` AND deleted_at IS NOT NULL AND deleted_at < ?2 LIMIT ?3`
@@ -393,11 +393,7 @@ func (s *Store) chooseNamed(q *contacts.ContactQuery) func(context.Context, *con
 		if q.IDs != nil {
 			rows, err = c.rows(ctx, chooseIDs, args[argAccount], jsonHex(q.IDs, func(id *uuid.UUID) []byte { return id[:] }))
 		} else {
-			var seqs []int64
-			var tail driver.Value
-			if seqs, tail, err = s.unmerged.known(c, q.AccountID, entries); err == nil {
-				rows, err = c.rows(ctx, chooseKeys, args[argAccount], jsonEntries(entries), jsonNumbers(seqs), tail)
-			}
+			rows, err = s.rowsWithEntries(ctx, c, q.AccountID, entries)
 		}
 		if err != nil {
 			return err
@@ -413,6 +409,29 @@ func (s *Store) chooseNamed(q *contacts.ContactQuery) func(context.Context, *con
 	}
 }
 
+// rowsWithEntries returns rows of lookupColumns, of the contacts that may have one
+// of the entries.
+func (s *Store) rowsWithEntries(ctx context.Context, c *conn, accountID uuid.UUID, entries []lookup) ([][]driver.Value, error) {
+	account, err := c.number(accountNumber, accountID[:])
+	if err != nil {
+		return nil, err
+	}
+	seqs, tail, err := s.unmerged.known(c, account, entries)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		err := c.each(findHits, func(row []driver.Value) bool {
+			seqs = append(seqs, integer(row[0]))
+			return ctx.Err() == nil
+		}, account, int64(e.kind), e.value)
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return nil, err
+		}
+	}
+	return c.rows(ctx, chooseKeys, accountID[:], jsonNumbers(seqs), tail)
+}
+
 // chooseUnmerged chooses the contacts that may have the entry and are not in the
 // look-ups yet, as far as they are known without reading them.
 func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) error {
@@ -420,7 +439,14 @@ func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) 
 		return nil // match keys alone are known
 	}
 	return func(_ context.Context, c *conn, args listArgs) error {
-		seqs, tail, err := s.unmerged.known(c, id(args[argAccount]), []lookup{e})
+		if !s.unmerged.inUse() {
+			return nil
+		}
+		account, err := c.number(accountNumber, args[argAccount])
+		if err != nil {
+			return err
+		}
+		seqs, tail, err := s.unmerged.known(c, account, []lookup{e})
 		args[argSeqs], args[argTail] = jsonNumbers(seqs), tail
 		return err
 	}
@@ -494,13 +520,4 @@ func jsonNumbers(numbers []int64) string {
 		b = strconv.AppendInt(b, n, 10)
 	}
 	return string(append(b, ']'))
-}
-
-// jsonEntries returns [[kind, value], ...].
-func jsonEntries(entries []lookup) string {
-	list := make([]string, len(entries))
-	for i, e := range entries {
-		list[i] = jsonNumbers([]int64{int64(e.kind), e.value})
-	}
-	return "[" + strings.Join(list, ",") + "]"
 }

@@ -54,7 +54,7 @@ const (
 	judgeContact
 	findTeam
 	findIdempotency
-	findHolders
+	findHits
 	findHolder
 	findNewest
 	findEntry
@@ -136,7 +136,7 @@ var statementSQL = [queries]string{
 	judgeContact:    judgeContactSQL,
 	findTeam:        findTeamSQL,
 	findIdempotency: findIdempotencySQL,
-	findHolders:     findHoldersSQL,
+	findHits:        findHitsSQL,
 	findHolder:      findHolderSQL,
 	findNewest:      findNewestSQL,
 	findEntry:       findEntrySQL,

@@ -344,7 +344,7 @@ func TestQueryPlans(t *testing.T) {
 		"end living":             {"COVERING " + living + "<?)"},
 		"end deleted":            {"COVERING " + deleted + "<?)"},
 		"choose ids":             {living + "=?)"},
-		"choose keys":            {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH l USING PRIMARY KEY (account=? AND kind=? AND value=?)", afterMark},
+		"choose keys":            {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)", afterMark},
 		"choose expired":         {"COVERING INDEX contact_deleted_at (account=? AND deleted_at>? AND deleted_at<?)"},
 		"list journal":           {numbered + ">? AND sequence<?)"},
 		"list journal backwards": {numbered + ">? AND sequence<?)"},
@@ -353,11 +353,11 @@ func TestQueryPlans(t *testing.T) {
 		"list subjects backwards": {subject},
 
 		"judge account":       {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)"},
-		"judge contact":       {"SEARCH a USING INDEX sqlite_autoindex_account_1 (id=?)", "SEARCH c USING " + living + "=?)"},
+		"judge contact":       {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)", "SEARCH contact_data USING " + living + "=?)"},
 		"find team":           {"SEARCH team USING PRIMARY KEY (account=? AND id=?)"},
 		"find idempotency":    {"SEARCH idempotency USING INDEX idempotency_hash (hash=?)"},
-		"find holders":        {"SEARCH l USING PRIMARY KEY (account=? AND kind=? AND value=?)", bySeq},
-		"find holder":         {bySeq},
+		"find hits":           {entry + ")"},
+		"find holder":         {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)"},
 		"find newest":         {"SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
 		"find entry":          {numbered + "=?)"},
 		"account number":      {byID},
@@ -379,7 +379,7 @@ func TestQueryPlans(t *testing.T) {
 		"insert idempotency":  {byID},
 		"prune idempotencies": {"SEARCH idempotency USING INTEGER PRIMARY KEY (rowid=?)", "COVERING INDEX idempotency_ends_at (ends_at<?)"},
 		"replace entry":       {numbered + "=?)"},
-		"ended entries":       {"SEARCH j USING INDEX journal_ends_at (ends_at>? AND ends_at<?)", "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"},
+		"ended entries":       {"SEARCH journal USING INDEX journal_ends_at (ends_at>? AND ends_at<?)", "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
 		"delete entry":        {"(rowid=?)"},
 	}
 	sorts := map[string]bool{"list found": true, "list chosen": true, "list subjects": true, "list subjects backwards": true}
