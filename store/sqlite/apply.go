@@ -279,9 +279,8 @@ func (c *writeConn) change(to *change, stored []driver.Value) error {
 }
 
 func (c *writeConn) replaceContact(row contactRow, stored []driver.Value) error {
-	args := make([]driver.Value, 0, len(row))
-	args = append(append(args, stored[0]), row[rowHead+1:]...)
-	if err := c.exec(updateContact, args...); err != nil {
+	c.args = append(append(c.args[:0], stored[0]), row[rowHead+1:]...)
+	if err := c.exec(updateContact, c.args...); err != nil {
 		return err
 	}
 	stored = stored[:lookupColumnCount]

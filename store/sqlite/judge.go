@@ -104,15 +104,19 @@ func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v ve
 	return o, v, nil
 }
 
-// contacts returns the rows of the contacts that the mutation changes. A row is
-// empty where there is no contact, and everywhere if the account does not exist or
-// has another settings version.
+// contacts returns the rows of the contacts that the mutation changes. They are
+// used again for the next mutation. A row is empty where there is no contact, and
+// everywhere if the account does not exist or has another settings version.
 func (j *judge) contacts(m *mutation) (rows [][]driver.Value, err error) {
 	if len(m.changes) == 0 {
 		return nil, nil
 	}
-	rows = make([][]driver.Value, len(m.changes))
-	all := make([]driver.Value, judgeColumns*len(rows))
+	rows, all := j.conn.judged[:], j.conn.judgedRow[:]
+	clear(all)
+	if len(m.changes) > 1 {
+		rows = make([][]driver.Value, len(m.changes))
+		all = make([]driver.Value, judgeColumns*len(rows))
+	}
 	for i := range rows {
 		rows[i] = all[i*judgeColumns : (i+1)*judgeColumns]
 		if _, err := j.conn.row(judgeContact, rows[i], m.account, m.changes[i].id, m.settings); err != nil {

@@ -183,6 +183,10 @@ var statementSQL = [queries]string{
 type conn struct {
 	db         *sqlite3.SQLiteConn
 	statements [queries]statement
+
+	// What a judge reads of a mutation with one contact, which most have.
+	judged    [1][]driver.Value
+	judgedRow [judgeColumns]driver.Value
 }
 
 func (c *conn) statement(q query) (*statement, error) {

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -49,7 +50,8 @@ const defaultMaxPerTransaction = 1024
 type writeConn struct {
 	conn
 	unmerged *unmergedKeys
-	prunedTo prunePosition // how far pruneEntries has come
+	prunedTo prunePosition  // how far pruneEntries has come
+	args     []driver.Value // of an update, to be used again
 }
 
 func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPerTransaction int, unmerged *unmergedKeys) (*writer, error) {
