@@ -114,7 +114,7 @@ func fillDisk(t *testing.T, s contacts.Store, account uuid.UUID, l *ledger) (ref
 	return refusals
 }
 
-// The disk of the tables is full: creates are refused, and succeed again as soon
+// While the disk of the tables is full, creates are refused. They succeed as soon
 // as there is space.
 func TestFaultDiskFull(t *testing.T) {
 	t.Parallel()
