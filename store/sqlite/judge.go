@@ -71,7 +71,7 @@ func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v ve
 		}
 		if !found {
 			o.Err = contacts.ErrNotFound
-			return o, v, nil //nolint:nilerr // the mutation is refused, and judging it succeeded
+			return o, v, nil
 		}
 		v.account, settings = integer(row[0]), integer(row[1])
 	}
