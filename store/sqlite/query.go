@@ -58,6 +58,7 @@ const (
 	findHits
 	findHolder
 	findNewest
+	findJournal
 	findEntry
 
 	// What writes.
@@ -140,6 +141,7 @@ var statementSQL = planOnce([queries]string{
 	findHits:        findHitsSQL,
 	findHolder:      findHolderSQL,
 	findNewest:      findNewestSQL,
+	findJournal:     findJournalSQL,
 	findEntry:       findEntrySQL,
 
 	beginWrite:         "BEGIN IMMEDIATE",
