@@ -18,20 +18,11 @@ import (
 // called.
 func lockRow(t *testing.T, url, schema string, r *contacts.ContactRecord) (release func()) {
 	t.Helper()
-	c, err := pgx.Connect(t.Context(), url)
-	if err != nil {
+	s := newSession(t, url, schema)
+	if err := s.lock(t.Context(), r, ""); err != nil {
 		t.Fatal(err)
 	}
-	tx, err := c.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(t.Context(), "SELECT 1 FROM "+pgx.Identifier{schema, "contact"}.Sanitize()+" WHERE id = $1 FOR UPDATE", r.Contact.ID); err != nil {
-		t.Fatal(err)
-	}
-	release = sync.OnceFunc(func() { c.Close(context.Background()) })
-	t.Cleanup(release)
-	return release
+	return s.end
 }
 
 // promptly fails the test if f takes much longer than the deadline it is given.
@@ -98,7 +89,7 @@ func TestStatementEndsWithContext(t *testing.T) {
 	}
 }
 
-// With no connection to be had, calls end with their contexts, and nothing of
+// If no connection is free, calls end with their contexts, and nothing of
 // them is stored.
 func TestPoolExhausted(t *testing.T) {
 	t.Parallel()
@@ -171,8 +162,8 @@ func waitForLock(t *testing.T, url, schema string) {
 	}
 }
 
-// One record that the server does not take fails its caller alone.
-func TestFailureIsNobodyElses(t *testing.T) {
+// A record that the server does not take fails its own caller alone.
+func TestFailureStaysWithItsCaller(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
 	s := open(t, url, newSchema(t, url))

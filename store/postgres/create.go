@@ -3,32 +3,46 @@ package postgres
 import (
 	"slices"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"example.com/contacts"
 )
 
 // createPlainSQL creates contacts with their look-ups and returns the places of
-// those that were refused, and why. In the usual case none is, and the conditions
-// that ask how many were stored are false for every row after it.
-const createPlainSQL = `WITH stored AS (
+// those that were refused, and why. Homes are what many contacts have in common:
+// an account with a settings version and a team. In the usual case all homes exist
+// and no contact is refused. Then the conditions that count are all that is
+// evaluated for a row.
+const createPlainSQL = `WITH homes AS (
+		SELECT h.home FROM (SELECT * FROM unnest($29::uuid[], $30::bigint[], $31::bigint[]) WITH ORDINALITY AS given LIMIT cardinality($29))
+			AS h (account_id, settings_version, team_id, home)
+		JOIN {schema}.account AS a ON a.account_id = h.account_id AND a.settings_version = h.settings_version
+		WHERE h.team_id = 0 OR EXISTS (SELECT 1 FROM {schema}.team AS t WHERE t.account_id = h.account_id AND t.id = h.team_id)
+	), stored AS (
 		INSERT INTO {schema}.contact (` + allContactColumns + `)
-		SELECT ` + allContactColumns + ` FROM (SELECT * FROM unnest(` + contactArraysGiven + `, $25::bigint[]) AS given` + givenRows + `) AS n (` + allContactColumns + `, settings_version)
-		WHERE EXISTS (SELECT 1 FROM {schema}.account AS a WHERE a.account_id = n.account_id AND a.settings_version = n.settings_version)
-			AND (n.team_id = 0 OR EXISTS (SELECT 1 FROM {schema}.team AS t WHERE t.account_id = n.account_id AND t.id = n.team_id))
+		SELECT ` + allContactColumns + ` FROM unnest(` + contactArraysGiven + `, $25::bigint[]) AS n (` + allContactColumns + `, home)
+		WHERE (SELECT count(*) FROM homes) = cardinality($29) OR n.home IN (SELECT home FROM homes)
 		ON CONFLICT (account_id, id) DO NOTHING RETURNING account_id, id
 	), found AS (
 		INSERT INTO {schema}.contact_lookup (account_id, value, contact_id)
 		SELECT n.account_id, n.value, n.contact_id FROM unnest($26::uuid[], $27::uuid[], $28::uuid[]) AS n (account_id, value, contact_id)
 		WHERE (SELECT count(*) FROM stored) = cardinality($1) OR (n.account_id, n.contact_id) IN (SELECT account_id, id FROM stored)
 	)
-	SELECT n.place - 1, a.account_id IS NULL, a.settings_version IS DISTINCT FROM n.settings_version, c.id IS NOT NULL, n.team_id <> 0 AND t.id IS NULL
+	SELECT n.place - 1, a.account_id IS NULL, a.settings_version IS DISTINCT FROM ($30::bigint[])[n.home], c.id IS NOT NULL, n.team_id <> 0 AND t.id IS NULL
 	FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[], $15::bigint[], $25::bigint[]) WITH ORDINALITY AS given` + givenRows + `)
-		AS n (account_id, id, team_id, settings_version, place)
+		AS n (account_id, id, team_id, home, place)
 	LEFT JOIN {schema}.account AS a ON a.account_id = n.account_id
 	LEFT JOIN {schema}.contact AS c ON c.account_id = n.account_id AND c.id = n.id
 	LEFT JOIN {schema}.team AS t ON t.account_id = n.account_id AND t.id = n.team_id
 	WHERE (SELECT count(*) FROM stored) < cardinality($1) AND (n.account_id, n.id) NOT IN (SELECT account_id, id FROM stored)`
+
+// A home is what a contact needs to exist before it is created.
+type home struct {
+	account        uuid.UUID
+	settings, team int64
+}
 
 // createPlain queues the plain creates. Their outcomes are there after the flush.
 func (s *Store) createPlain(t *transaction, plain []*mutation) {
@@ -43,9 +57,22 @@ func (s *Store) createPlain(t *transaction, plain []*mutation) {
 		m.stored = true
 		l.add(m.changes[0].contactKey, m.changes[0].row.lookups...)
 	}
+	var homes []home
+	number := make(map[home]int64) // from 1
 	args := contactArrays(column(plain, func(m *mutation) *contactRow { return m.changes[0].row }))
-	args = append(args, column(plain, func(m *mutation) int64 { return m.settings }))
+	args = append(args, column(plain, func(m *mutation) int64 {
+		h := home{m.account, m.settings, m.changes[0].row.contact.TeamID}
+		if number[h] == 0 {
+			homes = append(homes, h)
+			number[h] = int64(len(homes))
+		}
+		return number[h]
+	}))
 	args = append(args, l.arrays()...)
+	args = append(args,
+		column(homes, func(h home) pgtype.UUID { return pgUUID(h.account) }),
+		column(homes, func(h home) int64 { return h.settings }),
+		column(homes, func(h home) int64 { return h.team }))
 	t.query(func(rows pgx.Rows) error {
 		var place int
 		var noAccount, stale, taken, noTeam bool

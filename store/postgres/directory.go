@@ -59,7 +59,7 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 	}
 	defer s.gate.Leave()
 
-	add = add.Clone()
+	add = clone(add)
 	teams := slices.Clone(add.Teams)
 	err := s.transact(ctx, nil, func(ctx context.Context, t *transaction) error {
 		copy(add.Teams, teams) // without the ids of an earlier try
@@ -69,6 +69,21 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 		return contacts.Directory{}, fmt.Errorf(op, classify(ctx, err))
 	}
 	return add, nil
+}
+
+// clone returns a copy of d as it comes back: with nil for what is empty.
+func clone(d contacts.Directory) contacts.Directory {
+	d.Accounts = append([]contacts.Account(nil), d.Accounts...)
+	d.Teams = append([]contacts.Team(nil), d.Teams...)
+	d.Settings = append([]contacts.SettingRecord(nil), d.Settings...)
+	d.Keys = append([]contacts.KeyRecord(nil), d.Keys...)
+	for i := range d.Keys {
+		k := &d.Keys[i]
+		k.Account = nil
+		k.Permissions = append([]contacts.Permission(nil), k.Permissions...)
+		k.TeamIDs = append([]int64(nil), k.TeamIDs...)
+	}
+	return d
 }
 
 // add stores the records and sets the ids of teams that have none.

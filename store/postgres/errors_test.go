@@ -41,7 +41,7 @@ func TestCommitError(t *testing.T) {
 	}
 }
 
-// The context's error is seen, whatever else an error is, and no data.
+// The context's error is seen, also beside another error, and no data is.
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	done, cancel := context.WithCancel(t.Context())

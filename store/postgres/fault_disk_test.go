@@ -114,7 +114,7 @@ func fillDisk(t *testing.T, s contacts.Store, account uuid.UUID, l *ledger) (ref
 	return refusals
 }
 
-// The disk of the tables is full: creates are refused, and succeed again as soon
+// While the disk of the tables is full, creates are refused. They succeed as soon
 // as there is space.
 func TestFaultDiskFull(t *testing.T) {
 	t.Parallel()
@@ -124,7 +124,7 @@ func TestFaultDiskFull(t *testing.T) {
 	execute(t, server.url(), "ALTER DATABASE postgres SET default_tablespace = small")
 	s := open(t, server.url(), "contacts")
 	account := addAccount(t, s)
-	free := newBallast(t, dir, 4)
+	free := newBallast(t, dir, 2)
 
 	var l ledger
 	for _, err := range fillDisk(t, s, account, &l) {
@@ -171,9 +171,9 @@ func TestFaultLogDiskFull(t *testing.T) {
 	}
 	s := open(t, server.url(), "contacts")
 	account := addAccount(t, s)
-	// The segment of 16 MB that is there is half full, and there is no space for
+	// The segment of 16 MB that is there is nearly full, and there is no space for
 	// one more.
-	execute(t, server.url(), "SELECT pg_logical_emit_message(false, 'ballast', repeat('x', 8000000))")
+	execute(t, server.url(), "SELECT pg_logical_emit_message(false, 'ballast', repeat('x', 12000000))")
 	free := newBallast(t, dir, 4)
 
 	var l ledger

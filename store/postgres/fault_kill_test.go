@@ -38,7 +38,7 @@ func TestFaultServerKilled(t *testing.T) {
 	}
 	more := func() {
 		t.Helper()
-		const enough = 300
+		const enough = 150
 		for from, began := l.acknowledged(), time.Now(); l.acknowledged() < from+enough; time.Sleep(time.Millisecond) {
 			if time.Since(began) > patience {
 				t.Fatal("the store does not go on")

@@ -30,6 +30,7 @@ func newOwner(t testing.TB, url string) string {
 
 // The whole contract holds with row-level security.
 func TestStoreWithRowSecurity(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, newHarness(t, newOwner(t, serverURL(t)), postgres.Options{RowSecurity: true}))
 }
 

@@ -14,6 +14,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, newHarness(t, serverURL(t), postgres.Options{}))
 }
 

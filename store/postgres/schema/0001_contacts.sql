@@ -1,12 +1,10 @@
--- Times are microseconds since the year 1 in UTC, where Go's zero time is 0:
+-- Times are microseconds since the year 1 in UTC. Go's zero time is 0:
 --   SELECT timestamp '0001-01-01' + created_at / 1000000 * interval '1 second'
--- Zero and '' are what Go holds as the zero value: no team, no time, no text.
--- Text is kept as it is and compared for equality alone, so that no collation
--- has a say in it.
+-- 0 and '' are Go's zero values: no team, no time, no text. Text is kept as it is
+-- and compared for equality alone, so that no collation matters.
 
--- The directory is small, read with every call, and found by ids and hashes of
--- which nobody knows the account yet: on Citus it is what every node has a copy
--- of. Rows of account and team are never removed.
+-- The directory is small and read with every call. A key is found before its
+-- account is known. Rows of account and team are never removed.
 CREATE TABLE account (
   account_id  uuid NOT NULL PRIMARY KEY,
   name        text NOT NULL,
@@ -55,9 +53,9 @@ CREATE TABLE account_state (
   sequence   bigint NOT NULL -- of the newest journal entry; 0: none
 );
 
--- What follows is distributed by account_id, which leads every key. The
--- statements that write a contact check its account and team, and read them
--- once for many contacts; a foreign key would read them for each.
+-- Every key of the tables below begins with account_id. The statements that write
+-- contacts check account and team once for many contacts. A foreign key would
+-- check them for each.
 CREATE TABLE contact (
   account_id       uuid NOT NULL,
   id               uuid NOT NULL,
@@ -86,11 +84,11 @@ CREATE TABLE contact (
   PRIMARY KEY (account_id, id)
 );
 
--- A contact is in it from its deletion on.
+-- Deleted contacts alone.
 CREATE INDEX contact_deleted ON contact (account_id, id, deleted_at) WHERE deleted_at <> 0;
 
--- Where contacts are found by phone number, e-mail address and tag. A value is
--- the start of a SHA-256: short, whatever it is of, and it tells nothing.
+-- Where contacts are found by phone number, e-mail address and tag. A value is a
+-- byte for the kind and 15 bytes of a SHA-256. It is short and tells nothing.
 CREATE TABLE contact_lookup (
   account_id uuid NOT NULL,
   value      uuid NOT NULL,
@@ -98,12 +96,12 @@ CREATE TABLE contact_lookup (
   PRIMARY KEY (account_id, value, contact_id)
 );
 
--- A create that is sent again with the same key is the same create. Rows that
--- have ended are as good as gone.
+-- A call that is sent again with the same key is the same call. A row that has
+-- ended counts as absent.
 CREATE TABLE idempotency (
   account_id uuid NOT NULL,
   key        bytea NOT NULL, -- SHA-256 of the caller's key
-  input      bytea NOT NULL, -- SHA-256 of what was to be created
+  input      bytea NOT NULL, -- SHA-256 of the input
   result     text NOT NULL,  -- JSON
   ends_at    bigint NOT NULL,
   PRIMARY KEY (account_id, key)
