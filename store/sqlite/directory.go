@@ -62,10 +62,7 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 	}
 	defer s.gate.Leave()
 
-	add = add.Clone() // for the job, and then for the caller
-	for i := range add.Keys {
-		add.Keys[i].Account = nil // which is ignored
-	}
+	add = cloneDirectory(add) // for the job, and then for the caller
 	teams := slices.Clone(add.Teams)
 	err := s.writer.doSolo(ctx, job{run: func(c *writeConn) error {
 		copy(add.Teams, teams) // the ids of an earlier run are void
@@ -75,6 +72,24 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 		return contacts.Directory{}, fmt.Errorf(op, classify(err))
 	}
 	return add, nil
+}
+
+// cloneDirectory returns a copy of d as it comes back: with nil for what is empty.
+func cloneDirectory(d contacts.Directory) contacts.Directory {
+	d = d.Clone()
+	d.Accounts, d.Teams, d.Keys, d.Settings = orNil(d.Accounts), orNil(d.Teams), orNil(d.Keys), orNil(d.Settings)
+	for i := range d.Keys {
+		k := &d.Keys[i]
+		k.Permissions, k.TeamIDs = orNil(k.Permissions), orNil(k.TeamIDs)
+	}
+	return d
+}
+
+func orNil[E any](list []E) []E {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 func (c *writeConn) addToDirectory(add *contacts.Directory) error {
