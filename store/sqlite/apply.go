@@ -91,14 +91,10 @@ type application struct {
 
 	outcomes []contacts.MutationOutcome // nil while there is nothing to say
 	failed   bool                       // a mutation was refused
-	stored   tally
 	judge    judge
 
 	one [1]mutation // of a batch of one: it takes no allocation of its own
 }
-
-// A tally counts the rows of a batch that end some day.
-type tally struct{ idempotencies, entries int }
 
 // A mutation is a contacts.Mutation in the form of the file.
 type mutation struct {
@@ -167,7 +163,7 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 
 // apply judges the mutations in their order and stores those that pass.
 func (a *application) apply(c *writeConn) error {
-	a.outcomes, a.failed, a.stored = nil, false, tally{} // those of an earlier run are void
+	a.outcomes, a.failed = nil, false // those of an earlier run are void
 	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, application: a}
 	for i := range a.mutations {
 		o, err := c.applyMutation(&a.judge, &a.mutations[i])
@@ -177,9 +173,9 @@ func (a *application) apply(c *writeConn) error {
 		a.note(i, o)
 	}
 	if len(a.mutations) == 0 {
-		a.stored = tally{maxPruned / 2, maxPruned / 2}
+		c.stored(a.now, tally{maxPruned / 2, maxPruned / 2})
 	}
-	return c.prune(a.now, a.stored)
+	return nil
 }
 
 // applyAll is apply for a batch that is all or nothing.
@@ -251,13 +247,13 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 		if err := c.record(j, m, v); err != nil {
 			return o, err
 		}
-		j.application.stored.entries += len(m.journal)
+		c.stored(j.application.now, tally{entries: len(m.journal)})
 	}
 	if m.idempotency != nil {
 		if err := c.remember(m); err != nil {
 			return o, err
 		}
-		j.application.stored.idempotencies++
+		c.stored(j.application.now, tally{idempotencies: 1})
 	}
 	return o, nil
 }

@@ -74,14 +74,13 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (con
 	return add, nil
 }
 
-// cloneDirectory returns a copy of d as it comes back: without what is ignored,
-// and with nil for what is empty.
+// cloneDirectory returns a copy of d as it comes back: with nil for what is empty.
 func cloneDirectory(d contacts.Directory) contacts.Directory {
 	d = d.Clone()
 	d.Accounts, d.Teams, d.Keys, d.Settings = orNil(d.Accounts), orNil(d.Teams), orNil(d.Keys), orNil(d.Settings)
 	for i := range d.Keys {
 		k := &d.Keys[i]
-		k.Account, k.Permissions, k.TeamIDs = nil, orNil(k.Permissions), orNil(k.TeamIDs)
+		k.Permissions, k.TeamIDs = orNil(k.Permissions), orNil(k.TeamIDs)
 	}
 	return d
 }

@@ -145,6 +145,7 @@ func Queries() (byName map[string]string, others int) {
 		"find hits":               findHits,
 		"find holder":             findHolder,
 		"find newest":             findNewest,
+		"find journal":            findJournal,
 		"find entry":              findEntry,
 		"account number":          accountNumber,
 		"last team":               lastTeam,

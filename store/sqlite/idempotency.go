@@ -70,17 +70,28 @@ const pruneAfter = time.Hour
 // That takes some milliseconds, for which others wait.
 const maxPruned = 1000
 
-// prune removes rows that have ended, two for each that was stored. So they
-// become fewer without any other process to see to it.
-func (c *writeConn) prune(now int64, stored tally) error {
-	ended := now - pruneAfter.Microseconds()
-	if stored.idempotencies > 0 {
-		if err := c.exec(pruneIdempotencies, ended, int64(2*stored.idempotencies)); err != nil {
+// A tally counts rows that end some day.
+type tally struct{ idempotencies, entries int }
+
+// stored notes that rows were stored which end some day.
+func (c *writeConn) stored(now int64, rows tally) {
+	c.pruneAt = min(c.pruneAt, now)
+	c.pruneFor.idempotencies += rows.idempotencies
+	c.pruneFor.entries += rows.entries
+}
+
+// prune removes rows that have ended, two for each that the flight has stored. So
+// they become fewer without any other process to see to it. Of jobs with several
+// times the earliest counts.
+func (c *writeConn) prune() error {
+	rows, ended := c.pruneFor, c.pruneAt-pruneAfter.Microseconds()
+	if rows.idempotencies > 0 {
+		if err := c.exec(pruneIdempotencies, ended, int64(2*rows.idempotencies)); err != nil {
 			return err
 		}
 	}
-	if stored.entries > 0 {
-		return c.pruneEntries(ended, 2*stored.entries)
+	if rows.entries > 0 {
+		return c.pruneEntries(ended, 2*rows.entries)
 	}
 	return nil
 }

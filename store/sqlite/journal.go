@@ -18,7 +18,9 @@ import (
 
 const (
 	findNewestSQL = `SELECT coalesce((SELECT sequence FROM journal_state WHERE account = ?1), 0)`
-	setNewestSQL  = `INSERT INTO journal_state (account, sequence) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET sequence = ?2`
+	// The number of the account, and of the newest entry of its journal.
+	findJournalSQL = `SELECT n, (SELECT sequence FROM journal_state WHERE account = account.n) FROM account WHERE id = ?`
+	setNewestSQL   = `INSERT INTO journal_state (account, sequence) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET sequence = ?2`
 
 	findEntrySQL    = `SELECT kind, subject FROM journal WHERE account = ? AND sequence = ?`
 	insertEntrySQL  = `INSERT INTO journal (account, sequence, kind, head, subject, at, data, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
@@ -167,19 +169,19 @@ func (j *judge) keepPending(account, newest int64, entries map[int64]*entry) {
 }
 
 // record stores the journal entries of a mutation that passed.
-func (c *writeConn) record(j *judge, m *mutation, v verdict) (err error) {
+func (c *writeConn) record(j *judge, m *mutation, v verdict) error {
 	if v.account == 0 { // a new contact was judged by its table alone
-		if v.account, err = c.number(accountNumber, m.account); err != nil {
+		var row [2]driver.Value
+		if _, err := c.row(findJournal, row[:], m.account); err != nil {
 			return err
 		}
-		if v.newest, err = c.number(findNewest, v.account); err != nil {
-			return err
-		}
+		v.account, v.newest = integer(row[0]), integer(row[1])
 	}
 	last := v.newest
 	for i := range m.journal {
 		e := &m.journal[i]
 		appends, sequence := e.appends(last, j.application.verbatim)
+		var err error
 		if appends {
 			last = sequence
 			err = c.exec(insertEntry, v.account, sequence, e.kind, e.head, e.subject, e.at, e.data, e.endsAt)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"strings"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -57,6 +58,7 @@ const (
 	findHits
 	findHolder
 	findNewest
+	findJournal
 	findEntry
 
 	// What writes.
@@ -99,7 +101,7 @@ const (
 	queries // how many there are
 )
 
-var statementSQL = [queries]string{
+var statementSQL = planOnce([queries]string{
 	findKey:               findKeySQL,
 	findAccount:           findAccountSQL,
 	findContact:           findContactSQL,
@@ -139,6 +141,7 @@ var statementSQL = [queries]string{
 	findHits:        findHitsSQL,
 	findHolder:      findHolderSQL,
 	findNewest:      findNewestSQL,
+	findJournal:     findJournalSQL,
 	findEntry:       findEntrySQL,
 
 	beginWrite:         "BEGIN IMMEDIATE",
@@ -176,6 +179,18 @@ var statementSQL = [queries]string{
 	setNewest:          setNewestSQL,
 	endedEntries:       endedEntriesSQL,
 	deleteEntry:        deleteEntrySQL,
+})
+
+// planOnce keeps SQLite from preparing statements anew. It does that when a
+// parameter gets another value, if the plan could depend on it: a limit, or a
+// number that a column must equal. That took 5 to 50 µs for each run, and no plan
+// here may depend on a value. SQLite does not look at the
+// value of a parameter that has a plus sign, which does nothing else.
+func planOnce(statements [queries]string) [queries]string {
+	for q := range statements {
+		statements[q] = strings.ReplaceAll(statements[q], "?", "+?")
+	}
+	return statements
 }
 
 // A conn is a connection with the statements that it has needed so far. One

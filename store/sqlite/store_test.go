@@ -359,6 +359,7 @@ func TestQueryPlans(t *testing.T) {
 		"find hits":           {entry + ")"},
 		"find holder":         {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)"},
 		"find newest":         {"SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
+		"find journal":        {byID, "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
 		"find entry":          {numbered + "=?)"},
 		"account number":      {byID},
 		"last team":           {"SEARCH team USING PRIMARY KEY (account=?)"},

@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -50,6 +51,8 @@ const defaultMaxPerTransaction = 1024
 type writeConn struct {
 	conn
 	unmerged *unmergedKeys
+	pruneFor tally          // rows of this flight that end some day
+	pruneAt  int64          // the earliest time of their batches
 	prunedTo prunePosition  // how far pruneEntries has come
 	args     []driver.Value // of an update, to be used again
 }
@@ -135,11 +138,16 @@ func (w *writer) run(jobs []job, merge bool) (merged bool, err error) {
 	if n > 0 {
 		w.index.wrote()
 	}
+	w.conn.pruneFor, w.conn.pruneAt = tally{}, math.MaxInt64
 	for _, j := range jobs {
 		if err := j.run(w.conn); err != nil {
 			w.undo()
 			return false, err
 		}
+	}
+	if err := w.conn.prune(); err != nil {
+		w.undo()
+		return false, err
 	}
 	if merge {
 		if merged, err = w.index.merge(w.conn, n); err != nil {
