@@ -27,6 +27,16 @@ const (
 	OpRestoreContact Operation = "restore_contact" // WritePermission
 )
 
+// OperationOf returns the operation of the call for which a [Service] asks the
+// [Authenticator] of Options; "" for any other context. Safe for concurrent use.
+func OperationOf(ctx context.Context) Operation {
+	op, _ := ctx.Value(operationKey{}).(Operation)
+	return op
+}
+
+// operationKey is the key of the operation in the context of an Authenticator.
+type operationKey struct{}
+
 // permission returns what a key needs for the operation; false for an unknown
 // one.
 func (s *Service) permission(op Operation) (Permission, bool) {
@@ -73,6 +83,9 @@ func (s *Service) begin(ctx context.Context, key string, op Operation) (*call, e
 	c := &call{Service: s, op: op, key: key}
 	if strings.TrimSpace(key) == "" {
 		return c, newError(ErrAuthenticationRequired, nil)
+	}
+	if s.hostAuth {
+		ctx = context.WithValue(ctx, operationKey{}, op)
 	}
 	p, err := s.auth.Authenticate(ctx, key)
 	need, known := s.permission(op)

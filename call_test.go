@@ -312,3 +312,40 @@ func TestFaultIsLoggedWithItsOperation(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// An Authenticator of the host is told the operation.
+func TestOperationOf(t *testing.T) {
+	t.Parallel()
+	store := closing(t, memory.New())
+	var seen []contacts.Operation
+	svc, err := contacts.New(store, &contacts.Options{Authenticator: refusing(func(ctx context.Context) {
+		seen = append(seen, contacts.OperationOf(ctx))
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []contacts.Operation
+	for _, op := range []contacts.Operation{
+		contacts.OpCreateContact, contacts.OpCreateContacts, contacts.OpGetContact, contacts.OpListContacts,
+		contacts.OpUpdateContact, contacts.OpReplaceContact, contacts.OpDeleteContact, contacts.OpRestoreContact,
+	} {
+		want = append(want, op)
+		if _, err := svc.Authorize(t.Context(), "key", op); !errors.Is(err, contacts.ErrInvalidKey) {
+			t.Errorf("Authorize: %v, want invalid_key", err)
+		}
+	}
+	if d := cmp.Diff(want, seen); d != "" {
+		t.Errorf("operations that the Authenticator saw (-want +got):\n%s", d)
+	}
+	if op := contacts.OperationOf(t.Context()); op != "" {
+		t.Errorf("another context has the operation %q", op)
+	}
+}
+
+// refusing is an Authenticator that accepts no key.
+type refusing func(context.Context)
+
+func (f refusing) Authenticate(ctx context.Context, _ string) (*contacts.Principal, error) {
+	f(ctx)
+	return nil, contacts.ErrInvalidKey
+}

@@ -16,6 +16,7 @@ import (
 type Service struct {
 	store            Store
 	auth             Authenticator
+	hostAuth         bool // auth is the host's, which may ask for the operation
 	createPermission Permission
 	readPermission   Permission
 	writePermission  Permission
@@ -45,6 +46,7 @@ func New(store Store, opts *Options) (*Service, error) {
 	s := &Service{
 		store:            store,
 		auth:             opts.Authenticator,
+		hostAuth:         opts.Authenticator != nil,
 		createPermission: cmp.Or(opts.CreatePermission, PermissionReadContacts),
 		readPermission:   cmp.Or(opts.ReadPermission, PermissionReadContacts),
 		writePermission:  cmp.Or(opts.WritePermission, PermissionWriteContacts),

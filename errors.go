@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -177,6 +178,15 @@ func (e *Error) Unwrap() error { return e.cause }
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
+}
+
+// Equal reports whether the two have the same JSON form: code, message and
+// details. Causes are not compared. It serves go-cmp, and two nil errors are equal.
+func (e *Error) Equal(other *Error) bool {
+	if e == nil || other == nil {
+		return e == other
+	}
+	return e.Code == other.Code && e.Message == other.Message && slices.Equal(e.Details, other.Details)
 }
 
 // MarshalJSON returns the documented error body.

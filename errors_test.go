@@ -81,3 +81,36 @@ func TestJSONOfAnErrorIsTheDocumentedBody(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorsAreEqualByTheirJSON(t *testing.T) {
+	t.Parallel()
+	invalid := func(field string) *contacts.Error {
+		return contacts.NewValidationError(contacts.FieldError{Field: field, Code: contacts.FieldInvalid, Message: "is invalid"})
+	}
+	var none *contacts.Error
+	coded := func(err error) *contacts.Error { e, _ := errors.AsType[*contacts.Error](err); return e }
+	for _, c := range []struct {
+		name string
+		x, y *contacts.Error
+		want bool
+	}{
+		{"the same details", invalid("email"), invalid("email"), true},
+		{"other details", invalid("email"), invalid("website"), false},
+		{"no details and empty ones", &contacts.Error{Code: "a"}, &contacts.Error{Code: "a", Details: []contacts.FieldError{}}, true},
+		{"another code", &contacts.Error{Code: "a"}, &contacts.Error{Code: "b"}, false},
+		{"another message", &contacts.Error{Code: "a", Message: "x"}, &contacts.Error{Code: "a", Message: "y"}, false},
+		{"two sentinels", coded(contacts.ErrServer), coded(contacts.ErrNotFound), false},
+		{"nil and nil", none, none, true},
+		{"nil and an error", none, invalid("email"), false},
+	} {
+		if got := c.x.Equal(c.y); got != c.want {
+			t.Errorf("%s: Equal says %v, want %v", c.name, got, c.want)
+		}
+		if got := c.y.Equal(c.x); got != c.want {
+			t.Errorf("%s, the other way round: Equal says %v, want %v", c.name, got, c.want)
+		}
+		if got := cmp.Diff(c.x, c.y) == ""; got != c.want {
+			t.Errorf("%s: cmp.Diff finds them equal: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

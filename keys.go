@@ -58,7 +58,8 @@ func (p *Principal) CanAccessTeam(id int64) bool {
 
 // An Authenticator turns a key into the principal it stands for. A [Service]
 // calls it once for every call, with a key that is not blank, from many
-// goroutines at once. The Service does not change what it returns.
+// goroutines at once. The Service does not change what it returns. [OperationOf]
+// says what the call is for.
 //
 // For a key that it does not accept it returns [ErrInvalidKey], wrapped as it
 // likes. Any other [*Error] reaches the caller with its code, message and

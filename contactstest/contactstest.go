@@ -4,13 +4,13 @@
 //	f := contactstest.New(t, nil)
 //	c, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
 //
-// [Fixture.FailNext] makes the next call fail with a given code, to test how a
-// program handles that.
+// [Fixture.Fail] makes the next call of an operation fail with a given code, to
+// test how a program handles that. [IgnoreAssigned] and [EquateContexts] are
+// options of go-cmp, to compare contacts with what a test expects.
 package contactstest
 
 import (
 	"context"
-	"sync"
 	"testing"
 
 	"example.com/contacts"
@@ -27,16 +27,18 @@ type Fixture struct {
 	Team    *contacts.Team    // the key may access every team of the account
 	Key     string            // may read and write contacts
 
+	t        testing.TB
 	failures *failures
 }
 
-// New returns a new fixture. Its store is closed when the test ends. The options
-// are those of [contacts.New]; nil means the documented behaviour. If the setup
-// fails, the test ends.
+// New returns a new fixture. Its store is closed when the test ends. The test
+// fails then if a failure that it asked for was not used. The options are those of
+// [contacts.New]; nil means the documented behaviour. If the setup fails, the test
+// ends.
 func New(t testing.TB, opts *contacts.Options) *Fixture {
 	t.Helper()
 	ctx := context.Background()
-	f := &Fixture{Store: memory.New()}
+	f := &Fixture{Store: memory.New(), t: t}
 	t.Cleanup(func() {
 		if err := f.Store.Close(); err != nil {
 			t.Errorf("contactstest: close the store: %v", err)
@@ -70,51 +72,13 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 	}
 	f.failures = &failures{next: o.Authenticator}
 	o.Authenticator = f.failures
+	t.Cleanup(func() {
+		for _, unused := range f.failures.queued {
+			t.Errorf("contactstest: %s was not used: no such call came after it", unused.asked)
+		}
+	})
 	if f.Service, err = contacts.New(f.Store, &o); err != nil {
 		t.Fatalf("contactstest: new service: %v", err)
 	}
 	return f
-}
-
-// FailNext makes the next call of the service with a key fail with the code and
-// the details. The call stores nothing. Later calls work again. If FailNext is
-// called twice, the next two calls fail, in that order. Errors of CodeInvalidKey
-// and CodeServerError have no details.
-//
-// A batch fails as a whole. [contacts.Service.Contacts] makes one call for each
-// page, and [contacts.Service.CreateContactStream] one for each thousand contacts.
-func (f *Fixture) FailNext(code contacts.Code, details ...contacts.FieldError) {
-	f.failures.add(&contacts.Error{Code: code, Message: "requested by FailNext", Details: details})
-}
-
-// FailNextWith makes the next call fail with a server error that has the cause.
-// [errors.Is] finds the cause in the error: [contacts.ErrOutcomeUnknown] or
-// [context.Canceled], for example.
-func (f *Fixture) FailNextWith(cause error) { f.failures.add(cause) }
-
-// failures is the first thing that every call of the service asks.
-type failures struct {
-	next contacts.Authenticator
-
-	mu     sync.Mutex
-	queued []error
-}
-
-func (f *failures) add(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.queued = append(f.queued, err)
-}
-
-// Authenticate implements [contacts.Authenticator].
-func (f *failures) Authenticate(ctx context.Context, key string) (*contacts.Principal, error) {
-	f.mu.Lock()
-	if len(f.queued) > 0 {
-		err := f.queued[0]
-		f.queued = f.queued[1:]
-		f.mu.Unlock()
-		return nil, err
-	}
-	f.mu.Unlock()
-	return f.next.Authenticate(ctx, key)
 }

@@ -3,7 +3,9 @@ package contactstest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -218,5 +220,167 @@ func TestFailNextGivesDetails(t *testing.T) {
 	var e *contacts.Error
 	if !errors.As(err, &e) || len(e.Details) != 1 || e.Details[0].Field != "email" {
 		t.Errorf("got %v with %+v", err, e)
+	}
+}
+
+// operations are those of the calls of a Service.
+var operations = map[string]contacts.Operation{
+	"Authorize":             contacts.OpCreateContact,
+	"CreateContact":         contacts.OpCreateContact,
+	"CreateContactJSON":     contacts.OpCreateContact,
+	"CreateContactOnceJSON": contacts.OpCreateContact,
+	"CreateContacts":        contacts.OpCreateContacts,
+	"CreateContactsJSON":    contacts.OpCreateContacts,
+	"CreateContactStream":   contacts.OpCreateContacts,
+	"GetContact":            contacts.OpGetContact,
+	"ListContacts":          contacts.OpListContacts,
+	"Contacts":              contacts.OpListContacts,
+	"UpdateContact":         contacts.OpUpdateContact,
+	"UpdateContactJSON":     contacts.OpUpdateContact,
+	"ReplaceContact":        contacts.OpReplaceContact,
+	"ReplaceContactJSON":    contacts.OpReplaceContact,
+	"DeleteContact":         contacts.OpDeleteContact,
+	"RestoreContact":        contacts.OpRestoreContact,
+}
+
+func TestFailFailsTheNamedOperationOnly(t *testing.T) {
+	t.Parallel()
+	others := slices.Compact(slices.Sorted(maps.Values(operations)))
+	f := contactstest.New(t, nil)
+	for method := range calls(f, new(contacts.Contact)) {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			test := &recorder{TB: t}
+			f := contactstest.New(test, nil)
+			john, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, op := range others {
+				if op != operations[method] {
+					f.Fail(op, contacts.CodeConflict)
+				}
+			}
+			f.Fail(operations[method], contacts.CodeTeamAccessDenied)
+			f.FailWith(operations[method], context.Canceled)
+			call := calls(f, john)[method]
+			if err := call(t.Context()); contacts.CodeOf(err) != contacts.CodeTeamAccessDenied {
+				t.Errorf("got %v, want team_access_denied", err)
+			}
+			if err := call(t.Context()); !errors.Is(err, context.Canceled) {
+				t.Errorf("the next call: got %v, want one that matches %v", err, context.Canceled)
+			}
+			if err := call(t.Context()); contacts.CodeOf(err) == contacts.CodeConflict {
+				t.Errorf("the call after them: %v", err)
+			}
+			test.end()
+			if want := len(others) - 1; len(test.errors) != want {
+				t.Errorf("%d failures were not used, want %d: %q", len(test.errors), want, test.errors)
+			}
+		})
+	}
+}
+
+func TestUnusedFailuresFailTheTest(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ask  func(*contactstest.Fixture)
+		want []string // in the message
+	}{
+		"Fail":         {func(f *contactstest.Fixture) { f.Fail(contacts.OpDeleteContact, contacts.CodeConflict) }, []string{"delete_contact", "conflict"}},
+		"FailWith":     {func(f *contactstest.Fixture) { f.FailWith(contacts.OpDeleteContact, contacts.ErrClosed) }, []string{"delete_contact", "closed"}},
+		"FailNext":     {func(f *contactstest.Fixture) { f.FailNext(contacts.CodeNotFound) }, []string{"FailNext", "not_found"}},
+		"FailNextWith": {func(f *contactstest.Fixture) { f.FailNextWith(contacts.ErrClosed) }, []string{"FailNextWith", "closed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test := &recorder{TB: t}
+			c.ask(contactstest.New(test, nil))
+			test.end()
+			if len(test.errors) != 1 {
+				t.Fatalf("got the errors %q, want 1", test.errors)
+			}
+			for _, want := range append(c.want, "not used") {
+				if !strings.Contains(test.errors[0], want) {
+					t.Errorf("got %q, want it to hold %q", test.errors[0], want)
+				}
+			}
+		})
+	}
+}
+
+func TestUnknownCodesAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, code := range []contacts.Code{"conflct", "", "teapot"} {
+		test := &recorder{TB: t}
+		f := contactstest.New(test, nil)
+		f.FailNext(code)
+		f.Fail(contacts.OpListContacts, code)
+		if len(test.errors) != 2 || !strings.Contains(test.errors[0], string(code)) {
+			t.Errorf("code %q: got the errors %q, want 2 that name it", code, test.errors)
+		}
+		if _, err := f.Service.ListContacts(t.Context(), f.Key, contacts.ListContactsInput{}); err != nil {
+			t.Errorf("code %q: the call after it: %v", code, err)
+		}
+		test.end()
+	}
+}
+
+// A recorder is a test that may fail.
+type recorder struct {
+	testing.TB
+	errors   []string
+	cleanups []func()
+}
+
+func (r *recorder) Helper()          {}
+func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+}
+
+// end ends the test.
+func (r *recorder) end() {
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
+	}
+}
+
+func TestCompareOptions(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	john, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{
+		FirstName: "John", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}},
+		CustomContext: map[string]any{"score": 1.5, "list": []int{1}, "nested": map[string]any{"big": 1 << 60}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(change func(*contacts.Contact)) *contacts.Contact {
+		c := &contacts.Contact{
+			FirstName: "John", Country: "US", Status: "not_contacted", Stage: "lead",
+			PhoneNumbers:  []contacts.PhoneNumber{{PhoneNumber: "+15551234567", Primary: true}},
+			CustomContext: map[string]any{"score": 1.5, "list": []int{1}, "nested": map[string]any{"big": 1 << 60}},
+		}
+		change(c)
+		return c
+	}
+	options := cmp.Options{contactstest.IgnoreAssigned(), contactstest.EquateContexts()}
+	if d := cmp.Diff(want(func(*contacts.Contact) {}), john, options); d != "" {
+		t.Errorf("the created contact (-want +got):\n%s", d)
+	}
+	for name, other := range map[string]func(*contacts.Contact){
+		"name":           func(c *contacts.Contact) { c.FirstName = "Jane" },
+		"phone number":   func(c *contacts.Contact) { c.PhoneNumbers[0].PhoneNumber = "+15551234568" },
+		"number":         func(c *contacts.Contact) { c.CustomContext["score"] = 2 },
+		"nested number":  func(c *contacts.Contact) { c.CustomContext["nested"] = map[string]any{"big": 1} },
+		"absent context": func(c *contacts.Contact) { c.CustomContext = nil },
+		"empty context":  func(c *contacts.Contact) { c.IndustryContext = map[string]any{} },
+		"deletion":       func(c *contacts.Contact) { c.DeletedAt = john.CreatedAt },
+	} {
+		if cmp.Equal(want(other), john, options) {
+			t.Errorf("a contact that differs in its %s is equal", name)
+		}
 	}
 }

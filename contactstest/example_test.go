@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"example.com/contacts"
 	"example.com/contacts/contactstest"
 )
@@ -29,7 +31,7 @@ func Example() {
 }
 
 // A program that changes a contact tries again after a conflict.
-func ExampleFixture_FailNext() {
+func ExampleFixture_Fail() {
 	var t exampleT // in a test: t *testing.T
 	ctx := context.Background()
 	f := contactstest.New(t, nil)
@@ -38,7 +40,7 @@ func ExampleFixture_FailNext() {
 		t.Fatal(err)
 	}
 
-	f.FailNext(contacts.CodeConflict)
+	f.Fail(contacts.OpUpdateContact, contacts.CodeConflict)
 	stage := "customer"
 	for tries := 1; ; tries++ {
 		changed, err := f.Service.UpdateContact(ctx, f.Key, john.ID, contacts.UpdateContactInput{Stage: &stage}, nil)
@@ -58,13 +60,13 @@ func ExampleFixture_FailNext() {
 }
 
 // A program sends a create of unknown outcome again, with the same idempotency key.
-func ExampleFixture_FailNextWith() {
+func ExampleFixture_FailWith() {
 	var t exampleT // in a test: t *testing.T
 	ctx := context.Background()
 	f := contactstest.New(t, nil)
 	in := contacts.CreateContactInput{FirstName: "John", IdempotencyKey: "d1a5f9a0"}
 
-	f.FailNextWith(contacts.ErrOutcomeUnknown)
+	f.FailWith(contacts.OpCreateContact, contacts.ErrOutcomeUnknown)
 	_, err := f.Service.CreateContact(ctx, f.Key, in)
 	for errors.Is(err, contacts.ErrOutcomeUnknown) {
 		fmt.Println("again:", contacts.CodeOf(err))
@@ -78,4 +80,56 @@ func ExampleFixture_FailNextWith() {
 	// Output:
 	// again: server_error
 	// 1 contact
+}
+
+func ExampleFixture_FailNext() {
+	var t exampleT // in a test: t *testing.T
+	ctx := context.Background()
+	f := contactstest.New(t, nil)
+	f.FailNext(contacts.CodeServerError)
+	for range 2 {
+		page, err := f.Service.ListContacts(ctx, f.Key, contacts.ListContactsInput{})
+		fmt.Println(page != nil, err)
+	}
+	// Output:
+	// false contacts: server_error: an unexpected server error
+	// true <nil>
+}
+
+func ExampleFixture_FailNextWith() {
+	var t exampleT // in a test: t *testing.T
+	ctx := context.Background()
+	f := contactstest.New(t, nil)
+	f.FailNextWith(context.DeadlineExceeded)
+	_, err := f.Service.ListContacts(ctx, f.Key, contacts.ListContactsInput{})
+	fmt.Println(err)
+	// Output: contacts: server_error: an unexpected server error (context deadline exceeded)
+}
+
+// Ids and times differ from run to run, so a test leaves them out.
+func ExampleIgnoreAssigned() {
+	var t exampleT // in a test: t *testing.T
+	ctx := context.Background()
+	f := contactstest.New(t, nil)
+	john, err := f.Service.CreateContact(ctx, f.Key, contacts.CreateContactInput{FirstName: "John", Tags: []string{"vip"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &contacts.Contact{FirstName: "John", Country: "US", Status: "not_contacted", Stage: "lead", Tags: []string{"vip"}}
+	fmt.Println(cmp.Equal(want, john), cmp.Equal(want, john, contactstest.IgnoreAssigned()))
+	// Output: false true
+}
+
+// A context is written as Go has it, and comes back as JSON has it.
+func ExampleEquateContexts() {
+	var t exampleT // in a test: t *testing.T
+	ctx := context.Background()
+	f := contactstest.New(t, nil)
+	given := map[string]any{"score": 12, "sources": []string{"letter"}}
+	john, err := f.Service.CreateContact(ctx, f.Key, contacts.CreateContactInput{FirstName: "John", CustomContext: given})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(cmp.Equal(given, john.CustomContext), cmp.Equal(given, john.CustomContext, contactstest.EquateContexts()))
+	// Output: false true
 }
