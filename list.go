@@ -20,7 +20,8 @@ const (
 const maxPage = 1 << 24
 
 // A ListContactsInput says which contacts to list. Every field that is set
-// narrows the list down. The zero value lists all contacts, newest first.
+// narrows the list down. The zero value lists all contacts, newest first. Text
+// that is set and blank is a CodeValidationError.
 type ListContactsInput struct {
 	Stage       string // the contact's, to the letter
 	Status      string // the contact's, to the letter
@@ -180,6 +181,13 @@ func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 			bad.add("phone_number", FieldInvalid, why)
 		}
 		q.PhoneNumber = number
+	}
+	for _, f := range [...]struct{ name, given, normalised string }{
+		{"stage", in.Stage, q.Stage}, {"status", in.Status, q.Status}, {"tag", in.Tag, q.Tag}, {"email", in.Email, q.Email}, {"search", in.Search, q.Search},
+	} {
+		if f.given != "" && f.normalised == "" && !bad.has(f.name) { // it would list all contacts
+			bad.add(f.name, FieldRequired, "must not be blank; leave the filter out to list all")
+		}
 	}
 	switch {
 	case in.Limit == 0:

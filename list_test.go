@@ -191,6 +191,11 @@ func TestWrongListIsRefusedWithEachReason(t *testing.T) {
 		in   contacts.ListContactsInput
 		want []contacts.FieldError
 	}{
+		{contacts.ListContactsInput{Email: " ", Status: "\t", Stage: "\u00a0", Tag: " ", Search: "  "}, []contacts.FieldError{
+			wrong("email", contacts.FieldRequired), wrong("status", contacts.FieldRequired), wrong("stage", contacts.FieldRequired),
+			wrong("tag", contacts.FieldRequired), wrong("search", contacts.FieldRequired),
+		}}, // blank filters would list everything
+		{contacts.ListContactsInput{PhoneNumber: " "}, []contacts.FieldError{wrong("phone_number", contacts.FieldInvalid)}},
 		{contacts.ListContactsInput{Limit: 101}, []contacts.FieldError{wrong("limit", contacts.FieldInvalid)}},
 		{contacts.ListContactsInput{Limit: -1}, []contacts.FieldError{wrong("limit", contacts.FieldInvalid)}},
 		{contacts.ListContactsInput{Page: -1}, []contacts.FieldError{wrong("page", contacts.FieldInvalid)}},

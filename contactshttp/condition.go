@@ -1,8 +1,8 @@
 package contactshttp
 
 import (
+	"iter"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -27,39 +27,52 @@ func (t entityTag) version() (int64, bool) {
 	return v, ok && err == nil && v > 0 && strconv.FormatInt(v, 10) == digits
 }
 
-// parseEntityTags reads the list of If-Match and If-None-Match. star is "*".
-func parseEntityTags(values []string) (tags []entityTag, star, ok bool) {
-	s := strings.Join(values, ",") // RFC 9110, section 5.2
-	if strings.Trim(s, " \t") == "*" {
-		return nil, true, true
-	}
-	for {
-		if s = strings.TrimLeft(s, " \t,"); s == "" { // empty elements: section 5.6.1.2
-			return tags, false, len(tags) > 0
+// isStar reports whether If-Match or If-None-Match is "*".
+func isStar(values []string) bool {
+	return len(values) == 1 && strings.Trim(values[0], " \t") == "*"
+}
+
+// entityTags yields the tags in the lines of If-Match or If-None-Match, one by one.
+// A header that cannot be read yields false and ends there.
+func entityTags(values []string) iter.Seq2[entityTag, bool] {
+	return func(yield func(entityTag, bool) bool) {
+		for s := strings.Join(values, ","); ; { // RFC 9110, section 5.2
+			if s = strings.TrimLeft(s, " \t,"); s == "" { // empty elements: section 5.6.1.2
+				return
+			}
+			var t entityTag
+			var ok bool
+			s, t.weak = strings.CutPrefix(s, "W/")
+			s, ok = strings.CutPrefix(s, `"`)
+			end := strings.IndexByte(s, '"')
+			if !ok || end < 0 || strings.ContainsFunc(s[:end], func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+				yield(t, false)
+				return
+			}
+			t.opaque, s = s[:end], strings.TrimLeft(s[end+1:], " \t")
+			if ok = s == "" || s[0] == ','; !yield(t, ok) || !ok {
+				return
+			}
 		}
-		var t entityTag
-		s, t.weak = strings.CutPrefix(s, "W/")
-		s, ok = strings.CutPrefix(s, `"`)
-		end := strings.IndexByte(s, '"')
-		if !ok || end < 0 || strings.ContainsFunc(s[:end], func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-			return nil, false, false
-		}
-		t.opaque, s = s[:end], strings.TrimLeft(s[end+1:], " \t")
-		if s != "" && s[0] != ',' {
-			return nil, false, false
-		}
-		tags = append(tags, t)
 	}
 }
 
 // unchanged reports whether If-None-Match names the version. A header that cannot
 // be read is ignored.
 func unchanged(h http.Header, version int64) bool {
-	tags, star, _ := parseEntityTags(h.Values("If-None-Match"))
-	return star || slices.ContainsFunc(tags, func(t entityTag) bool { // weak or not: RFC 9110, section 13.1.2
-		v, ok := t.version()
-		return ok && v == version
-	})
+	values := h.Values("If-None-Match")
+	if isStar(values) {
+		return true
+	}
+	found := false
+	for t, ok := range entityTags(values) {
+		if !ok {
+			return false
+		}
+		v, is := t.version()
+		found = found || is && v == version // weak or not: RFC 9110, section 13.1.2
+	}
+	return found
 }
 
 // maxEntityTags is the documented limit of If-Match.
@@ -86,25 +99,38 @@ func (c *call) readCondition() {
 		return
 	}
 	c.condition.given = true
-	tags, star, ok := parseEntityTags(values)
-	if star {
+	if isStar(values) {
 		return
+	}
+	versions, n, ok := namedVersions(values)
+	if n > maxEntityTags {
+		c.wrong.add(ifMatch, contacts.FieldTooMany, "must have at most "+strconv.Itoa(maxEntityTags)+" entity tags")
 	}
 	if !ok {
 		c.condition.hint = []contacts.FieldError{{
 			Field: ifMatch, Code: contacts.FieldInvalid, Message: `must be * or a list of ETags, for example "v1"`,
 		}}
 	}
-	versions := []int64{} // not nil: without a usable tag no version is allowed
-	for _, t := range tags {
-		if v, is := t.version(); is && !t.weak && !slices.Contains(versions, v) {
+	c.condition.versions = versions
+}
+
+// namedVersions returns the versions that If-Match names, and how many tags it has.
+// It stops after one tag too many. ok is false if the header cannot be read. The
+// versions are never nil: without a usable tag no version is allowed.
+func namedVersions(values []string) (versions []int64, n int, ok bool) {
+	versions = []int64{}
+	for t, ok := range entityTags(values) {
+		if !ok {
+			return []int64{}, n, false
+		}
+		if n++; n > maxEntityTags {
+			break
+		}
+		if v, is := t.version(); is && !t.weak {
 			versions = append(versions, v)
 		}
 	}
-	if len(versions) > maxEntityTags {
-		c.wrong.add(ifMatch, contacts.FieldTooMany, "must have at most "+strconv.Itoa(maxEntityTags)+" entity tags")
-	}
-	c.condition.versions = versions
+	return versions, n, n > 0
 }
 
 // options returns the condition as options of a change.

@@ -66,30 +66,35 @@
 //
 //	mux.Handle("/crm/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{Prefix: "/crm/v1"}))
 //
-// [http.StripPrefix] works too. The server sets the time limits of requests and the
-// size limit of headers. Add headers for browsers of other origins (CORS) around
-// the handler.
+// [http.StripPrefix] works too. If a proxy in front of the server removes a part of
+// the path, name it in Options.ExternalPrefix. The handler sets the Pattern of each
+// request to its route, for middleware that measures routes. The server sets the
+// time limits of requests and the size limit of headers. Add headers for browsers
+// of other origins (CORS) around the handler.
 //
 // # Keys
 //
 // The key is a bearer token in Authorization, or is in X-API-Key. With
 // Options.KeyInQuery it may be in the parameter api_key. A blank key counts as
-// none. A request with two different keys has an invalid key. Other schemes of
-// Authorization are ignored.
+// none. A request with two different keys has an invalid key, and so has one with a
+// key over 16 KiB. Other schemes of Authorization are ignored; if there is no key,
+// the answer names them.
 //
 // # Errors
 //
-// Every error has the documented body, {"error": code, "message": text}, with
-// "details" that name what is wrong. The codes are those of package contacts, with
-// the status of [contacts.Code.HTTPStatus], and those of this package. All routes
-// make the checks in this order:
+// Every error has the documented body, {"error": code, "message": text}, with the
+// "request_id", and with "details" that name what is wrong: an [ErrorBody]. The
+// codes are those of package contacts, with the status of
+// [contacts.Code.HTTPStatus], and those of this package. All routes make the checks
+// in this order:
 //
 //  1. the path (404 not_found) and the method (405), without a key;
-//  2. two keys that differ (401), and the rate limit of the key (429);
+//  2. two keys that differ, or one that is too long (401), and the rate limit of the
+//     key (429);
 //  3. no key or an invalid one (401), or one without the permission (403);
 //  4. the media type and the encoding of the body (415);
-//  5. unknown and repeated parameters, and headers: Idempotency-Key, for example
-//     (400);
+//  5. the query, of at most 16 KiB, with unknown and repeated parameters, up to 20 of
+//     them, and headers: Idempotency-Key, for example (400);
 //  6. the body, which is not read before: its size (413), its JSON (400);
 //  7. the checks of the Service: the contact exists (404), it has the version
 //     (412), its fields and the values of parameters are valid (400), and the rest.
@@ -115,13 +120,21 @@
 // true of tags that are weak, of another form, or cannot be read. "*" is any
 // version. A change refuses If-None-Match. A GET with it may be 304.
 //
+// # Rate limits
+//
+// With Options.RateLimit or Options.Limiter, each key may make a number of requests.
+// The answer to a request over the limit is 429, with Retry-After. Every answer to a
+// key that the service accepts has RateLimit-Policy and RateLimit
+// (draft-ietf-httpapi-ratelimit-headers).
+//
 // # Logs
 //
 // Options.Logger gets one line for each request: method, route (as listed above,
 // without ids), status, duration, bytes of the body, request_id, and the code of an
 // error. The level is Info, or Warn for a server error, unless the client went
 // away. A panic is a server error for the client, and a line at level Error with
-// the stack and the type of its value. request_id is the X-Request-ID of the
-// request if that has 1 to 128 printable ASCII characters without spaces, else a
-// random one. Every answer has it.
+// the stack and the type of its value. request_id is that of Options.RequestID, or
+// the X-Request-ID of the request, if that has 1 to 128 printable ASCII characters
+// without spaces, else a random one. Every answer has it, in X-Request-ID. A Logger
+// that panics costs its line, not the answer.
 package contactshttp

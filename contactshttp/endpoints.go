@@ -13,7 +13,7 @@ func (h *handler) create(c *call) (*answer, error) {
 		return nil, err
 	}
 	a := contactAnswer(http.StatusCreated, contact)
-	a.set("Location", h.location(c.request, contact.ID.String()))
+	a.set("Location", h.front(c.request)+"/contacts/"+contact.ID.String())
 	if replayed {
 		a.set(headerIdempotencyReplayed, "true")
 	}
@@ -78,8 +78,8 @@ func (h *handler) delete(c *call) (*answer, error) {
 // describe answers GET {prefix}/openapi.json.
 func (h *handler) describe(c *call) (*answer, error) {
 	a := &answer{status: http.StatusOK, raw: h.description}
-	if front := stripped(c.request); front != "" {
-		a.raw = OpenAPI(front + escape(h.prefix) + "/")
+	if stripped(c.request) != "" {
+		a.raw = describe(h.front(c.request)+"/", h.keyInQuery)
 	}
 	return a, nil
 }
@@ -93,7 +93,7 @@ func (c *call) changed(contact *contacts.Contact, err error) (*answer, error) {
 }
 
 func contactAnswer(status int, contact *contacts.Contact) *answer {
-	a := &answer{status: status, body: detailOf(contact)}
+	a := &answer{status: status, body: contactOf(contact)}
 	a.set("ETag", versionTag(contact.Version))
 	return a
 }

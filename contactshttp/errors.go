@@ -18,11 +18,12 @@ const (
 	CodeRateLimitExceeded    contacts.Code = "rate_limit_exceeded"    // 429, with Retry-After
 )
 
-// An envelope is the documented body of an error.
-type envelope struct {
-	Error   contacts.Code         `json:"error"`
-	Message string                `json:"message"`
-	Details []contacts.FieldError `json:"details,omitempty"`
+// An ErrorBody is the documented body of an error, with the id of the request.
+type ErrorBody struct {
+	Error     contacts.Code         `json:"error"`
+	Message   string                `json:"message"`
+	Details   []contacts.FieldError `json:"details,omitempty"`
+	RequestID string                `json:"request_id,omitempty"` // that of X-Request-ID; "" in a result of a batch
 }
 
 // A failure is an error as it is sent.
@@ -37,12 +38,15 @@ type failure struct {
 // Error implements error.
 func (f *failure) Error() string { return "contactshttp: " + string(f.code) + ": " + f.message }
 
-func (f *failure) envelope() *envelope {
-	return &envelope{Error: f.code, Message: f.message, Details: f.details}
+func (f *failure) body() *ErrorBody {
+	return &ErrorBody{Error: f.code, Message: f.message, Details: f.details}
 }
 
-func (f *failure) answer() *answer {
-	a := &answer{status: f.status, body: f.envelope()}
+// answer returns the answer to the request with that id.
+func (f *failure) answer(id string) *answer {
+	body := f.body()
+	body.RequestID = id
+	a := &answer{status: f.status, body: body}
 	if name, value := f.header[0], f.header[1]; name != "" {
 		a.set(name, value)
 	}
@@ -93,8 +97,13 @@ func isMaxBytes(err error) bool {
 	return ok
 }
 
-func errNoRoute() error {
-	return &failure{status: http.StatusNotFound, code: contacts.CodeNotFound, message: "there is nothing at this path"}
+// errNoRoute is the answer outside of the routes. It names where they start: a
+// handler may be mounted at another path than that of its Prefix.
+func errNoRoute(prefix string) error {
+	return &failure{
+		status: http.StatusNotFound, code: contacts.CodeNotFound,
+		message: "there is nothing at this path; the paths of this API start with " + prefix + "/contacts",
+	}
 }
 
 func errMethod(allow string) error {
@@ -105,7 +114,7 @@ func errMethod(allow string) error {
 }
 
 func errRate(wait time.Duration) error {
-	seconds := strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
+	seconds := strconv.FormatInt(max(seconds(wait), 1), 10)
 	return &failure{
 		status: http.StatusTooManyRequests, code: CodeRateLimitExceeded,
 		message: "too many requests with this API key; try again in " + seconds + " s",
@@ -123,8 +132,14 @@ func errMedia(message, header, value string) error {
 // problems collects what is wrong with a request besides its body.
 type problems []contacts.FieldError
 
+// maxProblems bounds how many are reported: the answer must not be many times as
+// long as the request.
+const maxProblems = 20
+
 func (p *problems) add(field, code, message string) {
-	*p = append(*p, contacts.FieldError{Field: field, Code: code, Message: message})
+	if len(*p) < maxProblems {
+		*p = append(*p, contacts.FieldError{Field: field, Code: code, Message: message})
+	}
 }
 
 // err returns one error for all problems, nil if there are none.

@@ -64,18 +64,15 @@ func ExampleNewHandler() {
 	server := httptest.NewServer(contactshttp.NewHandler(svc, &contactshttp.Options{RateLimit: 60}))
 	defer server.Close()
 
-	var john struct {
-		FullName string `json:"full_name"`
-		Status   string `json:"status_display"`
-	}
+	var john contactshttp.Contact
 	status, _ := post(ctx, server.URL+"/api/v1/contacts/create", key, `{"first_name": "John", "last_name": "Doe"}`, &john)
 	fmt.Println(status)
-	fmt.Println(john.FullName, "is", john.Status)
+	fmt.Println(john.FullName, "is", john.StatusDisplay)
 
-	var failure contacts.Error
+	var failure contactshttp.ErrorBody
 	status, _ = post(ctx, server.URL+"/api/v1/contacts/create", key, `{"first_name": "John", "email": "john"}`, &failure)
 	fmt.Println(status)
-	fmt.Println(failure.Code, "of", failure.Details[0].Field)
+	fmt.Println(failure.Error, "of", failure.Details[0].Field)
 	// Output:
 	// 201 Created
 	// John Doe is Not Contacted
@@ -93,12 +90,33 @@ func ExampleNewHandler_prefix() {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
-	var john struct {
-		ID string `json:"id"`
-	}
+	var john contactshttp.Contact
 	_, header := post(ctx, server.URL+"/crm/v1/contacts/create", key, `{"first_name": "John"}`, &john)
-	fmt.Println(header.Get("Location") == "/crm/v1/contacts/"+john.ID)
+	fmt.Println(header.Get("Location") == "/crm/v1/contacts/"+john.ID.String())
 	// Output: true
+}
+
+// Two handlers of one process share a limiter, so that a key may make 60 requests a
+// minute in all.
+func ExampleNewLimiter() {
+	ctx := context.Background()
+	svc, key := newService(ctx)
+	limiter := contactshttp.NewLimiter(60, nil)
+	mux := http.NewServeMux()
+	mux.Handle("/api/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{Limiter: limiter}))
+	mux.Handle("/crm/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{Limiter: limiter, Prefix: "/crm/v1"}))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	for _, path := range []string{"/api/v1", "/crm/v1"} {
+		var john contactshttp.Contact
+		_, header := post(ctx, server.URL+path+"/contacts/create", key, `{"first_name": "John"}`, &john)
+		left, _, _ := strings.Cut(header.Get("RateLimit"), ";t=")
+		fmt.Println(john.FullName, left)
+	}
+	// Output:
+	// John "default";r=59
+	// John "default";r=58
 }
 
 // withRequestID adds the id of the request to every line, also to the lines of the

@@ -31,9 +31,11 @@ func RequestID(ctx context.Context) string {
 // An exchange is one request and its answer.
 type exchange struct {
 	log     *slog.Logger
+	asked   *http.Request // as it reached the handler
 	id      string
-	path    string // as it reached the handler, escaped
+	path    string // of asked, escaped
 	route   string // with the prefix; "": none
+	quota   Quota  // of the key, if the service accepted it
 	started time.Time
 
 	// Of the answer; set when it is sent.
@@ -49,19 +51,32 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// requestID returns the id that the client gave the request if it has 1 to 128
-// printable ASCII characters and no space, else a random one.
-func requestID(h http.Header) string {
-	id := h.Get(headerRequestID)
-	if id == "" || len(id) > 128 {
-		return rand.Text()
-	}
-	for _, c := range []byte(id) {
-		if c <= ' ' || c > '~' {
-			return rand.Text()
+// requestID returns the first id that has 1 to 128 printable ASCII characters and
+// no space, else a random one.
+func requestID(ids ...string) string {
+	for _, id := range ids {
+		strange := strings.ContainsFunc(id[:min(len(id), 128)], func(c rune) bool { return c <= ' ' || c > '~' })
+		if id != "" && len(id) <= 128 && !strange {
+			return id
 		}
 	}
-	return id
+	return rand.Text()
+}
+
+// A carefulHandler keeps a Logger that panics from ending the request: its line is
+// lost, and the client gets the answer.
+type carefulHandler struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (h carefulHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+	defer func() { _ = recover() }()
+	return h.Handler.Enabled(ctx, level)
+}
+
+// Handle implements [slog.Handler].
+func (h carefulHandler) Handle(ctx context.Context, r slog.Record) error {
+	defer func() { _ = recover() }()
+	return h.Handler.Handle(ctx, r)
 }
 
 // rescue turns a panic into a server error. Its value may hold personal data, so
@@ -155,7 +170,7 @@ func (a *answer) set(name, value string) {
 func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := failureOf(err)
 	x.code = f.code
-	x.send(w, r, f.answer())
+	x.send(w, r, f.answer(x.id))
 }
 
 // send sends an answer in one piece.
@@ -177,6 +192,7 @@ func (x *exchange) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	for name, values := range a.header {
 		header[name] = values
 	}
+	x.quota.setHeaders(header)
 	header.Set(headerRequestID, x.id)
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +76,66 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
+func TestRequestIDOfTheHost(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, &settings{handler: &contactshttp.Options{RequestID: func(r *http.Request) string {
+		if r.URL.Query().Has("panic") {
+			panic("out of order")
+		}
+		return r.Header.Get("X-Router-ID")
+	}}})
+	for _, c := range []struct{ name, router, client, want string }{
+		{"of the router", "router-7", "", "router-7"},
+		{"of both", "router-7", "client-7", "router-7"},
+		{"of the client", "", "client-7", "client-7"},
+		{"of an id that cannot be one", "a b", "client-7", "client-7"},
+		{"of one that is too long", strings.Repeat("x", 129), "client-7", "client-7"},
+	} {
+		got := s.send(t, ask{path: api + "/contacts", header: header("X-Router-ID", c.router, "X-Request-ID", c.client)})
+		got.wantFailure(t, 401, contacts.CodeAuthenticationRequired)
+		if id := got.header.Get("X-Request-ID"); id != c.want {
+			t.Errorf("%s: %q, want %q", c.name, id, c.want)
+		}
+	}
+	if got := s.send(t, ask{path: api + "/contacts"}).header.Get("X-Request-ID"); len(got) < 20 {
+		t.Errorf("of nobody: %q, want a random one", got)
+	}
+	got := s.send(t, ask{path: api + "/contacts?panic=1", header: header("X-Request-ID", "client-7")})
+	got.wantFailure(t, 500, contacts.CodeServerError)
+}
+
+func TestPatternIsSetForTheMiddlewareAround(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var pattern string
+	s := newWorld(t, &settings{handler: &contactshttp.Options{Prefix: "/crm"}, mount: func(h http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/", h)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mux.ServeHTTP(w, r)
+			mu.Lock()
+			defer mu.Unlock()
+			pattern = r.Pattern
+		})
+	}})
+	for path, want := range map[string]string{
+		"/crm/contacts":                                  "/crm/contacts",
+		"/crm/contacts/" + uuid.NewString():              "/crm/contacts/{id}",
+		"/crm/contacts/x/update":                         "/crm/contacts/{id}/update",
+		"/crm/contacts/" + uuid.NewString() + "/restore": "/crm/contacts/{id}/restore",
+		"/crm/openapi.json":                              "/crm/openapi.json",
+		"/crm/nothing":                                   "/", // of the mux around it
+		"/":                                              "/",
+	} {
+		s.send(t, ask{path: path, key: s.reader})
+		mu.Lock()
+		if pattern != want {
+			t.Errorf("%s: %q, want %q", path, pattern, want)
+		}
+		mu.Unlock()
+	}
+}
+
 // An idHandler adds the id of the request to every line.
 type idHandler struct{ slog.Handler }
 
@@ -123,9 +185,9 @@ func TestLog(t *testing.T) {
 	want := []string{
 		`level=INFO msg="contactshttp: request" method=HEAD route=/api/v1/contacts status=200 duration=0s bytes=0 request_id=r`,
 		`level=INFO msg="contactshttp: request" method=GET route=/api/v1/contacts/{id} status=304 duration=0s bytes=0 request_id=r`,
-		`level=INFO msg="contactshttp: request" method=DELETE route=/api/v1/contacts/{id} status=404 duration=0s bytes=44 request_id=r code=not_found`,
-		`level=INFO msg="contactshttp: request" method=GET route="" status=404 duration=0s bytes=64 request_id=r code=not_found`,
-		`level=INFO msg="contactshttp: request" method=other route=/api/v1/contacts status=405 duration=0s bytes=78 request_id=r code=method_not_allowed`,
+		`level=INFO msg="contactshttp: request" method=DELETE route=/api/v1/contacts/{id} status=404 duration=0s bytes=61 request_id=r code=not_found`,
+		`level=INFO msg="contactshttp: request" method=GET route="" status=404 duration=0s bytes=132 request_id=r code=not_found`,
+		`level=INFO msg="contactshttp: request" method=other route=/api/v1/contacts status=405 duration=0s bytes=95 request_id=r code=method_not_allowed`,
 		`level=INFO msg="contactshttp: request" method=OPTIONS route=/api/v1/contacts/{id} status=204 duration=0s bytes=0 request_id=r`,
 	}
 	if diff := cmp.Diff(want, lines[1:]); diff != "" {
@@ -196,19 +258,55 @@ func TestPanics(t *testing.T) {
 			for range panics {
 				got := s.send(t, ask{path: api + "/contacts", key: s.reader, header: header("X-Request-ID", "r")})
 				got.wantFailure(t, 500, contacts.CodeServerError)
-				wantBody(t, `{"error": "server_error", "message": "an unexpected server error"}`, got.body)
+				wantBody(t, `{"error": "server_error", "message": "an unexpected server error", "request_id": "r"}`, got.body)
 			}
 			logged := book.String()
 			for text, times := range map[string]int{
 				`level=ERROR msg="contactshttp: panic" method=GET route=/api/v1/contacts request_id=r type=`: panics,
 				`brokenStore).fail`: panics,
-				`level=WARN msg="contactshttp: request" method=GET route=/api/v1/contacts status=500 duration=0s bytes=64 request_id=r code=server_error`: panics,
+				`level=WARN msg="contactshttp: request" method=GET route=/api/v1/contacts status=500 duration=0s bytes=81 request_id=r code=server_error`: panics,
 				"John": 0,
 			} {
 				if n := strings.Count(logged, text); n != times {
 					t.Errorf("%q is in the log %d times, want %d:\n%s", text, n, times, logged)
 				}
 			}
+		})
+	}
+}
+
+// A brokenHandler is a logger's handler that panics.
+type brokenHandler struct{ slog.Handler }
+
+func (brokenHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (brokenHandler) Handle(context.Context, slog.Record) error { panic("no space left") }
+
+// A brokenLevel panics when it is asked.
+type brokenLevel struct{}
+
+func (brokenLevel) Level() slog.Level { panic("out of order") }
+
+func TestLoggerThatPanicsDoesNotCostTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, logger := range map[string]*slog.Logger{
+		"in Handle":  slog.New(brokenHandler{}),
+		"in Enabled": slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: brokenLevel{}})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newWorld(t, &settings{
+				service: &contacts.Options{Logger: logger},
+				handler: &contactshttp.Options{Logger: logger},
+			})
+			id := s.create(t, s.writer, `{"first_name": "John"}`)
+			s.want(t, 200, ask{path: api + "/contacts/" + id, key: s.reader})
+			s.send(t, ask{path: "/nothing"}).wantFailure(t, 404, contacts.CodeNotFound)
+			broken := newWorld(t, &settings{
+				service: &contacts.Options{Logger: logger},
+				handler: &contactshttp.Options{Logger: logger},
+				wrap:    func(store contacts.Store) contacts.Store { return &brokenStore{Store: store, err: errors.New("fault")} },
+			})
+			broken.send(t, ask{path: api + "/contacts", key: broken.reader}).wantFailure(t, 500, contacts.CodeServerError)
 		})
 	}
 }
@@ -331,6 +429,70 @@ func TestPrefixes(t *testing.T) {
 				if got := s.sendAnywhere(t, "/api/v1/contacts"); got != 404 {
 					t.Errorf("at the default prefix: %d", got)
 				}
+			}
+		})
+	}
+}
+
+func TestExternalPrefix(t *testing.T) {
+	t.Parallel()
+	strip := func(prefix string) func(http.Handler) http.Handler {
+		return func(h http.Handler) http.Handler { return http.StripPrefix(prefix, h) }
+	}
+	for _, c := range []struct {
+		name, external, prefix string
+		mount                  func(http.Handler) http.Handler
+		at, want               string // the path for the server, and for the client
+	}{
+		{"alone", "/gw", "", nil, "/api/v1", "/gw/api/v1"},
+		{"of another form", "gw/", "/", nil, "", "/gw"},
+		{"with a prefix", "/gw/eu", "/crm", nil, "/crm", "/gw/eu/crm"},
+		{"that must be escaped", "/a b", "", nil, "/api/v1", "/a%20b/api/v1"},
+		{"with StripPrefix", "/gw", "", strip("/in"), "/in/api/v1", "/gw/in/api/v1"},
+		{"like a host", "//evil.example", "", nil, "/api/v1", "/evil.example/api/v1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newWorld(t, &settings{handler: &contactshttp.Options{ExternalPrefix: c.external, Prefix: c.prefix}, mount: c.mount})
+			got := s.want(t, 201, ask{method: "POST", path: c.at + "/contacts/create", key: s.writer, body: `{"first_name": "John"}`})
+			where := c.want + "/contacts/" + decode[contact](t, got.body).ID
+			if l := got.header.Get("Location"); l != where {
+				t.Errorf("Location: %q, want %q", l, where)
+			}
+			paths := decode[struct{ Paths map[string]any }](t, s.want(t, 200, ask{path: c.at + "/openapi.json"}).body).Paths
+			described := strings.ReplaceAll(c.want, "%20", " ")
+			if paths[described+"/contacts/create"] == nil || len(paths) != 7 {
+				t.Errorf("the description has the paths %v", slices.Sorted(maps.Keys(paths)))
+			}
+			if got := s.send(t, ask{path: strings.TrimSuffix(c.at, "/api/v1") + "/x"}); !strings.Contains(got.body, `"there is nothing at this path; the paths of this API start with `+c.want+`/contacts"`) {
+				t.Errorf("404: %s", got.body)
+			}
+		})
+	}
+}
+
+// TestUnknownPathNamesThePrefix mounts the handler at other paths than that of its
+// Prefix.
+func TestUnknownPathNamesThePrefix(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, prefix, path, want string
+		mount                    func(http.Handler) http.Handler
+	}{
+		{"mounted under another path", "", "/crm/contacts", "/api/v1/contacts", nil},
+		{"with another prefix", "/crm", "/api/v1/contacts", "/crm/contacts", nil},
+		{"prefix stripped twice", "", "/api/v1/contacts", "/api/v1/api/v1/contacts",
+			func(h http.Handler) http.Handler { return http.StripPrefix("/api/v1", h) }},
+		{"unknown path of the API", "", "/api/v1/persons", "/api/v1/contacts", nil},
+		{"at the root", "/", "/persons", "/contacts", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newWorld(t, &settings{handler: &contactshttp.Options{Prefix: c.prefix}, mount: c.mount})
+			got := s.send(t, ask{path: c.path, key: s.reader})
+			got.wantFailure(t, 404, contacts.CodeNotFound)
+			if want := "there is nothing at this path; the paths of this API start with " + c.want; decode[failure](t, got.body).Message != want {
+				t.Errorf("got %s, want %q", got.body, want)
 			}
 		})
 	}

@@ -1,11 +1,5 @@
 package contactshttp
 
-import (
-	"time"
-
-	"example.com/contacts"
-)
-
 // ParseIdempotencyKey is for tests.
 var ParseIdempotencyKey = parseIdempotencyKey
 
@@ -15,13 +9,18 @@ type ParsedTag struct {
 	Opaque string
 }
 
-// ParseEntityTags is for tests.
+// ParseEntityTags returns all tags of If-Match.
 func ParseEntityTags(values []string) (tags []ParsedTag, star, ok bool) {
-	parsed, star, ok := parseEntityTags(values)
-	for _, t := range parsed {
+	if isStar(values) {
+		return nil, true, true
+	}
+	for t, ok := range entityTags(values) {
+		if !ok {
+			return nil, false, false
+		}
 		tags = append(tags, ParsedTag{t.weak, t.opaque})
 	}
-	return tags, star, ok
+	return tags, false, len(tags) > 0
 }
 
 // VersionOf is for tests.
@@ -30,23 +29,10 @@ func VersionOf(t ParsedTag) (int64, bool) { return entityTag{t.Weak, t.Opaque}.v
 // Display is for tests.
 var Display = display
 
-// A Limiter is a limiter, for tests.
-type Limiter struct{ *limiter }
-
-// NewLimiter is for tests.
-func NewLimiter(perMinute int, now func() time.Time) Limiter {
-	return Limiter{newLimiter(perMinute, now)}
-}
-
-// Take is take.
-func (l Limiter) Take(key string) (*token, time.Duration) { return l.take(key) }
-
-// Done is done.
-func (t *token) Done(code contacts.Code) { t.done(code) }
-
-// Buckets returns the number of buckets.
-func (l Limiter) Buckets() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.buckets)
+// Buckets returns the number of buckets of a limiter that NewLimiter returned.
+func Buckets(l Limiter) int {
+	b := l.(*limiter)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.buckets)
 }

@@ -2,6 +2,7 @@ package contactshttp
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -13,7 +14,8 @@ import (
 )
 
 // Options are the options of [NewHandler]. The zero value, and nil, is the
-// documented behaviour.
+// documented behaviour with two exceptions: the key is not accepted in the query
+// (KeyInQuery), and there is no rate limit (RateLimit).
 type Options struct {
 	// Prefix is the path of the routes: "/api/v1" serves
 	// "/api/v1/contacts/create". Location starts with it too. A missing first
@@ -21,6 +23,11 @@ type Options struct {
 	// root. If an [http.StripPrefix] around the handler removes a path, Location
 	// starts with that path. "": "/api/v1".
 	Prefix string
+
+	// ExternalPrefix is a path that a proxy in front of the server removes: "/gw"
+	// if clients ask for "/gw/api/v1/contacts". Location and the paths of the
+	// description start with it. "": none.
+	ExternalPrefix string
 
 	// KeyInQuery also accepts the API key in the query parameter api_key, as
 	// documented. Queries appear in logs, histories and Referer headers; headers
@@ -34,6 +41,16 @@ type Options struct {
 	// not counted. Throttle key guessing by client address, in your proxy. 0 and
 	// less: no limit.
 	RateLimit int
+
+	// Limiter replaces the limiter of RateLimit, for programs that run on several
+	// machines, for example. nil: that of RateLimit.
+	Limiter Limiter
+
+	// RequestID returns the id of a request: that of the router around the
+	// handler, for example. An id must have 1 to 128 printable ASCII characters
+	// without spaces. nil, and for any other id: the X-Request-ID of the request,
+	// or a random id.
+	RequestID func(*http.Request) string
 
 	// Logger gets one line for each request, and one for each panic. No line
 	// holds a key, a query, an id or anything of a contact. nil: nothing is
@@ -60,23 +77,26 @@ func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 	h := &handler{
 		svc:        svc,
 		prefix:     defaultPrefix,
+		external:   escape(cleanPrefix(opts.ExternalPrefix)),
 		keyInQuery: opts.KeyInQuery,
-		log:        opts.Logger,
+		limiter:    opts.Limiter,
+		requestID:  opts.RequestID,
+		log:        slog.New(slog.DiscardHandler),
 		now:        opts.Now,
 		mux:        http.NewServeMux(),
 	}
 	if opts.Prefix != "" {
 		h.prefix = cleanPrefix(opts.Prefix)
 	}
-	h.description = OpenAPI(opts.Prefix)
-	if h.log == nil {
-		h.log = slog.New(slog.DiscardHandler)
+	h.description = describe(cleanPrefix(opts.ExternalPrefix)+h.prefix+"/", opts.KeyInQuery)
+	if opts.Logger != nil {
+		h.log = slog.New(carefulHandler{opts.Logger.Handler()})
 	}
 	if h.now == nil {
 		h.now = time.Now
 	}
-	if opts.RateLimit > 0 {
-		h.limiter = newLimiter(opts.RateLimit, h.now)
+	if h.limiter == nil && opts.RateLimit > 0 {
+		h.limiter = NewLimiter(opts.RateLimit, h.now)
 	}
 	for _, r := range h.routes() {
 		h.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) { h.serve(r, w, req) })
@@ -88,24 +108,31 @@ func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 type handler struct {
 	svc        *contacts.Service
 	prefix     string // "" or "/…", without a slash at its end
+	external   string // the same, escaped
 	keyInQuery bool
-	limiter    *limiter // nil: no limit
+	limiter    Limiter                    // nil: no limit
+	requestID  func(*http.Request) string // nil: none
 	log        *slog.Logger
 	now        func() time.Time
 	mux        *http.ServeMux // of the paths after the prefix
 
-	description []byte // in OpenAPI, with this prefix
+	description []byte // in OpenAPI, as of a handler without a StripPrefix around it
 }
 
-// ServeHTTP implements [http.Handler].
+// ServeHTTP implements [http.Handler]. It sets the Pattern of the request to its
+// route, for the middleware around the handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{log: h.log, id: requestID(r.Header), path: r.URL.EscapedPath(), started: h.now()}
+	x := &exchange{log: h.log, asked: r, path: r.URL.EscapedPath(), started: h.now()}
+	x.id = requestID(r.Header.Get(headerRequestID))
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer func() { x.logRequest(r, h.now()) }()
 	defer x.rescue(w, r)
+	if h.requestID != nil {
+		x.id = requestID(h.requestID(x.asked), x.id)
+	}
 	in, ok := h.inside(r)
 	if !ok {
-		x.fail(w, r, errNoRoute())
+		x.fail(w, r, errNoRoute(h.front(r)))
 		return
 	}
 	h.mux.ServeHTTP(w, in)
@@ -115,10 +142,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 	x := exchangeOf(req.Context())
 	if r.methods == nil {
-		x.fail(w, req, errNoRoute())
+		x.fail(w, req, errNoRoute(h.front(req)))
 		return
 	}
 	x.route = h.prefix + r.pattern
+	x.asked.Pattern = x.route
 	e, ok := r.find(req.Method)
 	switch {
 	case req.Method == http.MethodOptions:
@@ -126,7 +154,7 @@ func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 	case !ok:
 		x.fail(w, req, errMethod(r.allow()))
 	default:
-		a, err := h.answer(e, req)
+		a, err := h.answer(&call{request: req, endpoint: e, keyInQuery: h.keyInQuery})
 		if err != nil {
 			x.fail(w, req, err)
 			return
@@ -135,35 +163,53 @@ func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// answer returns the answer of an endpoint, within the rate limit of the key.
-func (h *handler) answer(e endpoint, req *http.Request) (*answer, error) {
-	c := &call{request: req, endpoint: e}
-	agree := c.readQuery(h.keyInQuery)
-	if e.operation == "" {
+// answer returns the answer to a call, within the rate limit of the key.
+func (h *handler) answer(c *call) (*answer, error) {
+	if c.endpoint.operation == "" {
 		return h.do(c)
 	}
-	if !agree {
+	if !c.readKey() {
 		return nil, contacts.ErrInvalidKey
 	}
 	if h.limiter == nil || c.key == "" {
 		return h.do(c)
 	}
-	taken, wait := h.limiter.take(c.key)
-	if taken == nil {
-		return nil, errRate(wait)
+	ctx, key := c.request.Context(), sha256.Sum256([]byte(c.key))
+	quota, err := h.limiter.Take(ctx, key)
+	if err != nil {
+		h.log.LogAttrs(ctx, slog.LevelError, "contactshttp: the limiter failed", slog.String("cause", err.Error()))
+		return nil, contacts.ErrServer
+	}
+	x := exchangeOf(ctx)
+	if quota.Refused {
+		x.quota = quota
+		return nil, errRate(quota.Reset)
 	}
 	code := contacts.CodeServerError // a panic says nothing about the key
-	defer func() { taken.done(code) }()
+	defer func() { h.limiter.Done(ctx, key, code) }()
 	a, err := h.do(c)
 	code = ""
 	if err != nil {
 		code = failureOf(err).code
 	}
+	if code != contacts.CodeInvalidKey {
+		x.quota = quota
+	}
 	return a, err
 }
 
-// do makes the call, unless the request itself is wrong.
+// do makes the call, unless the request itself is wrong. Without a key the Service
+// refuses the call, so that nothing more of the request is read.
 func (h *handler) do(c *call) (*answer, error) {
+	needsKey := c.endpoint.operation != ""
+	if needsKey && c.key == "" {
+		_, err := c.endpoint.do(c)
+		f := failureOf(err)
+		if f.code == contacts.CodeAuthenticationRequired {
+			f.message = h.noKey(c.request)
+		}
+		return nil, f
+	}
 	if err := c.read(); err != nil {
 		return nil, h.refuse(c, err)
 	}
@@ -206,13 +252,16 @@ func (h *handler) inside(r *http.Request) (*http.Request, bool) {
 	return &in, true
 }
 
-// location returns the path of a contact, as the client sees it.
-func (h *handler) location(r *http.Request, id string) string {
-	return stripped(r) + escape(h.prefix) + "/contacts/" + id
+// front returns the path before the routes, as the client sees it.
+func (h *handler) front(r *http.Request) string {
+	return h.external + stripped(r) + escape(h.prefix)
 }
 
+// maxStripped bounds what an answer repeats of the path.
+const maxStripped = 1 << 10
+
 // stripped returns what the program around the handler removed from the start of
-// the request's path, as http.StripPrefix does. r is the request that the mux got.
+// the request's path, as http.StripPrefix does. r is a request with an exchange.
 func stripped(r *http.Request) string {
 	asked, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil {
@@ -220,7 +269,8 @@ func stripped(r *http.Request) string {
 	}
 	x := exchangeOf(r.Context())
 	front, ok := strings.CutSuffix(asked.EscapedPath(), x.path)
-	if !ok || !strings.HasPrefix(front, "/") || strings.HasPrefix(front, "//") { // "//" would name another host
+	if !ok || !strings.HasPrefix(front, "/") || strings.HasPrefix(front, "//") || // "//" would name another host
+		len(front) > maxStripped {
 		return ""
 	}
 	return front

@@ -9,6 +9,10 @@ import (
 const (
 	headerIdempotencyKey      = "Idempotency-Key"
 	headerIdempotencyReplayed = "Idempotency-Replayed"
+
+	// maxIdempotencyHeader is the length of the longest key, with each byte escaped
+	// and in quotes. The Service judges what is shorter.
+	maxIdempotencyHeader = 2*255 + 2
 )
 
 // readIdempotencyKey reads the header Idempotency-Key: a string of structured
@@ -22,6 +26,10 @@ func (c *call) readIdempotencyKey() {
 	case 1:
 	default:
 		c.wrong.add(field, contacts.FieldDuplicate, "must not be given more than once")
+		return
+	}
+	if len(values[0]) > maxIdempotencyHeader {
+		c.wrong.add(field, contacts.FieldTooLong, "must have at most 255 bytes")
 		return
 	}
 	key, ok := parseIdempotencyKey(values[0])

@@ -2,6 +2,7 @@ package contactshttp_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -81,6 +82,59 @@ func TestKeyPlaces(t *testing.T) {
 	}
 }
 
+// TestMissingKeyIsExplained checks that the answer names what was seen in the place
+// of a key, and never repeats what may be one.
+func TestMissingKeyIsExplained(t *testing.T) {
+	t.Parallel()
+	plain := newWorld(t, nil)
+	open := newWorld(t, &settings{handler: &contactshttp.Options{KeyInQuery: true}})
+	const taken = "; send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
+	for _, c := range []struct {
+		name   string
+		query  string
+		header http.Header
+		want   string
+	}{
+		{"nothing", "", nil, ""},
+		{"blank", "", header("Authorization", " ", "X-API-Key", ""), ""},
+		{"a bare key", "", header("Authorization", "$"), ": Authorization has no scheme"},
+		{"basic", "", header("Authorization", "Basic $"), ": Authorization has the scheme Basic"},
+		{"token", "", header("Authorization", "token $"), ": Authorization has the scheme Token"},
+		{"a scheme alone", "", header("Authorization", "Digest"), ": Authorization has the scheme Digest"},
+		{"an unknown word before the key", "", header("Authorization", "hunter2 $"), ": Authorization has another scheme than Bearer"},
+		{"a key before a word", "", header("Authorization", "$ x"), ": Authorization has another scheme than Bearer"},
+		{"a tab after the scheme", "", header("Authorization", "Bearer\t$"), ": Authorization has no scheme"},
+		{"a colon after the scheme", "", header("Authorization", "Bearer: $"), ": Authorization has another scheme than Bearer"},
+		{"bearer without a key", "", header("Authorization", "bearer "), ": Authorization has the scheme Bearer, and no key after it"},
+		{"in the query", "?api_key=$", nil, ": the parameter api_key is not accepted here"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := c.header.Clone()
+			for _, values := range h {
+				for i := range values {
+					values[i] = strings.ReplaceAll(values[i], "$", plain.reader)
+				}
+			}
+			got := plain.send(t, ask{path: api + "/contacts" + strings.ReplaceAll(c.query, "$", plain.reader), header: h})
+			got.wantFailure(t, 401, contacts.CodeAuthenticationRequired)
+			if m := decode[failure](t, got.body).Message; m != "no API key was provided"+c.want+taken {
+				t.Errorf("message: %q", m)
+			}
+			if strings.Contains(got.body, plain.reader) || strings.Contains(got.body, "hunter2") {
+				t.Errorf("it repeats the key: %s", got.body)
+			}
+			if c.query != "" {
+				return
+			}
+			got = open.send(t, ask{path: api + "/contacts", header: h})
+			if m := decode[failure](t, got.body).Message; m != "no API key was provided"+c.want+taken+", or as the parameter api_key" {
+				t.Errorf("where it may be in the query: %q", m)
+			}
+		})
+	}
+}
+
 // TestHiddenContactsLookMissing compares the answers byte by byte.
 func TestHiddenContactsLookMissing(t *testing.T) {
 	t.Parallel()
@@ -149,8 +203,11 @@ func TestHiddenContactsLookMissing(t *testing.T) {
 	}
 }
 
-// forget removes the headers that differ between any two replies.
+var requestIDs = regexp.MustCompile(`,"request_id":"[^"]*"`)
+
+// forget removes what differs between any two replies.
 func (r *reply) forget() {
+	r.body = requestIDs.ReplaceAllString(r.body, "")
 	r.header.Del("X-Request-ID")
 	r.header.Del("Date")
 }

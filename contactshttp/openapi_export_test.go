@@ -2,6 +2,9 @@ package contactshttp
 
 import "slices"
 
+// Describe returns the description of a handler with the default prefix.
+func Describe(keyInQuery bool) []byte { return describe(defaultPrefix, keyInQuery) }
+
 // Operations returns the query parameters and media types of each endpoint, by
 // method and path after the prefix.
 func Operations() map[string][]string {

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -85,10 +86,47 @@ func TestOpenAPI(t *testing.T) {
 	if t.Failed() {
 		return // a failed group may not have seen its part
 	}
-	for _, what := range slices.Sorted(maps.Keys(d.described())) {
-		if !d.seen[what] {
+	all := d.described()
+	for _, what := range slices.Sorted(maps.Keys(all)) {
+		if all[what] && !d.seen[what] {
 			t.Errorf("described, but never seen: %s", what)
 		}
+	}
+}
+
+// TestKeyInQueryIsDescribedWhereItIsAccepted: a generated client sends a key in every
+// place that the description offers.
+func TestKeyInQueryIsDescribedWhereItIsAccepted(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	for _, accepted := range []bool{false, true} {
+		h := contactshttp.NewHandler(f.Service, &contactshttp.Options{KeyInQuery: accepted})
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", api+"/openapi.json", nil))
+		var got struct {
+			Security   []map[string]any
+			Components struct{ SecuritySchemes map[string]any }
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"bearer", "header"}
+		if accepted {
+			want = append(want, "query")
+		}
+		var offered []string
+		for _, s := range got.Security {
+			offered = slices.AppendSeq(offered, maps.Keys(s))
+		}
+		if diff := cmp.Diff(want, offered); diff != "" {
+			t.Errorf("KeyInQuery %t: security (-want +got):\n%s", accepted, diff)
+		}
+		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got.Components.SecuritySchemes))); diff != "" {
+			t.Errorf("KeyInQuery %t: schemes (-want +got):\n%s", accepted, diff)
+		}
+	}
+	if strings.Contains(string(contactshttp.OpenAPI("")), "api_key") {
+		t.Error("OpenAPI offers a key in the query, which a handler without options refuses")
 	}
 }
 
@@ -159,7 +197,7 @@ func proveRoutes(t *testing.T, s *proof) {
 func proveLife(t *testing.T, s *proof) {
 	r := s.valid("getOpenAPI")
 	r.header.Set("X-Request-ID", "mine")
-	if a := s.want(200, "", r); a.text != string(contactshttp.OpenAPI("")) || a.header.Get("X-Request-ID") != "mine" {
+	if a := s.want(200, "", r); a.text != string(contactshttp.Describe(true)) || a.header.Get("X-Request-ID") != "mine" {
 		t.Error("the handler serves another description")
 	}
 	for _, op := range s.operations {
@@ -257,7 +295,7 @@ func proveBatches(t *testing.T, s *proof) {
 	r.body = `{"contacts": [{"first_name": "John"}, {"first_name": "Jane", "email": "jane"}], "all_or_nothing": true}`
 	s.want(200, "", r)
 
-	broken := s.with(s.service(nil, func(store contacts.Store) contacts.Store { return &conflictingStore{Store: store} }), contactshttp.Options{})
+	broken := s.with(s.service(nil, func(store contacts.Store) contacts.Store { return &conflictingStore{Store: store} }), contactshttp.Options{RateLimit: 1_000_000})
 	broken.want(200, "", s.valid("createContacts"))
 
 	r = s.valid("createContacts")
@@ -303,6 +341,9 @@ func proveCommonErrors(t *testing.T, s *proof) {
 			r := s.valid(op.id)
 			r.header = e.header
 			s.want(e.status, e.code, r)
+			if e.status == 401 {
+				rated.want(e.status, e.code, r) // which takes no key in the query
+			}
 		}
 		r = s.valid(op.id)
 		s.f.FailNext(contacts.CodeServerError)
@@ -388,7 +429,7 @@ func proveConditions(t *testing.T, s *proof) {
 	read.header.Set("If-None-Match", s.want(200, "", read).header.Get("ETag"))
 	s.want(304, "", read)
 
-	broken := s.with(s.service(nil, func(store contacts.Store) contacts.Store { return &conflictingStore{Store: store} }), contactshttp.Options{})
+	broken := s.with(s.service(nil, func(store contacts.Store) contacts.Store { return &conflictingStore{Store: store} }), contactshttp.Options{RateLimit: 1_000_000})
 	for _, op := range s.operations {
 		if _, takes := s.parameters(op)["header If-Match"]; !takes {
 			continue
@@ -679,6 +720,9 @@ func proveParameterLimits(t *testing.T, s *proof) {
 				good = append(good, "-1")
 			}
 		default:
+			if schema["minLength"] != nil {
+				bad = append(bad, "", " ")
+			}
 			if schema["maxLength"] == nil {
 				good = append(good, strings.Repeat("x", 5000))
 			}
@@ -793,7 +837,7 @@ func proveNames(t *testing.T, s *proof) {
 		"ReplacePhoneNumber": names(contacts.PhoneNumberInput{}),
 		"PatchContact":       names(contacts.CreateContactInput{}, "idempotency_key"),
 		"PatchPhoneNumber":   names(contacts.PhoneNumberInput{}),
-		"Error":              names(contacts.Error{}, ""),
+		"Error":              names(contactshttp.ErrorBody{}),
 		"FieldError":         names(contacts.FieldError{}),
 	} {
 		_, properties := s.at("#/components/schemas/" + schema + "/properties")

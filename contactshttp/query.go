@@ -9,29 +9,40 @@ import (
 	"example.com/contacts"
 )
 
-// readQuery reads the key and the parameters. agree is false if the request has
-// two keys that differ.
-func (c *call) readQuery(keyInQuery bool) (agree bool) {
-	query, err := url.ParseQuery(c.request.URL.RawQuery)
-	if err != nil {
+// maxQuery bounds the query, in bytes. All filters at their limits fit.
+const maxQuery = 16 << 10
+
+// parseQuery parses the query, once. What is beyond its bound is not read.
+func (c *call) parseQuery() url.Values {
+	if c.query != nil {
+		return c.query
+	}
+	raw := c.request.URL.RawQuery
+	if len(raw) > maxQuery {
+		c.wrong.add("query", contacts.FieldTooLong, "must have at most "+strconv.Itoa(maxQuery)+" bytes")
+		raw = raw[:strings.LastIndexByte(raw[:maxQuery], '&')+1] // without the parameter that is cut
+	}
+	var err error
+	if c.query, err = url.ParseQuery(raw); err != nil {
 		c.wrong.add("query", contacts.FieldInvalid, "is not encoded as a query must be")
 	}
+	return c.query
+}
+
+// readKey reads the key. ok is false if it cannot be one.
+func (c *call) readKey() (ok bool) {
 	keys := headerKeys(c.request.Header)
-	known := c.endpoint.parameters
-	if keyInQuery {
-		keys = append(keys, query["api_key"]...)
-		known = append(slices.Clone(known), "api_key")
+	if c.keyInQuery {
+		keys = append(keys, c.parseQuery()["api_key"]...)
 	}
-	c.checkParameters(query, known)
-	delete(query, "api_key")
-	c.query = query
-	c.key, agree = oneKey(keys)
-	return agree
+	c.key, ok = oneKey(keys)
+	return ok
 }
 
 // checkParameters refuses unknown and repeated parameters, in the order of their
 // names.
-func (c *call) checkParameters(query url.Values, known []string) {
+func (c *call) checkParameters() {
+	query := c.parseQuery()
 	var names []string
 	for name := range query {
 		names = append(names, name)
@@ -40,7 +51,7 @@ func (c *call) checkParameters(query url.Values, known []string) {
 	strange := false // there was a name that the answer must not repeat
 	for _, name := range names {
 		switch {
-		case slices.Contains(known, name):
+		case slices.Contains(c.endpoint.parameters, name) || name == "api_key" && c.keyInQuery:
 			if len(query[name]) > 1 {
 				c.wrong.add(name, contacts.FieldDuplicate, "must not be given more than once")
 			}
@@ -75,7 +86,14 @@ func listParameters() []string {
 // readList reads the query of the list. The list has pages, unless a cursor is
 // given; the empty cursor gets the first contacts.
 func (c *call) readList() {
-	get := c.query.Get
+	// The Service takes an empty filter for none, and refuses a blank one. A filter
+	// that is given must not be either.
+	get := func(name string) string {
+		if v := c.query.Get(name); v != "" || !c.query.Has(name) {
+			return v
+		}
+		return " "
+	}
 	in := contacts.ListContactsInput{
 		Stage:       get("stage"),
 		Status:      get("status"),
@@ -83,7 +101,7 @@ func (c *call) readList() {
 		Search:      get("search"),
 		PhoneNumber: get("phone_number"),
 		Email:       get("email"),
-		Cursor:      get("cursor"),
+		Cursor:      c.query.Get("cursor"),
 		TeamID:      c.number("team_id", 64),
 		Limit:       int(c.number("limit", strconv.IntSize)),
 		Page:        int(c.number("page", strconv.IntSize)),

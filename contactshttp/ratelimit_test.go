@@ -2,12 +2,17 @@ package contactshttp_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
 	"example.com/contacts/contactshttp"
@@ -147,23 +152,39 @@ func TestRateLimitAfterPanics(t *testing.T) {
 	})
 }
 
+// take takes a token of a limiter and fails the test if that is an error.
+func take(t testing.TB, l contactshttp.Limiter, key string) contactshttp.Quota {
+	t.Helper()
+	q, err := l.Take(t.Context(), sha256.Sum256([]byte(key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+func done(t testing.TB, l contactshttp.Limiter, key string, code contacts.Code) {
+	l.Done(t.Context(), sha256.Sum256([]byte(key)), code)
+}
+
 func TestLimiterForgetsKeys(t *testing.T) {
 	t.Parallel()
 	c := &clock{t: time.Unix(0, 0)}
 	l := contactshttp.NewLimiter(60, c.now)
 	for i := range 10_000 {
-		token, _ := l.Take(fmt.Sprint("made up ", i))
-		token.Done(contacts.CodeInvalidKey)
+		key := fmt.Sprint("made up ", i)
+		take(t, l, key)
+		done(t, l, key, contacts.CodeInvalidKey)
 	}
-	if n := l.Buckets(); n != 0 {
+	if n := contactshttp.Buckets(l); n != 0 {
 		t.Errorf("%d buckets of keys that were not accepted, want none", n)
 	}
 	for i := range 10_000 {
-		token, _ := l.Take(fmt.Sprint("accepted ", i))
-		token.Done("")
+		key := fmt.Sprint("accepted ", i)
+		take(t, l, key)
+		done(t, l, key, "")
 		c.move(100 * time.Millisecond)
 	}
-	if n := l.Buckets(); n > 1024 {
+	if n := contactshttp.Buckets(l); n > 1024 {
 		t.Errorf("%d buckets, of which all but 10 are full; want at most 1024", n)
 	}
 }
@@ -184,20 +205,24 @@ func TestLimiterKeepsBucketsInUse(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			l := contactshttp.NewLimiter(3, (&clock{t: time.Unix(0, 0)}).now)
-			first, _ := l.Take(key)
-			second, _ := l.Take(key)
-			first.Done(c.first)
-			if n := l.Buckets(); n != 1 {
+			take(t, l, key)
+			take(t, l, key)
+			done(t, l, key, c.first)
+			if n := contactshttp.Buckets(l); n != 1 {
 				t.Fatalf("%d buckets with a request under way, want 1", n)
 			}
-			third, _ := l.Take(key) // from the same bucket, which is empty then
-			if fourth, _ := l.Take(key); third == nil || fourth != nil {
+			// From the same bucket, which is empty then.
+			if third, fourth := take(t, l, key), take(t, l, key); third.Refused || !fourth.Refused {
 				t.Errorf("the bucket of a request under way was filled up")
 			}
-			third.Done(contacts.CodeServerError)
-			second.Done(c.second)
-			if n := l.Buckets(); n != c.kept {
+			done(t, l, key, contacts.CodeServerError)
+			done(t, l, key, c.second)
+			if n := contactshttp.Buckets(l); n != c.kept {
 				t.Errorf("%d buckets at the end, want %d", n, c.kept)
+			}
+			done(t, l, key, contacts.CodeInvalidKey) // without a Take: it does nothing
+			if n := contactshttp.Buckets(l); n != c.kept {
+				t.Errorf("%d buckets after one Done too many, want %d", n, c.kept)
 			}
 		})
 	}
@@ -205,20 +230,142 @@ func TestLimiterKeepsBucketsInUse(t *testing.T) {
 		t.Parallel()
 		c := &clock{t: time.Unix(0, 0)}
 		l := contactshttp.NewLimiter(60, c.now)
-		slow, _ := l.Take(key)
+		take(t, l, key)
 		c.move(time.Hour) // its bucket is full again
 		for i := range 2000 {
-			token, _ := l.Take(fmt.Sprint("accepted ", i))
-			token.Done("")
+			key := fmt.Sprint("accepted ", i)
+			take(t, l, key)
+			done(t, l, key, "")
 			c.move(time.Second)
 		}
-		before := l.Buckets()
+		before := contactshttp.Buckets(l)
 		if before > 1024 {
 			t.Fatalf("%d buckets: there was no sweep", before)
 		}
-		slow.Done(contacts.CodeInvalidKey)
-		if n := l.Buckets(); n != before-1 {
+		done(t, l, key, contacts.CodeInvalidKey)
+		if n := contactshttp.Buckets(l); n != before-1 {
 			t.Errorf("%d buckets, want one less than %d", n, before)
 		}
 	})
+}
+
+// TestLimiterWithAClockThatGoesBack: time stands still meanwhile, and then goes on.
+func TestLimiterWithAClockThatGoesBack(t *testing.T) {
+	t.Parallel()
+	for _, back := range []time.Duration{time.Second, time.Hour, 24 * 365 * time.Hour} {
+		s := newWorld(t, &settings{handler: &contactshttp.Options{RateLimit: 3}})
+		list := ask{path: api + "/contacts", key: s.reader}
+		s.want(t, 200, list)
+		s.clock.move(-back)
+		s.want(t, 200, list)
+		s.want(t, 200, list)
+		s.send(t, list).wantLimited(t, "20")
+		s.clock.move(-back)
+		s.send(t, list).wantLimited(t, "20")
+		s.clock.move(20 * time.Second)
+		s.want(t, 200, list)
+		s.send(t, list).wantLimited(t, "20")
+	}
+}
+
+func TestQuotaIsShown(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, &settings{handler: &contactshttp.Options{RateLimit: 3}})
+	list := ask{path: api + "/contacts", key: s.reader}
+	want := func(q ask, status int, policy, limit string) {
+		t.Helper()
+		got := s.want(t, status, q)
+		if p, l := got.header.Get("RateLimit-Policy"), got.header.Get("RateLimit"); p != policy || l != limit {
+			t.Errorf("%s: RateLimit-Policy %s, RateLimit %s; want %s, %s", q, p, l, policy, limit)
+		}
+	}
+	const policy = `"default";q=3;w=60`
+	want(list, 200, policy, `"default";r=2;t=20`)
+	s.clock.move(12 * time.Second)
+	want(ask{path: api + "/contacts?x=1", key: s.reader}, 400, policy, `"default";r=1;t=8`)
+	want(ask{method: "DELETE", path: api + "/contacts/x", key: s.reader}, 403, policy, `"default";r=0;t=8`)
+	want(list, 429, policy, `"default";r=0;t=8`)
+	want(ask{path: api + "/contacts", key: s.writer}, 200, policy, `"default";r=2;t=20`)
+	want(ask{path: api + "/contacts", key: s.revoked}, 401, "", "") // the quota of a key that is none says nothing
+	want(ask{path: api + "/contacts"}, 401, "", "")
+	want(ask{path: api + "/openapi.json"}, 200, "", "")
+	for _, many := range []int{7, 1_000_000, 1 << 40} {
+		q := take(t, contactshttp.NewLimiter(many, s.clock.now), "k")
+		if q.Refused || q.Limit != many || q.Remaining != many-1 {
+			t.Errorf("%d a minute: %+v", many, q)
+		}
+	}
+}
+
+// A sharedLimiter counts for several handlers. It keeps what it was told.
+type sharedLimiter struct {
+	mu    sync.Mutex
+	quota contactshttp.Quota
+	err   error
+	ended []string
+}
+
+func (l *sharedLimiter) Take(_ context.Context, key [sha256.Size]byte) (contactshttp.Quota, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = append(l.ended, fmt.Sprintf("%x", key[:4]))
+	return l.quota, l.err
+}
+
+func (l *sharedLimiter) Done(_ context.Context, key [sha256.Size]byte, code contacts.Code) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = append(l.ended, fmt.Sprintf("%x %s", key[:4], code))
+}
+
+func TestLimiterOfTheHost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		quota  contactshttp.Quota
+		err    error
+		key    func(*world) string
+		status int
+		ended  string // the code that Done got; "-": none
+		shown  string
+		after  string
+	}{
+		{"lets through and says nothing", contactshttp.Quota{}, nil, func(s *world) string { return s.reader }, 200, "", "", ""},
+		{"lets through", contactshttp.Quota{Limit: 5, Window: time.Hour, Remaining: 4, Reset: 90 * time.Second}, nil,
+			func(s *world) string { return s.reader }, 200, "", `"default";q=5;w=3600 "default";r=4;t=90`, ""},
+		{"refuses", contactshttp.Quota{Refused: true, Limit: 5, Window: time.Hour, Reset: 1500 * time.Millisecond}, nil,
+			func(s *world) string { return s.reader }, 429, "-", `"default";q=5;w=3600 "default";r=0;t=2`, "2"},
+		{"refuses without a reason", contactshttp.Quota{Refused: true}, nil, func(s *world) string { return s.reader }, 429, "-", "", "1"},
+		{"cannot tell", contactshttp.Quota{}, errors.New("no route to 10.0.0.7"), func(s *world) string { return s.reader }, 500, "-", "", ""},
+		{"a key that is none", contactshttp.Quota{Limit: 5, Window: time.Hour}, nil, func(s *world) string { return s.revoked }, 401, "invalid_key", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var book logbook
+			l := &sharedLimiter{quota: c.quota, err: c.err}
+			s := newWorld(t, &settings{handler: &contactshttp.Options{Limiter: l, RateLimit: 1, Logger: book.logger()}})
+			key := c.key(s)
+			for range 2 { // RateLimit is not asked
+				got := s.want(t, c.status, ask{path: api + "/contacts", key: key})
+				shown := strings.TrimSpace(got.header.Get("RateLimit-Policy") + " " + got.header.Get("RateLimit"))
+				if shown != c.shown || got.header.Get("Retry-After") != c.after {
+					t.Errorf("shown %q, Retry-After %q; want %q, %q", shown, got.header.Get("Retry-After"), c.shown, c.after)
+				}
+			}
+			hash := sha256.Sum256([]byte(key))
+			taken := fmt.Sprintf("%x", hash[:4])
+			want := []string{taken, taken + " " + c.ended, taken, taken + " " + c.ended}
+			if c.ended == "-" {
+				want = []string{taken, taken}
+			}
+			l.mu.Lock()
+			if diff := cmp.Diff(want, l.ended); diff != "" {
+				t.Errorf("the limiter was told (-want +got):\n%s", diff)
+			}
+			l.mu.Unlock()
+			if logged := strings.Contains(book.String(), "level=ERROR msg=\"contactshttp: the limiter failed\" cause=\"no route to 10.0.0.7\""); logged != (c.err != nil) {
+				t.Errorf("logged: %s", book.String())
+			}
+		})
+	}
 }

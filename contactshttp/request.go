@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -14,11 +15,12 @@ import (
 
 // A call is a request to an endpoint.
 type call struct {
-	request  *http.Request
-	endpoint endpoint
-	key      string     // "": none was given
-	query    url.Values // without the key
-	wrong    problems   // in the query and the headers
+	request    *http.Request
+	endpoint   endpoint
+	keyInQuery bool       // the query may have a key
+	key        string     // "": none was given
+	query      url.Values // nil: not parsed yet
+	wrong      problems   // in the query and the headers
 
 	// What the endpoint reads, each one its own.
 	idempotencyKey string
@@ -44,11 +46,15 @@ func (c *call) read() error {
 			return err
 		}
 	}
+	c.checkParameters()
 	if c.endpoint.read != nil {
 		c.endpoint.read(c)
 	}
 	return c.wrong.err()
 }
+
+// maxContentType bounds a Content-Type, in bytes.
+const maxContentType = 256
 
 // checkMedia checks what the headers say of the body. A body without a
 // Content-Type is taken for JSON.
@@ -56,7 +62,8 @@ func checkMedia(h http.Header, types []string) error {
 	for _, v := range h.Values("Content-Encoding") {
 		for coding := range strings.SplitSeq(v, ",") {
 			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
-				return errMedia("the body must not be compressed", "Accept-Encoding", "identity") // RFC 9110, section 15.5.16
+				return errMedia("the body must not be compressed, and its Content-Encoding is "+quotable(coding),
+					"Accept-Encoding", "identity") // RFC 9110, section 15.5.16
 			}
 		}
 	}
@@ -64,13 +71,46 @@ func checkMedia(h http.Header, types []string) error {
 	if len(given) == 0 {
 		return nil
 	}
-	if len(given) == 1 {
-		media, parameters, err := mime.ParseMediaType(given[0])
-		charset, has := parameters["charset"]
-		if err == nil && slices.Contains(types, media) && (!has || strings.EqualFold(charset, "utf-8")) {
-			return nil
-		}
+	why := wrongType(given, types)
+	if why == "" {
+		return nil
 	}
-	accepted := strings.Join(types, ", ")
-	return errMedia("the Content-Type of the body must be "+strings.Join(types, " or ")+", in UTF-8", "Accept", accepted)
+	return errMedia("the Content-Type of the body must be "+strings.Join(types, " or ")+", in UTF-8; it "+why,
+		"Accept", strings.Join(types, ", "))
+}
+
+// wrongType says what is wrong with a Content-Type; "": nothing.
+func wrongType(given, types []string) string {
+	switch {
+	case len(given) > 1:
+		return "is given more than once"
+	case strings.TrimSpace(given[0]) == "":
+		return "is empty"
+	case len(given[0]) > maxContentType:
+		return "is longer than " + strconv.Itoa(maxContentType) + " bytes"
+	}
+	media, parameters, err := mime.ParseMediaType(given[0])
+	charset, has := parameters["charset"]
+	switch {
+	case err != nil:
+		return "cannot be read"
+	case !slices.Contains(types, media):
+		return "is " + quotable(media)
+	case has && !slices.Contains([]string{"utf-8", "utf8"}, strings.ToLower(charset)): // utf8 is not registered, but in use
+		return "has the charset " + quotable(charset)
+	default:
+		return ""
+	}
+}
+
+// quotable returns a short name as it is. An answer does not repeat other text.
+func quotable(name string) string {
+	const maxName = 64
+	other := func(c rune) bool {
+		return !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') && !strings.ContainsRune("!#$&-^_.+/", c)
+	}
+	if name == "" || len(name) > maxName || strings.ContainsFunc(name, other) {
+		return "another one"
+	}
+	return name
 }

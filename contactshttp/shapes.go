@@ -11,9 +11,13 @@ import (
 	"example.com/contacts"
 )
 
-// A detail is the documented shape of one contact. An absent value is "", [] or
-// {}. An unknown one is null.
-type detail struct {
+// The types of this file are the bodies of the answers, for handlers of a host and
+// for clients in Go. The body of a create is a [contacts.CreateContactInput], that
+// of an error an [ErrorBody].
+
+// A Contact is the documented form of one contact. An absent value is "", [] or {}.
+// An unknown one is null.
+type Contact struct {
 	ID              uuid.UUID      `json:"id"`
 	FirstName       string         `json:"first_name"`
 	LastName        string         `json:"last_name"`
@@ -22,25 +26,26 @@ type detail struct {
 	Company         string         `json:"company"`
 	Website         string         `json:"website"`
 	Stage           string         `json:"stage"`
-	StageDisplay    string         `json:"stage_display"`
+	StageDisplay    string         `json:"stage_display"` // "In Progress" for in_progress
 	Status          string         `json:"status"`
-	StatusDisplay   string         `json:"status_display"`
-	Address         address        `json:"address"`
-	Timezone        *string        `json:"timezone"` // always nil
-	PhoneNumbers    []phoneNumber  `json:"phone_numbers"`
+	StatusDisplay   string         `json:"status_display"` // "Not Contacted" for not_contacted
+	Address         Address        `json:"address"`
+	Timezone        *string        `json:"timezone"` // always nil for now
+	PhoneNumbers    []PhoneNumber  `json:"phone_numbers"`
 	Tags            []string       `json:"tags"`
-	RecentNotes     []string       `json:"recent_notes"` // always empty
+	RecentNotes     []any          `json:"recent_notes"` // always empty for now
 	CustomContext   map[string]any `json:"custom_context"`
 	IndustryContext map[string]any `json:"industry_context"`
 
-	// Not in the documented shape.
+	// Not in the documented form.
 	TeamID    *int64    `json:"team_id"` // nil: no team
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
-	Version   int64     `json:"version"`
+	Version   int64     `json:"version"` // the ETag is made of it
 }
 
-type address struct {
+// An Address is the postal address of a [Contact]. An unknown part is "".
+type Address struct {
 	Street  string `json:"street"`
 	City    string `json:"city"`
 	State   string `json:"state"`
@@ -48,18 +53,20 @@ type address struct {
 	Country string `json:"country"`
 }
 
-type phoneNumber struct {
-	ID          uuid.UUID `json:"id"`
-	PhoneNumber string    `json:"phone_number"`
-	PhoneType   string    `json:"phone_type"`
-	Primary     bool      `json:"primary"`
-	DoNotCall   bool      `json:"do_not_call"`
-	DNCDate     *string   `json:"dnc_date"`   // always nil
-	DNCReason   *string   `json:"dnc_reason"` // always nil
+// A PhoneNumber is one phone number of a [Contact].
+type PhoneNumber struct {
+	ID          uuid.UUID  `json:"id"`
+	PhoneNumber string     `json:"phone_number"` // E.164
+	PhoneType   string     `json:"phone_type"`
+	Primary     bool       `json:"primary"`
+	DoNotCall   bool       `json:"do_not_call"`
+	DNCDate     *time.Time `json:"dnc_date"`   // always nil for now
+	DNCReason   *string    `json:"dnc_reason"` // always nil for now
 }
 
-func detailOf(c *contacts.Contact) *detail {
-	d := &detail{
+// contactOf returns the documented form of a contact.
+func contactOf(c *contacts.Contact) *Contact {
+	d := &Contact{
 		ID:              c.ID,
 		FirstName:       c.FirstName,
 		LastName:        c.LastName,
@@ -71,10 +78,10 @@ func detailOf(c *contacts.Contact) *detail {
 		StageDisplay:    display(c.Stage),
 		Status:          c.Status,
 		StatusDisplay:   display(c.Status),
-		Address:         address{Street: c.Address, City: c.City, State: c.State, ZipCode: c.ZipCode, Country: c.Country},
-		PhoneNumbers:    make([]phoneNumber, len(c.PhoneNumbers)),
+		Address:         Address{Street: c.Address, City: c.City, State: c.State, ZipCode: c.ZipCode, Country: c.Country},
+		PhoneNumbers:    make([]PhoneNumber, len(c.PhoneNumbers)),
 		Tags:            list(c.Tags),
-		RecentNotes:     []string{},
+		RecentNotes:     []any{},
 		CustomContext:   object(c.CustomContext),
 		IndustryContext: object(c.IndustryContext),
 		CreatedAt:       c.CreatedAt,
@@ -82,7 +89,7 @@ func detailOf(c *contacts.Contact) *detail {
 		Version:         c.Version,
 	}
 	for i, p := range c.PhoneNumbers {
-		d.PhoneNumbers[i] = phoneNumber{
+		d.PhoneNumbers[i] = PhoneNumber{
 			ID: p.ID, PhoneNumber: p.PhoneNumber, PhoneType: p.PhoneType, Primary: p.Primary, DoNotCall: p.DoNotCall,
 		}
 	}
@@ -92,24 +99,24 @@ func detailOf(c *contacts.Contact) *detail {
 	return d
 }
 
-// A summary is the documented shape of a contact in a list.
-type summary struct {
-	ID           uuid.UUID `json:"id"`
-	FirstName    string    `json:"first_name"`
-	LastName     string    `json:"last_name"`
-	FullName     string    `json:"full_name"`
-	Email        string    `json:"email"`
-	Company      string    `json:"company"`
-	Stage        string    `json:"stage"`
-	Status       string    `json:"status"`
-	Phone        *string   `json:"phone"` // the primary number; nil: none
-	CreatedDate  time.Time `json:"created_date"`
-	LastCallDate *string   `json:"last_call_date"` // always nil
-	Tags         []string  `json:"tags"`
+// A ContactSummary is the documented form of a contact in a list.
+type ContactSummary struct {
+	ID           uuid.UUID  `json:"id"`
+	FirstName    string     `json:"first_name"`
+	LastName     string     `json:"last_name"`
+	FullName     string     `json:"full_name"`
+	Email        string     `json:"email"`
+	Company      string     `json:"company"`
+	Stage        string     `json:"stage"`
+	Status       string     `json:"status"`
+	Phone        *string    `json:"phone"` // the primary number; nil: none
+	CreatedDate  time.Time  `json:"created_date"`
+	LastCallDate *time.Time `json:"last_call_date"` // always nil for now
+	Tags         []string   `json:"tags"`
 }
 
-func summaryOf(c *contacts.Contact) summary {
-	s := summary{
+func summaryOf(c *contacts.Contact) ContactSummary {
+	s := ContactSummary{
 		ID:          c.ID,
 		FirstName:   c.FirstName,
 		LastName:    c.LastName,
@@ -129,26 +136,27 @@ func summaryOf(c *contacts.Contact) summary {
 	return s
 }
 
-// A page is the documented shape of a list by page.
-type page struct {
-	Count      int       `json:"count"`
-	Page       int       `json:"page"`
-	Limit      int       `json:"limit"`
-	Pages      int       `json:"pages"`
-	NextCursor *string   `json:"next_cursor"` // nil: this is the last page
-	Contacts   []summary `json:"contacts"`
+// A ContactPage is the documented form of a list by page.
+type ContactPage struct {
+	Count      int              `json:"count"`
+	Page       int              `json:"page"`
+	Limit      int              `json:"limit"`
+	Pages      int              `json:"pages"`
+	NextCursor *string          `json:"next_cursor"` // nil: this is the last page
+	Contacts   []ContactSummary `json:"contacts"`
 }
 
-// A step is the shape of a list by cursor.
-type step struct {
-	Limit      int       `json:"limit"`
-	NextCursor *string   `json:"next_cursor"` // nil: this is the last step
-	Contacts   []summary `json:"contacts"`
+// A ContactSlice is the form of a list by cursor.
+type ContactSlice struct {
+	Limit      int              `json:"limit"`
+	NextCursor *string          `json:"next_cursor"` // nil: there are no more
+	Contacts   []ContactSummary `json:"contacts"`
 }
 
-// pageOf returns a page if one was asked for by its number, else a step.
+// pageOf returns a ContactPage if a page was asked for by its number, else a
+// ContactSlice.
 func pageOf(p *contacts.ContactPage) any {
-	summaries := make([]summary, len(p.Contacts))
+	summaries := make([]ContactSummary, len(p.Contacts))
 	for i, c := range p.Contacts {
 		summaries[i] = summaryOf(c)
 	}
@@ -157,37 +165,39 @@ func pageOf(p *contacts.ContactPage) any {
 		next = &p.NextCursor
 	}
 	if p.Page == 0 {
-		return step{Limit: p.Limit, NextCursor: next, Contacts: summaries}
+		return ContactSlice{Limit: p.Limit, NextCursor: next, Contacts: summaries}
 	}
-	return page{Count: p.Count, Page: p.Page, Limit: p.Limit, Pages: p.Pages, NextCursor: next, Contacts: summaries}
+	return ContactPage{Count: p.Count, Page: p.Page, Limit: p.Limit, Pages: p.Pages, NextCursor: next, Contacts: summaries}
 }
 
-// A batch is the shape of the results of a batch.
-type batch struct {
-	Created int           `json:"created"` // including replays
-	Failed  int           `json:"failed"`
-	Results []batchResult `json:"results"`
+// A BatchResult is the results of a batch.
+type BatchResult struct {
+	Created int         `json:"created"` // including replays
+	Failed  int         `json:"failed"`
+	Results []BatchItem `json:"results"`
 }
 
-type batchResult struct {
-	Index    int       `json:"index"`
-	Status   int       `json:"status"` // of a create of this contact alone
-	Replayed bool      `json:"replayed,omitempty"`
-	Contact  *detail   `json:"contact,omitempty"`
-	Error    *envelope `json:"error,omitempty"`
+// A BatchItem is the result for one contact of a batch: a contact or an error.
+type BatchItem struct {
+	Index    int        `json:"index"`
+	Status   int        `json:"status"` // of a create of this contact alone
+	Replayed bool       `json:"replayed,omitempty"`
+	Contact  *Contact   `json:"contact,omitempty"`
+	Error    *ErrorBody `json:"error,omitempty"`
 }
 
-func batchOf(results []contacts.CreateResult) batch {
-	b := batch{Results: make([]batchResult, len(results))}
+// batchOf returns the results of a batch.
+func batchOf(results []contacts.CreateResult) BatchResult {
+	b := BatchResult{Results: make([]BatchItem, len(results))}
 	for i, r := range results {
 		if r.Err != nil {
 			f := failureOf(r.Err)
 			b.Failed++
-			b.Results[i] = batchResult{Index: i, Status: f.status, Error: f.envelope()}
+			b.Results[i] = BatchItem{Index: i, Status: f.status, Error: f.body()}
 			continue
 		}
 		b.Created++
-		b.Results[i] = batchResult{Index: i, Status: http.StatusCreated, Replayed: r.Replayed, Contact: detailOf(r.Contact)}
+		b.Results[i] = BatchItem{Index: i, Status: http.StatusCreated, Replayed: r.Replayed, Contact: contactOf(r.Contact)}
 	}
 	return b
 }

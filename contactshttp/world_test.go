@@ -254,9 +254,10 @@ func decode[T any](t testing.TB, text string) (v T) {
 
 // failure is the documented body of an error.
 type failure struct {
-	Code    contacts.Code         `json:"error"`
-	Message string                `json:"message"`
-	Details []contacts.FieldError `json:"details"`
+	Code      contacts.Code         `json:"error"`
+	Message   string                `json:"message"`
+	Details   []contacts.FieldError `json:"details"`
+	RequestID string                `json:"request_id"`
 }
 
 // wantFailure fails the test unless the reply is that error. If fields are given,
@@ -271,6 +272,9 @@ func (r reply) wantFailure(t testing.TB, status int, code contacts.Code, fields 
 	}
 	if r.status != status || got.Code != code || got.Message == "" {
 		t.Errorf("status %d %s, want %d %s", r.status, r.body, status, code)
+	}
+	if id := r.header.Get("X-Request-ID"); got.RequestID != id {
+		t.Errorf("request_id %q, and the header has %q", got.RequestID, id)
 	}
 	if challenge := r.header.Get("WWW-Authenticate"); (challenge == "Bearer") != (status == 401) {
 		t.Errorf("WWW-Authenticate: %q", challenge)

@@ -1,0 +1,130 @@
+package contactshttp_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+	"example.com/contacts/contactshttp"
+)
+
+// parameters returns a query with that many different names.
+func parameters(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%c%c%c&", 'a'+i%26, 'a'+i/26%26, 'a'+i/26/26%26)
+	}
+	return b.String()
+}
+
+// differentTags returns a list of that many entity tags, each of another version.
+func differentTags(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"v%d",`, i+2)
+	}
+	return b.String()
+}
+
+// TestRequestIsReadUpToItsBounds sends much more than a request may have. What is
+// beyond a bound is not read: something else that is wrong there is not reported.
+func TestRequestIsReadUpToItsBounds(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	h := contactshttp.NewHandler(s.svc, &contactshttp.Options{KeyInQuery: true, RateLimit: 1000})
+	const megabyte = 1 << 20
+	update := ask{method: "PATCH", path: api + "/contacts/" + s.create(t, s.writer, `{"first_name": "John"}`) + "/update", body: `{}`}
+	create := ask{method: "POST", path: api + "/contacts/create", body: `{"first_name": "John"}`}
+	list := ask{method: "GET", path: api + "/contacts"}
+	with := func(q ask, pairs ...string) ask { q.header = header(pairs...); return q }
+	query := func(q ask, query string) ask { q.path += "?" + query; return q }
+	for _, c := range []struct {
+		name   string
+		q      ask
+		status int
+		code   contacts.Code
+		field  string // "": none
+		fault  string // its code
+	}{
+		{"many tags", with(update, "If-Match", strings.Repeat(`"v2",`, megabyte/5)), 400, "validation_error", "If-Match", "too_many"},
+		{"many different tags", with(update, "If-Match", differentTags(100_000)), 400, "validation_error", "If-Match", "too_many"},
+		{"many tags, and then nonsense", with(update, "If-Match", strings.Repeat(`"v2",`, 17)+"nonsense"), 400, "validation_error", "If-Match", "too_many"},
+		{"many lines of tags", with(update, strings.Split(strings.Repeat(`If-Match|"v2"|`, 1000)+`If-Match|nonsense`, "|")...), 400, "validation_error", "If-Match", "too_many"},
+		{"empty elements", with(update, "If-Match", strings.Repeat(",", megabyte)+`"v1"`), 200, "", "", ""},
+		{"a long tag", with(update, "If-Match", `"`+strings.Repeat("v", megabyte)+`"`), 412, "conflict", "", ""},
+		{"many tags of a GET", with(ask{method: "GET", path: strings.TrimSuffix(update.path, "/update")}, "If-None-Match", strings.Repeat(`"v9",`, megabyte/5)), 200, "", "", ""},
+		{"idempotency key", with(create, "Idempotency-Key", `"`+strings.Repeat("k", megabyte)), 400, "validation_error", "Idempotency-Key", "too_long"},
+		{"content type", with(create, "Content-Type", "application/json"+strings.Repeat("; a=b", megabyte/5)), 415, "unsupported_media_type", "", ""},
+		{"codings", with(create, "Content-Encoding", strings.Repeat("identity,", megabyte/9)), 201, "", "", ""},
+		{"query", query(list, "search="+strings.Repeat("x", megabyte)), 400, "validation_error", "query", "too_long"},
+		{"query with nonsense at its end", query(list, "limit=1&search="+strings.Repeat("x", megabyte)+"&%zz"), 400, "validation_error", "query", "too_long"},
+		{"query at its limit", query(list, "tag=x&email="+strings.Repeat("x", 16<<10-12)), 400, "validation_error", "email", "too_long"},
+		{"cursor", query(list, "cursor="+strings.Repeat("A", 10_000)), 400, "validation_error", "cursor", "invalid"},
+		{"number", query(list, "limit="+strings.Repeat("1", 10_000)), 400, "validation_error", "limit", "invalid"},
+		{"key in X-API-Key", with(list, "X-API-Key", strings.Repeat("k", megabyte)), 401, "invalid_key", "", ""},
+		{"many keys", with(list, strings.Split(strings.Repeat("X-API-Key|k|", 1000)+"X-API-Key|l", "|")...), 401, "invalid_key", "", ""},
+		{"path", ask{method: "GET", path: api + "/contacts/" + strings.Repeat("x", megabyte)}, 404, "not_found", "", ""},
+		{"segments", ask{method: "GET", path: api + strings.Repeat("/x", megabyte/2)}, 404, "not_found", "", ""},
+		{"request id", with(list, "X-Request-ID", strings.Repeat("x", megabyte)), 200, "", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			send := func(key string) reply {
+				r := httptest.NewRequestWithContext(t.Context(), c.q.method, c.q.path, strings.NewReader(c.q.body))
+				for name, values := range c.q.header {
+					r.Header[name] = values
+				}
+				if key != "" {
+					r.Header.Set("Authorization", "Bearer "+key)
+				}
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if n := w.Body.Len(); n > 8<<10 {
+					t.Errorf("the answer has %d bytes", n)
+				}
+				return reply{w.Code, w.Header(), w.Body.String()}
+			}
+			if c.code != contacts.CodeInvalidKey && !strings.Contains(c.name, "segments") {
+				send("").wantFailure(t, 401, contacts.CodeAuthenticationRequired)
+				send("ck_1").wantFailure(t, 401, contacts.CodeInvalidKey)
+				send(s.powerless).wantFailure(t, 403, contacts.CodePermissionDenied)
+			}
+			got := send(s.writer)
+			if c.code == "" {
+				if got.status != c.status {
+					t.Errorf("status %d, want %d: %s", got.status, c.status, got.body)
+				}
+				return
+			}
+			got.wantFailure(t, c.status, c.code)
+			details := decode[failure](t, got.body).Details
+			if c.field == "" && len(details) == 0 {
+				return
+			}
+			if len(details) != 1 || details[0].Field != c.field || details[0].Code != c.fault {
+				t.Errorf("details %+v, want %s %s", details, c.field, c.fault)
+			}
+		})
+	}
+}
+
+// TestUnknownParametersAreReportedUpToALimit keeps the answer small, above all where
+// no key is needed.
+func TestUnknownParametersAreReportedUpToALimit(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	for _, path := range []string{"/openapi.json", "/contacts", "/contacts/" + uuid.NewString()} {
+		for _, n := range []int{20, 21, 4000} {
+			got := s.send(t, ask{method: http.MethodGet, path: api + path + "?" + parameters(n), key: s.reader})
+			got.wantFailure(t, 400, contacts.CodeValidationError)
+			if details := decode[failure](t, got.body).Details; len(details) != 20 || len(got.body) > 2500 {
+				t.Errorf("%s with %d parameters: %d details, %d bytes", path, n, len(details), len(got.body))
+			}
+		}
+	}
+}
