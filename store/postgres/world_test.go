@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -15,24 +14,13 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/faulttest"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
-// The fault tests kill the server and cut connections, and then ask whether
-// callers were told the truth. They are short by default. As long as they should
-// be before a release:
-//
-//	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/postgres
-const faultsVariable = "CONTACTS_FAULTS"
-
 // extent returns how often a fault test does what it does.
-func extent(short, full int) int {
-	if os.Getenv(faultsVariable) == "full" {
-		return full
-	}
-	return short
-}
+func extent(short, full int) int { return faulttest.Extent(short, full) }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 

@@ -20,23 +20,12 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/sqlite"
 )
 
-// The fault tests kill processes, cut the power, make the disk fail and fill it,
-// and then ask whether callers were told the truth. They are short by default.
-// As long as they should be before a release:
-//
-//	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/sqlite
-const faultsVariable = "CONTACTS_FAULTS"
-
 // extent returns how often a fault test does what it does.
-func extent(short, full int) int {
-	if os.Getenv(faultsVariable) == "full" {
-		return full
-	}
-	return short
-}
+func extent(short, full int) int { return faulttest.Extent(short, full) }
 
 const againVariable = "SQLITE_TEST_AGAIN"
 

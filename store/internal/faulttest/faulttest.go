@@ -1,0 +1,25 @@
+// Package faulttest says how long the tests run that kill processes, cut the
+// power and break the disk.
+package faulttest
+
+import "os"
+
+// variable is the environment variable that makes the fault tests longer.
+// "long": what .ci/run takes the time for. "full": before a release.
+//
+//	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/sqlite ./store/postgres
+const variable = "CONTACTS_FAULTS"
+
+// Extent returns how often a fault test does what it does. full may be the
+// smaller one, where it is a step.
+func Extent(short, full int) int {
+	switch os.Getenv(variable) {
+	case "full":
+		return full
+	case "long":
+		const times = 4
+		return min(full, times*short)
+	default:
+		return short
+	}
+}
