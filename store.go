@@ -52,20 +52,22 @@ import (
 //
 // A batch has at most [MaxMutations] mutations, unless it is all or nothing. Its
 // Now is set. The records of a mutation belong to the mutation's account and
-// have the ids of their changes. No two changes of one mutation have the same
-// id. Claims hold no key twice, and a mutation with claims has at least one
-// record. Each idempotency record has a Result. A mutation appends at most
-// 10,000 journal entries. A journal query has at most 10,000 subjects, in
-// ascending order. With DryRun, no two mutations of a batch have a contact, a
-// match key or an idempotency key in common. A Service never sets Verbatim.
+// have the ids of their changes. A mutation is never empty. No two changes of one
+// mutation have the same id. A change without a Record has a Version. Claims hold
+// no key twice, and a mutation with claims has at least one record. Each
+// idempotency record has a Result. A mutation appends at most 10,000 journal
+// entries. It replaces the Data of events and of do-not-call entries, never that
+// of an erasure. A journal query has at most 10,000 subjects, in ascending order.
+// With DryRun, no two mutations of a batch have a contact, a match key or an
+// idempotency key in common. A Service never sets Verbatim.
 type Store interface {
 	// AddToDirectory stores all records of add in one atomic step and returns
 	// them as stored, in the order given. Records of one call may refer to each
 	// other. Every field is kept as given. A team with ID 0 gets the lowest id
-	// above every team that its account has then, starting at 1. Team ids are
-	// scoped to their account. A setting must have the version that is one above
-	// its account's; the account then has that version. An account starts at
-	// version 0.
+	// above every team that its account has then, starting at 1. Where no id is
+	// above, the call is a fault. Team ids are scoped to their account. A setting
+	// must have the version that is one above its account's; the account then has
+	// that version. An account starts at version 0.
 	//
 	// ErrExists: an account id, a team id within its account, a key id or a key
 	// hash is taken, or a setting has another version than the next one.
@@ -118,10 +120,11 @@ type Store interface {
 	// without DryRun would have. DryRun works where nothing can be written.
 	//
 	// A mutation is judged in this order: account, idempotency record, settings
-	// version, ids and versions of its contacts, teams, claims, journal. Judging
-	// comes before writing: a mutation may move a match key or an id between its
-	// own contacts. It may hold an idempotency record alone, or journal entries
-	// alone.
+	// version, ids and versions of its contacts, teams, claims, journal. The first
+	// refusal is its error; contacts and entries are judged in their order. Judging
+	// comes before writing: a mutation may move a match key, or the id of a phone
+	// number, between its own contacts. It may hold an idempotency record alone,
+	// or journal entries alone.
 	//
 	// A contact change replaces the stored contact if it has the change's
 	// Version. Version 0 stores a new contact, which may have any version and may
@@ -143,27 +146,30 @@ type Store interface {
 	// with the holders of all claims: at most 10 for each claim, in ascending
 	// order of id. The outcome of a stored mutation with claims has at most one
 	// holder: the deleted contact outside the mutation with the highest id that
-	// holds one of them. Of any number of mutations that claim one key, in any
-	// number of processes, at most one is stored.
+	// holds one of them. No other outcome has holders. Of mutations that claim one
+	// key for their contacts at the same time, in any number of processes, at most
+	// one is stored.
 	//
 	// A journal entry with Sequence 0 is appended and gets the next number of its
 	// account, starting at 1. The entries of one mutation get consecutive numbers
 	// in their order. The numbers of an account have no gaps and are in the order
-	// of the commits. An entry with another Sequence replaces the Data of that
-	// entry if kind and subject are equal.
+	// of the commits. An entry with another Sequence replaces the Data of the
+	// stored entry that has this number, kind and subject. No entry replaces
+	// another of its own mutation.
 	//
 	// With Verbatim, an entry whose Sequence is above the account's newest is
-	// appended with that number, and the next number is one above it. An entry
-	// with a Sequence up to the newest replaces the Data of that entry if kind
-	// and subject are equal, else it is ErrExists.
+	// appended with that number, and the next number is one above it. A number up
+	// to the newest replaces as it does without Verbatim. Where no stored entry
+	// has the number, kind and subject, it is ErrExists.
 	//
 	// Apply may remove idempotency records and events that ended an hour or more
 	// before batch.Now; the hour covers clocks that differ. Nothing else is ever
-	// removed unasked. The newest entry of an account is never removed. Apply
-	// with no mutations removes a bounded number of what may be removed.
+	// removed unasked. Entries of another kind stay, whatever their EndsAt says.
+	// The newest entry of an account is never removed. Apply with no mutations
+	// removes a bounded number of what may be removed.
 	//
-	// ErrNotFound: the account, the contact of a change, or the entry that is
-	// replaced does not exist. ErrExists: the account has a contact of that id.
+	// ErrNotFound: the account, the contact of a change, or the entry to replace
+	// does not exist. ErrExists: the account has a contact of that id.
 	// ErrConflict: the stored contact has another version. ErrTeamNotFound: the
 	// account has no team of that id. ErrStale: the account has another settings
 	// version.
@@ -177,8 +183,9 @@ type Store interface {
 
 	// ListContacts returns the contacts of an account that match every field of
 	// the query, in descending order of id, at most Limit. A field with the zero
-	// value matches everything, unless it says otherwise. Text is compared byte
-	// for byte. The next page starts after the last id of this one, so concurrent
+	// value matches everything, unless it says otherwise. IDs and MatchKeys that
+	// are empty and not nil match nothing. Text is compared byte for byte. The next
+	// page starts after the last id of this one, so concurrent
 	// writes never make a listing skip or repeat a contact. An account that does
 	// not exist has none.
 	ListContacts(ctx context.Context, q ContactQuery) (ContactList, error)
@@ -186,8 +193,8 @@ type Store interface {
 	// ListJournal returns the entries of an account that match the query, in
 	// ascending order of sequence, at most Limit, starting after After. With
 	// Backwards it returns them in descending order, starting before After; 0 is
-	// the end of the journal. An entry that has ended is returned as long as it
-	// is there. Every field comes back as given, byte for byte. An account that
+	// the end of the journal. Subjects that are empty and not nil match nothing. An
+	// entry that has ended is returned as long as it is there. Every field comes back as given, byte for byte. An account that
 	// does not exist has none.
 	ListJournal(ctx context.Context, q JournalQuery) ([]JournalEntry, error)
 
@@ -242,7 +249,7 @@ type IdempotencyRecord struct {
 type MutationOutcome struct {
 	Err     error
 	Result  string   // of the earlier mutation with the same idempotency key; "": there was none
-	Holders []Holder // with ErrDuplicate: the contacts that hold the claims
+	Holders []Holder // with ErrDuplicate: the contacts that hold the claims; of a stored mutation: a deleted one
 }
 
 // A Holder is a contact that holds a claimed match key.
@@ -260,7 +267,7 @@ type JournalKind int
 const (
 	JournalEvent     JournalKind = iota + 1 // a change of a contact
 	JournalDoNotCall                        // a block or a grant of calls to a number
-	JournalErasure                          // the receipt of an erasure
+	JournalErasure                          // the receipt of an erasure, which is never replaced
 )
 
 // A JournalEntry is one row of the append-only journal of an account.
@@ -277,7 +284,7 @@ type JournalEntry struct {
 type JournalQuery struct {
 	AccountID uuid.UUID
 	Kind      JournalKind // 0: entries of every kind
-	Subjects  [][32]byte  // entries about one of them; nil: about anything
+	Subjects  [][32]byte  // entries about one of them; nil: about anything; empty: none
 	After     int64       // the page starts after this sequence; with Backwards before it, and 0 is the end
 	Backwards bool
 	Limit     int // at least 1
@@ -297,8 +304,8 @@ type ContactQuery struct {
 	Deleted       bool
 	DeletedBefore time.Time // with Deleted: deleted before this time
 
-	IDs       []uuid.UUID // its id is one of them; nil: any
-	MatchKeys []MatchKey  // one of its [ContactRecord.MatchKeys] is one of them; nil: any
+	IDs       []uuid.UUID // its id is one of them; nil: any; empty: none
+	MatchKeys []MatchKey  // one of its [ContactRecord.MatchKeys] is one of them; nil: any; empty: none
 
 	Status, Stage, Email string // equal to the contact's
 	Tag                  string // one of its tags

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,14 +28,14 @@ var batchCases = []testCase{
 	{
 		"each on its own",
 		eachRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 2)
 			taken, changed, removed, stale, homeless := newFullContact(a, 1), newFullContact(b, 2), newContact(a), newFullContact(a, 0), newFullContact(a, 1)
 			s.create(t, taken, changed, removed, stale, homeless)
 			impostor := named(a, "Impostor", func(c *contacts.Contact) { c.ID = taken.Contact.ID })
 			first, middle, last := newFullContact(a, 1), newFullContact(b, 2), newFullContact(a, 0)
 			noAccount, noTeam, noContact := newFullContact(newID(), 0), newFullContact(a, 2), newContact(a)
-			change, old := changeOf(changed, deleted(time.Time{})), changeOf(stale, nil)
+			change, old := changeOf(changed, nil), changeOf(stale, nil)
 			old.Version--
 			outcomes := s.outcomes(t, batchOf(
 				create(first), create(noAccount), create(impostor), create(middle), create(noTeam),
@@ -54,7 +53,7 @@ var batchCases = []testCase{
 	{
 		"each sees the earlier ones",
 		earlierRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
 			second := changeOf(r, func(c *contacts.Contact) { c.FirstName = "second" })
@@ -92,7 +91,7 @@ var batchCases = []testCase{
 	{
 		"one outcome for each",
 		outcomeRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.wantStored(t, createOnce(newContact(a), onceAs("key")))
 			twin := named(a, "twin", func(c *contacts.Contact) { c.Email, c.DeletedAt = "ada@example.com", noon })
@@ -131,7 +130,7 @@ var batchCases = []testCase{
 	{
 		"accounts mixed",
 		"The batch may mix accounts.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 1)
 			records := []*contacts.ContactRecord{
 				newFullContact(a, 1), newFullContact(b, 1), newFullContact(a, 0), newFullContact(b, 0),
@@ -158,7 +157,7 @@ var batchCases = []testCase{
 	{
 		"large",
 		eachRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			records := make([]*contacts.ContactRecord, contacts.MaxMutations)
 			for i := range records {
@@ -174,13 +173,13 @@ var batchCases = []testCase{
 			}
 			s.update(t, changes...)
 			s.wantContacts(t, records...)
-			s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, Deleted: true, Tag: "vip", Limit: 2000, Count: true}, records...)
+			s.wantListed(t, contacts.ContactQuery{AccountID: a, AllTeams: true, Tag: "vip", Limit: 2000, Count: true}, records...)
 		},
 	},
 	{
 		"the whole call fails",
 		wholeCallRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
 			s.create(t, r)
@@ -201,7 +200,7 @@ var batchCases = []testCase{
 	{
 		"all stored",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 2)
 			changed, removed := newFullContact(a, 1), newFullContact(b, 2)
 			s.create(t, changed, removed)
@@ -227,7 +226,7 @@ var batchCases = []testCase{
 	{
 		"none stored",
 		allOrNothingRule + " " + batchFailedRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 2)
 			taken, changed, removed := newContact(a), newFullContact(a, 1), newFullContact(a, 1)
 			holder := named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" })
@@ -277,7 +276,7 @@ var batchCases = []testCase{
 	{
 		"one mutation",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
 			r.Contact.TeamID = 9
@@ -293,7 +292,7 @@ var batchCases = []testCase{
 	{
 		"several refused",
 		batchFailedRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			first, twice := newContact(a), newContact(a)
 			twice.Contact.ID = first.Contact.ID
@@ -306,7 +305,7 @@ var batchCases = []testCase{
 	{
 		"answered again",
 		replayedRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			old, fresh, plain := newContact(a), newContact(a), newContact(a)
 			s.wantStored(t, createOnce(old, onceAs("old")))
@@ -325,7 +324,7 @@ var batchCases = []testCase{
 	{
 		"answered again in vain",
 		batchFailedRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			old := newContact(a)
 			s.wantStored(t, createOnce(old, onceAs("old")))
@@ -339,9 +338,49 @@ var batchCases = []testCase{
 		},
 	},
 	{
+		"refused, then answered again",
+		batchFailedRule + " " + replayedRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			old := newContact(a)
+			s.wantStored(t, createOnce(old, onceAs("old")))
+			again := func() contacts.Mutation { return createOnce(newContact(a), onceAs("old")) }
+			refused := func() contacts.Mutation { return create(newFullContact(a, 9)) }
+			fresh := func() contacts.Mutation {
+				m := createOnce(newContact(a), onceAs("fresh"))
+				m.Journal = newEntries(1)
+				return m
+			}
+			for _, batch := range [][]func() contacts.Mutation{
+				{refused, again}, {fresh, refused, again}, {refused, fresh, again}, {refused, again, fresh}, {refused, again, again}, {again, refused, again},
+			} {
+				var mutations []contacts.Mutation
+				var want []error
+				for _, mutation := range batch {
+					m := mutation()
+					mutations = append(mutations, m)
+					if m.Contacts[0].Record.Contact.TeamID == 9 {
+						want = append(want, contacts.ErrTeamNotFound)
+					} else {
+						want = append(want, contacts.ErrBatchFailed)
+					}
+				}
+				outcomes := s.outcomes(t, allOrNothing(mutations...))
+				wantErrs(t, outcomes, want...)
+				for _, o := range outcomes {
+					wantSame(t, "what else an outcome of the failed batch says", contacts.MutationOutcome{}, withoutErr(o))
+				}
+				wantSame(t, "ListContacts", []*contacts.ContactRecord{old}, s.allContacts(t, a))
+				s.wantEntries(t, a)
+			}
+			s.wantReplay(t, again(), onceAs("old").Result)
+			s.wantStored(t, fresh())
+		},
+	},
+	{
 		"idempotency records taken back",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			batch := allOrNothing(createOnce(newContact(a), onceAs("key")), createOnce(newFullContact(a, 9), onceAs("other key")))
 			for range 2 { // the first attempt is not remembered
@@ -353,9 +392,58 @@ var batchCases = []testCase{
 		},
 	},
 	{
+		"ended idempotency records taken back",
+		allOrNothingRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			first := newContact(a)
+			s.wantStored(t, createOnce(first, onceAs("key")))
+			ends := onceAs("key").EndsAt
+			second := otherInput(onceAs("key"))
+			second.Result, second.EndsAt = "second", ends.Add(time.Hour)
+			batch := batchAt(ends, createOnce(newContact(a), second), create(newFullContact(a, 9)))
+			batch.AllOrNothing = true
+			wantErrs(t, s.outcomes(t, batch), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
+			// A clock that is some minutes slow still finds what was there.
+			slow := batchAt(ends.Add(-time.Minute), createOnce(newContact(a), onceAs("key")), createOnce(newContact(a), second))
+			outcomes := s.outcomes(t, slow)
+			wantErrs(t, outcomes, nil, contacts.ErrIdempotencyConflict)
+			wantSame(t, "Result of the key", onceAs("key").Result, outcomes[0].Result)
+			// And by the clock of the batch it has ended, as before.
+			late := createOnce(newContact(a), second)
+			wantErrs(t, s.outcomes(t, batchAt(ends, late)))
+			s.wantContacts(t, first, late.Contacts[0].Record)
+		},
+	},
+	{
+		"match keys taken back",
+		allOrNothingRule,
+		func(t *test, s *store) {
+			a := s.tenant(t, 1)
+			holder := named(a, "holder", func(c *contacts.Contact) { c.Email, c.TeamID = "ada@example.com", 1 })
+			s.create(t, holder)
+			fresh := func() contacts.Mutation {
+				r := named(a, "fresh", func(c *contacts.Contact) { c.Email = "grace@example.com" })
+				return claiming(r, r.MatchKeys()...)
+			}
+			for range 3 {
+				wantErrs(t, s.outcomes(t, allOrNothing(fresh(), create(newFullContact(a, 9)))), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
+				wantErrs(t, s.outcomes(t, allOrNothing(fresh(), fresh())), contacts.ErrBatchFailed, contacts.ErrDuplicate)
+				freed := update(changeOf(holder, func(c *contacts.Contact) { c.Email = "" }))
+				outcomes := s.outcomes(t, allOrNothing(freed, fresh(), claiming(newContact(a), emailKey("grace@example.com"), emailKey("ada@example.com"))))
+				wantErrs(t, outcomes, contacts.ErrBatchFailed, contacts.ErrBatchFailed, contacts.ErrDuplicate)
+				outcomes = s.outcomes(t, allOrNothing(claiming(newContact(a), emailKey("ada@example.com"))))
+				wantErrs(t, outcomes, contacts.ErrDuplicate)
+				wantSame(t, "Holders", []contacts.Holder{{ContactID: holder.Contact.ID, TeamID: 1}}, outcomes[0].Holders)
+			}
+			s.wantStored(t, fresh())
+			s.wantContacts(t, holder)
+		},
+	},
+	{
 		"three thousand or none",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			var records []*contacts.ContactRecord
 			var mutations []contacts.Mutation
@@ -380,7 +468,7 @@ var batchCases = []testCase{
 	{
 		"seen whole",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			const size = 5
 			a := s.tenant(t)
 			batches := make([]contacts.MutationBatch, many)
@@ -430,7 +518,7 @@ var batchCases = []testCase{
 	{
 		"one contact in many batches",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			shared := newContact(a)
 			batches := make([]contacts.MutationBatch, many)
@@ -458,7 +546,7 @@ var batchCases = []testCase{
 	{
 		"one key in batches that fail",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			const keys = 8
 			for k := range keys {
 				a := s.tenant(t)
@@ -500,7 +588,7 @@ var batchCases = []testCase{
 	{
 		"in opposite orders",
 		allOrNothingRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			const callers, rounds = 8, 3
 			a := s.tenant(t)
 			pair := []*contacts.ContactRecord{newContact(a), newContact(a)}
@@ -542,7 +630,7 @@ var batchCases = []testCase{
 	{
 		"after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			good := []*contacts.ContactRecord{newContact(a), newContact(a)}
 			bad := []*contacts.ContactRecord{newContact(a), newFullContact(a, 9)}
@@ -556,6 +644,27 @@ var batchCases = []testCase{
 			again.wantNoContacts(t, bad...)
 			again.wantEntries(t, a, numbered(1, []contacts.JournalEntry{newEntry(7)})...)
 			again.wantStored(t, createOnce(newContact(a), otherInput(onceAs("key"))))
+		},
+	},
+	{
+		"a refusal uses up no number",
+		noGapsRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			s.wantStored(t, contacts.Mutation{AccountID: a, Idempotency: onceAs("key")})
+			for i := range 4 {
+				homeless := create(newFullContact(a, 9))
+				homeless.Journal = newEntries(2)
+				replayed := journal(a, newEntries(2)...)
+				replayed.Idempotency = onceAs("key")
+				missing := journal(a, newEntries(2)...)
+				missing.Journal[1].Sequence = 99
+				outcomes := s.outcomes(t, batchOf(homeless, replayed, journal(a, newEntry(2*i)), missing, journal(a, newEntry(2*i+1))))
+				wantErrs(t, outcomes, contacts.ErrTeamNotFound, nil, nil, contacts.ErrNotFound, nil)
+				failing := allOrNothing(journal(a, newEntries(3)...), homeless)
+				wantErrs(t, s.outcomes(t, failing), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
+			}
+			s.wantEntries(t, a, numbered(1, newEntries(8))...)
 		},
 	},
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,10 +19,14 @@ import (
 // returned.
 
 // tenant adds an account with those teams and returns its id.
-func (s *store) tenant(t *testing.T, teams ...int64) uuid.UUID {
+func (s *store) tenant(t *test, teams ...int64) uuid.UUID {
 	t.Helper()
 	account := newAccount()
-	add := contacts.Directory{Accounts: []contacts.Account{account}}
+	s.add(t, contacts.Directory{Accounts: []contacts.Account{account}})
+	if len(teams) == 0 {
+		return account.ID
+	}
+	var add contacts.Directory
 	for _, id := range teams {
 		add.Teams = append(add.Teams, newTeam(account.ID, id))
 	}
@@ -31,7 +34,7 @@ func (s *store) tenant(t *testing.T, teams ...int64) uuid.UUID {
 	return account.ID
 }
 
-func (s *store) add(t *testing.T, add contacts.Directory) contacts.Directory {
+func (s *store) add(t *test, add contacts.Directory) contacts.Directory {
 	t.Helper()
 	added, err := s.AddToDirectory(t.Context(), add)
 	if err != nil {
@@ -44,14 +47,14 @@ func (s *store) add(t *testing.T, add contacts.Directory) contacts.Directory {
 }
 
 // addKey adds a key of the account and returns it as it was given.
-func (s *store) addKey(t *testing.T, account uuid.UUID) contacts.KeyRecord {
+func (s *store) addKey(t *test, account uuid.UUID) contacts.KeyRecord {
 	t.Helper()
 	k := newKey(account)
 	s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{k}})
 	return k
 }
 
-func (s *store) list(t *testing.T, q contacts.DirectoryQuery) contacts.Directory {
+func (s *store) list(t *test, q contacts.DirectoryQuery) contacts.Directory {
 	t.Helper()
 	d, err := s.ListDirectory(t.Context(), q)
 	if err != nil {
@@ -61,7 +64,7 @@ func (s *store) list(t *testing.T, q contacts.DirectoryQuery) contacts.Directory
 }
 
 // directory returns all accounts, teams, keys and settings.
-func (s *store) directory(t *testing.T) contacts.Directory {
+func (s *store) directory(t *test) contacts.Directory {
 	t.Helper()
 	all := s.list(t, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
 	for _, a := range all.Accounts {
@@ -76,13 +79,15 @@ func (s *store) directory(t *testing.T) contacts.Directory {
 }
 
 // key returns the key with its account.
-func (s *store) key(t *testing.T, hash [32]byte) contacts.KeyRecord {
+func (s *store) key(t *test, hash [32]byte) contacts.KeyRecord {
 	t.Helper()
 	k, err := s.FindKey(t.Context(), hash)
-	if err != nil {
+	switch {
+	case err != nil:
 		t.Fatalf("FindKey: %v", err)
-	}
-	if k.Account == nil {
+	case k == nil:
+		t.Fatal("FindKey: neither a key nor an error")
+	case k.Account == nil:
 		t.Fatal("FindKey: a key without its account")
 	}
 	return *k
@@ -90,23 +95,26 @@ func (s *store) key(t *testing.T, hash [32]byte) contacts.KeyRecord {
 
 // wantKey checks that the key is found as it was given, with its account as
 // FindAccount returns it.
-func (s *store) wantKey(t *testing.T, what string, want contacts.KeyRecord) {
+func (s *store) wantKey(t *test, what string, want contacts.KeyRecord) {
 	t.Helper()
 	a := s.account(t, want.AccountID)
 	want.Account = &a
 	wantSame(t, what, want, s.key(t, want.Hash))
 }
 
-func (s *store) account(t *testing.T, id uuid.UUID) contacts.AccountRecord {
+func (s *store) account(t *test, id uuid.UUID) contacts.AccountRecord {
 	t.Helper()
 	a, err := s.FindAccount(t.Context(), id)
-	if err != nil {
+	switch {
+	case err != nil:
 		t.Fatalf("FindAccount: %v", err)
+	case a == nil:
+		t.Fatal("FindAccount: neither an account nor an error")
 	}
 	return *a
 }
 
-func (s *store) updateDirectory(t *testing.T, u contacts.DirectoryUpdate) {
+func (s *store) updateDirectory(t *test, u contacts.DirectoryUpdate) {
 	t.Helper()
 	if err := s.UpdateDirectory(t.Context(), u); err != nil {
 		t.Fatalf("UpdateDirectory(%+v): %v", u, err)
@@ -115,7 +123,7 @@ func (s *store) updateDirectory(t *testing.T, u contacts.DirectoryUpdate) {
 
 // outcomes applies the batch and returns the outcomes, some of which may be
 // errors.
-func (s *store) outcomes(t *testing.T, batch contacts.MutationBatch) []contacts.MutationOutcome {
+func (s *store) outcomes(t *test, batch contacts.MutationBatch) []contacts.MutationOutcome {
 	t.Helper()
 	outcomes, err := s.Apply(t.Context(), batch)
 	if err != nil {
@@ -125,7 +133,7 @@ func (s *store) outcomes(t *testing.T, batch contacts.MutationBatch) []contacts.
 }
 
 // apply applies the mutations in one batch. Each must be stored.
-func (s *store) apply(t *testing.T, mutations ...contacts.Mutation) {
+func (s *store) apply(t *test, mutations ...contacts.Mutation) {
 	t.Helper()
 	if err := errors.Join(errorsOf(s.outcomes(t, batchOf(mutations...)))...); err != nil {
 		t.Fatalf("Apply: %v", err)
@@ -148,33 +156,36 @@ func (s *store) one(ctx context.Context, m contacts.Mutation) contacts.MutationO
 }
 
 // create stores the contacts in one batch.
-func (s *store) create(t *testing.T, records ...*contacts.ContactRecord) {
+func (s *store) create(t *test, records ...*contacts.ContactRecord) {
 	t.Helper()
 	s.apply(t, each(create, records...)...)
 }
 
 // update makes the changes in one batch.
-func (s *store) update(t *testing.T, changes ...contacts.ContactChange) {
+func (s *store) update(t *test, changes ...contacts.ContactChange) {
 	t.Helper()
 	s.apply(t, each(update, changes...)...)
 }
 
 // remove removes the contacts in one batch.
-func (s *store) remove(t *testing.T, records ...*contacts.ContactRecord) {
+func (s *store) remove(t *test, records ...*contacts.ContactRecord) {
 	t.Helper()
 	s.apply(t, each(remove, records...)...)
 }
 
-func (s *store) contact(t *testing.T, account, id uuid.UUID) *contacts.ContactRecord {
+func (s *store) contact(t *test, account, id uuid.UUID) *contacts.ContactRecord {
 	t.Helper()
 	r, err := s.FindContact(t.Context(), account, id)
-	if err != nil {
+	switch {
+	case err != nil:
 		t.Fatalf("FindContact: %v", err)
+	case r == nil:
+		t.Fatal("FindContact: neither a contact nor an error")
 	}
 	return r
 }
 
-func (s *store) listContacts(t *testing.T, q contacts.ContactQuery) contacts.ContactList {
+func (s *store) listContacts(t *test, q contacts.ContactQuery) contacts.ContactList {
 	t.Helper()
 	list, err := s.ListContacts(t.Context(), q)
 	if err != nil {
@@ -185,7 +196,7 @@ func (s *store) listContacts(t *testing.T, q contacts.ContactQuery) contacts.Con
 
 // allContacts returns all contacts of the account: the live ones and then the
 // deleted ones, newest first.
-func (s *store) allContacts(t *testing.T, account uuid.UUID) []*contacts.ContactRecord {
+func (s *store) allContacts(t *test, account uuid.UUID) []*contacts.ContactRecord {
 	t.Helper()
 	q := contacts.ContactQuery{AccountID: account, AllTeams: true, Limit: 1 << 20}
 	all := s.listContacts(t, q).Records
@@ -194,12 +205,12 @@ func (s *store) allContacts(t *testing.T, account uuid.UUID) []*contacts.Contact
 }
 
 // entries returns the whole journal of the account.
-func (s *store) entries(t *testing.T, account uuid.UUID) []contacts.JournalEntry {
+func (s *store) entries(t *test, account uuid.UUID) []contacts.JournalEntry {
 	t.Helper()
 	return s.listJournal(t, contacts.JournalQuery{AccountID: account, Limit: 1 << 20})
 }
 
-func (s *store) listJournal(t *testing.T, q contacts.JournalQuery) []contacts.JournalEntry {
+func (s *store) listJournal(t *test, q contacts.JournalQuery) []contacts.JournalEntry {
 	t.Helper()
 	entries, err := s.ListJournal(t.Context(), q)
 	if err != nil {
@@ -218,23 +229,15 @@ func numbered(first int64, entries []contacts.JournalEntry) []contacts.JournalEn
 }
 
 // wantContacts checks that each of the contacts is found as it was given.
-func (s *store) wantContacts(t *testing.T, records ...*contacts.ContactRecord) {
+func (s *store) wantContacts(t *test, records ...*contacts.ContactRecord) {
 	t.Helper()
-	wrong := 0
 	for _, want := range records {
-		d := diff(want, s.contact(t, want.Contact.AccountID, want.Contact.ID))
-		if d == "" {
-			continue
-		}
-		t.Errorf("FindContact (-want +got):\n%s", d)
-		if wrong++; wrong == 5 {
-			t.Fatal("and perhaps more contacts that are not as they were given")
-		}
+		wantSame(t, "FindContact", want, s.contact(t, want.Contact.AccountID, want.Contact.ID))
 	}
 }
 
 // wantNoContacts checks that none of the contacts is found.
-func (s *store) wantNoContacts(t *testing.T, records ...*contacts.ContactRecord) {
+func (s *store) wantNoContacts(t *test, records ...*contacts.ContactRecord) {
 	t.Helper()
 	for _, r := range records {
 		_, err := s.FindContact(t.Context(), r.Contact.AccountID, r.Contact.ID)
@@ -242,10 +245,23 @@ func (s *store) wantNoContacts(t *testing.T, records ...*contacts.ContactRecord)
 	}
 }
 
-func wantErr(t *testing.T, what string, got, want error) {
+func wantErr(t *test, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
 		t.Errorf("%s: got error %v, want %v", what, got, want)
+	}
+}
+
+// wantFault checks that there is an error by which a store says nothing more.
+func wantFault(t *test, what string, got error) {
+	t.Helper()
+	if got == nil {
+		t.Errorf("%s: no error", what)
+	}
+	for _, sentinel := range sentinels {
+		if errors.Is(got, sentinel) {
+			t.Errorf("%s: got error %v, want a fault that does not match %v", what, got, sentinel)
+		}
 	}
 }
 
@@ -266,7 +282,7 @@ func withoutErr(o contacts.MutationOutcome) contacts.MutationOutcome {
 
 // wantErrs checks the errors of the outcomes, one for each mutation. No errors
 // at all stand for outcomes that are nil.
-func wantErrs(t *testing.T, outcomes []contacts.MutationOutcome, want ...error) {
+func wantErrs(t *test, outcomes []contacts.MutationOutcome, want ...error) {
 	t.Helper()
 	got := errorsOf(outcomes)
 	if len(got) != len(want) {
@@ -280,14 +296,14 @@ func wantErrs(t *testing.T, outcomes []contacts.MutationOutcome, want ...error) 
 }
 
 // wantRefused checks that the mutation is refused with that error.
-func (s *store) wantRefused(t *testing.T, m contacts.Mutation, want error) {
+func (s *store) wantRefused(t *test, m contacts.Mutation, want error) {
 	t.Helper()
 	wantErr(t, "Apply", s.one(t.Context(), m).Err, want)
 }
 
 // wantStored checks that the mutation is stored and that its outcome says no
 // more.
-func (s *store) wantStored(t *testing.T, m contacts.Mutation) {
+func (s *store) wantStored(t *test, m contacts.Mutation) {
 	t.Helper()
 	got := s.one(t.Context(), m)
 	wantErr(t, "Apply", got.Err, nil)
@@ -303,7 +319,7 @@ func (s *store) wantStored(t *testing.T, m contacts.Mutation) {
 }
 
 // wantReplay checks that the mutation is answered with the earlier result.
-func (s *store) wantReplay(t *testing.T, m contacts.Mutation, result string) {
+func (s *store) wantReplay(t *test, m contacts.Mutation, result string) {
 	t.Helper()
 	got := s.one(t.Context(), m)
 	wantErr(t, "Apply again", got.Err, nil)
@@ -311,13 +327,12 @@ func (s *store) wantReplay(t *testing.T, m contacts.Mutation, result string) {
 }
 
 // wantEntries checks the whole journal of the account.
-func (s *store) wantEntries(t *testing.T, account uuid.UUID, want ...contacts.JournalEntry) {
+func (s *store) wantEntries(t *test, account uuid.UUID, want ...contacts.JournalEntry) {
 	t.Helper()
 	got := s.entries(t, account)
 	for i := range min(len(want), len(got)) {
-		if d := diff(want[i], got[i]); d != "" {
-			t.Errorf("entry %d of %d that ListJournal returned (-want +got):\n%s", i, len(got), d)
-			return // the first one says enough of a long journal
+		if want[i] != got[i] {
+			wantSame(t, fmt.Sprintf("entry %d of %d that ListJournal returned", i, len(got)), want[i], got[i])
 		}
 	}
 	wantSame(t, "number of entries that ListJournal returned", len(want), len(got))
@@ -326,8 +341,11 @@ func (s *store) wantEntries(t *testing.T, account uuid.UUID, want ...contacts.Jo
 	}
 }
 
-func wantSame(t *testing.T, what string, want, got any) {
+func wantSame(t *test, what string, want, got any) {
 	t.Helper()
+	if t.failed.Load() {
+		return // nothing more is printed, and a comparison takes its time
+	}
 	if d := diff(want, got); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}

@@ -3,10 +3,10 @@ package storetest
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,14 +18,15 @@ const (
 	holdsRule    = "A live contact of the account holds a claim if one of its MatchKeys equals it. No live contact outside the mutation may hold one."
 	holdersRule  = "ErrDuplicate comes with the holders of all claims: at most 10 for each claim, in ascending order of id."
 	twinRule     = "The outcome of a stored mutation with claims has at most one holder: the deleted contact outside the mutation with the highest id that holds one of them."
-	oneClaimRule = "Of any number of mutations that claim one key, in any number of processes, at most one is stored."
+	noHolderRule = "No other outcome has holders."
+	oneClaimRule = "Of mutations that claim one key for their contacts at the same time, in any number of processes, at most one is stored."
 )
 
 var claimCases = []testCase{
 	{
 		"held or not",
 		holdsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			const email, number, second = "Ada.Lovelace@Example.com", "+15551234567", "+442079460018"
 			holder := named(a, "Ada", func(c *contacts.Contact) {
@@ -85,7 +86,7 @@ var claimCases = []testCase{
 	{
 		"a refusal leaves no key",
 		holdsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			holder := named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" })
 			s.create(t, holder)
@@ -106,10 +107,6 @@ var claimCases = []testCase{
 				if err := s.one(t.Context(), m).Err; err == nil {
 					t.Error("Apply of a mutation with something wrong: no error")
 				}
-				failing := allOrNothing(refused(func(*contacts.Mutation) {}), create(newFullContact(a, 9)))
-				wantErrs(t, s.outcomes(t, failing), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
-				failing = allOrNothing(refused(func(*contacts.Mutation) {}), claiming(newContact(a), emailKey("grace@example.com")))
-				wantErrs(t, s.outcomes(t, failing), contacts.ErrBatchFailed, contacts.ErrDuplicate)
 			}
 			s.wantStored(t, refused(func(*contacts.Mutation) {}))
 			// The keys that a change took away are free.
@@ -121,7 +118,7 @@ var claimCases = []testCase{
 	{
 		"holders",
 		holdersRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1, 2)
 			const email, number = "ada@example.com", "+15551234567"
 			var byMail, byNumber, others []*contacts.ContactRecord
@@ -153,11 +150,9 @@ var claimCases = []testCase{
 			}
 			want := append(holders(1, byMail), holders(2, byNumber)...)
 			m := claiming(newContact(a), emailKey("nobody@example.com"), emailKey(email), phoneKey(number))
-			for _, batch := range []contacts.MutationBatch{batchOf(m), allOrNothing(m)} {
-				outcomes := s.outcomes(t, batch)
-				wantErrs(t, outcomes, contacts.ErrDuplicate)
-				wantSame(t, "Holders", want, outcomes[0].Holders)
-			}
+			outcomes := s.outcomes(t, batchOf(m))
+			wantErrs(t, outcomes, contacts.ErrDuplicate)
+			wantSame(t, "Holders", want, outcomes[0].Holders)
 			// One that is in the mutation is none of them, and one more comes in its place.
 			change := update(changeOf(slices.MinFunc(byMail, func(x, y *contacts.ContactRecord) int { return -newestFirst(x, y) }), nil))
 			change.Claims = []contacts.MatchKey{emailKey(email)}
@@ -170,7 +165,7 @@ var claimCases = []testCase{
 	{
 		"deleted twin",
 		twinRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			const email, number = "ada@example.com", "+15551234567"
 			twin := func(first byte, change func(*contacts.Contact)) *contacts.ContactRecord {
@@ -213,15 +208,106 @@ var claimCases = []testCase{
 			got := s.one(t.Context(), claiming(newContact(a), claim[1:]...))
 			wantErr(t, "Apply", got.Err, contacts.ErrDuplicate)
 			wantSame(t, "Holders", []contacts.Holder{{Key: 1, ContactID: newest.Contact.ID, TeamID: 1}}, got.Holders)
-			stale := claiming(newContact(a), claim[1:2]...)
-			stale.Settings = 9
-			wantSame(t, "outcome of what is refused before claims are judged", contacts.MutationOutcome{}, withoutErr(s.one(t.Context(), stale)))
+		},
+	},
+	{
+		"no holders of what is refused otherwise",
+		noHolderRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			gone := named(a, "gone", func(c *contacts.Contact) { c.Email, c.DeletedAt = "ada@example.com", noon })
+			live := named(a, "live", func(c *contacts.Contact) { c.Email = "grace@example.com" })
+			s.create(t, gone, live)
+			missing := contacts.JournalEntry{Sequence: 9, Kind: contacts.JournalEvent}
+			for _, address := range []string{"ada@example.com", "grace@example.com"} {
+				for name, c := range map[string]struct {
+					want   error
+					spoilt func(*contacts.Mutation)
+				}{
+					"an old settings version":  {contacts.ErrStale, func(m *contacts.Mutation) { m.Settings = 9 }},
+					"an unknown team":          {contacts.ErrTeamNotFound, func(m *contacts.Mutation) { m.Contacts[0].Record.Contact.TeamID = 9 }},
+					"a contact that is there":  {contacts.ErrExists, func(m *contacts.Mutation) { m.Contacts = append(m.Contacts, creationOf(live)) }},
+					"an entry that is missing": {contacts.ErrNotFound, func(m *contacts.Mutation) { m.Journal = append(m.Journal, newEntry(1), missing) }},
+				} {
+					if errors.Is(c.want, contacts.ErrNotFound) && address == "grace@example.com" {
+						continue // its claim is refused first
+					}
+					m := claiming(newContact(a), emailKey(address))
+					c.spoilt(&m)
+					got := s.one(t.Context(), m)
+					wantErr(t, "Apply of a mutation with "+name, got.Err, c.want)
+					wantSame(t, "the rest of the outcome", contacts.MutationOutcome{}, withoutErr(got))
+				}
+			}
+			s.wantStored(t, claiming(newContact(a), emailKey("nobody@example.com")))
+		},
+	},
+	{
+		"one number twice",
+		holdsRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			const number, other = "+15551234567", "+15557654321"
+			phones := func(numbers ...string) func(*contacts.Contact) {
+				return func(c *contacts.Contact) {
+					c.PhoneNumbers = nil
+					for _, n := range numbers {
+						c.PhoneNumbers = append(c.PhoneNumbers, contacts.PhoneNumber{ID: newID(), PhoneNumber: n})
+					}
+				}
+			}
+			first, second := named(a, "first", phones(number, number)), named(a, "second", phones(other, number, number))
+			s.create(t, first, second)
+			for _, step := range [][]string{
+				{number}, {number, number}, {other, number}, {number, number}, {number, other, number}, {other, other}, {number, number}, {number, number, number}, {},
+			} {
+				c := changeOf(first, phones(step...))
+				s.update(t, c)
+				first = c.Record
+				for _, n := range []string{number, other} {
+					var want []contacts.Holder
+					var records []*contacts.ContactRecord
+					for _, r := range []*contacts.ContactRecord{first, second} { // in ascending order of id
+						if slices.Contains(r.MatchKeys(), phoneKey(n)) {
+							want = append(want, contacts.Holder{ContactID: r.Contact.ID})
+							records = append(records, r)
+						}
+					}
+					got := s.one(t.Context(), claiming(newContact(a), phoneKey(n)))
+					wantErr(t, "Apply", got.Err, contacts.ErrDuplicate)
+					wantSame(t, fmt.Sprintf("Holders of %s when the first has %v", n, step), want, got.Holders)
+					slices.Reverse(records)
+					for _, q := range []contacts.ContactQuery{{PhoneNumber: n}, {MatchKeys: []contacts.MatchKey{phoneKey(n)}}} {
+						q.AccountID, q.Limit, q.Count = a, 9, true
+						wantSame(t, "ListContacts", contacts.ContactList{Records: records, Count: len(records)}, s.listContacts(t, q))
+					}
+				}
+			}
+			// The keys of one that is removed are free, each of them.
+			s.remove(t, second)
+			s.wantStored(t, claiming(newContact(a), phoneKey(number), phoneKey(other)))
+		},
+	},
+	{
+		"removed ones hold nothing",
+		holdsRule + " A change without a Record removes the contact with all that is kept of it.",
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			for _, at := range []time.Time{{}, noon} {
+				doomed := newFullContact(a, 0)
+				doomed.Contact.DeletedAt = at
+				s.create(t, doomed)
+				s.remove(t, doomed)
+				probe := newContact(a)
+				s.wantStored(t, claiming(probe, doomed.MatchKeys()...))
+				s.remove(t, probe)
+			}
 		},
 	},
 	{
 		"to the byte",
 		bytesRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			long := strings.Repeat("y", 3000)
 			alike := append([]string{
@@ -244,7 +330,7 @@ var claimCases = []testCase{
 	{
 		"many claims",
 		holdsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			var holders []*contacts.ContactRecord
 			var claims []contacts.MatchKey
@@ -268,17 +354,17 @@ var claimCases = []testCase{
 	{
 		"one key by many",
 		oneClaimRule,
-		func(t *testing.T, s *store) { oneClaims(t, s) },
+		func(t *test, s *store) { oneClaims(t, s) },
 	},
 	{
 		"one key by two processes",
 		oneClaimRule,
-		func(t *testing.T, s *store) { oneClaims(t, s, s.second(t)) },
+		func(t *test, s *store) { oneClaims(t, s, s.second(t)) },
 	},
 	{
 		"one key of several by many",
 		oneClaimRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			// Neighbours share a key: those that are stored have none in common.
 			a := s.tenant(t)
 			key := func(i int) contacts.MatchKey { return phoneKey(fmt.Sprint("+1555000", i%many)) }
@@ -315,7 +401,7 @@ var claimCases = []testCase{
 	{
 		"seen by a second process",
 		laterReadRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			both := []*store{s, s.second(t)}
 			a := s.tenant(t)
 			key := emailKey("ada@example.com")
@@ -339,7 +425,7 @@ var claimCases = []testCase{
 	{
 		"after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			holder, gone := named(a, "", func(c *contacts.Contact) { c.Email = "ada@example.com" }), named(a, "", func(c *contacts.Contact) { c.Email, c.DeletedAt = "grace@example.com", noon })
 			s.wantStored(t, claiming(holder, holder.MatchKeys()...))
@@ -360,7 +446,7 @@ func restored(c *contacts.Contact) { c.DeletedAt = time.Time{} }
 // oneClaims has many callers, spread over the stores, claim one key at the same
 // time: with creates, with changes and with restorations. It checks that one of
 // them is stored, and that the others name it.
-func oneClaims(t *testing.T, stores ...*store) {
+func oneClaims(t *test, stores ...*store) {
 	t.Helper()
 	a := stores[0].tenant(t)
 	for round := range 4 {

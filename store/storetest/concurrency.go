@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"testing"
 
 	"github.com/google/uuid"
 
@@ -23,7 +22,7 @@ var concurrencyCases = []testCase{
 	{
 		"different contacts",
 		concurrencyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 1)
 			records := make([]*contacts.ContactRecord, 3*many)
 			for i := range records {
@@ -46,7 +45,7 @@ var concurrencyCases = []testCase{
 	{
 		"one contact by many",
 		"ErrExists: the account has a contact of that id.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			id := newID()
 			records := make([]*contacts.ContactRecord, many)
@@ -64,7 +63,7 @@ var concurrencyCases = []testCase{
 	{
 		"one team by many",
 		existsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			onlyOne(t, func(int) error {
 				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{newTeam(a, 7)}})
@@ -75,7 +74,7 @@ var concurrencyCases = []testCase{
 	{
 		"one account by many",
 		existsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := newAccount()
 			onlyOne(t, func(int) error {
 				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{a}})
@@ -86,7 +85,7 @@ var concurrencyCases = []testCase{
 	{
 		"one key hash by many",
 		existsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			keys := make([]contacts.KeyRecord, many)
 			for i := range keys {
@@ -103,7 +102,7 @@ var concurrencyCases = []testCase{
 	{
 		"team ids assigned at once",
 		teamIDRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			ids, errs := assignTeams(t, a, s)
 			var want []int64
@@ -117,7 +116,7 @@ var concurrencyCases = []testCase{
 	{
 		"contacts seen whole",
 		atomicityRule + " No reader ever sees a part of it.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			records := make([]*contacts.ContactRecord, 2*many)
 			for i := range records {
@@ -157,7 +156,7 @@ var concurrencyCases = []testCase{
 	{
 		"directory seen whole",
 		addRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			adds := make(map[uuid.UUID]contacts.Directory, many)
 			for range many {
 				add := ownedDirectory()
@@ -200,7 +199,7 @@ var concurrencyCases = []testCase{
 	{
 		"disabled while keys are added",
 		findKeyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			keys := make([]contacts.KeyRecord, 8)
 			for i := range keys {
@@ -221,7 +220,7 @@ var concurrencyCases = []testCase{
 	{
 		"one revocation of many",
 		firstTimeRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			k := s.addKey(t, s.tenant(t))
 			found := make([]contacts.KeyRecord, many)
 			errs := make([]error, many)
@@ -242,6 +241,16 @@ var concurrencyCases = []testCase{
 			}
 		},
 	},
+	{
+		"a walk while others write",
+		goesOnRule,
+		func(t *test, s *store) { walkWhileWritten(t, s, s) },
+	},
+	{
+		"a walk while another process writes",
+		goesOnRule,
+		func(t *test, s *store) { walkWhileWritten(t, s, s.second(t)) },
+	},
 }
 
 // together calls f for 0 to n-1, all at once, and returns when all have.
@@ -259,14 +268,14 @@ func together(n int, f func(i int)) {
 }
 
 // onlyOne is winnerOf for callers that store the same identity.
-func onlyOne(t *testing.T, f func(i int) error) (winner int) {
+func onlyOne(t *test, f func(i int) error) (winner int) {
 	t.Helper()
 	return winnerOf(t, contacts.ErrExists, f)
 }
 
 // winnerOf has many callers do the same at once. It checks that one of them
 // succeeded, which it returns, and that all others got that error.
-func winnerOf(t *testing.T, loss error, f func(i int) error) (winner int) {
+func winnerOf(t *test, loss error, f func(i int) error) (winner int) {
 	t.Helper()
 	errs := make([]error, many)
 	together(many, func(i int) { errs[i] = f(i) })
@@ -287,7 +296,7 @@ func winnerOf(t *testing.T, loss error, f func(i int) error) (winner int) {
 
 // hasTeam reports whether the account has the team. It may be called in any
 // goroutine.
-func (s *store) hasTeam(t *testing.T, account uuid.UUID, id int64) bool {
+func (s *store) hasTeam(t *test, account uuid.UUID, id int64) bool {
 	d, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: account, AfterTeam: id - 1, Limit: 1})
 	wantErr(t, "ListDirectory of teams", err, nil)
 	return len(d.Teams) == 1 && d.Teams[0].ID == id
@@ -295,7 +304,7 @@ func (s *store) hasTeam(t *testing.T, account uuid.UUID, id int64) bool {
 
 // assignTeams has many callers, spread over the stores, add a team whose id is
 // assigned.
-func assignTeams(t *testing.T, account uuid.UUID, stores ...*store) ([]int64, []error) {
+func assignTeams(t *test, account uuid.UUID, stores ...*store) ([]int64, []error) {
 	ids, errs := make([]int64, many), make([]error, many)
 	together(many, func(i int) {
 		d, err := stores[i%len(stores)].AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{newTeam(account, 0)}})

@@ -2,17 +2,31 @@ package storetest
 
 import (
 	"fmt"
-	"testing"
 	"time"
 
 	"example.com/contacts"
 )
 
+const timesRule = "Times keep their microseconds, are in UTC, and the zero time stays the zero time."
+
+// instants are times that stores are known to change.
+var instants = []time.Time{
+	{},
+	time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
+	time.Date(1582, 10, 15, 0, 0, 0, 0, time.UTC),
+	time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC),
+	time.Unix(0, 0).UTC(),
+	noon,
+	time.Date(2038, 1, 19, 3, 14, 8, 1000, time.UTC),
+	time.Date(2262, 4, 11, 23, 47, 16, 854776000, time.UTC), // beyond an int64 of nanoseconds
+	time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
+}
+
 var contactCases = []testCase{
 	{
 		"full record",
-		"Fidelity: a record comes back equal, field by field. Times keep their microseconds, are in UTC, and the zero time stays the zero time.",
-		func(t *testing.T, s *store) {
+		"Fidelity: a record comes back equal, field by field. " + timesRule,
+		func(t *test, s *store) {
 			a := s.tenant(t, 1<<53+1)
 			r := newFullContact(a, 1<<53+1)
 			s.create(t, r)
@@ -22,7 +36,7 @@ var contactCases = []testCase{
 	{
 		"minimal record",
 		"Fidelity: a record comes back equal, field by field.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			minimal := newContact(a)
 			bare := &contacts.ContactRecord{Contact: contacts.Contact{ID: newID(), AccountID: a}}
@@ -31,9 +45,20 @@ var contactCases = []testCase{
 		},
 	},
 	{
+		"deleted record",
+		"Fidelity: a record comes back equal, field by field. It does not judge: a deleted contact is found too.",
+		func(t *test, s *store) {
+			a := s.tenant(t, 1)
+			full, minimal := newFullContact(a, 1), newContact(a)
+			full.Contact.DeletedAt, minimal.Contact.DeletedAt = noon.Add(2*time.Microsecond), noon
+			s.create(t, full, minimal)
+			s.wantContacts(t, full, minimal)
+		},
+	},
+	{
 		"empty slices",
 		"Empty slices come back as nil.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r, k := newContact(a), newKey(a)
 			r.Contact.Tags = []string{}
@@ -52,28 +77,17 @@ var contactCases = []testCase{
 	},
 	{
 		"times",
-		"Times keep their microseconds, are in UTC, and the zero time stays the zero time.",
-		func(t *testing.T, s *store) {
+		timesRule,
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			var records []*contacts.ContactRecord
 			var add contacts.Directory
-			var events []contacts.JournalEntry
-			for _, at := range []time.Time{
-				{},
-				time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
-				time.Date(1582, 10, 15, 0, 0, 0, 0, time.UTC),
-				time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC),
-				time.Unix(0, 0).UTC(),
-				noon,
-				time.Date(2038, 1, 19, 3, 14, 8, 1000, time.UTC),
-				time.Date(2262, 4, 11, 23, 47, 16, 854776000, time.UTC), // beyond an int64 of nanoseconds
-				time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
-			} {
+			for _, at := range instants {
 				r := newContact(a)
 				r.Contact.CreatedAt, r.Contact.UpdatedAt = noon, at
 				records = append(records, r)
 				r = newContact(a)
-				r.Contact.CreatedAt, r.Contact.UpdatedAt, r.Contact.DeletedAt = at, noon, at
+				r.Contact.CreatedAt, r.Contact.UpdatedAt = at, noon
 				records = append(records, r)
 				account := newAccount()
 				account.CreatedAt, account.DisabledAt = at, at
@@ -87,9 +101,6 @@ var contactCases = []testCase{
 				add.Teams = append(add.Teams, team)
 				add.Keys = append(add.Keys, k)
 				add.Settings = append(add.Settings, setting)
-				event := newEntry(len(events))
-				event.At, event.EndsAt = at, at
-				events = append(events, event)
 			}
 			s.create(t, records...)
 			s.wantContacts(t, records...)
@@ -99,16 +110,25 @@ var contactCases = []testCase{
 			wantSame(t, "ListDirectory of teams", add.Teams, d.Teams)
 			wantSame(t, "ListDirectory of keys", add.Keys, d.Keys)
 			wantSame(t, "ListDirectory of settings", add.Settings, d.Settings)
-			batch := batchOf(journal(a, events...))
-			batch.Now = events[1].At // before any of them has ended
-			wantErrs(t, s.outcomes(t, batch))
-			s.wantEntries(t, a, numbered(1, events)...)
+		},
+	},
+	{
+		"times of deletions",
+		timesRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			var records []*contacts.ContactRecord
+			for _, at := range instants {
+				records = append(records, named(a, "", deleted(at)))
+			}
+			s.create(t, records...)
+			s.wantContacts(t, records...)
 		},
 	},
 	{
 		"order of tags and phone numbers",
 		"Fidelity: a record comes back equal, field by field.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			r := newContact(s.tenant(t))
 			for i := range 100 {
 				r.Contact.Tags = append(r.Contact.Tags, fmt.Sprintf("tag %d", i*37%100))
@@ -128,7 +148,7 @@ var contactCases = []testCase{
 	{
 		"no rules",
 		"A store receives finished records: it never validates, normalises, defaults or authorises.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon}) // the Service judges that
 			r := newContact(a)
@@ -150,21 +170,9 @@ var contactCases = []testCase{
 		},
 	},
 	{
-		"deleted ones are found",
-		"It does not judge: a deleted contact is found too.",
-		func(t *testing.T, s *store) {
-			a := s.tenant(t)
-			stored, later := named(a, "Ada", deleted(noon)), named(a, "Grace", nil)
-			s.create(t, stored, later)
-			deletion := changeOf(later, deleted(noon.Add(time.Hour)))
-			s.update(t, deletion)
-			s.wantContacts(t, stored, deletion.Record)
-		},
-	},
-	{
 		"contact unknown",
 		"FindContact returns a contact of the account. ErrNotFound: the account has no such contact.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
 			s.create(t, r)
@@ -172,6 +180,55 @@ var contactCases = []testCase{
 			wantErr(t, "FindContact", err, contacts.ErrNotFound)
 			_, err = s.FindContact(t.Context(), newID(), r.Contact.ID)
 			wantErr(t, "FindContact in an unknown account", err, contacts.ErrNotFound)
+		},
+	},
+	{
+		"contact exists",
+		"ErrExists: the account has a contact of that id.",
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			first := newFullContact(a, 0)
+			s.create(t, first)
+			impostor := newContact(a)
+			impostor.Contact.ID = first.Contact.ID
+			for _, again := range []*contacts.ContactRecord{first, impostor} {
+				s.wantRefused(t, create(again), contacts.ErrExists)
+			}
+			s.wantContacts(t, first)
+		},
+	},
+	{
+		"deleted contact exists",
+		"ErrExists: the account has a contact of that id.",
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			gone := named(a, "gone", deleted(noon))
+			s.create(t, gone)
+			impostor := newContact(a)
+			impostor.Contact.ID = gone.Contact.ID
+			s.wantRefused(t, create(impostor), contacts.ErrExists)
+			s.wantContacts(t, gone)
+		},
+	},
+	{
+		"account or team unknown",
+		unknownRule + " ErrTeamNotFound: the account has no team of that id.",
+		func(t *test, s *store) {
+			a, _ := s.tenant(t, 1), s.tenant(t, 2)
+			for _, c := range []struct {
+				name string
+				r    *contacts.ContactRecord
+				want error
+			}{
+				{"a create in an unknown account", newContact(newID()), contacts.ErrNotFound},
+				{"a create in an unknown account with team", newFullContact(newID(), 1), contacts.ErrNotFound},
+				{"a create in an unknown team", newFullContact(a, 3), contacts.ErrTeamNotFound},
+				{"a create in the team of another", newFullContact(a, 2), contacts.ErrTeamNotFound},
+			} {
+				wantErr(t, "Apply of "+c.name, s.one(t.Context(), create(c.r)).Err, c.want)
+				s.wantNoContacts(t, c.r)
+			}
+			s.create(t, newFullContact(a, 1))
 		},
 	},
 }

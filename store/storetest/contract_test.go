@@ -14,8 +14,8 @@ import (
 // contacts.Store is the rule of a case, word for word.
 func TestContractIsCovered(t *testing.T) {
 	var rules strings.Builder
-	for _, subject := range subjects {
-		for _, c := range subject.cases {
+	for _, g := range groups {
+		for _, c := range g.cases {
 			rules.WriteString(c.why + "\n")
 		}
 	}
@@ -30,11 +30,11 @@ func TestContractIsCovered(t *testing.T) {
 // contract. A case whose sentence has changed must be looked at again.
 func TestRulesAreQuoted(t *testing.T) {
 	all := contract(t)
-	for _, subject := range subjects {
-		for _, c := range subject.cases {
+	for _, g := range groups {
+		for _, c := range g.cases {
 			for _, sentence := range sentences(c.why) {
 				if !slices.Contains(all, sentence) {
-					t.Errorf("%s/%s: not in the contract: %s", subject.name, c.name, sentence)
+					t.Errorf("%s/%s: not in the contract: %s", g.name, c.name, sentence)
 				}
 			}
 		}

@@ -3,7 +3,6 @@ package storetest
 import (
 	"math"
 	"slices"
-	"testing"
 
 	"github.com/google/uuid"
 
@@ -13,6 +12,7 @@ import (
 const (
 	addRule           = "AddToDirectory stores all records of add in one atomic step and returns them as stored, in the order given."
 	teamIDRule        = "A team with ID 0 gets the lowest id above every team that its account has then, starting at 1."
+	noTeamIDRule      = "Where no id is above, the call is a fault."
 	existsRule        = "ErrExists: an account id, a team id within its account, a key id or a key hash is taken, or a setting has another version than the next one."
 	listDirectoryRule = "ListDirectory returns the records of one kind in ascending order of id, settings in ascending order of version."
 	directoryPageRule = "The page starts after the query's position and has at most Limit records."
@@ -20,33 +20,47 @@ const (
 
 var directoryCases = []testCase{
 	{
+		"one of each",
+		addRule,
+		func(t *test, s *store) {
+			a := newAccount()
+			want := contacts.Directory{
+				Accounts: []contacts.Account{a},
+				Teams:    []contacts.Team{newTeam(a.ID, 3)},
+				Keys:     []contacts.KeyRecord{newKey(a.ID)},
+				Settings: []contacts.SettingRecord{newSetting(a.ID, 1, "events", `{"on": true}`)},
+			}
+			for _, add := range []contacts.Directory{{Accounts: want.Accounts}, {Teams: want.Teams}, {Keys: want.Keys}, {Settings: want.Settings}} {
+				wantSame(t, "AddToDirectory", add, s.add(t, add))
+			}
+			wantSame(t, "ListDirectory", want, s.directory(t))
+		},
+	},
+	{
 		"stored as given",
 		addRule + " Every field is kept as given.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, disabled := newAccount(), newAccount()
 			disabled.DisabledAt = noon
-			revoked, bare, inDisabled := newKey(a.ID), newKey(a.ID), newKey(disabled.ID)
+			revoked, bare := newKey(a.ID), newKey(a.ID)
 			revoked.RevokedAt = noon
 			bare.APIKey = contacts.APIKey{ID: bare.ID, AccountID: a.ID}
-			gone := newSetting(a.ID, 2, "events", "")
-			gone.Actor = contacts.Actor{}
+			first := newSetting(a.ID, 1, "events", `{"on": true}`)
+			first.Actor = contacts.Actor{}
 			want := contacts.Directory{
 				Accounts: []contacts.Account{a, disabled},
-				Teams:    []contacts.Team{newTeam(a.ID, 3), newTeam(a.ID, 1<<62), newTeam(disabled.ID, 3)},
-				Keys:     []contacts.KeyRecord{revoked, bare, inDisabled},
-				Settings: []contacts.SettingRecord{newSetting(a.ID, 1, "events", `{"on": true}`), gone, newSetting(disabled.ID, 1, "duplicates", "[]")},
+				Teams:    []contacts.Team{newTeam(a.ID, 3), newTeam(a.ID, 1<<62)},
+				Keys:     []contacts.KeyRecord{revoked, bare},
+				Settings: []contacts.SettingRecord{first, newSetting(a.ID, 2, "duplicates", "[]")},
 			}
 			wantSame(t, "AddToDirectory", want, s.add(t, want))
 			wantSame(t, "ListDirectory", want, s.directory(t))
-			for _, k := range want.Keys {
-				s.wantKey(t, "FindKey", k)
-			}
 		},
 	},
 	{
 		"assigned team ids",
 		teamIDRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t, 40)
 			for _, step := range []struct {
 				account   uuid.UUID
@@ -77,9 +91,28 @@ var directoryCases = []testCase{
 		},
 	},
 	{
+		"no team id left",
+		noTeamIDRule,
+		func(t *test, s *store) {
+			a, b := s.tenant(t, 7, math.MaxInt64), s.tenant(t)
+			before := s.directory(t)
+			for name, add := range map[string][]contacts.Team{
+				"after the highest id":             {newTeam(a, 0)},
+				"beside a team that has an id":     {newTeam(a, 8), newTeam(a, 0)},
+				"in the call with the highest id":  {newTeam(b, math.MaxInt64), newTeam(b, 0)},
+				"beside a team of another account": {newTeam(b, 0), newTeam(a, 0)},
+			} {
+				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Teams: add})
+				wantFault(t, "AddToDirectory of a team "+name, err)
+				wantSame(t, "the directory after a team "+name, before, s.directory(t))
+			}
+			s.add(t, contacts.Directory{Teams: []contacts.Team{newTeam(a, 8), newTeam(b, 0)}})
+		},
+	},
+	{
 		"atomic",
 		addRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			taken := s.addKey(t, a)
 			before := s.directory(t)
@@ -103,8 +136,6 @@ var directoryCases = []testCase{
 					t.Errorf("AddToDirectory with a bad %s: no error", name)
 				}
 				wantSame(t, "the directory after a bad "+name, before, s.directory(t))
-				_, err := s.FindKey(t.Context(), good.Keys[0].Hash)
-				wantErr(t, "FindKey after a bad "+name, err, contacts.ErrNotFound)
 			}
 			// Nothing of the good records is in the way either.
 			s.add(t, good)
@@ -113,7 +144,7 @@ var directoryCases = []testCase{
 	{
 		"records refer to each other",
 		"Records of one call may refer to each other.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := newAccount()
 			got := s.add(t, contacts.Directory{
 				Accounts: []contacts.Account{a},
@@ -127,7 +158,7 @@ var directoryCases = []testCase{
 	{
 		"team ids per account",
 		"Team ids are scoped to their account.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 7), s.tenant(t)
 			team := newTeam(b, 7)
 			team.Name = "Support"
@@ -138,16 +169,13 @@ var directoryCases = []testCase{
 					t.Fatalf("ListDirectory: got %d teams, want 1", len(teams))
 				}
 				wantSame(t, "name of the team", name, teams[0].Name)
-				r := newFullContact(account, 7)
-				s.create(t, r)
-				s.wantContacts(t, r)
 			}
 		},
 	},
 	{
 		"nothing added",
 		addRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			got := s.add(t, contacts.Directory{Accounts: []contacts.Account{}, Teams: []contacts.Team{}, Keys: []contacts.KeyRecord{}, Settings: []contacts.SettingRecord{}})
 			wantSame(t, "AddToDirectory", contacts.Directory{}, got)
 			wantSame(t, "ListDirectory", contacts.Directory{}, s.directory(t))
@@ -156,7 +184,7 @@ var directoryCases = []testCase{
 	{
 		"exists",
 		existsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 7), s.tenant(t)
 			k := s.addKey(t, a)
 			account, fresh := newAccount(), newAccount()
@@ -187,7 +215,7 @@ var directoryCases = []testCase{
 	{
 		"account unknown",
 		"ErrNotFound: the account of a team, a key or a setting does not exist.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			s.tenant(t, 7)
 			for name, add := range map[string]contacts.Directory{
 				"team":                      {Teams: []contacts.Team{newTeam(newID(), 7)}},
@@ -203,7 +231,7 @@ var directoryCases = []testCase{
 	{
 		"list order",
 		listDirectoryRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			want := s.addMany(t)
 			for kind, only := range map[contacts.DirectoryKind]contacts.Directory{
 				contacts.DirectoryAccounts: {Accounts: want.Accounts},
@@ -219,7 +247,7 @@ var directoryCases = []testCase{
 	{
 		"list pages",
 		directoryPageRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			want := s.addMany(t)
 			var got contacts.Directory
 			for _, kind := range []contacts.DirectoryKind{contacts.DirectoryAccounts, contacts.DirectoryTeams, contacts.DirectoryKeys, contacts.DirectorySettings} {
@@ -262,10 +290,21 @@ var directoryCases = []testCase{
 	{
 		"list scope",
 		"Accounts are listed across the store; teams, keys and settings within q.AccountID. An account that does not exist has none.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1, 2), s.tenant(t, 2, 3)
-			s.addKey(t, a)
-			s.addKey(t, b)
+			ka, kb := s.addKey(t, a), s.addKey(t, b)
+			sa, sb := newSetting(a, 1, "events", "1"), newSetting(b, 1, "events", "2")
+			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{sa, sb}})
+			for account, want := range map[uuid.UUID]contacts.Directory{
+				a: {Teams: []contacts.Team{newTeam(a, 1), newTeam(a, 2)}, Keys: []contacts.KeyRecord{ka}, Settings: []contacts.SettingRecord{sa}},
+				b: {Teams: []contacts.Team{newTeam(b, 2), newTeam(b, 3)}, Keys: []contacts.KeyRecord{kb}, Settings: []contacts.SettingRecord{sb}},
+			} {
+				for kind, only := range map[contacts.DirectoryKind]contacts.Directory{
+					contacts.DirectoryTeams: {Teams: want.Teams}, contacts.DirectoryKeys: {Keys: want.Keys}, contacts.DirectorySettings: {Settings: want.Settings},
+				} {
+					wantSame(t, "ListDirectory of an account", only, s.list(t, contacts.DirectoryQuery{Kind: kind, AccountID: account, Limit: 9}))
+				}
+			}
 			q := contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, AccountID: a, Limit: 100}
 			if got := s.list(t, q).Accounts; len(got) != 2 {
 				t.Errorf("ListDirectory returned %d accounts of 2", len(got))
@@ -281,7 +320,7 @@ var directoryCases = []testCase{
 // addMany adds five accounts, and to the middle one five teams, five keys and
 // five settings. All but the settings are added in no order. It returns them in
 // order.
-func (s *store) addMany(t *testing.T) contacts.Directory {
+func (s *store) addMany(t *test) contacts.Directory {
 	t.Helper()
 	firstBytes := []byte{0x01, 0x40, 0x7f, 0x80, 0xfe} // both sides of a sign bit
 	teamIDs := []int64{2, 3, 20, 100, 1 << 40}         // not the order of text

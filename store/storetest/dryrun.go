@@ -3,7 +3,6 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"testing"
 
 	"github.com/google/uuid"
 
@@ -20,7 +19,7 @@ var dryRunCases = []testCase{
 	{
 		"the outcomes of the real call",
 		dryRule + " " + sameRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t)
 			w := s.mixedWorld(t, a, b)
 			for name, batch := range w.batches(a, b) {
@@ -56,7 +55,7 @@ var dryRunCases = []testCase{
 	{
 		"where nothing can be written",
 		readOnlyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t)
 			w := s.mixedWorld(t, a, b)
 			readOnly := s.readOnly(t)
@@ -79,7 +78,7 @@ type mixedWorld struct {
 	entry                                 contacts.JournalEntry
 }
 
-func (s *store) mixedWorld(t *testing.T, a, b uuid.UUID) mixedWorld {
+func (s *store) mixedWorld(t *test, a, b uuid.UUID) mixedWorld {
 	t.Helper()
 	w := mixedWorld{
 		holder:  named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" }),
@@ -153,7 +152,7 @@ type snapshot struct {
 	Journals  [2][]contacts.JournalEntry
 }
 
-func (s *store) snapshot(t *testing.T, a, b uuid.UUID) snapshot {
+func (s *store) snapshot(t *test, a, b uuid.UUID) snapshot {
 	t.Helper()
 	return snapshot{
 		s.directory(t),

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"slices"
-	"testing"
 	"time"
 
 	"example.com/contacts"
@@ -17,7 +16,7 @@ var durabilityCases = []testCase{
 	{
 		"all is there after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1, 2), s.tenant(t, 1)
 			s.addKey(t, a)
 			s.addKey(t, b)
@@ -29,17 +28,19 @@ var durabilityCases = []testCase{
 				records = append(records, r)
 			}
 			s.create(t, records...)
+			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, 1, "events", "1")}})
 			before := s.directory(t)
 
 			again := s.reopen(t)
 			wantSame(t, "the directory", before, again.directory(t))
 			again.wantContacts(t, records...)
+			again.wantRefused(t, create(newContact(a)), contacts.ErrStale)
 		},
 	},
 	{
 		"revocation holds after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			k, kb := s.addKey(t, a), s.addKey(t, b)
 			s.updateDirectory(t, contacts.DirectoryUpdate{KeyID: k.ID, At: noon})
@@ -58,7 +59,7 @@ var durabilityCases = []testCase{
 	{
 		"identities stay taken after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 7)
 			k := s.addKey(t, a)
 			r := newFullContact(a, 7)
@@ -79,7 +80,7 @@ var durabilityCases = []testCase{
 	{
 		"closed while calls run, then reopened",
 		closeRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			records, errs := closeWhileCalled(t, s)
 			s.reopen(t).wantResults(t, records, errs)
 		},
@@ -87,7 +88,7 @@ var durabilityCases = []testCase{
 	{
 		"seen by a second process",
 		laterReadRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)
 			// A store may not remember that a thing was not there.
@@ -111,7 +112,7 @@ var durabilityCases = []testCase{
 	{
 		"revocation seen by a second process",
 		nextFindRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)
 			k, kept := s.addKey(t, a), s.addKey(t, a)
@@ -129,7 +130,7 @@ var durabilityCases = []testCase{
 	{
 		"one contact by two processes",
 		"ErrExists: the account has a contact of that id.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			both := []*store{s, s.second(t)}
 			a := s.tenant(t)
 			r := newFullContact(a, 0)
@@ -142,7 +143,7 @@ var durabilityCases = []testCase{
 	{
 		"team ids assigned by two processes",
 		teamIDRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)
 			ids, errs := assignTeams(t, a, s, other)
@@ -157,7 +158,7 @@ var durabilityCases = []testCase{
 	{
 		"one process closes",
 		closeRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			other := s.second(t)
 			a := s.tenant(t, 1)
 			r, later := newFullContact(a, 1), newFullContact(a, 1)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"testing"
-	"time"
 
 	"example.com/contacts"
 )
@@ -17,7 +15,7 @@ var errorCases = []testCase{
 	{
 		"sentinels",
 		"A store says what happened with [ErrNotFound], [ErrTeamNotFound], [ErrExists], [ErrConflict], [ErrDuplicate], [ErrStale], [ErrIdempotencyConflict], [ErrBatchFailed], [ErrClosed] and [ErrOutcomeUnknown], wrapped as it likes. Any other error is a fault.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			r := named(a, "", func(c *contacts.Contact) { c.Email = "ada@example.com" })
 			s.wantStored(t, createOnce(r, onceAs("key")))
@@ -61,7 +59,7 @@ var errorCases = []testCase{
 	{
 		"an error means not stored",
 		notStoredRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			before := s.directory(t)
 			r := newFullContact(a, 5)
@@ -88,7 +86,7 @@ var errorCases = []testCase{
 	{
 		"no personal data",
 		"No error may hold a name, an e-mail address, a number, a context or a hash.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			account := newAccount()
 			account.Name = telltale("account")
 			team := newTeam(account.ID, 1)
@@ -120,15 +118,15 @@ var errorCases = []testCase{
 			setting := newSetting(account.ID, 5, telltale("setting"), telltale("value"))
 			setting.Actor.Name = telltale("actor")
 			entry := contacts.JournalEntry{Sequence: 9, Kind: contacts.JournalEvent, Subject: once.Key, Data: telltale("data")}
-			live := copyContact(r)
-			live.Contact.ID, live.Contact.DeletedAt = newID(), time.Time{}
-			s.create(t, live)
-			old, unknown, stale, gone := changeOf(r, nil), changeOf(&noTeam, nil), create(newContact(account.ID)), remove(r)
+			gone := copyContact(r)
+			gone.Contact.ID, gone.Contact.DeletedAt = newID(), noon
+			s.create(t, gone)
+			old, unknown, stale, removal := changeOf(r, nil), changeOf(&noTeam, nil), create(newContact(account.ID)), remove(r)
 			old.Version++
 			stale.Settings = 5
-			gone.Contacts[0].Version++
+			removal.Contacts[0].Version++
 			mutations := append(each(create, r, &noTeam, &noAccount),
-				createOnce(&noTeam, conflict), update(old), update(unknown), stale, gone,
+				createOnce(&noTeam, conflict), update(old), update(unknown), stale, removal,
 				claiming(copyContact(&noTeam), r.MatchKeys()...), journal(account.ID, entry))
 			duplicate := claiming(named(account.ID, telltale("first"), nil), r.MatchKeys()...)
 			var errs []error

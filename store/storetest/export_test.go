@@ -1,12 +1,27 @@
 package storetest
 
-// CaseNames returns the names of all cases, as "subject/case".
+import "testing"
+
+// CaseNames returns the names of all cases, as "group/case".
 func CaseNames() []string {
 	var names []string
-	for _, subject := range subjects {
-		for _, c := range subject.cases {
-			names = append(names, subject.name+"/"+c.name)
+	for _, g := range groups {
+		for _, c := range g.cases {
+			names = append(names, g.name+"/"+c.name)
 		}
 	}
 	return names
+}
+
+// RunCase runs the case of that name alone.
+func RunCase(t *testing.T, h Harness, name string) {
+	for _, g := range groups {
+		for _, c := range g.cases {
+			if g.name+"/"+c.name == name {
+				c.check(t, h)
+				return
+			}
+		}
+	}
+	t.Fatalf("there is no case %q", name)
 }

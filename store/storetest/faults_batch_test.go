@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"example.com/contacts"
 )
@@ -208,6 +209,45 @@ var batchFaults = []fault{
 		return outcomes{{Err: contacts.ErrBatchFailed}, {Err: contacts.ErrTeamNotFound}}, nil
 	})},
 	{"loses a batch on reopening", "batches/after reopening", keepToItself},
+	{"forgets a refusal after an answer", "batches/refused, then answered again", onAll(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		refused := slices.IndexFunc(all, func(o contacts.MutationOutcome) bool {
+			return o.Err != nil && !errors.Is(o.Err, contacts.ErrBatchFailed)
+		})
+		if refused < 0 {
+			return all, err
+		}
+		for _, m := range a.Mutations[refused:] {
+			if o, _ := a.judge(m); o.Result != "" {
+				return a.with(a.Mutations...).do()
+			}
+		}
+		return all, err
+	})},
+	{"loses the ended keys that a failed batch replaced", "batches/ended idempotency records taken back", func(p *process) {
+		var lost sync.Map
+		onAll(func(a *applying) (outcomes, error) {
+			all, err := a.do()
+			for i, m := range a.Mutations {
+				earlier := a.with(m)
+				earlier.Now = a.Now.AddDate(-1, 0, 0)
+				if m.Idempotency == nil || all == nil || all[i].Err == nil {
+					continue
+				}
+				if o, _ := earlier.judge(m); o.Result != "" || errors.Is(o.Err, contacts.ErrIdempotencyConflict) {
+					lost.Store(m.Idempotency.Key, true)
+				}
+			}
+			return all, err
+		})(p)
+		onOnce(func(once contacts.IdempotencyRecord) *contacts.IdempotencyRecord {
+			if _, ok := lost.Load(once.Key); ok {
+				return nil
+			}
+			return &once
+		})(p)
+	}},
+	{"keeps the match keys of a failed batch", "batches/match keys taken back", keepClaims(func(o contacts.MutationOutcome) bool { return errors.Is(o.Err, contacts.ErrBatchFailed) })},
 }
 
 // removeAll removes the contacts of the mutation.
@@ -315,10 +355,10 @@ var mutationFaults = []fault{
 		m.Journal = nil
 		return []contacts.Mutation{m, last}
 	})},
-	{"accepts an unknown account", "mutations/account or team unknown", instead(contacts.ErrNotFound, nil)},
-	{"accepts an unknown team", "mutations/account or team unknown", instead(contacts.ErrTeamNotFound, nil)},
-	{"says not found for an unknown team", "mutations/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrNotFound)},
-	{"says conflict for an unknown team", "mutations/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrConflict)},
+	{"accepts an unknown account", "contacts/account or team unknown", instead(contacts.ErrNotFound, nil)},
+	{"accepts an unknown team", "contacts/account or team unknown", instead(contacts.ErrTeamNotFound, nil)},
+	{"says not found for an unknown team", "contacts/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrNotFound)},
+	{"says conflict for an unknown team", "contacts/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrConflict)},
 	{"creates what it does not find", "mutations/account or team unknown", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
 		o, err := a.one(m)
 		if !errors.Is(o.Err, contacts.ErrNotFound) {
@@ -330,8 +370,8 @@ var mutationFaults = []fault{
 		}
 		return a.one(m)
 	})},
-	{"accepts an id twice", "mutations/contact exists", instead(contacts.ErrExists, nil)},
-	{"replaces a deleted contact", "mutations/contact exists", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+	{"accepts an id twice", "contacts/contact exists", instead(contacts.ErrExists, nil)},
+	{"replaces a deleted contact", "contacts/deleted contact exists", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
 		o, err := a.one(m)
 		if errors.Is(o.Err, contacts.ErrExists) {
 			if stored, err := a.data.FindContact(a.ctx, m.AccountID, m.Contacts[0].ID); err == nil && !stored.Contact.DeletedAt.IsZero() {
@@ -341,7 +381,7 @@ var mutationFaults = []fault{
 		}
 		return o, err
 	})},
-	{"keeps the id of what is removed", "mutations/contact exists", func(p *process) {
+	{"keeps the id of what is removed", "removal/gone", func(p *process) {
 		gone := map[string]bool{}
 		onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
 			for _, c := range m.Contacts {
@@ -354,6 +394,7 @@ var mutationFaults = []fault{
 			return a.one(m)
 		})(p)
 	}},
+	{"judges the last contact first", "mutations/the first of several refusals", onMutation(func(m *contacts.Mutation) { slices.Reverse(m.Contacts) })},
 }
 
 // inParts stores a mutation as several, one after the other, until one is refused.

@@ -130,7 +130,7 @@ var claimFaults = []fault{
 		}
 		return o, err
 	})},
-	{"names a twin with what is refused", "claims/deleted twin", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+	{"names a twin with what is refused", "claims/no holders of what is refused otherwise", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
 		o, err := a.one(m)
 		if errors.Is(o.Err, contacts.ErrStale) {
 			m.Settings = 0
@@ -155,6 +155,17 @@ var claimFaults = []fault{
 	{"judges claims against what was stored before", "claims/one key of several by many", lookFirst},
 	{"knows keys of its own process alone", "claims/seen by a second process", keepKeysOfItself},
 	{"loses keys on reopening", "claims/after reopening", keepKeysOfItself},
+	{"names a twin with what the journal refuses", "claims/no holders of what is refused otherwise", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		o, err := a.one(m)
+		if errors.Is(o.Err, contacts.ErrNotFound) && m.Journal != nil {
+			m.Journal = nil
+			look, _ := a.judge(m)
+			o.Holders = look.Holders
+		}
+		return o, err
+	})},
+	{"lets go of a number that is there once more", "claims/one number twice", miscounting(func(before, now int) bool { return now > 0 && before <= now })},
+	{"holds on to a number that was there twice", "claims/one number twice", miscounting(func(before, now int) bool { return now > 0 || before > 1 })},
 }
 
 // onHolders changes the holders of an outcome.
@@ -210,6 +221,42 @@ func holding(has func(contacts.MatchKey, *contacts.ContactRecord) bool) func(*pr
 		m.Claims = nil
 		return a.one(m)
 	})
+}
+
+// miscounting judges claims by how often the contact has a number now, and how
+// often it had it before its last change.
+func miscounting(has func(before, now int) bool) func(*process) {
+	return func(p *process) {
+		type place struct {
+			contact uuid.UUID
+			key     contacts.MatchKey
+		}
+		var before sync.Map
+		count := func(r *contacts.ContactRecord, key contacts.MatchKey) (n int) {
+			for _, own := range r.MatchKeys() {
+				if own == key {
+					n++
+				}
+			}
+			return n
+		}
+		holding(func(key contacts.MatchKey, r *contacts.ContactRecord) bool {
+			n, _ := before.Load(place{r.Contact.ID, key})
+			was, _ := n.(int)
+			return has(was, count(r, key))
+		})(p)
+		onRecord(func(_, stored *contacts.ContactRecord) {
+			before.Range(func(at, _ any) bool {
+				if at.(place).contact == stored.Contact.ID {
+					before.Delete(at)
+				}
+				return true
+			})
+			for _, key := range stored.MatchKeys() {
+				before.Store(place{stored.Contact.ID, key}, count(stored, key))
+			}
+		})(p)
+	}
 }
 
 // keepClaims takes the claims of some mutations for held.

@@ -17,7 +17,12 @@ import (
 
 // directoryFaults break the directory, its settings and the keys.
 var directoryFaults = []fault{
-	{"forgets a key's teams", "directory/stored as given", onKey(func(k *contacts.KeyRecord) { k.TeamIDs = nil })},
+	{"forgets a key's teams", "keys/found", onKey(func(k *contacts.KeyRecord) { k.TeamIDs = nil })},
+	{"forgets when an account was disabled", "directory/stored as given", onList(func(_ contacts.DirectoryQuery, d *contacts.Directory) {
+		for i := range d.Accounts {
+			d.Accounts[i].DisabledAt = time.Time{}
+		}
+	})},
 	{"starts team ids at 0", "directory/assigned team ids", func(p *process) {
 		p.addToDirectory = func(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
 			d, err := p.data.AddToDirectory(ctx, add)
@@ -111,7 +116,7 @@ var directoryFaults = []fault{
 		}
 	}},
 
-	{"keeps no actor", "directory/stored as given", onAdd(func(add *contacts.Directory) {
+	{"keeps no actor", "directory/one of each", onAdd(func(add *contacts.Directory) {
 		for i := range add.Settings {
 			add.Settings[i].Actor = contacts.Actor{}
 		}
@@ -148,7 +153,7 @@ var directoryFaults = []fault{
 			add.Settings[i].Value = strings.TrimSpace(add.Settings[i].Value)
 		}
 	})},
-	{"ignores the settings version", "settings/stale", func(p *process) {
+	{"ignores the settings version", "mutations/stale", func(p *process) {
 		onApply(func(a *applying) (outcomes, error) {
 			a.Mutations = cloneMutations(a.Mutations)
 			for i, m := range a.Mutations {
@@ -159,7 +164,7 @@ var directoryFaults = []fault{
 			return a.do()
 		})(p)
 	}},
-	{"takes a later settings version", "settings/stale", func(p *process) {
+	{"takes a later settings version", "mutations/stale", func(p *process) {
 		onApply(func(a *applying) (outcomes, error) {
 			a.Mutations = cloneMutations(a.Mutations)
 			for i, m := range a.Mutations {
@@ -170,7 +175,7 @@ var directoryFaults = []fault{
 			return a.do()
 		})(p)
 	}},
-	{"judges no settings of entries", "settings/stale", func(p *process) {
+	{"judges no settings of entries", "mutations/stale", func(p *process) {
 		onApply(func(a *applying) (outcomes, error) {
 			a.Mutations = cloneMutations(a.Mutations)
 			for i, m := range a.Mutations {
@@ -181,7 +186,7 @@ var directoryFaults = []fault{
 			return a.do()
 		})(p)
 	}},
-	{"says conflict for stale", "settings/stale", instead(contacts.ErrStale, contacts.ErrConflict)},
+	{"says conflict for stale", "mutations/stale", instead(contacts.ErrStale, contacts.ErrConflict)},
 	{"looks before it adds a setting", "settings/one version by many", lookBeforeSetting},
 	{"locks settings for its own process alone", "settings/one version by two processes", func(p *process) {
 		lookBeforeSetting(p)
@@ -193,7 +198,7 @@ var directoryFaults = []fault{
 			return next(ctx, add)
 		}
 	}},
-	{"judges by settings of before", "settings/stale while settings change", lookFirst},
+	{"judges by settings of before", "mutations/stale while settings change", lookFirst},
 	{"loses settings on reopening", "settings/after reopening", func(p *process) {
 		var mine sync.Map
 		onAdd(func(add *contacts.Directory) {
@@ -220,7 +225,7 @@ var directoryFaults = []fault{
 			return a, err
 		}
 	}},
-	{"remembers the settings of a key", "settings/seen by a second process", func(p *process) {
+	{"remembers the settings of a key", "keys/settings seen by a second process", func(p *process) {
 		var found sync.Map
 		changeKeys(p, func(k *contacts.KeyRecord) {
 			first, _ := found.LoadOrStore(k.ID, k.Account)
@@ -323,7 +328,7 @@ var directoryFaults = []fault{
 			return d, err
 		}
 	}},
-	{"finds settings that are gone", "keys/account found", func(p *process) {
+	{"finds settings that are gone", "settings/found", func(p *process) {
 		onAccount(func(a *contacts.AccountRecord) {
 			all, _ := p.data.ListDirectory(context.Background(), contacts.DirectoryQuery{Kind: contacts.DirectorySettings, AccountID: a.ID, Limit: 100})
 			a.Settings = nil
@@ -335,17 +340,17 @@ var directoryFaults = []fault{
 			}
 		})(p)
 	}},
-	{"returns an empty map for no settings", "keys/account found", onAccount(func(a *contacts.AccountRecord) {
+	{"returns an empty map for no settings", "settings/found", onAccount(func(a *contacts.AccountRecord) {
 		if a.Settings == nil {
 			a.Settings = map[string]string{}
 		}
 	})},
-	{"folds names of settings", "keys/account found", onAdd(func(add *contacts.Directory) {
+	{"folds names of settings", "settings/found", onAdd(func(add *contacts.Directory) {
 		for i := range add.Settings {
 			add.Settings[i].Name = strings.ToLower(add.Settings[i].Name)
 		}
 	})},
-	{"finds an account that is not there", "keys/account unknown", func(p *process) {
+	{"finds an account that is not there", "settings/account unknown", func(p *process) {
 		p.findAccount = func(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
 			a, err := p.data.FindAccount(ctx, id)
 			if errors.Is(err, contacts.ErrNotFound) {
@@ -353,6 +358,51 @@ var directoryFaults = []fault{
 			}
 			return a, err
 		}
+	}},
+	{"fills a gap when no team id is left", "directory/no team id left", func(p *process) {
+		p.addToDirectory = func(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
+			d, err := p.data.AddToDirectory(ctx, add)
+			if err == nil || errors.Is(err, contacts.ErrExists) || errors.Is(err, contacts.ErrNotFound) {
+				return d, err
+			}
+			add.Teams = slices.Clone(add.Teams)
+			for i, team := range add.Teams {
+				if team.ID == 0 {
+					add.Teams[i].ID = 1
+				}
+			}
+			return p.data.AddToDirectory(ctx, add)
+		}
+	}},
+	{"says exists when no team id is left", "directory/no team id left", func(p *process) {
+		p.addToDirectory = func(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
+			d, err := p.data.AddToDirectory(ctx, add)
+			if err != nil && !errors.Is(err, contacts.ErrNotFound) && ctx.Err() == nil {
+				err = contacts.ErrExists
+			}
+			return d, err
+		}
+	}},
+	{"keeps the settings that a key had first", "keys/account found", func(p *process) {
+		var first sync.Map
+		changeKeys(p, func(k *contacts.KeyRecord) {
+			account, _ := first.LoadOrStore(k.ID, k.Account)
+			k.Account.Settings = account.(*contacts.AccountRecord).Settings
+		})
+	}},
+	{"judges by the settings version that it saw first", "mutations/stale in a second process", func(p *process) {
+		var first sync.Map
+		onMutation(func(m *contacts.Mutation) {
+			found, err := p.data.FindAccount(context.Background(), m.AccountID)
+			if err != nil {
+				return
+			}
+			if version, _ := first.LoadOrStore(m.AccountID, found.SettingsVersion); m.Settings == version {
+				m.Settings = found.SettingsVersion
+			} else {
+				m.Settings = -1
+			}
+		})(p)
 	}},
 }
 

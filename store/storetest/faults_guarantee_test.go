@@ -218,8 +218,9 @@ var guaranteeFaults = []fault{
 		p.addToDirectory = func(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
 			d, err := p.data.AddToDirectory(ctx, add)
 			for i, k := range d.Keys {
-				shared, _ := p.data.FindKey(ctx, k.Hash)
-				d.Keys[i].Permissions = shared.Permissions
+				if shared, err := p.data.FindKey(ctx, k.Hash); err == nil {
+					d.Keys[i].Permissions = shared.Permissions
+				}
 			}
 			return d, err
 		}

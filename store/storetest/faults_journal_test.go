@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -23,7 +24,7 @@ var journalFaults = []fault{
 	})},
 	{"appends a thousand entries at most", "journal/appended", onMutation(func(m *contacts.Mutation) { m.Journal = m.Journal[:min(1000, len(m.Journal))] })},
 	{"appends the last entry first", "journal/appended", onMutation(func(m *contacts.Mutation) { slices.Reverse(m.Journal) })},
-	{"uses up numbers for what is refused", "journal/a refusal uses up no number", func(p *process) {
+	{"uses up numbers for what is refused", "batches/a refusal uses up no number", func(p *process) {
 		var mu sync.Mutex
 		lost := int64(0)
 		onOutcome(func(m contacts.Mutation, o *contacts.MutationOutcome) {
@@ -42,7 +43,7 @@ var journalFaults = []fault{
 			return all
 		})(p)
 	}},
-	{"appends entries of what is refused", "journal/a refusal uses up no number", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+	{"appends entries of what is refused", "batches/a refusal uses up no number", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
 		o, err := a.one(m)
 		if errors.Is(o.Err, contacts.ErrTeamNotFound) {
 			a.one(contacts.Mutation{AccountID: m.AccountID, Journal: m.Journal})
@@ -188,7 +189,7 @@ var journalFaults = []fault{
 	// Pruning.
 	{"removes what never ends", "pruning/only what has ended", prune(func(e contacts.JournalEntry, now time.Time) bool { return e.EndsAt.Before(now.Add(-time.Hour)) })},
 	{"removes by the clock", "pruning/only what has ended", prune(func(e contacts.JournalEntry, now time.Time) bool { return !e.EndsAt.IsZero() && !e.EndsAt.After(now) })},
-	{"removes all kinds of entries", "pruning/only what has ended", prune(func(e contacts.JournalEntry, now time.Time) bool {
+	{"removes all kinds of entries", "pruning/other kinds than events", prune(func(e contacts.JournalEntry, now time.Time) bool {
 		return e.Kind != contacts.JournalEvent && !e.EndsAt.IsZero() && !e.EndsAt.After(now.Add(-time.Hour))
 	})},
 	{"removes deleted contacts", "pruning/only what has ended", onApply(func(a *applying) (outcomes, error) {
@@ -252,6 +253,49 @@ var journalFaults = []fault{
 	{"hides what has ended", "pruning/returned as long as it is there", onEntries(func(_ contacts.JournalQuery, all []contacts.JournalEntry) []contacts.JournalEntry {
 		return slices.DeleteFunc(all, func(e contacts.JournalEntry) bool { return !e.EndsAt.IsZero() && !e.EndsAt.After(e.At) })
 	})},
+	{"takes no subjects for any", "journal/of no subjects", onJournal(func(q *contacts.JournalQuery) {
+		if len(q.Subjects) == 0 {
+			q.Subjects = nil
+		}
+	})},
+	{"truncates the end of entries", "journal/times", onEntries(func(_ contacts.JournalQuery, all []contacts.JournalEntry) []contacts.JournalEntry {
+		for i := range all {
+			all[i].EndsAt = all[i].EndsAt.Truncate(time.Second)
+		}
+		return all
+	})},
+	{"replaces what the same mutation appends", "journal/no entry of its own mutation", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		newest := a.newest(m.AccountID)
+		m = cloneMutations([]contacts.Mutation{m})[0]
+		m.Journal = slices.DeleteFunc(m.Journal, func(e contacts.JournalEntry) bool { return e.Sequence > newest && !a.Verbatim })
+		return a.one(m)
+	})},
+	{"replaces what the same mutation has brought along", "journal/numbers brought along in any order", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		m = cloneMutations([]contacts.Mutation{m})[0]
+		seen := map[int64]bool{}
+		m.Journal = slices.DeleteFunc(m.Journal, func(e contacts.JournalEntry) bool {
+			again := a.Verbatim && seen[e.Sequence] && e.Sequence != 0
+			seen[e.Sequence] = true
+			return again
+		})
+		return a.one(m)
+	})},
+	{"sorts what is brought along", "journal/numbers brought along in any order", onBatch(func(batch *contacts.MutationBatch) {
+		for _, m := range batch.Mutations {
+			if batch.Verbatim {
+				slices.SortFunc(m.Journal, func(x, y contacts.JournalEntry) int { return cmp.Compare(x.Sequence, y.Sequence) })
+			}
+		}
+	})},
+}
+
+// newest returns the number of the newest entry of the account.
+func (a *applying) newest(account uuid.UUID) int64 {
+	entries, _ := a.data.ListJournal(a.ctx, contacts.JournalQuery{AccountID: account, Backwards: true, Limit: 1})
+	if len(entries) == 0 {
+		return 0
+	}
+	return entries[0].Sequence
 }
 
 // onJournal changes each query of the journal.

@@ -76,7 +76,7 @@ var listingFaults = []fault{
 			return p.data.ListContacts(ctx, q)
 		}
 	}},
-	{"starts again when the position has gone", "listing/after what has gone", func(p *process) {
+	{"starts again when the position has gone", "removal/the next page after what has gone", func(p *process) {
 		p.listContacts = func(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 			if _, err := p.data.FindContact(ctx, q.AccountID, q.After); err != nil {
 				q.After = uuid.Nil
@@ -175,12 +175,12 @@ var listingFaults = []fault{
 	}},
 	{"ignores ids", "listing/each filter", onQuery(func(q *contacts.ContactQuery) { q.IDs = nil })},
 	{"ignores match keys", "listing/each filter", onQuery(func(q *contacts.ContactQuery) { q.MatchKeys = nil })},
-	{"takes no ids for any", "listing/ids and match keys", onQuery(func(q *contacts.ContactQuery) {
+	{"takes no ids for any", "listing/one of none", onQuery(func(q *contacts.ContactQuery) {
 		if len(q.IDs) == 0 {
 			q.IDs = nil
 		}
 	})},
-	{"takes no match keys for any", "listing/ids and match keys", onQuery(func(q *contacts.ContactQuery) {
+	{"takes no match keys for any", "listing/one of none", onQuery(func(q *contacts.ContactQuery) {
 		if len(q.MatchKeys) == 0 {
 			q.MatchKeys = nil
 		}
@@ -232,8 +232,8 @@ var listingFaults = []fault{
 			q.DeletedBefore = time.Time{}
 		}
 	})},
-	{"goes on by place", "listing/a walk while others write", goOnByPlace},
-	{"goes on by place in another process", "listing/a walk while another process writes", goOnByPlace},
+	{"goes on by place", "concurrency/a walk while others write", goOnByPlace},
+	{"goes on by place in another process", "concurrency/a walk while another process writes", goOnByPlace},
 	{"lists what its own process has stored", "listing/after reopening", keepToItself},
 	{"remembers its listings", "listing/seen by a second process", func(p *process) {
 		var mu sync.Mutex
@@ -258,6 +258,11 @@ var listingFaults = []fault{
 			return list, err
 		}
 	}},
+	{"ignores filters of deleted contacts", "listing/each filter of deleted ones", onQuery(func(q *contacts.ContactQuery) {
+		if q.Deleted {
+			q.Tag, q.Status = "", ""
+		}
+	})},
 }
 
 func onQuery(change func(*contacts.ContactQuery)) func(*process) {

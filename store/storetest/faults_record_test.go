@@ -58,7 +58,7 @@ var recordFaults = []fault{
 		return err
 	})},
 	{"trims text", "text/hostile text in contacts", onContact(func(r *contacts.ContactRecord) { r.Contact.City = strings.TrimSpace(r.Contact.City) })},
-	{"trims text of changes", "text/hostile text in changes", onRecord(func(next, _ *contacts.ContactRecord) {
+	{"trims text of changes", "updates/hostile text in changes", onRecord(func(next, _ *contacts.ContactRecord) {
 		next.Contact.ZipCode = strings.TrimSpace(next.Contact.ZipCode)
 	})},
 	{"trims text of the directory", "text/hostile text in the directory", onKey(func(k *contacts.KeyRecord) { k.Name = strings.TrimSpace(k.Name) })},
@@ -75,7 +75,7 @@ var recordFaults = []fault{
 		r.CustomContext = strings.ReplaceAll(r.CustomContext, " ", "")
 	})},
 
-	{"finds no deleted contact", "contacts/deleted ones are found", func(p *process) {
+	{"finds no deleted contact", "contacts/deleted record", func(p *process) {
 		p.findContact = func(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
 			r, err := p.data.FindContact(ctx, account, id)
 			if err == nil && !r.Contact.DeletedAt.IsZero() {
@@ -84,9 +84,9 @@ var recordFaults = []fault{
 			return r, err
 		}
 	}},
-	{"drops the time of the deletion", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.DeletedAt = time.Time{} })},
+	{"drops the time of the deletion", "contacts/deleted record", onContact(func(r *contacts.ContactRecord) { r.Contact.DeletedAt = time.Time{} })},
 	{"keeps versions in 32 bits", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.Version = int64(int32(r.Contact.Version)) })},
-	{"truncates the time of the deletion", "contacts/times", onContact(func(r *contacts.ContactRecord) {
+	{"truncates the time of the deletion", "contacts/times of deletions", onContact(func(r *contacts.ContactRecord) {
 		r.Contact.DeletedAt = r.Contact.DeletedAt.Truncate(time.Millisecond)
 	})},
 	{"finds a contact that is not there", "contacts/contact unknown", func(p *process) {

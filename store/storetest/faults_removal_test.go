@@ -70,7 +70,7 @@ var removalFaults = []fault{
 			}
 		})(p)
 	}},
-	{"leaves the match keys", "removal/nothing comes back", func(p *process) {
+	{"leaves the match keys", "claims/removed ones hold nothing", func(p *process) {
 		var left sync.Map
 		onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
 			if c.Record == nil {
@@ -87,7 +87,7 @@ var removalFaults = []fault{
 			}
 		})(p)
 	}},
-	{"forgets keys with their contacts", "removal/idempotency record outlives", func(p *process) {
+	{"forgets keys with their contacts", "idempotency/outlives its contact", func(p *process) {
 		forget := forgetfulKeys(p)
 		onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
 			if c.Record == nil {

@@ -17,9 +17,12 @@ import (
 // that is named for it must fail.
 type fault struct {
 	name string
-	fail string // subject/case
+	fail string // group/case
 	in   func(*process)
 }
+
+// String returns a name that no other fault has.
+func (f fault) String() string { return f.fail + "/" + f.name }
 
 var faults = slices.Concat(
 	directoryFaults, recordFaults, batchFaults, mutationFaults, updateFaults, removalFaults, claimFaults,

@@ -112,7 +112,7 @@ var updateFaults = []fault{
 		})(p)
 	}},
 	{"ignores versions", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) { c.Version = stored.Contact.Version })},
-	{"ignores the version of a removal", "updates/conflict", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
+	{"ignores the version of a removal", "removal/another version", onChange(func(c *contacts.ContactChange, stored *contacts.ContactRecord) {
 		if c.Record == nil {
 			c.Version = stored.Contact.Version
 		}

@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,6 +14,7 @@ const (
 	idempotencyRule = "An idempotency record is stored with its mutation. If the account has one with this Key that has not ended by batch.Now, nothing of the mutation is stored and nothing more of it is judged."
 	replayRule      = "Same Input: the outcome is the earlier Result. Different Input: ErrIdempotencyConflict."
 	oneKeyRule      = "Of any number of mutations with one Key, in any number of processes, one is stored."
+	outlivesRule    = "An idempotency record outlives the contact that it was stored with."
 	keptRule        = "Apply may remove idempotency records and events that ended an hour or more before batch.Now; the hour covers clocks that differ. Nothing else is ever removed unasked."
 )
 
@@ -22,7 +22,7 @@ var idempotencyCases = []testCase{
 	{
 		"same input",
 		idempotencyRule + " " + replayRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			first, again := named(a, "first", nil), named(a, "again", nil)
 			s.wantStored(t, createOnce(first, onceAs("key")))
@@ -43,7 +43,7 @@ var idempotencyCases = []testCase{
 	{
 		"other input",
 		replayRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			first, other := named(a, "first", nil), named(a, "other", nil)
 			s.wantStored(t, createOnce(first, onceAs("key")))
@@ -61,7 +61,7 @@ var idempotencyCases = []testCase{
 	{
 		"keys to the bit",
 		idempotencyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			first, second := onceAs("key"), onceAs("key")
 			second.Key[31] ^= 1
@@ -81,7 +81,7 @@ var idempotencyCases = []testCase{
 	{
 		"ended",
 		"If the account has one with this Key that has not ended by batch.Now, nothing of the mutation is stored and nothing more of it is judged.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			first, ends := named(a, "first", nil), onceAs("key").EndsAt
 			s.wantStored(t, createOnce(first, onceAs("key")))
@@ -104,7 +104,7 @@ var idempotencyCases = []testCase{
 	{
 		"scoped by account",
 		idempotencyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			ra, rb := named(a, "Ada", nil), named(b, "Grace", nil)
 			s.wantStored(t, createOnce(ra, onceAs("key")))
@@ -119,7 +119,7 @@ var idempotencyCases = []testCase{
 	{
 		"within a batch",
 		earlierRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			first, same, conflict := named(a, "first", nil), named(a, "same", nil), named(a, "conflict", nil)
 			foreign, none := named(b, "of another account", nil), named(a, "of no key", nil)
@@ -138,7 +138,7 @@ var idempotencyCases = []testCase{
 	{
 		"with and without in a batch",
 		eachRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.wantStored(t, createOnce(newContact(a), onceAs("old")))
 			fresh, plain, again, homeless := newContact(a), newContact(a), newContact(a), named(a, "", func(c *contacts.Contact) { c.TeamID = 9 })
@@ -156,7 +156,7 @@ var idempotencyCases = []testCase{
 	{
 		"sent again as it was",
 		idempotencyRule + " " + replayRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r := newFullContact(a, 0)
 			s.wantStored(t, createOnce(r, onceAs("key")))
@@ -180,7 +180,7 @@ var idempotencyCases = []testCase{
 	{
 		"contact changed meanwhile",
 		replayRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
 			s.wantStored(t, createOnce(r, onceAs("key")))
@@ -196,7 +196,7 @@ var idempotencyCases = []testCase{
 	{
 		"a refusal leaves none",
 		idempotencyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			taken := newContact(a)
 			s.create(t, taken)
@@ -216,7 +216,7 @@ var idempotencyCases = []testCase{
 	{
 		"cancelled leaves none",
 		"A call whose context was done before it started stores nothing.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			cancelled, cancel := context.WithCancel(t.Context())
 			cancel()
@@ -228,7 +228,7 @@ var idempotencyCases = []testCase{
 	{
 		"hostile results",
 		textRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			// A Service keeps JSON in them, but that is nothing to a store.
 			var mutations []contacts.Mutation
@@ -246,7 +246,7 @@ var idempotencyCases = []testCase{
 	{
 		"never removed before its end",
 		keptRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			// Some that last, among thousands that end soon, also of another account.
 			lasting := func(i int) *contacts.IdempotencyRecord {
@@ -276,7 +276,7 @@ var idempotencyCases = []testCase{
 	{
 		"one key by many",
 		oneKeyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			oneStores(t, a, s)
 		},
@@ -284,7 +284,7 @@ var idempotencyCases = []testCase{
 	{
 		"one key by two processes",
 		oneKeyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)
 			oneStores(t, a, s, other)
@@ -293,7 +293,7 @@ var idempotencyCases = []testCase{
 	{
 		"one key by many inputs",
 		oneKeyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			records := make([]*contacts.ContactRecord, many)
 			for i := range records {
@@ -310,7 +310,7 @@ var idempotencyCases = []testCase{
 	{
 		"after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			r := newContact(a)
 			lasting := onceAs("key")
@@ -335,7 +335,7 @@ var idempotencyCases = []testCase{
 	{
 		"seen by a second process",
 		laterReadRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)
 			// A store may not remember that a key was not there.
@@ -347,12 +347,29 @@ var idempotencyCases = []testCase{
 			other.wantContacts(t, r)
 		},
 	},
+	{
+		"outlives its contact",
+		outlivesRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			r := newFullContact(a, 0)
+			s.wantStored(t, createOnce(r, onceAs("key")))
+			s.remove(t, r)
+			s.wantNoContacts(t, r)
+			for range 2 {
+				s.wantReplay(t, createOnce(newContact(a), onceAs("key")), onceAs("key").Result)
+				s.wantRefused(t, createOnce(newContact(a), otherInput(onceAs("key"))), contacts.ErrIdempotencyConflict)
+				s.create(t, newContact(a)) // nor does another contact take it over
+			}
+			wantSame(t, "number of contacts", 2, len(s.allContacts(t, a)))
+		},
+	},
 }
 
 // oneStores has many callers, spread over the stores, send one create at the same
 // time, each with a contact of its own. It checks that one stored it, and that
 // the others got its result, whose contact was there to be found.
-func oneStores(t *testing.T, account uuid.UUID, stores ...*store) {
+func oneStores(t *test, account uuid.UUID, stores ...*store) {
 	t.Helper()
 	const keys = 8
 	for k := range keys {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,18 +17,20 @@ import (
 const (
 	appendRule    = "A journal entry with Sequence 0 is appended and gets the next number of its account, starting at 1. The entries of one mutation get consecutive numbers in their order."
 	noGapsRule    = "The numbers of an account have no gaps and are in the order of the commits."
-	replaceRule   = "An entry with another Sequence replaces the Data of that entry if kind and subject are equal."
+	replaceRule   = "An entry with another Sequence replaces the Data of the stored entry that has this number, kind and subject."
+	ownRule       = "No entry replaces another of its own mutation."
 	listJournal   = "ListJournal returns the entries of an account that match the query, in ascending order of sequence, at most Limit, starting after After."
 	backwardsRule = "With Backwards it returns them in descending order, starting before After; 0 is the end of the journal."
 	verbatimRule  = "With Verbatim, an entry whose Sequence is above the account's newest is appended with that number, and the next number is one above it."
-	upToRule      = "An entry with a Sequence up to the newest replaces the Data of that entry if kind and subject are equal, else it is ErrExists."
+	upToRule      = "A number up to the newest replaces as it does without Verbatim. Where no stored entry has the number, kind and subject, it is ErrExists."
+	noSubjectRule = "Subjects that are empty and not nil match nothing."
 )
 
 var journalCases = []testCase{
 	{
 		"appended",
 		appendRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			s.apply(t, journal(a, newEntries(3)...), journal(b, newEntry(0)), journal(a, newEntry(3)))
 			s.apply(t, journal(a, newEntry(4)), journal(b, newEntries(2)...))
@@ -45,30 +46,9 @@ var journalCases = []testCase{
 		},
 	},
 	{
-		"a refusal uses up no number",
-		noGapsRule,
-		func(t *testing.T, s *store) {
-			a := s.tenant(t)
-			s.wantStored(t, contacts.Mutation{AccountID: a, Idempotency: onceAs("key")})
-			for i := range 4 {
-				homeless := create(newFullContact(a, 9))
-				homeless.Journal = newEntries(2)
-				replayed := journal(a, newEntries(2)...)
-				replayed.Idempotency = onceAs("key")
-				missing := journal(a, newEntries(2)...)
-				missing.Journal[1].Sequence = 99
-				outcomes := s.outcomes(t, batchOf(homeless, replayed, journal(a, newEntry(2*i)), missing, journal(a, newEntry(2*i+1))))
-				wantErrs(t, outcomes, contacts.ErrTeamNotFound, nil, nil, contacts.ErrNotFound, nil)
-				failing := allOrNothing(journal(a, newEntries(3)...), homeless)
-				wantErrs(t, s.outcomes(t, failing), contacts.ErrBatchFailed, contacts.ErrTeamNotFound)
-			}
-			s.wantEntries(t, a, numbered(1, newEntries(8))...)
-		},
-	},
-	{
 		"replaced",
-		replaceRule + " ErrNotFound: the account, the contact of a change, or the entry that is replaced does not exist.",
-		func(t *testing.T, s *store) {
+		replaceRule + " " + unknownRule,
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			entries := newEntries(4)
 			entries[1].Kind, entries[2].EndsAt = contacts.JournalDoNotCall, noon.AddDate(1, 0, 0)
@@ -113,9 +93,37 @@ var journalCases = []testCase{
 		},
 	},
 	{
+		"no entry of its own mutation",
+		ownRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			s.apply(t, journal(a, newEntries(3)...))
+			m := journal(a, newEntry(3), numbered(4, []contacts.JournalEntry{newEntry(3)})[0])
+			s.wantRefused(t, m, contacts.ErrNotFound)
+			m.Journal = m.Journal[:1]
+			s.wantStored(t, m)
+			s.wantEntries(t, a, numbered(1, newEntries(4))...)
+		},
+	},
+	{
+		"times",
+		timesRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			events := newEntries(len(instants))
+			for i, at := range instants {
+				events[i].At, events[i].EndsAt = at, at
+			}
+			batch := batchOf(journal(a, events...))
+			batch.Now = instants[1] // before any of them has ended
+			wantErrs(t, s.outcomes(t, batch))
+			s.wantEntries(t, a, numbered(1, events)...)
+		},
+	},
+	{
 		"pages",
 		listJournal + " " + backwardsRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			all := numbered(1, newEntries(25))
 			for i := range all {
@@ -162,7 +170,7 @@ var journalCases = []testCase{
 	{
 		"many subjects",
 		listJournal,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.apply(t, journal(a, newEntries(60)...))
 			all := numbered(1, newEntries(60))
@@ -176,9 +184,21 @@ var journalCases = []testCase{
 		},
 	},
 	{
+		"of no subjects",
+		noSubjectRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			s.apply(t, journal(a, newEntries(3)...))
+			for _, q := range []contacts.JournalQuery{{}, {Backwards: true}, {Kind: contacts.JournalEvent}, {Kind: contacts.JournalEvent, Backwards: true}, {After: 1}} {
+				q.AccountID, q.Subjects, q.Limit = a, [][32]byte{}, 9
+				wantSame(t, "ListJournal", []contacts.JournalEntry(nil), s.listJournal(t, q))
+			}
+		},
+	},
+	{
 		"byte for byte",
 		"Every field comes back as given, byte for byte.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			var entries []contacts.JournalEntry
 			for i, text := range append([]string{"", `{"b":1, "a":2.50,"a":1e400}`}, hostile...) {
@@ -205,7 +225,7 @@ var journalCases = []testCase{
 	{
 		"account unknown",
 		"An account that does not exist has none.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.apply(t, journal(a, newEntry(1)))
 			for _, account := range []uuid.UUID{newID(), {}} {
@@ -220,17 +240,17 @@ var journalCases = []testCase{
 	{
 		"by many at once",
 		noGapsRule,
-		func(t *testing.T, s *store) { journalTogether(t, s) },
+		func(t *test, s *store) { journalTogether(t, s) },
 	},
 	{
 		"by two processes",
 		noGapsRule,
-		func(t *testing.T, s *store) { journalTogether(t, s, s.second(t)) },
+		func(t *test, s *store) { journalTogether(t, s, s.second(t)) },
 	},
 	{
 		"numbers brought along",
 		verbatimRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			at := func(sequence int64, n int) contacts.JournalEntry {
 				e := newEntry(n)
@@ -239,9 +259,7 @@ var journalCases = []testCase{
 			}
 			verbatim := func(entries ...contacts.JournalEntry) {
 				t.Helper()
-				batch := batchOf(journal(a, entries...))
-				batch.Verbatim = true
-				wantErrs(t, s.outcomes(t, batch))
+				s.applyVerbatim(t, journal(a, entries...))
 			}
 			verbatim(at(7, 1), at(8, 2), at(20, 3))
 			verbatim(at(0, 4), at(30, 5), at(0, 6))
@@ -264,7 +282,7 @@ var journalCases = []testCase{
 	{
 		"numbers brought along again",
 		upToRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			apply := func(entries ...contacts.JournalEntry) error {
 				batch := batchOf(journal(a, entries...))
@@ -293,9 +311,41 @@ var journalCases = []testCase{
 		},
 	},
 	{
+		"numbers brought along in any order",
+		upToRule + " " + ownRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			first := contacts.JournalEntry{Sequence: 3, Kind: contacts.JournalEvent, Subject: subject(3), At: noon, Data: "first"}
+			s.applyVerbatim(t, journal(a, first))
+			want := []contacts.JournalEntry{first}
+			for _, numbers := range [][]int64{{5, 4}, {0, 4}, {7, 7}, {6, 1}, {0, 0, 5}, {9, 3, 9}, {8, 0, 9}} {
+				m := journal(a)
+				for _, n := range numbers {
+					e := first
+					e.Sequence, e.Data = n, "refused"
+					m.Journal = append(m.Journal, e)
+				}
+				batch := batchOf(m)
+				batch.Verbatim = true
+				outcomes := s.outcomes(t, batch)
+				if len(outcomes) != 1 {
+					t.Fatalf("Apply of the numbers %v: got %d outcomes, want 1", numbers, len(outcomes))
+				}
+				wantErr(t, fmt.Sprintf("Apply of the numbers %v", numbers), outcomes[0].Err, contacts.ErrExists)
+				s.wantEntries(t, a, want...)
+			}
+			// In ascending order they are stored, whatever is replaced between them.
+			replaced := first
+			replaced.Data = "replaced"
+			next := numbered(5, newEntries(2))
+			s.applyVerbatim(t, journal(a, next[0], replaced, next[1]))
+			s.wantEntries(t, a, replaced, next[0], next[1])
+		},
+	},
+	{
 		"after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			first := newEntries(5)
 			first[3].Kind, first[3].EndsAt = contacts.JournalDoNotCall, time.Time{}
@@ -316,7 +366,7 @@ var journalCases = []testCase{
 	{
 		"seen by a second process",
 		laterReadRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			both := []*store{s, s.second(t)}
 			a := s.tenant(t)
 			var want []contacts.JournalEntry
@@ -332,6 +382,14 @@ var journalCases = []testCase{
 			}
 		},
 	},
+}
+
+// applyVerbatim applies a mutation whose entries bring their own numbers.
+func (s *store) applyVerbatim(t *test, m contacts.Mutation) {
+	t.Helper()
+	batch := batchOf(m)
+	batch.Verbatim = true
+	wantErrs(t, s.outcomes(t, batch))
 }
 
 // listedEntries returns what the query asks for if these are all entries.
@@ -359,7 +417,7 @@ func listedEntries(q contacts.JournalQuery, all []contacts.JournalEntry) []conta
 // journals of two accounts at the same time, and readers follow them. It checks
 // that no reader ever sees a gap, not even for a while, that the entries of a
 // mutation follow each other, and that what is refused leaves no gap.
-func journalTogether(t *testing.T, stores ...*store) {
+func journalTogether(t *test, stores ...*store) {
 	t.Helper()
 	const rounds = 6
 	accounts := []uuid.UUID{stores[0].tenant(t), stores[0].tenant(t)}

@@ -1,27 +1,23 @@
 package storetest
 
 import (
-	"testing"
 	"time"
-
-	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
 
 const (
-	findKeyRule     = "FindKey returns the key with that hash and its account."
-	findAccountRule = "FindAccount returns an account with its newest settings."
-	updateDirRule   = "UpdateDirectory revokes a key, disables an account, or enables an account again."
-	firstTimeRule   = "A key that is revoked already keeps its first time, and so does an account that is disabled. Neither is an error."
-	nextFindRule    = "A directory change holds for the next FindKey and FindAccount in every process on the same store."
+	findKeyRule   = "FindKey returns the key with that hash and its account."
+	updateDirRule = "UpdateDirectory revokes a key, disables an account, or enables an account again."
+	firstTimeRule = "A key that is revoked already keeps its first time, and so does an account that is disabled. Neither is an error."
+	nextFindRule  = "A directory change holds for the next FindKey and FindAccount in every process on the same store."
 )
 
 var keyCases = []testCase{
 	{
 		"found",
 		findKeyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			account := newAccount()
 			a := account.ID
 			s.add(t, contacts.Directory{Accounts: []contacts.Account{account}})
@@ -49,19 +45,24 @@ var keyCases = []testCase{
 	{
 		"key unknown",
 		"ErrNotFound: there is no such key.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			k := s.addKey(t, s.tenant(t))
 			k.Hash[5]++
 			for _, hash := range [][32]byte{k.Hash, {}} {
 				_, err := s.FindKey(t.Context(), hash)
 				wantErr(t, "FindKey", err, contacts.ErrNotFound)
 			}
+			refused := newKey(k.AccountID)
+			_, err := s.AddToDirectory(t.Context(), contacts.Directory{Keys: []contacts.KeyRecord{refused, newKey(newID())}})
+			wantErr(t, "AddToDirectory", err, contacts.ErrNotFound)
+			_, err = s.FindKey(t.Context(), refused.Hash)
+			wantErr(t, "FindKey of a key that was refused with another", err, contacts.ErrNotFound)
 		},
 	},
 	{
 		"inactive keys are found",
 		"It does not judge: revoked and expired keys are found too.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			revoked, expired := newKey(a), newKey(a)
 			revoked.RevokedAt = noon
@@ -69,12 +70,16 @@ var keyCases = []testCase{
 			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{revoked, expired}})
 			s.wantKey(t, "FindKey of a revoked key", revoked)
 			s.wantKey(t, "FindKey of an expired key", expired)
+			bare := newKey(a)
+			bare.APIKey = contacts.APIKey{ID: bare.ID, AccountID: a}
+			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{bare}})
+			s.wantKey(t, "FindKey of a key with nothing more than it needs", bare)
 		},
 	},
 	{
 		"revoke",
 		updateDirRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			k, other := s.addKey(t, a), s.addKey(t, a)
 			s.key(t, k.Hash) // a store may not remember it
@@ -89,7 +94,7 @@ var keyCases = []testCase{
 	{
 		"disable and enable",
 		updateDirRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
 			// Disabled, enabled, enabled already, disabled anew.
@@ -106,7 +111,7 @@ var keyCases = []testCase{
 	{
 		"the first time stays",
 		firstTimeRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
 			for _, at := range []time.Time{noon, noon.Add(time.Hour), noon.Add(-time.Hour)} {
@@ -122,7 +127,7 @@ var keyCases = []testCase{
 	{
 		"update the unknown",
 		"ErrNotFound: there is no such key or account.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
 			for name, d := range map[string]contacts.DirectoryUpdate{
@@ -140,7 +145,7 @@ var keyCases = []testCase{
 	{
 		"the account's state is the account's",
 		nextFindRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			lies := newKey(a)
 			// It is not for the key to say.
@@ -163,8 +168,8 @@ var keyCases = []testCase{
 	},
 	{
 		"account found",
-		findAccountRule + ` A setting whose newest value is "" is left out.`,
-		func(t *testing.T, s *store) {
+		findKeyRule + " " + nextFindRule,
+		func(t *test, s *store) {
 			account, other := newAccount(), newAccount()
 			a := account.ID
 			k := newKey(a)
@@ -177,20 +182,7 @@ var keyCases = []testCase{
 				wantSame(t, "FindAccount of another", contacts.AccountRecord{Account: other}, s.account(t, other.ID))
 			}
 			check()
-			for _, step := range []struct {
-				name, value string
-				want        map[string]string
-			}{
-				{"events", `{"on": true}`, map[string]string{"events": `{"on": true}`}},
-				{"duplicates", `[]`, map[string]string{"events": `{"on": true}`, "duplicates": `[]`}},
-				{"events", `{"on":false}`, map[string]string{"events": `{"on":false}`, "duplicates": `[]`}},
-				{"Events", `1`, map[string]string{"events": `{"on":false}`, "Events": "1", "duplicates": `[]`}},
-				{"events", "", map[string]string{"Events": "1", "duplicates": `[]`}},
-				{"duplicates", "", map[string]string{"Events": "1"}},
-				{"duplicates", "", map[string]string{"Events": "1"}}, // gone already
-				{"Events", "", nil},
-				{"events", "2", map[string]string{"events": "2"}},
-			} {
+			for _, step := range settingSteps {
 				want.SettingsVersion++
 				want.Settings = step.want
 				s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, want.SettingsVersion, step.name, step.value)}})
@@ -202,13 +194,19 @@ var keyCases = []testCase{
 		},
 	},
 	{
-		"account unknown",
-		"ErrNotFound: there is no such account.",
-		func(t *testing.T, s *store) {
-			k := s.addKey(t, s.tenant(t))
-			for _, id := range []uuid.UUID{newID(), k.ID, {}} {
-				_, err := s.FindAccount(t.Context(), id)
-				wantErr(t, "FindAccount", err, contacts.ErrNotFound)
+		"settings seen by a second process",
+		nextFindRule,
+		func(t *test, s *store) {
+			both := []*store{s, s.second(t)}
+			a := s.tenant(t)
+			k := s.addKey(t, a)
+			for version := range int64(4) {
+				writer, reader := both[version%2], both[1-version%2]
+				wantSame(t, "SettingsVersion before", version, reader.key(t, k.Hash).Account.SettingsVersion)
+				writer.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, version+1, "events", "{}")}})
+				for _, s := range both {
+					wantSame(t, "SettingsVersion", version+1, s.key(t, k.Hash).Account.SettingsVersion)
+				}
 			}
 		},
 	},

@@ -1,11 +1,11 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"testing"
 
 	"github.com/google/uuid"
 
@@ -14,15 +14,17 @@ import (
 
 const (
 	atomicityRule = "Atomicity: a mutation is stored whole or not at all."
+	unknownRule   = "ErrNotFound: the account, the contact of a change, or the entry to replace does not exist."
 	orderRule     = "A mutation is judged in this order: account, idempotency record, settings version, ids and versions of its contacts, teams, claims, journal."
-	moveRule      = "Judging comes before writing: a mutation may move a match key or an id between its own contacts."
+	firstRule     = "The first refusal is its error; contacts and entries are judged in their order."
+	moveRule      = "Judging comes before writing: a mutation may move a match key, or the id of a phone number, between its own contacts."
 )
 
 var mutationCases = []testCase{
 	{
 		"stored whole",
 		atomicityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1, 2)
 			changed, removed := newFullContact(a, 1), newFullContact(a, 1)
 			s.create(t, changed, removed)
@@ -39,7 +41,7 @@ var mutationCases = []testCase{
 	{
 		"refused whole",
 		atomicityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			changed, removed, taken := newFullContact(a, 1), newFullContact(a, 1), newContact(a)
 			holder := named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" })
@@ -79,7 +81,7 @@ var mutationCases = []testCase{
 	{
 		"order of judging",
 		orderRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			stored, other := newFullContact(a, 1), newFullContact(a, 1)
 			holder := named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" })
@@ -118,9 +120,38 @@ var mutationCases = []testCase{
 		},
 	},
 	{
+		"the first of several refusals",
+		firstRule,
+		func(t *test, s *store) {
+			a := s.tenant(t, 1)
+			stored, other := newFullContact(a, 1), newFullContact(a, 1)
+			s.create(t, stored, other)
+			old := changeOf(stored, nil)
+			old.Version++
+			homeless := creationOf(newFullContact(a, 9))
+			refusals := []struct {
+				change contacts.ContactChange
+				want   error
+			}{
+				{old, contacts.ErrConflict},
+				{changeOf(newContact(a), nil), contacts.ErrNotFound},
+				{creationOf(other), contacts.ErrExists},
+			}
+			for range refusals {
+				m := mutationOf(a, homeless) // teams are judged after the versions of all
+				for _, r := range refusals {
+					m.Contacts = append(m.Contacts, r.change)
+				}
+				s.wantRefused(t, m, refusals[0].want)
+				refusals = append(refusals[1:], refusals[0])
+			}
+			s.wantContacts(t, stored, other)
+		},
+	},
+	{
 		"a key moves between its contacts",
 		moveRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			const email, number = "ada@example.com", "+15551234567"
 			kept, merged := newContact(a), named(a, "merged", func(c *contacts.Contact) {
@@ -158,7 +189,7 @@ var mutationCases = []testCase{
 	{
 		"without contacts",
 		"It may hold an idempotency record alone, or journal entries alone.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.wantStored(t, contacts.Mutation{AccountID: a, Idempotency: onceAs("key")})
 			s.wantReplay(t, contacts.Mutation{AccountID: a, Idempotency: onceAs("key")}, onceAs("key").Result)
@@ -179,7 +210,7 @@ var mutationCases = []testCase{
 	{
 		"seen whole",
 		"No reader ever sees a part of it.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			pair := []*contacts.ContactRecord{named(a, "0", nil), named(a, "0", nil)}
 			s.create(t, pair...)
@@ -232,8 +263,8 @@ var mutationCases = []testCase{
 	},
 	{
 		"account or team unknown",
-		"ErrNotFound: the account, the contact of a change, or the entry that is replaced does not exist. ErrTeamNotFound: the account has no team of that id.",
-		func(t *testing.T, s *store) {
+		unknownRule + " ErrTeamNotFound: the account has no team of that id.",
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			s.tenant(t, 2)
 			stored := newFullContact(a, 1)
@@ -249,17 +280,13 @@ var mutationCases = []testCase{
 				mutation contacts.Mutation
 				want     error
 			}{
-				"a create in an unknown account":           {create(newContact(newID())), contacts.ErrNotFound},
-				"a create in an unknown account with team": {create(newFullContact(newID(), 1)), contacts.ErrNotFound},
-				"a create in an unknown team":              {create(newFullContact(a, 3)), contacts.ErrTeamNotFound},
-				"a create in the team of another":          {create(newFullContact(a, 2)), contacts.ErrTeamNotFound},
-				"a change in an unknown account":           {elsewhere, contacts.ErrNotFound},
-				"a change of an unknown contact":           {update(changeOf(newFullContact(a, 1), nil)), contacts.ErrNotFound},
-				"a change to an unknown team":              {toTeam(3), contacts.ErrTeamNotFound},
-				"a change to the team of another":          {toTeam(2), contacts.ErrTeamNotFound},
-				"a removal in no account":                  {wrongTeam, contacts.ErrNotFound},
-				"a removal of an unknown contact":          {remove(newContact(a)), contacts.ErrNotFound},
-				"a replacement of an unknown entry":        {journal(a, contacts.JournalEntry{Sequence: 1, Kind: contacts.JournalEvent}), contacts.ErrNotFound},
+				"a change in an unknown account":    {elsewhere, contacts.ErrNotFound},
+				"a change of an unknown contact":    {update(changeOf(newFullContact(a, 1), nil)), contacts.ErrNotFound},
+				"a change to an unknown team":       {toTeam(3), contacts.ErrTeamNotFound},
+				"a change to the team of another":   {toTeam(2), contacts.ErrTeamNotFound},
+				"a removal in no account":           {wrongTeam, contacts.ErrNotFound},
+				"a removal of an unknown contact":   {remove(newContact(a)), contacts.ErrNotFound},
+				"a replacement of an unknown entry": {journal(a, contacts.JournalEntry{Sequence: 1, Kind: contacts.JournalEvent}), contacts.ErrNotFound},
 			} {
 				got := s.one(t.Context(), c.mutation)
 				wantErr(t, "Apply of "+name, got.Err, c.want)
@@ -268,21 +295,108 @@ var mutationCases = []testCase{
 		},
 	},
 	{
-		"contact exists",
-		"ErrExists: the account has a contact of that id.",
-		func(t *testing.T, s *store) {
+		"stale",
+		staleRule,
+		func(t *test, s *store) {
 			a := s.tenant(t)
-			first, gone := newFullContact(a, 0), newContact(a)
-			first.Contact.DeletedAt = noon // a deleted one counts too
-			s.create(t, first, gone)
-			s.remove(t, gone)
-			impostor := newContact(a)
-			impostor.Contact.ID = first.Contact.ID
-			batch := batchOf(create(gone), create(impostor))
-			wantErrs(t, s.outcomes(t, batch), nil, contacts.ErrExists)
-			s.wantContacts(t, first, gone)
-			wantErrs(t, s.outcomes(t, batch), contacts.ErrExists, contacts.ErrExists)
-			s.wantContacts(t, first, gone)
+			r := newContact(a)
+			s.create(t, r)
+			kinds := func(version int64) []contacts.Mutation {
+				fresh := newContact(a)
+				mutations := []contacts.Mutation{
+					create(fresh), update(changeOf(r, nil)), remove(r), journal(a, newEntry(1)),
+					{AccountID: a, Idempotency: onceAs("key")}, claiming(newContact(a), emailKey("ada@example.com")),
+				}
+				for i := range mutations {
+					mutations[i].Settings = version
+				}
+				return mutations
+			}
+			for version := range int64(3) {
+				if version > 0 {
+					s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, version, "events", "{}")}})
+				}
+				for _, wrong := range []int64{-1, 0, 1, 2, 3, 1 << 40} {
+					if wrong == version {
+						continue
+					}
+					for _, m := range kinds(wrong) {
+						s.wantRefused(t, m, contacts.ErrStale)
+					}
+				}
+			}
+			s.wantContacts(t, r)
+			good := kinds(2)
+			for _, m := range append(good[:2], good[3:]...) {
+				s.wantStored(t, m)
+			}
+			// The version of another account is another.
+			s.create(t, newContact(s.tenant(t)))
+		},
+	},
+	{
+		"stale while settings change",
+		staleRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			var version atomic.Int64 // at least that of the account
+			var done atomic.Bool
+			var writers sync.WaitGroup
+			for range 4 {
+				writers.Go(func() {
+					for !done.Load() && !t.Failed() {
+						found, err := s.FindAccount(t.Context(), a)
+						wantErr(t, "FindAccount", err, nil)
+						if err != nil {
+							return
+						}
+						m := create(newContact(a))
+						m.Settings = found.SettingsVersion
+						m.Journal = []contacts.JournalEntry{newEntry(int(found.SettingsVersion))}
+						if err := s.one(t.Context(), m).Err; err != nil && !errors.Is(err, contacts.ErrStale) {
+							t.Errorf("Apply while settings change: %v", err)
+						}
+					}
+				})
+			}
+			for range 30 {
+				next := version.Load() + 1
+				_, err := s.AddToDirectory(t.Context(), contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, next, "events", "{}")}})
+				wantErr(t, "AddToDirectory", err, nil)
+				version.Store(next)
+				// What is decided by the version before is refused from now on.
+				late := create(newContact(a))
+				late.Settings = next - 1
+				wantErr(t, "Apply with the version before", s.one(t.Context(), late).Err, contacts.ErrStale)
+			}
+			done.Store(true)
+			writers.Wait()
+			last := int64(0) // the journal is in the order of the commits
+			for _, e := range s.entries(t, a) {
+				var n int64
+				if _, err := fmt.Sscanf(e.Data, `{"n":%d}`, &n); err != nil || n < last {
+					t.Fatalf("a mutation that was decided by settings version %d is stored after one that was decided by %d (%v)", n, last, err)
+				}
+				last = n
+			}
+		},
+	},
+	{
+		"stale in a second process",
+		staleRule,
+		func(t *test, s *store) {
+			both := []*store{s, s.second(t)}
+			a := s.tenant(t)
+			for version := range int64(4) {
+				both[version%2].add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, version+1, "events", "{}")}})
+				for _, s := range both {
+					m := create(newContact(a))
+					m.Settings = version
+					s.wantRefused(t, m, contacts.ErrStale)
+					m.Settings = version + 1
+					s.wantStored(t, m)
+				}
+			}
 		},
 	},
 }

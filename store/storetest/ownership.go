@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"slices"
-	"testing"
 
 	"github.com/google/uuid"
 
@@ -18,7 +17,7 @@ var ownershipCases = []testCase{
 	{
 		"contacts given",
 		argumentRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			given := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
 			want := []*contacts.ContactRecord{copyContact(given[0]), copyContact(given[1])}
@@ -33,7 +32,7 @@ var ownershipCases = []testCase{
 	{
 		"contacts found",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			want := newFullContact(a, 1)
 			s.create(t, want)
@@ -48,7 +47,7 @@ var ownershipCases = []testCase{
 	{
 		"contacts found by many",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			want := newFullContact(a, 1)
 			s.create(t, want)
@@ -69,7 +68,7 @@ var ownershipCases = []testCase{
 	{
 		"contacts listed",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			want := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
 			s.create(t, want...)
@@ -84,14 +83,14 @@ var ownershipCases = []testCase{
 	{
 		"contacts listed to many",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			want := newFullContact(a, 1)
 			s.create(t, want)
 			// With -race: two callers that change their own results must not meet.
 			errs := make([]error, 8)
 			together(len(errs), func(i int) {
-				list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Deleted: true, Limit: 1})
+				list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Limit: 1})
 				errs[i] = err
 				for _, r := range list.Records {
 					spoilContact(r)
@@ -106,7 +105,7 @@ var ownershipCases = []testCase{
 	{
 		"changes given",
 		argumentRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			old := []*contacts.ContactRecord{newFullContact(a, 1), newFullContact(a, 1)}
 			s.create(t, old...)
@@ -123,7 +122,7 @@ var ownershipCases = []testCase{
 	{
 		"idempotency given",
 		argumentRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			given := onceAs("key")
 			want := *given
@@ -137,7 +136,7 @@ var ownershipCases = []testCase{
 	{
 		"directory given",
 		argumentRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			want := ownedDirectory()
 			given := copyDirectory(want)
 			s.add(t, given)
@@ -149,7 +148,7 @@ var ownershipCases = []testCase{
 	{
 		"directory returned",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			want := ownedDirectory()
 			given := copyDirectory(want)
 			spoilDirectory(s.add(t, given))
@@ -161,7 +160,7 @@ var ownershipCases = []testCase{
 	{
 		"directory listed",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			want := ownedDirectory()
 			s.add(t, want)
 			spoilDirectory(s.directory(t))
@@ -172,7 +171,7 @@ var ownershipCases = []testCase{
 	{
 		"argument unchanged",
 		argumentRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 4)
 			team, k, r := newTeam(a, 0), newKey(a), newFullContact(a, 4)
 			given := contacts.Directory{Teams: []contacts.Team{team}, Keys: []contacts.KeyRecord{k}}
@@ -182,7 +181,7 @@ var ownershipCases = []testCase{
 			s.create(t, r)
 			wantSame(t, "the contact that Apply was given", want, r)
 
-			query := contacts.ContactQuery{AccountID: a, Teams: []int64{4, 9, 1}, Deleted: true, Limit: 1}
+			query := contacts.ContactQuery{AccountID: a, Teams: []int64{4, 9, 1}, Limit: 1}
 			query.IDs, query.MatchKeys = []uuid.UUID{r.Contact.ID, idAt(9), idAt(1)}, r.MatchKeys()
 			ids, keys := slices.Clone(query.IDs), slices.Clone(query.MatchKeys)
 			s.listContacts(t, query)
@@ -214,7 +213,7 @@ var ownershipCases = []testCase{
 	{
 		"mutation given",
 		argumentRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			m := create(newContact(a))
 			m.Claims, m.Journal = []contacts.MatchKey{emailKey("grace@example.com")}, newEntries(3)
@@ -230,7 +229,7 @@ var ownershipCases = []testCase{
 	{
 		"journal listed",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.apply(t, journal(a, newEntries(5)...))
 			// With -race: two callers that change their own results must not meet.
@@ -249,7 +248,7 @@ var ownershipCases = []testCase{
 	{
 		"outcomes returned",
 		resultRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			holder := named(a, "holder", func(c *contacts.Contact) { c.Email = "ada@example.com" })
 			s.wantStored(t, createOnce(holder, onceAs("key")))
@@ -266,7 +265,7 @@ var ownershipCases = []testCase{
 	{
 		"key found is shared",
 		"FindKey and FindAccount say the exception. The result is shared: neither side changes it.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			k := s.addKey(t, a)
 			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, 1, "events", "1")}})

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"fmt"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,9 +15,10 @@ var pruningCases = []testCase{
 	{
 		"only what has ended",
 		keptRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			deletedContact := newFullContact(a, 0)
+			deletedContact.Contact.DeletedAt = noon
 			s.create(t, deletedContact)
 			s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, 1, "events", "1"), newSetting(a, 2, "events", "")}})
 			directory := s.directory(t)
@@ -26,9 +26,8 @@ var pruningCases = []testCase{
 			for i := range ended {
 				ended[i].EndsAt = noon
 			}
-			ended[1].Kind, ended[2].Kind = contacts.JournalDoNotCall, contacts.JournalErasure // no events
-			ended[3].EndsAt = time.Time{}                                                     // never
-			ended[4].EndsAt = noon.Add(time.Microsecond)                                      // an hour ago, less a microsecond
+			ended[3].EndsAt = time.Time{}                // never
+			ended[4].EndsAt = noon.Add(time.Microsecond) // an hour ago, less a microsecond
 			m := journal(a, ended...)
 			m.Settings = 2
 			s.apply(t, m)
@@ -44,7 +43,7 @@ var pruningCases = []testCase{
 				left[e.Sequence] = e
 			}
 			for i, want := range numbered(1, ended) {
-				if got, ok := left[want.Sequence]; ok || i != 0 && i != 5 { // those two may be gone
+				if got, ok := left[want.Sequence]; ok || i == 3 || i == 4 { // the others may be gone
 					wantSame(t, fmt.Sprintf("entry %d", want.Sequence), want, got)
 				}
 			}
@@ -58,9 +57,39 @@ var pruningCases = []testCase{
 		},
 	},
 	{
+		"other kinds than events",
+		"Entries of another kind stay, whatever their EndsAt says.",
+		func(t *test, s *store) {
+			accounts := []uuid.UUID{s.tenant(t), s.tenant(t)}
+			entries := newEntries(300)
+			for i := range entries {
+				entries[i].Kind = []contacts.JournalKind{contacts.JournalDoNotCall, contacts.JournalErasure}[i%2]
+				entries[i].EndsAt = noon.Add(-time.Duration(i) * time.Hour)
+			}
+			for _, a := range accounts {
+				s.apply(t, journal(a, entries...))
+			}
+			want := numbered(1, entries)
+			late := noon.AddDate(9, 0, 0)
+			for i := range 5 {
+				wantErrs(t, s.outcomes(t, batchAt(late)))
+				more := newEntry(i)
+				more.Kind, more.EndsAt = contacts.JournalDoNotCall, noon
+				m := journal(accounts[0], more)
+				m.Idempotency = onceAs(newID().String())
+				wantErrs(t, s.outcomes(t, batchAt(late, m, journal(accounts[1], more))))
+				more.Sequence = int64(len(want) + 1)
+				want = append(want, more)
+			}
+			for _, a := range accounts {
+				s.wantEntries(t, a, want...)
+			}
+		},
+	},
+	{
 		"idempotency records within the hour",
 		keptRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			s.wantStored(t, createOnce(newContact(a), onceAs("key")))
 			ends := onceAs("key").EndsAt
@@ -75,7 +104,7 @@ var pruningCases = []testCase{
 	{
 		"the newest entry",
 		"The newest entry of an account is never removed.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			accounts := []uuid.UUID{s.tenant(t), s.tenant(t)}
 			entries := newEntries(3)
 			for i := range entries {
@@ -96,7 +125,7 @@ var pruningCases = []testCase{
 	{
 		"without mutations",
 		pruneRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			for _, none := range [][]contacts.Mutation{nil, {}} {
 				batch := batchOf(none...)
 				batch.Mutations = none
@@ -134,7 +163,7 @@ var pruningCases = []testCase{
 	{
 		"returned as long as it is there",
 		"An entry that has ended is returned as long as it is there.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			entries := newEntries(3)
 			for i := range entries {
@@ -149,7 +178,7 @@ var pruningCases = []testCase{
 }
 
 // pruneAll calls Apply without mutations until all is removed that may be.
-func pruneAll(t *testing.T, s *store, now time.Time, done func() bool) {
+func pruneAll(t *test, s *store, now time.Time, done func() bool) {
 	t.Helper()
 	const calls = 200
 	for range calls {

@@ -67,8 +67,8 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 	}}
 }
 
-// newFullContact returns a contact with every field set, each to another value.
-// So it is deleted.
+// newFullContact returns a live contact with every other field set, each to
+// another value.
 func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 	return &contacts.ContactRecord{
 		Contact: contacts.Contact{
@@ -95,7 +95,6 @@ func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 			CreatedAt: noon,
 			UpdatedAt: noon.Add(time.Microsecond),
 			Version:   1<<53 + 1,
-			DeletedAt: noon.Add(2 * time.Microsecond),
 		},
 		CustomContext:   `{"score":12345678901234567890.10,"source":"letter"}`,
 		IndustryContext: `{"field":{"name":"computing","since":1842}}`,

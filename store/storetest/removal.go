@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,15 +12,14 @@ import (
 )
 
 const (
-	removalRule  = "A change without a Record removes the contact with all that is kept of it."
-	outlivesRule = "An idempotency record outlives the contact that it was stored with."
+	removalRule = "A change without a Record removes the contact with all that is kept of it."
 )
 
 var removalCases = []testCase{
 	{
 		"live and deleted ones",
 		removalRule + " Deleted contacts can be changed and removed too.",
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			kept, live, gone, restored, later := named(a, "kept", nil), named(a, "live", nil), named(a, "gone", deleted(noon)), named(a, "restored", deleted(noon)), newContact(a)
 			s.create(t, kept, live, gone, restored, later)
@@ -41,9 +39,24 @@ var removalCases = []testCase{
 		},
 	},
 	{
+		"another version",
+		conflictRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			r := newFullContact(a, 0)
+			r.Contact.Version = 1 << 32
+			s.create(t, r)
+			for _, version := range []int64{1, -1, 1<<32 - 1, 1<<32 + 1, 1 << 33} {
+				s.wantRefused(t, mutationOf(a, contacts.ContactChange{ID: r.Contact.ID, Version: version}), contacts.ErrConflict)
+			}
+			s.wantContacts(t, r)
+			s.remove(t, r)
+		},
+	},
+	{
 		"thousands",
 		removalRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			var records []*contacts.ContactRecord
 			for i := range 3000 {
@@ -72,14 +85,14 @@ var removalCases = []testCase{
 	{
 		"gone",
 		removalRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			r, sibling := newFullContact(a, 1), newFullContact(a, 1)
 			s.create(t, r, sibling)
 			s.remove(t, r)
 			s.wantNoContacts(t, r)
 			for _, q := range filters(r) {
-				q.AccountID, q.AllTeams, q.Deleted, q.Limit, q.Count = a, true, true, 9, true
+				q.AccountID, q.AllTeams, q.Limit, q.Count = a, true, 9, true
 				s.wantListed(t, q, sibling)
 			}
 			s.wantRefused(t, update(changeOf(r, nil)), contacts.ErrNotFound)
@@ -96,7 +109,7 @@ var removalCases = []testCase{
 	{
 		"nothing comes back",
 		removalRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t)
 			for range 3 {
 				// The newest contacts are removed, and others come in their place.
@@ -112,50 +125,29 @@ var removalCases = []testCase{
 						s.wantListed(t, q, fresh...)
 					}
 				}
-				for _, account := range []uuid.UUID{a, b} { // nor do claims meet it
-					probe := newContact(account)
-					s.wantStored(t, claiming(probe, doomed[0].MatchKeys()...))
-					s.remove(t, probe)
-				}
 				s.remove(t, fresh...)
 			}
 		},
 	},
 	{
-		"idempotency record outlives",
-		outlivesRule,
-		func(t *testing.T, s *store) {
-			a := s.tenant(t)
-			r := newFullContact(a, 0)
-			s.wantStored(t, createOnce(r, onceAs("key")))
-			s.remove(t, r)
-			s.wantNoContacts(t, r)
-			for range 2 {
-				s.wantReplay(t, createOnce(newContact(a), onceAs("key")), onceAs("key").Result)
-				s.wantRefused(t, createOnce(newContact(a), otherInput(onceAs("key"))), contacts.ErrIdempotencyConflict)
-				s.create(t, newContact(a)) // nor does another contact take it over
-			}
-			wantSame(t, "number of contacts", 2, len(s.allContacts(t, a)))
-		},
-	},
-	{
 		"by many at once",
 		oneVersionRule,
-		func(t *testing.T, s *store) { removeTogether(t, s) },
+		func(t *test, s *store) { removeTogether(t, s) },
 	},
 	{
 		"by two processes",
 		oneVersionRule,
-		func(t *testing.T, s *store) { removeTogether(t, s, s.second(t)) },
+		func(t *test, s *store) { removeTogether(t, s, s.second(t)) },
 	},
 	{
 		"while contacts are restored",
 		oneVersionRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t)
 			records := make([]*contacts.ContactRecord, many)
 			for i := range records {
 				records[i] = newFullContact(a, 0)
+				records[i].Contact.DeletedAt = noon
 			}
 			s.create(t, records...)
 			changes, errs := make([]contacts.ContactChange, many), make([]error, 2*many)
@@ -184,7 +176,7 @@ var removalCases = []testCase{
 	{
 		"after reopening",
 		durabilityRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			var records []*contacts.ContactRecord
 			for i := range 12 {
@@ -207,7 +199,7 @@ var removalCases = []testCase{
 	{
 		"seen by a second process",
 		laterReadRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			other := s.second(t)
 			a := s.tenant(t)
 			r := newFullContact(a, 0)
@@ -221,11 +213,34 @@ var removalCases = []testCase{
 			s.wantContacts(t, r)
 		},
 	},
+	{
+		"the next page after what has gone",
+		goesOnRule,
+		func(t *test, s *store) {
+			a := s.tenant(t, 1)
+			records := s.createMixed(t, a)
+			slices.SortFunc(records, newestFirst)
+			records = slices.DeleteFunc(records, func(r *contacts.ContactRecord) bool { return !r.Contact.DeletedAt.IsZero() })
+			// The last of the page is deleted, and then it is removed.
+			q := contacts.ContactQuery{AccountID: a, AllTeams: true, After: records[1].Contact.ID, Limit: 100}
+			want := records[2:]
+			wantSame(t, "the next page", want, s.listContacts(t, q).Records)
+			deletion := changeOf(records[1], deleted(noon))
+			s.update(t, deletion)
+			wantSame(t, "the next page when the last of this one was deleted", want, s.listContacts(t, q).Records)
+			s.remove(t, deletion.Record)
+			wantSame(t, "the next page when the last of this one was removed", want, s.listContacts(t, q).Records)
+			newest := newContact(a)
+			newest.Contact.ID = idAt(0xff)
+			s.create(t, newest)
+			wantSame(t, "the next page when there is a new contact", want, s.listContacts(t, q).Records)
+		},
+	},
 }
 
 // removeTogether has many callers, spread over the stores, remove the same
 // contacts at the same time, and checks that each was removed once.
-func removeTogether(t *testing.T, stores ...*store) {
+func removeTogether(t *test, stores ...*store) {
 	t.Helper()
 	s := stores[0]
 	a, b := s.tenant(t), s.tenant(t)

@@ -53,6 +53,7 @@
 package storetest
 
 import (
+	"strings"
 	"testing"
 
 	"example.com/contacts"
@@ -90,53 +91,44 @@ type Harness struct {
 }
 
 // Run checks every sentence of the contract of [contacts.Store]. Each case is a
-// subtest with a fresh store of its own. Cases of one subject run in parallel, and
-// all have ended when Run returns.
+// subtest with a fresh store of its own, and prints its first failure alone. The
+// cases are in groups, and a group builds on those before it. So Run stops after
+// the first group that fails, and says in which order to build a store. The first
+// case of a group runs alone: if it fails, the others of the group are left out.
+// Then they run in parallel. All have ended when Run returns.
 func Run(t *testing.T, h Harness) {
-	for _, subject := range subjects {
-		t.Run(subject.name, func(t *testing.T) {
-			for _, c := range subject.cases {
-				t.Run(c.name, func(t *testing.T) {
-					t.Parallel()
-					defer func() {
-						if t.Failed() {
-							t.Logf("the rule: %s", c.why)
-						}
-					}()
-					c.run(t, open(t, h, h.New(t)))
-				})
-			}
-		})
+	for _, g := range groups {
+		if !t.Run(g.name, func(t *testing.T) { g.run(t, h) }) {
+			t.Logf("The suite stops here, since later groups build on %q. Build a store in this order: %s.", g.name, order())
+			return
+		}
 	}
 }
 
-// A testCase checks one rule of the contract. Why is its sentence, or several of
-// them, word for word.
-type testCase struct {
-	name string
-	why  string
-	run  func(t *testing.T, s *store)
-}
-
-var subjects = []struct {
+// A group has the cases of one subject, the simplest one first. They use no more
+// than its subject and those of the groups before.
+type group struct {
 	name  string
 	cases []testCase
-}{
+}
+
+// groups are in the order in which a store is best built.
+var groups = []group{
 	{"directory", directoryCases},
 	{"settings", settingCases},
 	{"keys", keyCases},
 	{"contacts", contactCases},
 	{"text", textCases},
-	{"batches", batchCases},
-	{"mutations", mutationCases},
+	{"listing", listingCases},
 	{"updates", updateCases},
 	{"removal", removalCases},
-	{"claims", claimCases},
 	{"idempotency", idempotencyCases},
 	{"journal", journalCases},
 	{"pruning", pruningCases},
+	{"claims", claimCases},
+	{"mutations", mutationCases},
+	{"batches", batchCases},
 	{"dry run", dryRunCases},
-	{"listing", listingCases},
 	{"tenancy", tenancyCases},
 	{"ownership", ownershipCases},
 	{"concurrency", concurrencyCases},
@@ -146,13 +138,35 @@ var subjects = []struct {
 	{"closing", closingCases},
 }
 
+func (g group) run(t *testing.T, h Harness) {
+	first := g.cases[0]
+	if !t.Run(first.name, func(t *testing.T) { first.check(t, h) }) {
+		return
+	}
+	for _, c := range g.cases[1:] {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.check(t, h)
+		})
+	}
+}
+
+// order returns the names of the groups.
+func order() string {
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.name)
+	}
+	return strings.Join(names, ", ")
+}
+
 // A store is the store of a case, with the ways to get another on its data.
 type store struct {
 	contacts.Store
 	harness Harness
 }
 
-func open(t *testing.T, h Harness, s contacts.Store) *store {
+func open(t *test, h Harness, s contacts.Store) *store {
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
@@ -163,30 +177,30 @@ func open(t *testing.T, h Harness, s contacts.Store) *store {
 
 // reopen returns the store as a later process finds it. It skips the case if
 // there can be none.
-func (s *store) reopen(t *testing.T) *store {
+func (s *store) reopen(t *test) *store {
 	t.Helper()
 	if s.harness.Reopen == nil {
 		t.Skip("left out, as Harness.Reopen is nil: the store does not outlive its process")
 	}
-	return open(t, s.harness, s.harness.Reopen(t, s.Store))
+	return open(t, s.harness, s.harness.Reopen(t.T, s.Store))
 }
 
 // second returns the store as a second process has it. It skips the case if
 // there can be none.
-func (s *store) second(t *testing.T) *store {
+func (s *store) second(t *test) *store {
 	t.Helper()
 	if s.harness.Second == nil {
 		t.Skip("left out, as Harness.Second is nil: no two processes share the store's data")
 	}
-	return open(t, s.harness, s.harness.Second(t, s.Store))
+	return open(t, s.harness, s.harness.Second(t.T, s.Store))
 }
 
 // readOnly returns the store as a process has it that can write nothing. It skips
 // the case if there can be none.
-func (s *store) readOnly(t *testing.T) *store {
+func (s *store) readOnly(t *test) *store {
 	t.Helper()
 	if s.harness.ReadOnly == nil {
 		t.Skip("left out, as Harness.ReadOnly is nil: the store has no mode in which nothing can be written")
 	}
-	return open(t, s.harness, s.harness.ReadOnly(t, s.Store))
+	return open(t, s.harness, s.harness.ReadOnly(t.T, s.Store))
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,46 +14,77 @@ import (
 
 func TestHealthyStore(t *testing.T) { storetest.Run(t, harness(nil)) }
 
-// brokenCase is set in the processes that run the suite on broken stores, to the
-// case that must fail in them.
-const brokenCase = "STORETEST_BROKEN_CASE"
+// brokenStores is set in the processes that run cases on broken stores, to the
+// names of the faults.
+const brokenStores = "STORETEST_BROKEN_STORES"
 
 // TestBrokenStores checks that each fault fails the case that is named for it.
-// A failed test cannot be taken back, so the suite runs in other processes, one
-// for each case.
+// A failed test cannot be taken back, so the cases run in another process.
 func TestBrokenStores(t *testing.T) {
-	if name := os.Getenv(brokenCase); name != "" {
+	if names := os.Getenv(brokenStores); names != "" {
 		for _, f := range faults {
-			if f.fail == name {
-				t.Run(f.name, func(t *testing.T) { storetest.Run(t, harness(f.in)) })
+			if slices.Contains(strings.Split(names, "\n"), f.String()) {
+				t.Run(f.String(), func(t *testing.T) {
+					t.Parallel()
+					storetest.RunCase(t, harness(f.in), f.fail)
+				})
 			}
 		}
 		return
 	}
-
-	runs := map[string]brokenRun{}
-	for _, f := range faults {
-		t.Run(f.name, func(t *testing.T) {
-			// What goes wrong when two calls meet may not do so at once.
-			const tries = 20
-			for try := 1; ; try++ {
-				run, ok := runs[f.fail]
-				if !ok {
-					run = runBroken(t, f.fail)
-					runs[f.fail] = run
-				}
-				switch got, ran := run.results[strings.ReplaceAll(f.name+"/"+f.fail, " ", "_")]; {
-				case !ran:
-					t.Fatalf("case %q did not run:\n%s", f.fail, run.output)
-				case got == "FAIL":
-					return
-				case try == tries:
-					t.Fatalf("case %q: got %s in %d runs, want FAIL", f.fail, got, tries)
-				}
-				delete(runs, f.fail)
-			}
-		})
+	// What goes wrong when two calls meet may not do so at once.
+	const tries = 20
+	unnoticed := faults
+	for range tries {
+		if unnoticed = runBroken(t, unnoticed); len(unnoticed) == 0 {
+			return
+		}
 	}
+	for _, f := range unnoticed {
+		t.Errorf("%s: the case did not fail in %d runs", f, tries)
+	}
+}
+
+// runBroken runs the cases of the faults, and returns the faults whose case did
+// not fail.
+func runBroken(t *testing.T, faults []fault) (unnoticed []fault) {
+	t.Helper()
+	var names []string
+	for _, f := range faults {
+		names = append(names, f.String())
+	}
+	out := runAgain(t, brokenStores, strings.Join(names, "\n"), "-test.v")
+	results := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestBrokenStores/(\S+)`).FindAllStringSubmatch(out, -1) {
+		results[m[2]] = m[1]
+	}
+	for _, f := range faults {
+		switch results[strings.ReplaceAll(f.String(), " ", "_")] {
+		case "FAIL":
+		case "PASS":
+			unnoticed = append(unnoticed, f)
+		default:
+			t.Fatalf("%s: the case did not run to its end:\n%s", f, out)
+		}
+	}
+	return unnoticed
+}
+
+// runAgain runs the test in another process, with a variable in its environment,
+// and returns its output.
+func runAgain(t *testing.T, variable, value string, args ...string) string {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, append(args, "-test.run=^"+t.Name()+"$", "-test.timeout=2m")...)
+	cmd.Env = append(os.Environ(), variable+"="+value)
+	out, err := cmd.CombinedOutput()
+	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+		t.Fatalf("%s in another process: %v\n%s", t.Name(), err, out)
+	}
+	return string(out)
 }
 
 // TestEveryCaseHasAFault checks that each case is seen to fail: one that cannot
@@ -67,28 +99,4 @@ func TestEveryCaseHasAFault(t *testing.T) {
 			t.Errorf("no store is broken for the case %q", name)
 		}
 	}
-}
-
-type brokenRun struct {
-	results map[string]string // PASS, FAIL or SKIP, by "fault/subject/case"
-	output  string
-}
-
-func runBroken(t *testing.T, name string) brokenRun {
-	t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestBrokenStores$/./^"+strings.ReplaceAll(name, "/", "$/^")+"$", "-test.v", "-test.timeout=2m")
-	cmd.Env = append(os.Environ(), brokenCase+"="+name)
-	out, err := cmd.CombinedOutput()
-	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
-		t.Fatalf("case %q of broken stores: %v\n%s", name, err, out)
-	}
-	run := brokenRun{map[string]string{}, string(out)}
-	for _, m := range regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestBrokenStores/(\S+)`).FindAllStringSubmatch(run.output, -1) {
-		run.results[m[2]] = m[1]
-	}
-	return run
 }

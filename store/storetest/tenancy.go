@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +14,7 @@ var tenancyCases = []testCase{
 	{
 		"contact of another account",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			r := newFullContact(a, 0)
 			s.create(t, r)
@@ -28,7 +27,7 @@ var tenancyCases = []testCase{
 	{
 		"one contact id in two accounts",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			ra, rb := newFullContact(a, 0), newContact(b)
 			rb.Contact.ID = ra.Contact.ID
@@ -40,20 +39,21 @@ var tenancyCases = []testCase{
 	{
 		"contact in a team of another account",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			b := s.tenant(t, 2)
 			for account, team := range map[uuid.UUID]int64{a: 2, b: 1} {
 				r := newFullContact(account, team)
 				s.wantRefused(t, create(r), contacts.ErrTeamNotFound)
 				s.wantNoContacts(t, r)
+				s.create(t, newFullContact(account, 3-team))
 			}
 		},
 	},
 	{
 		"contacts of another account are not listed",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 1)
 			records := append(s.createMixed(t, a), s.createMixed(t, b)...)
 			for _, q := range filters(records[0]) {
@@ -69,7 +69,7 @@ var tenancyCases = []testCase{
 	{
 		"contact of another account is not changed",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 1)
 			r, same, other := newFullContact(a, 1), newFullContact(b, 1), newFullContact(a, 1)
 			same.Contact.ID = r.Contact.ID
@@ -86,7 +86,7 @@ var tenancyCases = []testCase{
 	{
 		"contacts of another account are not removed",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			r, same, other := newFullContact(a, 0), newFullContact(b, 0), newFullContact(b, 0)
 			same.Contact.ID = r.Contact.ID
@@ -105,10 +105,9 @@ var tenancyCases = []testCase{
 	{
 		"keys of another account are not held",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			holder := newFullContact(a, 0)
-			holder.Contact.DeletedAt = time.Time{}
 			twin := copyContact(holder)
 			twin.Contact.ID, twin.Contact.AccountID, twin.Contact.Email = newID(), b, ""
 			deleted := copyContact(holder)
@@ -125,7 +124,7 @@ var tenancyCases = []testCase{
 	{
 		"journal of another account",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			s.apply(t, journal(a, newEntries(3)...), journal(b, newEntry(7)), journal(a, newEntry(3)), journal(b, newEntry(1)))
 			s.wantEntries(t, a, numbered(1, newEntries(4))...)
@@ -142,7 +141,7 @@ var tenancyCases = []testCase{
 	{
 		"directory of another account is not listed",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t, 1), s.tenant(t, 2)
 			ka, kb := s.addKey(t, a), s.addKey(t, b)
 			sa, sb := newSetting(a, 1, "events", "1"), newSetting(b, 1, "events", "2")
@@ -164,7 +163,7 @@ var tenancyCases = []testCase{
 	{
 		"another account is not disabled",
 		tenancyRule,
-		func(t *testing.T, s *store) {
+		func(t *test, s *store) {
 			a, b := s.tenant(t), s.tenant(t)
 			k := s.addKey(t, b)
 			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
