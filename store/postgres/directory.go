@@ -284,7 +284,11 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 	account, limit := pgUUID(q.AccountID), int64(q.Limit)
 	switch q.Kind {
 	case contacts.DirectoryAccounts:
-		d.Accounts, err = collect(ctx, s.pool, scanAccount, s.statements.listAccounts, pgUUID(q.After), limit)
+		err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+			a, err := scanAccount(rows)
+			d.Accounts = append(d.Accounts, a)
+			return err
+		}, s.statements.listAccounts, pgUUID(q.After), limit)
 	case contacts.DirectoryTeams:
 		err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
 			t, err := scanTeam(rows, q.AccountID)
@@ -292,8 +296,11 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 			return err
 		}, s.statements.listTeams, account, q.AfterTeam, limit)
 	case contacts.DirectoryKeys:
-		d.Keys, err = collect(ctx, s.pool, func(row pgx.CollectableRow) (contacts.KeyRecord, error) { return scanKey(row) },
-			s.statements.listKeys, account, pgUUID(q.After), limit)
+		err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+			k, err := scanKey(rows)
+			d.Keys = append(d.Keys, k)
+			return err
+		}, s.statements.listKeys, account, pgUUID(q.After), limit)
 	case contacts.DirectorySettings:
 		err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
 			r, err := scanSetting(rows, q.AccountID)
@@ -306,9 +313,9 @@ func (s *Store) listDirectory(ctx context.Context, q contacts.DirectoryQuery) (d
 	return d, err
 }
 
-func scanAccount(row pgx.CollectableRow) (a contacts.Account, err error) {
+func scanAccount(rows pgx.Rows) (a contacts.Account, err error) {
 	var created, disabled int64
-	err = row.Scan((*[16]byte)(&a.ID), &a.Name, &created, &disabled)
+	err = rows.Scan((*[16]byte)(&a.ID), &a.Name, &created, &disabled)
 	a.CreatedAt, a.DisabledAt = instant(created), instant(disabled)
 	return a, err
 }
@@ -322,11 +329,11 @@ func scanTeam(rows pgx.Rows, account uuid.UUID) (t contacts.Team, err error) {
 
 // scanKey returns the key in a row of an account's id, keyColumns and what else
 // there is.
-func scanKey(row pgx.CollectableRow, more ...any) (k contacts.KeyRecord, err error) {
+func scanKey(rows pgx.Rows, more ...any) (k contacts.KeyRecord, err error) {
 	var hash []byte
 	var permissions, teamIDs string
 	var created, expires, revoked int64
-	if err := row.Scan(append([]any{(*[16]byte)(&k.AccountID), (*[16]byte)(&k.ID), &hash, &k.Name, &permissions, &teamIDs, &k.AllTeams,
+	if err := rows.Scan(append([]any{(*[16]byte)(&k.AccountID), (*[16]byte)(&k.ID), &hash, &k.Name, &permissions, &teamIDs, &k.AllTeams,
 		&created, &expires, &revoked}, more...)...); err != nil {
 		return k, err
 	}

@@ -24,9 +24,9 @@ var (
 	ErrOlderSchema = errors.New("the tables are missing or of an older version: open the store once with a role that may make them, without Options.SkipMigrations")
 	// ErrEncoding: the database cannot hold every text.
 	ErrEncoding = errors.New("the database's encoding is not UTF8: make one with ENCODING 'UTF8'")
-	// ErrNotDurable: with synchronous_commit off, a server that crashes loses what
-	// was acknowledged.
-	ErrNotDurable = errors.New("synchronous_commit is off: set it to on for the role or the pool of the store")
+	// ErrNotDurable: synchronous_commit is off and the store cannot turn it on, so
+	// that a server that crashes would lose what was acknowledged.
+	ErrNotDurable = errors.New("synchronous_commit is off and cannot be turned on: set it to on for the role of the store")
 	// ErrReadOnly: the server takes no writes, for example as a standby. Reads work.
 	ErrReadOnly = errors.New("the server takes no writes")
 	// ErrDiskFull: the server has no space left. What was stored before is safe.

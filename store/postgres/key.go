@@ -99,29 +99,27 @@ func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search) 
 	}
 	first := true
 	err := s.read(ctx, func() error {
-		var q querier = s.pool
+		b := s.newBatch()
+		if hashes != nil {
+			addQuery(b, func(rows pgx.Rows) error {
+				k, err := scanKeyWithAccount(rows)
+				keys[k.Hash] = k
+				return err
+			}, s.statements.findKeys, hashes)
+		}
+		if ids != nil {
+			addQuery(b, func(rows pgx.Rows) error {
+				a, err := scanAccountRecord(rows)
+				accounts[a.ID] = a
+				return err
+			}, s.statements.findAccounts, ids)
+		}
 		if first {
 			first = false
 			defer conn.Release()
-			q = conn
+			return conn.SendBatch(ctx, b).Close()
 		}
-		if hashes != nil {
-			found, err := collect(ctx, q, scanKeyWithAccount, s.statements.findKeys, hashes)
-			for i := range found {
-				keys[found[i].Hash] = &found[i]
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if ids != nil {
-			found, err := collect(ctx, q, scanAccountRecord, s.statements.findAccounts, ids)
-			for i := range found {
-				accounts[found[i].ID] = &found[i]
-			}
-			return err
-		}
-		return nil
+		return s.pool.SendBatch(ctx, b).Close()
 	})
 	if err != nil {
 		return err
@@ -146,20 +144,21 @@ func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search) 
 	return nil
 }
 
-func scanKeyWithAccount(row pgx.CollectableRow) (contacts.KeyRecord, error) {
+func scanKeyWithAccount(rows pgx.Rows) (*contacts.KeyRecord, error) {
 	a := &contacts.AccountRecord{}
 	var created, disabled int64
-	k, err := scanKey(row, &a.Name, &created, &disabled, &a.SettingsVersion)
+	k, err := scanKey(rows, &a.Name, &created, &disabled, &a.SettingsVersion)
 	a.ID, a.CreatedAt, a.DisabledAt = k.AccountID, instant(created), instant(disabled)
 	k.Account = a
-	return k, err
+	return &k, err
 }
 
-func scanAccountRecord(row pgx.CollectableRow) (a contacts.AccountRecord, err error) {
+func scanAccountRecord(rows pgx.Rows) (*contacts.AccountRecord, error) {
+	var a contacts.AccountRecord
 	var created, disabled int64
-	err = row.Scan((*[16]byte)(&a.ID), &a.Name, &created, &disabled, &a.SettingsVersion)
+	err := rows.Scan((*[16]byte)(&a.ID), &a.Name, &created, &disabled, &a.SettingsVersion)
 	a.CreatedAt, a.DisabledAt = instant(created), instant(disabled)
-	return a, err
+	return &a, err
 }
 
 // An accountCache keeps accounts with their settings. Settings are never changed:

@@ -3,9 +3,9 @@ package postgres
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,11 +21,11 @@ const (
 	tablesSQL = `SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname IN ('migration', 'account', 'team', 'api_key', 'setting', 'account_state', 'contact', 'contact_lookup', 'idempotency', 'journal')`
 	versionSQL       = `SELECT coalesce(max(version), 0) FROM {schema}.migration`
-	schemaExistsSQL  = `SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = $1`
-	createSchemaSQL  = `CREATE SCHEMA {schema}`
-	searchPathSQL    = `SET LOCAL search_path = {schema}`
-	createVersionSQL = `CREATE TABLE migration (version bigint NOT NULL PRIMARY KEY)`
-	insertVersionSQL = `INSERT INTO {schema}.migration (version) VALUES ($1)`
+	schemaExistsSQL  = `SELECT true FROM pg_catalog.pg_namespace WHERE nspname = $1`
+	createSchemaSQL  = "CREATE SCHEMA {schema};\n"
+	searchPathSQL    = "SET LOCAL search_path = {schema};\n"
+	createVersionSQL = "CREATE TABLE migration (version bigint NOT NULL PRIMARY KEY);\n"
+	insertVersionSQL = "INSERT INTO migration (version) VALUES (%d)"
 	lockSQL          = `SELECT pg_advisory_xact_lock($1)`
 )
 
@@ -70,55 +70,43 @@ func (s *Store) migrate(ctx context.Context, steps []migration.Step, check bool)
 }
 
 // migrateOnce takes one step, unless another process has taken it meanwhile.
-func (s *Store) migrateOnce(ctx context.Context, version int, step migration.Step, locked bool) (err error) {
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := tx.Rollback(context.WithoutCancel(ctx)); e != nil && !errors.Is(e, pgx.ErrTxClosed) && err == nil {
-			err = e
-		}
-	}()
-	if locked {
-		if _, err := tx.Exec(ctx, lockSQL, s.lockNumber()); err != nil {
-			return err
-		}
-		if now, err := s.schemaVersionIn(ctx, tx); err != nil || now != version {
-			return err // another process has taken the step meanwhile
-		}
-	}
-	if version == 0 {
-		var exists int
-		if err := tx.QueryRow(ctx, schemaExistsSQL, s.schema).Scan(&exists); err != nil {
-			return err
-		}
-		if exists == 0 {
-			if _, err := tx.Exec(ctx, s.sql(createSchemaSQL)); err != nil {
-				return err
+func (s *Store) migrateOnce(ctx context.Context, version int, step migration.Step, locked bool) error {
+	return s.transactOnce(ctx, nil, func(ctx context.Context, t *transaction) error {
+		if locked {
+			t.exec(lockSQL, s.lockNumber())
+			if now, err := s.schemaVersionIn(ctx, t); err != nil || now != version {
+				return err // another process has taken the step meanwhile
 			}
 		}
-	}
-	if _, err := tx.Exec(ctx, s.sql(searchPathSQL)); err != nil {
-		return err
-	}
-	if version == 0 {
-		if _, err := tx.Exec(ctx, createVersionSQL); err != nil {
-			return err
+		var sql strings.Builder
+		if version == 0 {
+			exists := false
+			t.query(func(rows pgx.Rows) error { return rows.Scan(&exists) }, schemaExistsSQL, s.schema)
+			if err := t.flush(ctx); err != nil {
+				return err
+			}
+			if !exists {
+				sql.WriteString(createSchemaSQL)
+			}
 		}
-	}
-	// Several statements at once need the simple protocol.
-	if _, err := tx.Conn().PgConn().Exec(ctx, step.SQL).ReadAll(); err != nil {
-		return fmt.Errorf("%s: %w", step.Name, err)
-	}
-	if _, err := tx.Exec(ctx, s.sql(insertVersionSQL), version+1); err != nil {
-		return err
-	}
-	return tx.Commit(ctx)
+		sql.WriteString(searchPathSQL)
+		if version == 0 {
+			sql.WriteString(createVersionSQL)
+		}
+		fmt.Fprintf(&sql, "%s;\n"+insertVersionSQL, step.SQL, version+1)
+		if err := t.run(ctx, s.sql(sql.String())); err != nil {
+			return fmt.Errorf("%s: %w", step.Name, err)
+		}
+		return nil
+	})
 }
 
-func (s *Store) schemaVersion(ctx context.Context) (int, error) {
-	return s.schemaVersionIn(ctx, s.pool)
+func (s *Store) schemaVersion(ctx context.Context) (version int, err error) {
+	err = s.readOnly(ctx, func(ctx context.Context, t *transaction) error {
+		version, err = s.schemaVersionIn(ctx, t)
+		return err
+	})
+	return version, err
 }
 
 // lockNumber is that of the lock for changes of the schema.
@@ -129,26 +117,28 @@ func (s *Store) lockNumber() int64 {
 }
 
 // schemaVersionIn returns 0 if there are no tables.
-func (s *Store) schemaVersionIn(ctx context.Context, q querier) (int, error) {
-	rows, err := q.Query(ctx, tablesSQL, s.schema)
-	if err != nil {
+func (s *Store) schemaVersionIn(ctx context.Context, t *transaction) (int, error) {
+	found, versions := false, false
+	t.query(func(rows pgx.Rows) error {
+		var table string
+		err := rows.Scan(&table)
+		found, versions = true, versions || table == "migration"
+		return err
+	}, tablesSQL, s.schema)
+	err := t.flush(ctx)
+	switch {
+	case err != nil || !found:
 		return 0, err
+	case !versions:
+		return 0, ErrForeign
 	}
-	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(tables) == 0 {
-		return 0, err
+	var version int
+	t.query(func(rows pgx.Rows) error { return rows.Scan(&version) }, s.sql(versionSQL))
+	err = t.flush(ctx)
+	if err == nil && version <= 0 {
+		err = ErrForeign
 	}
-	for _, table := range tables {
-		if table == "migration" {
-			var version int
-			err := q.QueryRow(ctx, s.sql(versionSQL)).Scan(&version)
-			if err == nil && version <= 0 {
-				err = ErrForeign
-			}
-			return version, err
-		}
-	}
-	return 0, ErrForeign
+	return version, err
 }
 
 // backoff returns how long to wait before the next try.

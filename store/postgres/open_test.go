@@ -171,11 +171,21 @@ func wantLife(t *testing.T, s contacts.Store) {
 	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Settings: []contacts.SettingRecord{setting}}); err != nil {
 		t.Fatal(err)
 	}
+	key := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: account, CreatedAt: noon}, Hash: [32]byte(append(account[:], account[:]...))}
+	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Keys: []contacts.KeyRecord{key}}); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := s.FindKey(t.Context(), key.Hash); err != nil || k.ID != key.ID {
+		t.Fatalf("FindKey: %+v, %v", k, err)
+	}
+	if d, err := s.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: account, Limit: 9}); err != nil || len(d.Keys) != 1 || d.Keys[0].Hash != key.Hash {
+		t.Fatalf("ListDirectory: %+v, %v", d, err)
+	}
 	if a, err := s.FindAccount(t.Context(), account); err != nil || a.SettingsVersion != 1 {
 		t.Fatalf("FindAccount: %+v, %v", a, err)
 	}
-	if entries, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: account, Limit: 9}); err != nil || len(entries) != 1 {
-		t.Fatalf("ListJournal: %d entries, %v", len(entries), err)
+	if entries, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: account, Limit: 9}); err != nil || len(entries) != 1 || entries[0].Subject != event(r).Subject {
+		t.Fatalf("ListJournal: %+v, %v", entries, err)
 	}
 	if _, err := s.Apply(t.Context(), contacts.MutationBatch{Now: noon.AddDate(2, 0, 0)}); err != nil {
 		t.Fatal(err)
@@ -267,24 +277,6 @@ func TestOpenRefusesAnotherEncoding(t *testing.T) {
 	execute(t, url, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
 	t.Cleanup(func() { execute(t, url, "DROP DATABASE "+name) })
 	openErr(t, with(t, url, "dbname", name), nil, postgres.ErrEncoding)
-}
-
-// Open makes commits durable where the server's default is not; New cannot, and
-// says so.
-func TestNotDurable(t *testing.T) {
-	t.Parallel()
-	base := serverURL(t)
-	careless := with(t, base, "synchronous_commit", "off")
-	open(t, careless, newSchema(t, base))
-
-	pool, err := pgxpool.New(t.Context(), careless)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, base)}); !errors.Is(err, postgres.ErrNotDurable) {
-		t.Errorf("New: got error %v, want ErrNotDurable", err)
-	}
 }
 
 // A host's pool stays the host's.

@@ -25,6 +25,19 @@
 //	SELECT set_config('contacts.accounts', '01960000-0000-7000-8000-000000000001', true);
 //	SELECT set_config('contacts.all', 'on', true); -- or all of them
 //
+// # Poolers
+//
+// PgBouncer with transaction pooling works with the plain URL. The tests run with
+// version 1.18. [Open] notices that there is a pooler and prepares no statements,
+// so that the server plans each of them again. Version 1.21 and later can keep
+// prepared statements. If yours does, add default_query_exec_mode=cache_statement
+// to the URL. A pool for [New] needs default_query_exec_mode=cache_describe in its
+// URL.
+//
+// The store changes no setting for longer than a transaction. What the role, the
+// database or the pool has set for synchronous_commit, search_path and
+// bytea_output has no effect on its statements.
+//
 // # Other engines
 //
 // The statements use no sequences, no extensions and no triggers. Only migrations
@@ -94,6 +107,7 @@ type Store struct {
 	ownPool bool
 	schema  string
 	quoted  string
+	wary    bool // queries need settings too
 	secured bool // the tables have policies
 
 	statements statements
@@ -141,23 +155,36 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if settings["application_name"] == "" {
 		settings["application_name"] = "contacts"
 	}
-	c.AfterConnect = prepareConn
-	pool, err := pgxpool.NewWithConfig(ctx, c)
+	s, err := open(ctx, c, opts)
+	if errors.Is(err, errPooler) {
+		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+		s, err = open(ctx, c, opts)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open: %w", classify(ctx, err))
+	}
+	return s, nil
+}
+
+// open opens a store with a pool of its own.
+func open(ctx context.Context, c *pgxpool.Config, opts *Options) (*Store, error) {
+	pool, err := pgxpool.NewWithConfig(ctx, c.Copy())
+	if err != nil {
+		return nil, err
 	}
 	s, err := newStore(ctx, pool, opts, migration.Steps(schema, "schema"))
 	if err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("postgres: open: %w", classify(ctx, err))
+		return nil, err
 	}
 	s.ownPool = true
 	return s, nil
 }
 
 // New is [Open] for a host that has a pool. The host closes the pool after the
-// store. Its connections need client_encoding UTF8. If their synchronous_commit
-// is off, New fails with ErrNotDurable.
+// store. Its connections need client_encoding UTF8. If a pooler is between them and
+// the server, New fails when the pool prepares statements. The error names the
+// setting.
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -192,7 +219,7 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []mi
 	s.statements = newStatements(s.sql)
 	s.writes = newQueue(pool, writers, (*write).size, s.commitWrites)
 	s.searches = newQueue(pool, defaultReaders, nil, s.findAll)
-	if err := s.checkServer(ctx); err != nil {
+	if err := s.checkEnvironment(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.migrate(ctx, steps, opts.SkipMigrations); err != nil {
@@ -204,37 +231,6 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []mi
 // sql puts the schema into a statement.
 func (s *Store) sql(statement string) string {
 	return strings.ReplaceAll(statement, "{schema}", s.quoted)
-}
-
-const (
-	encodingSQL = `SELECT coalesce(current_setting('server_encoding', true), 'UTF8'), coalesce(current_setting('synchronous_commit', true), 'on')`
-	prepareSQL  = `SELECT
-		CASE WHEN current_setting('synchronous_commit', true) = 'off' THEN set_config('synchronous_commit', 'on', false) END,
-		CASE WHEN current_setting('plan_cache_mode', true) = 'auto' THEN set_config('plan_cache_mode', 'force_generic_plan', false) END`
-)
-
-// prepareConn makes every commit of the connection outlive a crash of the server,
-// whatever the server's default is. It also has the server plan each statement
-// once. No argument changes which plan is best, and planning takes longer than
-// what is planned.
-func prepareConn(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.Exec(ctx, prepareSQL)
-	return err
-}
-
-// checkServer returns an error if the store cannot keep its promises.
-func (s *Store) checkServer(ctx context.Context) error {
-	var encoding, commit string
-	if err := s.pool.QueryRow(ctx, encodingSQL).Scan(&encoding, &commit); err != nil {
-		return err
-	}
-	switch {
-	case !strings.EqualFold(encoding, "UTF8"):
-		return ErrEncoding
-	case commit == "off":
-		return ErrNotDurable
-	}
-	return nil
 }
 
 // Close waits for the calls that were accepted and for transactions whose callers

@@ -7,36 +7,36 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
 )
 
-// A querier is a pool, a connection or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-var _ querier = (*pgxpool.Pool)(nil)
-
 // query has each read the rows of a statement about one account.
 func (s *Store) query(ctx context.Context, account uuid.UUID, each func(pgx.Rows) error, sql string, args ...any) error {
+	b := s.newBatch()
 	if s.secured {
-		var b pgx.Batch // its statements share a transaction
 		b.Queue(allowSQL, account.String())
-		b.Queue(sql, args...).Query(func(rows pgx.Rows) error { return eachRow(rows, each) })
-		return s.pool.SendBatch(ctx, &b).Close()
 	}
-	rows, err := s.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return err
+	addQuery(b, each, sql, args...)
+	return s.pool.SendBatch(ctx, b).Close()
+}
+
+// newBatch returns statements that share a transaction, without BEGIN, and go to
+// the server at once. A batch is for one connection.
+func (s *Store) newBatch() *pgx.Batch {
+	b := &pgx.Batch{}
+	if s.wary {
+		b.Queue(settingsSQL)
 	}
-	return eachRow(rows, each)
+	return b
+}
+
+// addQuery adds a statement whose rows each reads.
+func addQuery(b *pgx.Batch, each func(pgx.Rows) error, sql string, args ...any) {
+	b.Queue(sql, args...).Query(func(rows pgx.Rows) error { return eachRow(rows, each) })
 }
 
 func eachRow(rows pgx.Rows, each func(pgx.Rows) error) error {
-	defer rows.Close()
 	for rows.Next() {
 		if err := each(rows); err != nil {
 			return err
@@ -57,15 +57,6 @@ func (s *Store) queryContacts(ctx context.Context, account uuid.UUID, sql string
 		return nil, err
 	}
 	return found, nil
-}
-
-// collect returns what scan makes of each row; nil where there is none.
-func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.AppendRows([]T(nil), rows, scan)
 }
 
 // A queryBuilder makes SQL of the parts that a query needs.

@@ -36,39 +36,35 @@ func securedTables() []string {
 // secure finds out whether the tables have policies. It makes them if the host
 // wants them and there are none.
 func (s *Store) secure(ctx context.Context, wanted, check bool) error {
-	secured, err := s.isSecured(ctx, s.pool)
-	if err != nil || secured || !wanted {
-		s.secured = secured
+	err := s.readOnly(ctx, func(ctx context.Context, t *transaction) (err error) {
+		s.secured, err = s.isSecured(ctx, t)
+		return err
+	})
+	if err != nil || s.secured || !wanted {
 		return err
 	}
 	if check {
 		return ErrOlderSchema
 	}
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback(context.WithoutCancel(ctx))
-	if _, err := tx.Exec(ctx, lockSQL, s.lockNumber()); err != nil {
-		return err
-	}
-	if secured, err = s.isSecured(ctx, tx); err == nil && !secured {
+	err = s.transactOnce(ctx, nil, func(ctx context.Context, t *transaction) error {
+		t.exec(lockSQL, s.lockNumber())
+		if secured, err := s.isSecured(ctx, t); err != nil || secured {
+			return err // another process has made them meanwhile
+		}
 		var all strings.Builder
 		for _, table := range securedTables() {
 			fmt.Fprintf(&all, "CREATE POLICY contacts_account ON {schema}.%[1]s USING %[2]s WITH CHECK %[2]s;\n"+
 				"ALTER TABLE {schema}.%[1]s ENABLE ROW LEVEL SECURITY;\nALTER TABLE {schema}.%[1]s FORCE ROW LEVEL SECURITY;\n", table, securityPolicy)
 		}
-		_, err = tx.Conn().PgConn().Exec(ctx, s.sql(all.String())).ReadAll()
-	}
-	if err == nil {
-		err = tx.Commit(ctx)
-	}
+		return t.run(ctx, s.sql(all.String()))
+	})
 	s.secured = err == nil
 	return err
 }
 
-func (s *Store) isSecured(ctx context.Context, q querier) (secured bool, err error) {
-	err = q.QueryRow(ctx, securedSQL, s.schema).Scan(&secured)
+func (s *Store) isSecured(ctx context.Context, t *transaction) (secured bool, err error) {
+	t.query(func(rows pgx.Rows) error { return rows.Scan(&secured) }, securedSQL, s.schema)
+	err = t.flush(ctx)
 	return secured, err
 }
 

@@ -81,9 +81,9 @@ func (s *sharedServer) stop() error {
 }
 
 // ownServer starts a server that the test may harm.
-func ownServer(t testing.TB) *server {
+func ownServer(t testing.TB, settings ...string) *server {
 	t.Helper()
-	s, err := newServer()
+	s, err := newServer(settings...)
 	skipWithout(t, err)
 	t.Cleanup(func() {
 		if err := s.remove(); err != nil {
@@ -331,6 +331,17 @@ func newSchema(t testing.TB, url string) string {
 		execute(t, url, "DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE")
 	})
 	return name
+}
+
+// connect returns a connection that is closed when the test ends.
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return c
 }
 
 // execute runs a statement as the role of the url.

@@ -3,7 +3,7 @@ package postgres
 // givenRows ends a query of all given rows. The LIMIT leaves none out. It has the
 // server expect few rows, so that it plans to find each by an index, also while the
 // tables are small: it keeps the plan when they grow.
-const givenRows = ` LIMIT cardinality($1)`
+const givenRows = ` LIMIT cardinality($1::uuid[])`
 
 // statements are those whose text does not depend on a query, with the schema in
 // them.

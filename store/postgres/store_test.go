@@ -56,11 +56,10 @@ func newHarness(tb testing.TB, url string, opts postgres.Options) storetest.Harn
 	}
 }
 
-// newPool returns connections that commits of are durable.
+// newPool returns the connections of a host.
 func newPool(tb testing.TB, url string) *pgxpool.Pool {
 	tb.Helper()
-	url = with(tb, with(tb, url, "pool_max_conns", "6"), "plan_cache_mode", "force_generic_plan") // as Open has it
-	pool, err := pgxpool.New(context.Background(), url)
+	pool, err := pgxpool.New(context.Background(), with(tb, url, "pool_max_conns", "6"))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 )
 
 // A transaction sends its statements all at once, when something has to be read.
-// BEGIN goes with the first of them and COMMIT with the last. So a transaction
-// takes no more round trips than it has decisions.
+// BEGIN and its settings go with the first of them, and COMMIT with the last. So a
+// transaction takes no more round trips than it has decisions.
 type transaction struct {
 	conn  *pgxpool.Conn
 	batch pgx.Batch
@@ -51,16 +51,11 @@ func (t *transaction) count(n *int64, sql string, args ...any) {
 // query queues a statement whose rows each reads.
 func (t *transaction) query(each func(pgx.Rows) error, sql string, args ...any) {
 	t.batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			if err := each(rows); err != nil {
-				return err
-			}
+		err := eachRow(rows, each)
+		if err == nil {
+			t.read++
 		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		t.read++
-		return nil
+		return err
 	})
 }
 
@@ -72,6 +67,15 @@ func (t *transaction) flush(ctx context.Context) error {
 	t.sent, t.read = true, 0
 	err := t.conn.SendBatch(ctx, &t.batch).Close()
 	t.batch = pgx.Batch{}
+	return err
+}
+
+// run sends what is queued, and then several statements in one text.
+func (t *transaction) run(ctx context.Context, sql string) error {
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	_, err := t.conn.Conn().PgConn().Exec(ctx, sql).ReadAll()
 	return err
 }
 
@@ -119,6 +123,14 @@ func (t *transaction) end() {
 	t.conn.Release()
 }
 
+// begin returns a transaction on the connection, which it releases when it ends.
+func begin(conn *pgxpool.Conn, sql string) *transaction {
+	t := &transaction{conn: conn}
+	t.exec(sql)
+	t.exec(settingsSQL)
+	return t
+}
+
 // transact runs the job in a transaction and commits it. It does so again from the
 // start if the transaction lost against another, or if the connection was lost
 // before the commit, until the context ends. After an error that does not match
@@ -160,9 +172,8 @@ func (s *Store) transactOnce(ctx context.Context, conn *pgxpool.Conn, job func(c
 			return err
 		}
 	}
-	t := &transaction{conn: conn}
+	t := begin(conn, beginSQL)
 	defer t.end()
-	t.exec(beginSQL)
 	if err := job(ctx, t); err != nil {
 		return err
 	}
@@ -188,9 +199,8 @@ func (s *Store) readOnly(ctx context.Context, job func(context.Context, *transac
 		if err != nil {
 			return err
 		}
-		t := &transaction{conn: conn}
+		t := begin(conn, readOnlySQL)
 		defer t.end()
-		t.exec(readOnlySQL)
 		return job(ctx, t)
 	})
 }

@@ -1,0 +1,62 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The store shares its server with whatever else has set something there: a role,
+// a database, the host of a pool, the last user of a pooler's connection. So every
+// transaction sets what it needs. The settings go with its first statement and end
+// with it. No connection keeps them.
+
+// settingsSQL keeps what others have named like a function or an operator out of
+// the statements that follow, makes the commit outlive a crash of the server, and
+// has the server write bytes in the form that the driver reads.
+const settingsSQL = `SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+	CASE WHEN pg_catalog.current_setting('synchronous_commit', true) OPERATOR(pg_catalog.=) 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END,
+	CASE WHEN pg_catalog.current_setting('bytea_output', true) OPERATOR(pg_catalog.=) 'escape' THEN pg_catalog.set_config('bytea_output', 'hex', true) END`
+
+// environmentSQL returns what the server has, and the process that answers.
+const environmentSQL = `SELECT coalesce(pg_catalog.current_setting('server_encoding', true), 'UTF8'),
+	CASE WHEN pg_catalog.current_setting('synchronous_commit', true) OPERATOR(pg_catalog.=) 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) ELSE 'on' END,
+	coalesce((pg_catalog.current_schemas(true))[1], ''), coalesce(pg_catalog.current_setting('bytea_output', true), 'hex'),
+	pg_catalog.pg_backend_pid()`
+
+// errPooler: the pool prepares statements on connections that are not its own.
+var errPooler = errors.New("a pooler is between the pool and the server, and may not keep prepared statements: make the pool with default_query_exec_mode=cache_describe in its URL")
+
+// checkEnvironment returns an error if the store cannot keep its promises. It finds
+// out whether a query needs settings that is not in a transaction: it usually does
+// not.
+//
+// A server tells each client the number of the process that serves it. A pooler
+// tells another number, since its connections change their process. A host that
+// has chosen a mode of the driver knows what its pooler keeps.
+func (s *Store) checkEnvironment(ctx context.Context) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	var encoding, commit, first, bytes string
+	var process int64
+	if err := conn.QueryRow(ctx, environmentSQL, pgx.QueryExecModeExec).Scan(&encoding, &commit, &first, &bytes, &process); err != nil {
+		return err
+	}
+	s.wary = first != "pg_catalog" || bytes != "hex"
+	c := s.pool.Config()
+	switch {
+	case !strings.EqualFold(encoding, "UTF8"):
+		return ErrEncoding
+	case commit == "off":
+		return ErrNotDurable
+	case process != int64(conn.Conn().PgConn().PID()) && c.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement &&
+		!strings.Contains(c.ConnString(), "default_query_exec_mode"):
+		return errPooler
+	}
+	return nil
+}

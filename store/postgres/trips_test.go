@@ -1,0 +1,119 @@
+package postgres_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts"
+	"example.com/contacts/store/postgres"
+)
+
+// trips counts round trips: a client that writes after it has read begins one.
+type trips struct{ n atomic.Int64 }
+
+func (n *trips) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	return &countingConn{Conn: c, trips: n}, err
+}
+
+type countingConn struct {
+	net.Conn
+	trips *trips
+	wrote atomic.Bool // since it has read
+}
+
+func (c *countingConn) Write(b []byte) (int, error) {
+	if !c.wrote.Swap(true) {
+		c.trips.n.Add(1)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.wrote.Store(false)
+	return n, err
+}
+
+// How many round trips a call takes when it is not the first of its kind on its
+// connection.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent trips
+	config.ConnConfig.DialFunc = sent.dial
+	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // however busy the machine is
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	svc, err := contacts.New(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := addAccount(t, s)
+	key, _, err := contacts.NewAdmin(s, nil).IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: account, Name: "web", Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}, AllTeams: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newContact(account)
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		want int64
+		call func() error
+	}{
+		{"Service.CreateContact", 2, func() error {
+			_, err := svc.CreateContact(t.Context(), key, contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+14155550123"}}})
+			return err
+		}},
+		{"Service.GetContact", 2, func() error {
+			_, err := svc.GetContact(t.Context(), key, r.Contact.ID)
+			return err
+		}},
+		{"a create", 1, func() error { return create(t.Context(), s, newContact(account)) }},
+		{"a create with a claim and an event", 2, func() error {
+			other := newContact(account)
+			m := creation(other)
+			m.Claims, m.Journal = other.MatchKeys(), []contacts.JournalEntry{event(other)}
+			return apply(t.Context(), s, m)
+		}},
+		{"a change", 2, func() (err error) {
+			var m contacts.Mutation
+			m, r = change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })
+			return apply(t.Context(), s, m)
+		}},
+		{"a list", 1, func() error {
+			_, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: account, AllTeams: true, Limit: 9})
+			return err
+		}},
+	} {
+		for range 2 { // the first prepares its statements
+			sent.n.Store(0)
+			if err := c.call(); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+		}
+		if got := sent.n.Load(); got != c.want {
+			t.Errorf("%s takes %d round trips, want %d", c.name, got, c.want)
+		}
+	}
+}
