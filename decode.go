@@ -32,6 +32,7 @@ func (b body) decode(ctx context.Context) error {
 	if len(text) > b.limit {
 		return invalidJSON(fmt.Sprintf("the body has more than %d bytes", b.limit), ErrBodyTooLarge)
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark, which a reader may skip: RFC 8259, section 8.1
 	r := newJSONReader(text, b.bad)
 	r.ctx = ctx
 	if r.kind() == '{' {

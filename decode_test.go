@@ -59,7 +59,11 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 		{"invalid UTF-8 in a name", "{\"first_name\":\"John\",\"\xff\":1}", "invalid UTF-8"},
 		{"lone surrogate", `{"first_name":"\ud83d"}`, "column 16: invalid escape sequence"},
 		{"control character in a string", "{\"first_name\":\"J\nohn\"}", "column 17"},
-		{"byte order mark", "\ufeff{\"first_name\":\"John\"}", "column 1"},
+		{"two byte order marks", "\ufeff\ufeff{\"first_name\":\"John\"}", "line 1, column 1: unexpected character"},
+		{"byte order mark inside", "{\ufeff\"first_name\":\"John\"}", "column 2: unexpected character"},
+		{"byte order mark alone", "\ufeff", "the body is empty"},
+		{"byte order mark of UTF-16", "\xff\xfe{\x00", "column 1: invalid UTF-8"},
+		{"fault after a byte order mark", "\ufeff{'first_name':'John'}", "column 2"},
 		{"single quotes", `{'first_name':'John'}`, "column 2"},
 		{"comment", `{"first_name":"John"/**/}`, "column 21"},
 		{"NaN", `{"first_name":"John","custom_context":{"a":NaN}}`, "column 44"},
@@ -80,6 +84,26 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 				t.Errorf("got %q, want %q in it", err, c.why)
 			}
 		})
+	}
+}
+
+func TestByteOrderMarkBeforeTheBodyIsSkipped(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	ctx, mark := t.Context(), "\ufeff"
+	john, err := w.svc.CreateContactJSON(ctx, w.writer, strings.NewReader(mark+`{"first_name":"John"}`))
+	if err != nil || john.FirstName != "John" {
+		t.Fatalf("create: %+v, %v", john, err)
+	}
+	many, err := w.svc.CreateContactsJSON(ctx, w.writer, strings.NewReader(mark+`{"contacts":[{"first_name":"Jane"}]}`))
+	if err != nil || len(many) != 1 || many[0].Err != nil {
+		t.Errorf("batch: %+v, %v", many, err)
+	}
+	if c, err := w.svc.UpdateContactJSON(ctx, w.writer, john.ID, strings.NewReader(mark+`{"stage":"customer"}`), nil); err != nil || c.Stage != "customer" {
+		t.Errorf("update: %+v, %v", c, err)
+	}
+	if c, err := w.svc.ReplaceContactJSON(ctx, w.writer, john.ID, strings.NewReader(mark+`{"first_name":"Jim"}`), nil); err != nil || c.FirstName != "Jim" {
+		t.Errorf("replace: %+v, %v", c, err)
 	}
 }
 
