@@ -29,6 +29,10 @@ type AdminOptions struct {
 	// scanners recognise it: 1 to 16 lower-case letters and digits. "": "ck".
 	KeyPrefix string
 
+	// Permissions are the host's own permissions. IssueKey refuses those that are
+	// neither here nor of this package, because they are misspelt. nil: none.
+	Permissions []Permission
+
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 }
@@ -41,9 +45,10 @@ type AdminOptions struct {
 // CodeNotFound for an account or a key that does not exist, CodeServerError. The
 // zero value cannot be used; see [NewAdmin].
 type Admin struct {
-	store  Store
-	prefix string
-	now    func() time.Time
+	store       Store
+	prefix      string
+	permissions []Permission // the host's own
+	now         func() time.Time
 }
 
 // NewAdmin returns an Admin on the store, which the caller closes.
@@ -54,6 +59,9 @@ func NewAdmin(store Store, opts *AdminOptions) *Admin {
 	}
 	if opts != nil && opts.Now != nil {
 		a.now = opts.Now
+	}
+	if opts != nil {
+		a.permissions = slices.Clone(opts.Permissions)
 	}
 	return a
 }
@@ -104,6 +112,7 @@ func (a *Admin) CreateTeam(ctx context.Context, team Team) (*Team, error) {
 	var bad problems
 	team.Name = text(team.Name, "name", maxAdminName, &bad)
 	team.CreatedAt = timestamp(a.now())
+	needsAccount(team.AccountID, &bad)
 	teamID(team.ID, &bad)
 	added, err := a.add(ctx, Directory{Teams: []Team{team}}, &bad)
 	if errors.Is(err, ErrExists) {
@@ -140,6 +149,7 @@ func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, 
 		AllTeams:  in.AllTeams,
 		CreatedAt: timestamp(a.now()),
 	}
+	needsAccount(in.AccountID, &bad)
 	if !in.ExpiresAt.IsZero() {
 		k.ExpiresAt = timestamp(in.ExpiresAt)
 		if y := k.ExpiresAt.Year(); y < 1 || y > 9999 || k.ExpiresAt.IsZero() {
@@ -149,8 +159,12 @@ func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, 
 	for i, p := range in.Permissions {
 		field := element("permissions", i)
 		p := Permission(text(string(p), field, maxPermission, &bad))
-		if p == "" && !bad.has(field) {
+		switch why := checkPermission(p, a.permissions); {
+		case bad.has(field):
+		case p == "":
 			bad.add(field, FieldRequired, "must not be empty")
+		case why != "":
+			bad.add(field, FieldNotAllowed, why)
 		}
 		if !slices.Contains(k.Permissions, p) {
 			k.Permissions = append(k.Permissions, p)
@@ -203,8 +217,11 @@ func (a *Admin) add(ctx context.Context, d Directory, bad *problems) (Directory,
 		return Directory{}, noStore()
 	}
 	added, err := a.store.AddToDirectory(ctx, d)
+	if errors.Is(err, ErrNotFound) {
+		return Directory{}, noSuch("account")
+	}
 	if err != nil {
-		return Directory{}, adminError(err)
+		return Directory{}, newServerError(err)
 	}
 	return added, nil
 }
@@ -213,11 +230,19 @@ func (a *Admin) update(ctx context.Context, u DirectoryUpdate) error {
 	if a.store == nil {
 		return noStore()
 	}
-	if u.KeyID == uuid.Nil && u.AccountID == uuid.Nil {
-		return newError(ErrNotFound, nil)
+	what := "account"
+	switch {
+	case u.KeyID != uuid.Nil:
+		what = "key"
+	case u.AccountID == uuid.Nil:
+		return noSuch("account or key: the id is zero")
 	}
-	if err := a.store.UpdateDirectory(ctx, u); err != nil {
-		return adminError(err)
+	err := a.store.UpdateDirectory(ctx, u)
+	if errors.Is(err, ErrNotFound) {
+		return noSuch(what)
+	}
+	if err != nil {
+		return newServerError(err)
 	}
 	return nil
 }
@@ -228,11 +253,18 @@ func noStore() error {
 	return &Error{Code: CodeServerError, Message: strings.TrimPrefix(errNilStore.Error(), "contacts: ")}
 }
 
-func adminError(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return newError(ErrNotFound, nil)
+// needsAccount refuses the zero id, which no account has.
+func needsAccount(id uuid.UUID, bad *problems) {
+	if id == uuid.Nil {
+		bad.add("account_id", FieldRequired, "is required; give the ID of an Account")
 	}
-	return newServerError(err)
+}
+
+// noSuch says what was not found.
+func noSuch(what string) error {
+	e := newError(ErrNotFound, nil)
+	e.Message = "there is no such " + what
+	return e
 }
 
 // list walks the directory by keyset, page after page.
@@ -249,7 +281,7 @@ func list[T any](ctx context.Context, a *Admin, q DirectoryQuery, page func(Dire
 			}
 			d, err := a.store.ListDirectory(ctx, q)
 			if err != nil {
-				yield(zero, adminError(err))
+				yield(zero, newServerError(err))
 				return
 			}
 			records := page(d)

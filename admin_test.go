@@ -15,7 +15,7 @@ import (
 func TestDirectoryIsListedInOrderAndInPages(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		admin := contacts.NewAdmin(store, nil)
+		admin := contacts.NewAdmin(store, &contacts.AdminOptions{Permissions: []contacts.Permission{"can_dance"}})
 		var accounts []contacts.Account
 		for i := range 205 { // three pages
 			a, err := admin.CreateAccount(t.Context(), " Account "+itoa(i))
@@ -115,6 +115,7 @@ func TestAdminRefusesWrongInputAndSaysWhy(t *testing.T) {
 		wantError(t, account(strings.Repeat("x", 201)), contacts.CodeValidationError, wrong("name", contacts.FieldTooLong))
 		wantError(t, newTeam(contacts.Team{AccountID: w.acme.ID, ID: -1}), contacts.CodeValidationError, wrong("team_id", contacts.FieldInvalid))
 		wantError(t, newTeam(contacts.Team{AccountID: uuid.New()}), contacts.CodeNotFound)
+		wantError(t, newTeam(contacts.Team{ID: -1}), contacts.CodeValidationError, wrong("team_id", contacts.FieldInvalid), wrong("account_id", contacts.FieldRequired))
 		err := newTeam(contacts.Team{AccountID: w.acme.ID, ID: team})
 		if wantError(t, err, contacts.CodeValidationError, wrong("team_id", contacts.FieldDuplicate)); !errors.Is(err, contacts.ErrExists) {
 			t.Errorf("%v does not match ErrExists", err)
@@ -125,13 +126,68 @@ func TestAdminRefusesWrongInputAndSaysWhy(t *testing.T) {
 		wantError(t, key(contacts.IssueKeyInput{AccountID: uuid.New()}), contacts.CodeNotFound)
 		wantError(t, key(contacts.IssueKeyInput{AccountID: w.acme.ID, Name: "a\nb", Permissions: []contacts.Permission{" "}, TeamIDs: []int64{1, 0}}),
 			contacts.CodeValidationError, wrong("name", contacts.FieldInvalid), wrong("permissions[0]", contacts.FieldRequired), wrong("team_ids[1]", contacts.FieldInvalid))
+		wantError(t, key(contacts.IssueKeyInput{}), contacts.CodeValidationError, wrong("account_id", contacts.FieldRequired))
 		for _, at := range []time.Time{time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}.Add(5), time.Time{}.Add(-time.Hour)} {
 			wantError(t, key(contacts.IssueKeyInput{AccountID: w.acme.ID, ExpiresAt: at}), contacts.CodeValidationError, wrong("expires_at", contacts.FieldInvalid))
 		}
 		wantError(t, w.admin.RevokeKey(ctx, uuid.New()), contacts.CodeNotFound)
 		wantError(t, w.admin.RevokeKey(ctx, uuid.Nil), contacts.CodeNotFound)
 		wantError(t, w.admin.DisableAccount(ctx, uuid.New()), contacts.CodeNotFound)
+
+		for what, err := range map[string]error{
+			"account": newTeam(contacts.Team{AccountID: uuid.New()}), "account ": key(contacts.IssueKeyInput{AccountID: uuid.New()}),
+			"account or key: the id is zero": w.admin.EnableAccount(ctx, uuid.Nil), "account  ": w.admin.DisableAccount(ctx, uuid.New()), "key": w.admin.RevokeKey(ctx, uuid.New()),
+		} {
+			if want := "contacts: not_found: there is no such " + strings.TrimSpace(what); err.Error() != want {
+				t.Errorf("got %q, want %q", err, want)
+			}
+		}
 	})
+}
+
+// A misspelt permission would make a key that can do nothing, or a call that no key
+// can make.
+func TestMisspeltPermissionIsRefused(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	own := []contacts.Permission{"can_dance", "can_sing"}
+	admin := contacts.NewAdmin(w.store, &contacts.AdminOptions{Permissions: own})
+	for _, c := range []struct {
+		permission contacts.Permission
+		known, own bool
+	}{
+		{contacts.PermissionReadContacts, true, true}, {" can_write_contacts ", true, true}, {"can_dance", false, true}, {"can_sing", false, true},
+		{"can_read_contact", false, false}, {"Can_Read_Contacts", false, false}, {"can_dance ", false, true}, {"read", false, false}, {"can_sing,can_dance", false, false},
+	} {
+		in := contacts.IssueKeyInput{AccountID: w.acme.ID, Permissions: []contacts.Permission{contacts.PermissionWriteContacts, c.permission}}
+		for _, a := range []struct {
+			admin *contacts.Admin
+			taken bool
+		}{{w.admin, c.known}, {admin, c.own}} {
+			_, _, err := a.admin.IssueKey(t.Context(), in)
+			if a.taken && err != nil {
+				t.Errorf("%q: %v", c.permission, err)
+			}
+			if !a.taken {
+				wantError(t, err, contacts.CodeValidationError, wrong("permissions[1]", contacts.FieldNotAllowed))
+			}
+		}
+		if strings.TrimSpace(string(c.permission)) != string(c.permission) {
+			continue
+		}
+		for name, o := range map[string]contacts.Options{
+			"CreatePermission": {CreatePermission: c.permission}, "ReadPermission": {ReadPermission: c.permission}, "WritePermission": {WritePermission: c.permission},
+		} {
+			_, err := contacts.New(w.store, &o)
+			if (err == nil) != c.known || err != nil && (!strings.Contains(err.Error(), "Options."+name) || !strings.Contains(err.Error(), "can_read_contacts, can_write_contacts, ")) {
+				t.Errorf("%s %q: %v", name, c.permission, err)
+			}
+			o.Permissions = own
+			if _, err := contacts.New(w.store, &o); (err == nil) != c.own {
+				t.Errorf("%s %q, with Permissions: %v", name, c.permission, err)
+			}
+		}
+	}
 }
 
 func TestAdminWithoutAStoreIsAnError(t *testing.T) {

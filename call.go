@@ -3,6 +3,7 @@ package contacts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -94,8 +95,12 @@ func (s *Service) begin(ctx context.Context, key string, op Operation) (*call, e
 		return c, c.authenticationError(err)
 	case p == nil || p.AccountID == uuid.Nil:
 		return c, c.fault(errors.New("the authenticator returned no account and no error"))
-	case !known || !p.Can(need):
+	case !known:
 		return c, newError(ErrPermissionDenied, nil)
+	case !p.Can(need):
+		e := newError(ErrPermissionDenied, nil)
+		e.Message = "the API key lacks the permission " + string(need)
+		return c, e
 	}
 	c.principal = p
 	if p.account != nil && p.account.ID == p.AccountID {
@@ -189,18 +194,30 @@ func (c *call) apply(ctx context.Context, batch MutationBatch) ([]MutationOutcom
 
 // send is one call of the store.
 func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
-	if c.account == nil {
-		account, err := c.store.FindAccount(ctx, c.principal.AccountID)
-		if err != nil {
-			return nil, err
-		}
-		c.account = account
+	if err := c.findAccount(ctx); err != nil {
+		return nil, err
 	}
 	for i := range batch.Mutations {
 		m := &batch.Mutations[i]
 		m.AccountID, m.Settings = c.principal.AccountID, c.account.SettingsVersion
 	}
 	return c.store.Apply(ctx, batch)
+}
+
+// errNoAccount is the fault of an Authenticator.
+var errNoAccount = errors.New("the principal's account is not in the store; an Authenticator must return one that Admin.CreateAccount made")
+
+// findAccount finds the principal's account, unless it came with the key.
+func (c *call) findAccount(ctx context.Context) error {
+	if c.account != nil {
+		return nil
+	}
+	account, err := c.store.FindAccount(ctx, c.principal.AccountID)
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w: %w", errNoAccount, err)
+	}
+	c.account = account
+	return err
 }
 
 // staleOnes returns the indexes of the mutations that were decided by old
@@ -228,6 +245,9 @@ func (c *call) refusal(err error) error {
 func (c *call) find(ctx context.Context, id uuid.UUID) (*ContactRecord, error) {
 	record, err := c.store.FindContact(ctx, c.principal.AccountID, id)
 	if errors.Is(err, ErrNotFound) || err == nil && !c.principal.CanAccessTeam(record.Contact.TeamID) {
+		if err := c.findAccount(ctx); err != nil { // without it everything is missing
+			return nil, c.fault(err)
+		}
 		return nil, newError(ErrNotFound, nil)
 	}
 	if err != nil {

@@ -255,14 +255,38 @@ func TestAccountIsLookedUpOnlyForAHostsOwnPrincipal(t *testing.T) {
 			t.Errorf("%s: got %v, %v; the account was looked up %d times", name, c, err, store.accountsByHand)
 		}
 	}
-	unknown := always{&contacts.Principal{AccountID: uuid.Must(uuid.NewV7()), Permissions: foreign.Permissions}}
-	svc, err := contacts.New(store, &contacts.Options{Authenticator: unknown})
+}
+
+// Without its account a principal would find nothing, and nobody would see why.
+func TestPrincipalOfAnUnknownAccountIsAFaultThatSaysSo(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	both := []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}
+	unknown := always{&contacts.Principal{AccountID: uuid.Must(uuid.NewV7()), Permissions: both}}
+	svc, err := contacts.New(closing(t, memory.New()), &contacts.Options{Authenticator: unknown, Logger: textLogger(&log)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = svc.CreateContact(t.Context(), "any", contacts.CreateContactInput{FirstName: "a"})
-	if wantError(t, err, contacts.CodeServerError); errors.Is(err, contacts.ErrNotFound) {
-		t.Error("an account that is not there matches ErrNotFound")
+	ctx, id := t.Context(), uuid.Must(uuid.NewV7())
+	for name, err := range map[string]error{
+		"create":  second(svc.CreateContact(ctx, "any", contacts.CreateContactInput{FirstName: "a"})),
+		"get":     second(svc.GetContact(ctx, "any", id)),
+		"list":    second(svc.ListContacts(ctx, "any", contacts.ListContactsInput{})),
+		"team":    second(svc.ListContacts(ctx, "any", contacts.ListContactsInput{TeamID: 1})),
+		"update":  second(svc.UpdateContact(ctx, "any", id, contacts.UpdateContactInput{}, nil)),
+		"delete":  svc.DeleteContact(ctx, "any", id, nil),
+		"restore": second(svc.RestoreContact(ctx, "any", id, nil)),
+	} {
+		if name == "team" {
+			wantError(t, err, contacts.CodeTeamNotFound) // the principal may not access it anyway
+			continue
+		}
+		if wantError(t, err, contacts.CodeServerError); errors.Is(err, contacts.ErrNotFound) {
+			t.Errorf("%s: an account that is not there matches ErrNotFound", name)
+		}
+	}
+	if n := strings.Count(log.String(), "the principal's account is not in the store"); n != 6 {
+		t.Errorf("%d lines say why, want 6: %s", n, &log)
 	}
 }
 

@@ -82,10 +82,10 @@ type CreateContactsInput struct {
 
 // A CreateResult is what became of one contact of a batch or a stream.
 type CreateResult struct {
-	Index    int      // its place among the contacts that were given, from 0
-	Contact  *Contact // nil where Err is set
-	Replayed bool     // it is the result of an earlier create with the same idempotency key
-	Err      error    // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
+	Index    int      `json:"index"`              // its place among the contacts that were given, from 0
+	Contact  *Contact `json:"contact,omitempty"`  // nil where Err is set
+	Replayed bool     `json:"replayed,omitempty"` // it is the result of an earlier create with the same idempotency key
+	Err      error    `json:"error,omitempty"`    // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
 }
 
 // CreateContacts creates many contacts, up to Limits.Batch. It returns one result
@@ -373,8 +373,8 @@ func (c *call) assignIDs(contact *Contact) {
 // finish sets the result of a new contact from its outcome.
 func (c *call) finish(n *newContact, o MutationOutcome) {
 	switch {
-	case errors.Is(o.Err, ErrNotFound): // the account, which has to be there
-		n.result.Err = c.fault(o.Err)
+	case errors.Is(o.Err, ErrNotFound): // the account, which was there before
+		n.result.Err = c.fault(fmt.Errorf("%w: %w", errNoAccount, o.Err))
 		return
 	case o.Err != nil:
 		n.result.Err = c.refusal(o.Err)

@@ -10,7 +10,7 @@
 //	acme, err := admin.CreateAccount(ctx, "Acme Corp")
 //	key, _, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
 //		AccountID:   acme.ID,
-//		Permissions: []contacts.Permission{contacts.PermissionReadContacts},
+//		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
 //		AllTeams:    true,
 //	})
 //	svc, err := contacts.New(store, nil)

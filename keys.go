@@ -14,7 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Permission allows a key one kind of operation. Hosts may have their own.
+// A Permission allows a key one kind of operation. Hosts may have their own, which
+// AdminOptions.Permissions and Options.Permissions declare.
 type Permission string
 
 // The permissions that the default options ask for.
@@ -22,6 +23,23 @@ const (
 	PermissionReadContacts  Permission = "can_read_contacts"
 	PermissionWriteContacts Permission = "can_write_contacts"
 )
+
+// checkPermission says what is wrong with a permission; "": nothing. One that is
+// neither of this package nor declared is misspelt, and no key would ever have it.
+func checkPermission(p Permission, declared []Permission) string {
+	known := append([]Permission{PermissionReadContacts, PermissionWriteContacts}, declared...)
+	if slices.Contains(known, p) {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("is no permission; give one of ")
+	for _, k := range known {
+		b.WriteString(string(k))
+		b.WriteString(", ")
+	}
+	b.WriteString("or declare your own in Permissions of the options")
+	return b.String()
+}
 
 // An APIKey is an API key without its secret, which is kept nowhere.
 type APIKey struct {

@@ -52,16 +52,16 @@ type ListContactsInput struct {
 
 // A ContactPage is one page of a list.
 type ContactPage struct {
-	Contacts []*Contact // newest first
+	Contacts []*Contact `json:"contacts"` // newest first
 
 	// NextCursor gets the next page. "": this is the last one.
-	NextCursor string
+	NextCursor string `json:"next_cursor,omitempty"`
 
 	// Set where a page was asked for by its number; else zero.
-	Count int // contacts of the whole list
-	Pages int // pages of the whole list
-	Page  int // the number of this page
-	Limit int // contacts on a page, always set
+	Count int `json:"count"` // contacts of the whole list
+	Pages int `json:"pages"` // pages of the whole list
+	Page  int `json:"page"`  // the number of this page
+	Limit int `json:"limit"` // contacts on a page, always set
 }
 
 // ListContacts returns one page of the contacts that the key may see, newest
@@ -102,9 +102,14 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 		return nil, c.fault(err)
 	}
 	records := list.Records
-	if len(records) == 0 && q.TeamID != 0 { // a team with a contact exists
-		if err := c.teamExists(ctx, q.TeamID); err != nil {
-			return nil, err
+	if len(records) == 0 { // an account or a team with a contact exists
+		if err := c.findAccount(ctx); err != nil {
+			return nil, c.fault(err)
+		}
+		if q.TeamID != 0 {
+			if err := c.teamExists(ctx, q.TeamID); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if len(records) > page.Limit {

@@ -2,7 +2,9 @@ package contacts_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -336,4 +338,30 @@ func FuzzCursor(f *testing.F) {
 			t.Fatalf("after %s there are %d contacts; %s is the only one", id, len(page.Contacts), c.ID)
 		}
 	})
+}
+
+// What a list and a batch return has the names of the REST call.
+func TestResultsHaveJSONNames(t *testing.T) {
+	t.Parallel()
+	john := &contacts.Contact{FirstName: "John"}
+	_, wrongName := memoryWorld(t, nil).svc.GetContact(t.Context(), "", uuid.Nil)
+	for name, c := range map[string]struct {
+		value any
+		want  []string
+	}{
+		"page":         {contacts.ContactPage{Contacts: []*contacts.Contact{john}, NextCursor: "x"}, []string{"contacts", "count", "limit", "next_cursor", "page", "pages"}},
+		"last page":    {contacts.ContactPage{}, []string{"contacts", "count", "limit", "page", "pages"}},
+		"created":      {contacts.CreateResult{Contact: john}, []string{"contact", "index"}},
+		"replayed":     {contacts.CreateResult{Contact: john, Replayed: true}, []string{"contact", "index", "replayed"}},
+		"refused":      {contacts.CreateResult{Err: wrongName}, []string{"error", "index"}},
+		"error itself": {wrongName, []string{"error", "message"}},
+	} {
+		var got map[string]any
+		if err := json.Unmarshal([]byte(jsonOf(t, c.value)), &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, slices.Sorted(maps.Keys(got))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
 }

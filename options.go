@@ -26,6 +26,10 @@ type Options struct {
 	// contact. "": PermissionWriteContacts.
 	WritePermission Permission
 
+	// Permissions are the host's own permissions, which the three options above may
+	// name too. Declare the same in AdminOptions.Permissions. nil: none.
+	Permissions []Permission
+
 	// IdempotencyRetention is how long an idempotency key is kept after the
 	// create that used it first. 0: 24 hours.
 	IdempotencyRetention time.Duration
@@ -139,6 +143,17 @@ func (l Limits) withDefaults() (Limits, error) {
 func (o *Options) check(limits Limits) error {
 	if r := o.DefaultRegion; r != "" && !isRegion(r) {
 		return fmt.Errorf("contacts: Options.DefaultRegion is %q; give two upper-case letters of ISO 3166 such as %q, or \"\" to take E.164 numbers only", r, "US")
+	}
+	for _, p := range []struct {
+		name       string
+		permission Permission
+	}{{"CreatePermission", o.CreatePermission}, {"ReadPermission", o.ReadPermission}, {"WritePermission", o.WritePermission}} {
+		if p.permission == "" {
+			continue
+		}
+		if why := checkPermission(p.permission, o.Permissions); why != "" {
+			return fmt.Errorf("contacts: Options.%s is %q, which %s", p.name, p.permission, why)
+		}
 	}
 	if o.IdempotencyRetention < 0 {
 		return fmt.Errorf("contacts: Options.IdempotencyRetention is %s; give how long an idempotency key is kept, or 0 for %s", o.IdempotencyRetention, defaultRetention)

@@ -84,7 +84,7 @@ func (a *Admin) purge(ctx context.Context, q ContactQuery) (int, error) {
 func (a *Admin) remove(ctx context.Context, records []*ContactRecord) (int, error) {
 	account, err := a.store.FindAccount(ctx, records[0].Contact.AccountID)
 	if err != nil {
-		return 0, adminError(err)
+		return 0, newServerError(err)
 	}
 	batch := MutationBatch{Now: timestamp(a.now()), Mutations: make([]Mutation, len(records))}
 	for i, r := range records {

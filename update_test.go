@@ -609,11 +609,13 @@ func TestPermissionsOfTheWholeLife(t *testing.T) {
 	w := newWorld(t, store, nil)
 	c := w.create(t, documented())
 	const special contacts.Permission = "can_do_all"
-	secret, _, err := w.admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: w.acme.ID, AllTeams: true, Permissions: []contacts.Permission{special}})
+	own := []contacts.Permission{special}
+	admin := contacts.NewAdmin(store, &contacts.AdminOptions{Permissions: own})
+	secret, _, err := admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: w.acme.ID, AllTeams: true, Permissions: own})
 	if err != nil {
 		t.Fatal(err)
 	}
-	custom, err := contacts.New(store, &contacts.Options{CreatePermission: special, ReadPermission: special, WritePermission: special})
+	custom, err := contacts.New(store, &contacts.Options{Permissions: own, CreatePermission: special, ReadPermission: special, WritePermission: special})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -652,6 +654,16 @@ func TestPermissionsOfTheWholeLife(t *testing.T) {
 			}
 			if got := contacts.CodeOf(err); got != want {
 				t.Errorf("%s, %s: got %q, want %q", k.name, name, got, want)
+			}
+			need := contacts.PermissionReadContacts
+			switch {
+			case k.svc == custom:
+				need = special
+			case kind == "write":
+				need = contacts.PermissionWriteContacts
+			}
+			if err != nil && err.Error() != "contacts: permission_denied: the API key lacks the permission "+string(need) {
+				t.Errorf("%s, %s: %v does not name the missing permission", k.name, name, err)
 			}
 		}
 		for name, err := range calls(k.svc, " ") {

@@ -310,7 +310,7 @@ func newProof(t *testing.T, d *description) *proof {
 	if s.other, err = s.f.Admin.CreateTeam(t.Context(), contacts.Team{AccountID: s.f.Account.ID, Name: "Other"}); err != nil {
 		t.Fatal(err)
 	}
-	s.nothing = s.issue(t, contacts.IssueKeyInput{Permissions: []contacts.Permission{"can_dance"}, AllTeams: true})
+	s.nothing = s.issue(t, contacts.IssueKeyInput{AllTeams: true})
 	s.limited = s.issue(t, contacts.IssueKeyInput{
 		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
 		TeamIDs:     []int64{s.f.Team.ID},

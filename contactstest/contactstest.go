@@ -49,7 +49,7 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 	if opts != nil {
 		o = *opts
 	}
-	f.Admin = contacts.NewAdmin(f.Store, &contacts.AdminOptions{Now: o.Now})
+	f.Admin = contacts.NewAdmin(f.Store, &contacts.AdminOptions{Now: o.Now, Permissions: o.Permissions})
 	var err error
 	if f.Account, err = f.Admin.CreateAccount(ctx, "Test account"); err != nil {
 		t.Fatalf("contactstest: create the account: %v", err)

@@ -38,7 +38,7 @@ func TestFixtureWorksAsItIs(t *testing.T) {
 
 func TestFixtureTakesOptions(t *testing.T) {
 	t.Parallel()
-	f := contactstest.New(t, &contacts.Options{CreatePermission: "can_dance"})
+	f := contactstest.New(t, &contacts.Options{CreatePermission: "can_dance", Permissions: []contacts.Permission{"can_dance"}})
 	if _, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"}); !errors.Is(err, contacts.ErrPermissionDenied) {
 		t.Errorf("got %v, want permission_denied", err)
 	}

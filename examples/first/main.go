@@ -26,7 +26,7 @@ func main() {
 	key, _, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
 		AccountID:   acme.ID,
 		Name:        "web site",
-		Permissions: []contacts.Permission{contacts.PermissionReadContacts},
+		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
 		AllTeams:    true,
 	})
 	if err != nil {

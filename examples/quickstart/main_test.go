@@ -89,7 +89,7 @@ func Example() {
 	//     401 invalid_key: the API key is invalid or inactive
 	//
 	// a key without the permission
-	//     403 permission_denied: the API key lacks the required permission
+	//     403 permission_denied: the API key lacks the permission can_read_contacts
 	//
 	// broken JSON
 	//     400 invalid_json: invalid JSON: line 1, column 16: unexpected character 'J'
