@@ -18,7 +18,7 @@ type textField struct {
 // and no functions of the table, so that a create keeps its input on the stack.
 var textFields = [...]textField{
 	{"first_name", (*rules).firstName},
-	{"last_name", func(r *rules, s string, bad *problems) string { return text(s, "last_name", r.limits.Name, bad) }},
+	{"last_name", func(r *rules, s string, bad *problems) string { return text(s, "last_name", r.limits.LastName, bad) }},
 	{"email", (*rules).email},
 	{"company", func(r *rules, s string, bad *problems) string { return text(s, "company", r.limits.Company, bad) }},
 	{"website", (*rules).website},

@@ -170,9 +170,9 @@ func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput
 func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 	l := &r.limits
 	q := ContactQuery{
-		Stage:   text(in.Stage, "stage", l.Stage, bad),
-		Status:  text(in.Status, "status", l.Status, bad),
-		Tag:     text(in.Tag, "tag", l.Tag, bad),
+		Stage:   termText(in.Stage, "stage", l.Stage, bad),
+		Status:  termText(in.Status, "status", l.Status, bad),
+		Tag:     termText(in.Tag, "tag", l.Tag, bad),
 		TeamID:  teamID(in.TeamID, bad),
 		Email:   r.email(in.Email, bad),
 		Search:  FoldSearch(text(in.Search, "search", l.Search, bad)),

@@ -67,7 +67,8 @@ type Options struct {
 // normalisation, unless a field says otherwise. The zero value of a field is its
 // default.
 type Limits struct {
-	Name         int // first and last name; 100
+	Name         int // first name; 100
+	LastName     int // 200
 	Company      int // 200
 	Email        int // bytes; 254
 	Website      int // bytes; 2,048
@@ -75,7 +76,7 @@ type Limits struct {
 	City         int // 100
 	State        int // 100
 	ZipCode      int // 20
-	Country      int // 56
+	Country      int // 64
 	Status       int // 64
 	Stage        int // 64
 	Tags         int // tags in a contact; 100
@@ -105,6 +106,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		def   int
 	}{
 		{"Name", &l.Name, 100},
+		{"LastName", &l.LastName, 200},
 		{"Company", &l.Company, 200},
 		{"Email", &l.Email, 254},
 		{"Website", &l.Website, 2048},
@@ -112,7 +114,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"City", &l.City, 100},
 		{"State", &l.State, 100},
 		{"ZipCode", &l.ZipCode, 20},
-		{"Country", &l.Country, 56},
+		{"Country", &l.Country, 64},
 		{"Status", &l.Status, 64},
 		{"Stage", &l.Stage, 64},
 		{"Tags", &l.Tags, 100},
@@ -168,7 +170,7 @@ func (o *Options) check(limits Limits) error {
 		}
 		for _, w := range v.words {
 			var bad problems
-			if normal := text(w, v.name, v.limit, &bad); w == "" || normal != w {
+			if normal := termText(w, v.name, v.limit, &bad); w == "" || normal != w {
 				return fmt.Errorf("contacts: Options.%s holds %q, which no contact can have: give words that are not empty, trimmed, in Unicode's NFC, and at most %d characters long", v.name, w, v.limit)
 			}
 		}

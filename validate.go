@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
 )
 
 // The documented defaults.
@@ -64,8 +66,8 @@ func (r *rules) contact(in *CreateContactInput, bad *problems) draft {
 
 func (r *rules) firstName(s string, bad *problems) string {
 	s = text(s, "first_name", r.limits.Name, bad)
-	// A name of invisible characters alone is as blank as one of spaces.
-	if strings.IndexFunc(s, unicode.IsGraphic) < 0 && !bad.has("first_name") {
+	// A name that shows nothing is as blank as one of spaces.
+	if !isShown(s) && !bad.has("first_name") {
 		bad.add("first_name", FieldRequired, "is required")
 	}
 	return s
@@ -80,7 +82,7 @@ func teamID(id int64, bad *problems) int64 {
 
 // word is text of a vocabulary, with its default. A nil vocabulary is open.
 func word(s, field string, limit int, vocabulary []string, def string, bad *problems) string {
-	s = text(s, field, limit, bad)
+	s = termText(s, field, limit, bad)
 	if s == "" || s == def {
 		return def
 	}
@@ -116,8 +118,12 @@ const emailForm = "must be one bare address such as name@example.com"
 // email takes the form of HTML's input type=email, with the lengths of RFC 5321
 // and the internationalised addresses of RFC 6531.
 func (r *rules) email(s string, bad *problems) string {
-	if s = text(s, "email", r.limits.Email, bad); s == "" {
+	if s = termText(s, "email", r.limits.Email, bad); s == "" {
 		return ""
+	}
+	if !isASCII(s) {
+		// Keyboards of East Asia write letters, dot and @ in full width.
+		s = norm.NFC.String(width.Fold.String(s))
 	}
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {
@@ -126,8 +132,8 @@ func (r *rules) email(s string, bad *problems) string {
 	}
 	local, host := s[:at], s[at+1:]
 	lower, ok := domain(host)
-	if !ok || !isLocalPart(local) {
-		bad.add("email", FieldInvalid, emailForm)
+	if !ok || !isLocalPart(local) || !isMailDomain(lower) {
+		bad.add("email", FieldInvalid, whyNoEmail(local, host))
 		return ""
 	}
 	if len(local) > 64 {
@@ -151,27 +157,65 @@ func isLocalPart(s string) bool {
 		return false
 	}
 	for _, c := range s {
-		switch {
-		case c < utf8.RuneSelf:
-			if !isAlphanumeric(byte(c)) && !strings.ContainsRune(".!#$%&'*+/=?^_`{|}~-", c) {
-				return false
-			}
-		case !unicode.In(c, unicode.L, unicode.M, unicode.N):
+		if !isLocalCharacter(c) {
 			return false
 		}
 	}
 	return true
 }
 
+// isLocalCharacter refuses other forms of ASCII, such as bold letters: two
+// addresses that look the same must be the same.
+func isLocalCharacter(c rune) bool {
+	if c < utf8.RuneSelf {
+		return isAlphanumeric(byte(c)) || strings.ContainsRune(".!#$%&'*+/=?^_`{|}~-", c)
+	}
+	return unicode.In(c, unicode.L, unicode.M, unicode.N) &&
+		!unicode.In(c, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) &&
+		!isASCII(norm.NFKC.String(string(c)))
+}
+
+// isMailDomain reports whether a host name in lower case can receive mail: the
+// last part of a domain is no number, and its parts have no underscore.
+func isMailDomain(host string) bool {
+	top := host[strings.LastIndexByte(host, '.')+1:]
+	hex, isHex := strings.CutPrefix(top, "0x")
+	return strings.TrimFunc(top, unicode.IsDigit) != "" &&
+		!(isHex && strings.Trim(hex, "0123456789abcdef") == "") &&
+		!strings.Contains(host, "_")
+}
+
+// whyNoEmail says what is wrong with an address.
+func whyNoEmail(local, host string) string {
+	if local == "" || host == "" || strings.ContainsAny(local+host, " <>()[],;:\"\\@") {
+		return emailForm
+	}
+	for _, c := range local {
+		if !isLocalCharacter(c) {
+			return "must hold no " + characterName(c) + " before the @"
+		}
+	}
+	for _, c := range host {
+		if c < utf8.RuneSelf && !isAlphanumeric(byte(c)) && c != '.' && c != '-' {
+			return "must hold no " + characterName(c) + " after the @"
+		}
+	}
+	if !isLocalPart(local) {
+		return "must hold no dot at the start, before the @, or after another dot"
+	}
+	return "must have a domain that can exist after the @, such as example.com"
+}
+
 // internationalDomain maps and checks names beyond ASCII, as a browser does
-// before it looks them up (UTS 46).
+// before it looks them up (UTS 46). ASCII is for domain to check.
 var internationalDomain = idna.New(
-	idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
+	idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.VerifyDNSLength(true))
 
 // domain returns a host name in lower case, and false for what is none. Names
-// beyond ASCII keep their letters.
+// beyond ASCII keep their letters. Names of web sites may have underscores.
 func domain(s string) (lower string, ok bool) {
-	if !isASCII(s) {
+	international := !isASCII(s)
+	if international {
 		if _, err := internationalDomain.ToASCII(s); err != nil {
 			return "", false
 		}
@@ -179,23 +223,24 @@ func domain(s string) (lower string, ok bool) {
 		if err != nil {
 			return "", false
 		}
-		if !isASCII(mapped) {
-			return mapped, true
-		}
-		s = mapped // full-width letters, say
+		s = mapped
+		international = !isASCII(s) // else full-width letters, say
 	}
-	if len(s) > 253 {
+	if !international && len(s) > 253 {
 		return "", false
 	}
 	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || !international && len(label) > 63 {
 			return "", false
 		}
 		for _, c := range []byte(label) {
-			if !isAlphanumeric(c) && c != '-' {
+			if c < utf8.RuneSelf && !isAlphanumeric(c) && c != '-' && c != '_' {
 				return "", false
 			}
 		}
+	}
+	if international {
+		return s, true
 	}
 	return strings.ToLower(s), true
 }
@@ -203,7 +248,7 @@ func domain(s string) (lower string, ok bool) {
 // website takes an http or https URL with a host and without user information;
 // a bare domain gets https://.
 func (r *rules) website(s string, bad *problems) string {
-	if s = text(s, "website", r.limits.Website, bad); s == "" {
+	if s = termText(s, "website", r.limits.Website, bad); s == "" {
 		return ""
 	}
 	scheme := strings.Index(s, "://")
@@ -285,7 +330,7 @@ func (r *rules) tags(in []string, bad *problems) []string {
 		}
 		found := len(bad.list)
 		if !isPlain(tag) || len(tag) > r.limits.Tag {
-			tag = normaliseText(tag, element("tags", i), r.limits.Tag, false, bad)
+			tag = normaliseText(tag, element("tags", i), r.limits.Tag, term, bad)
 		}
 		if tag == "" {
 			if len(bad.list) == found && !bad.has(element("tags", i)) {
@@ -380,7 +425,7 @@ func (r *rules) refuseNumber(i int, number, why string, bad *problems) {
 	field := element("phone_numbers", i) + ".phone_number"
 	switch {
 	case bad.has(field):
-	case strings.TrimSpace(number) == "":
+	case trim(number) == "":
 		bad.add(field, FieldRequired, "is required")
 	default:
 		bad.add(field, FieldInvalid, why)
