@@ -45,7 +45,7 @@ type CreateContactInput struct {
 
 // A PhoneNumberInput is one phone number of a new or replaced contact.
 type PhoneNumberInput struct {
-	PhoneNumber string `json:"phone_number"` // E.164; spaces, dots, dashes and parentheses may stand in it
+	PhoneNumber string `json:"phone_number"` // E.164; spaces, dots, dashes, parentheses and invisible characters are dropped
 	PhoneType   string `json:"phone_type,omitempty"`
 	Primary     bool   `json:"primary,omitempty"`
 	DoNotCall   bool   `json:"do_not_call,omitempty"`

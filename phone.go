@@ -2,10 +2,11 @@ package contacts
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
-	"unicode"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -19,9 +20,6 @@ type phoneRules struct {
 // isRegion reports whether national numbers of the region can be read.
 func isRegion(region string) bool { return phonenumbers.GetSupportedRegions()[region] }
 
-// maxPhoneText bounds the text of a number, so that a hostile one costs little.
-const maxPhoneText = 64
-
 // maxE164Digits is the limit of ITU-T E.164, with the country code.
 const maxE164Digits = 15
 
@@ -31,74 +29,144 @@ func (r phoneRules) normalise(s string) (e164, why string) {
 	if !r.validOnly && isPossibleE164(s) {
 		return s, ""
 	}
-	number, why := r.clean(s)
+	number, why := cleanPhone(s)
 	if why != "" {
 		return "", why
 	}
-	region := ""
-	if number[0] != '+' {
-		region = r.region
+	parsed, why := r.read(number)
+	if why != "" {
+		return "", why
 	}
-	parsed, err := phonenumbers.Parse(number, region)
-	if err != nil {
-		return "", whyNotParsed(err)
-	}
-	if why := whyImpossible(phonenumbers.IsPossibleNumberWithReason(parsed)); why != "" {
+	if parsed, why = judgeTrunkZero(parsed, strings.Contains(s, "(0")); why != "" {
 		return "", why
 	}
 	if r.validOnly && !phonenumbers.IsValidNumber(parsed) {
 		return "", "is not in a range of numbers that is in use"
 	}
-	e164 = phonenumbers.Format(parsed, phonenumbers.E164)
+	return phonenumbers.Format(parsed, phonenumbers.E164), ""
+}
+
+// read returns the one phone number that is meant by digits, with or without a +
+// in front.
+func (r phoneRules) read(number string) (parsed *phonenumbers.PhoneNumber, why string) {
+	international := number[0] == '+'
+	switch {
+	case international && len(number) > 1+maxE164Digits:
+		return nil, "must have at most 15 digits"
+	case international:
+		if parsed, why = parsePhone(number, ""); why != "" && parsed != nil && !hasZeros(parsed) {
+			if shorter := withoutZero(parsed); shorter != nil {
+				return shorter, ""
+			}
+		}
+	case r.region == "" && strings.HasPrefix(number, "00"):
+		return nil, "must start with + in place of 00"
+	case r.region == "":
+		return nil, "must start with + and the country code"
+	default:
+		parsed, why = r.parseNational(number)
+	}
+	if why != "" {
+		return nil, why
+	}
+	e164 := phonenumbers.Format(parsed, phonenumbers.E164)
 	if len(e164) > 1+maxE164Digits {
-		return "", "must have at most 15 digits"
+		return nil, "must have at most 15 digits"
 	}
 	if e164 != number {
 		// The parser strips one trunk prefix. A number that still has one
 		// (+44 00 1234 …) would be read back as another number.
-		again, err := phonenumbers.Parse(e164, "")
-		if err != nil || phonenumbers.Format(again, phonenumbers.E164) != e164 {
-			return "", "has digits in front that belong to no number"
+		again, why := parsePhone(e164, "")
+		if why != "" || phonenumbers.Format(again, phonenumbers.E164) != e164 {
+			return nil, "has digits in front that belong to no number"
 		}
 	}
-	return e164, ""
+	return parsed, ""
 }
 
-// clean drops what people write between digits, and refuses what is not a number
-// after that.
-func (r phoneRules) clean(s string) (number, why string) {
-	s = strings.TrimSpace(s)
-	if len(s) > maxPhoneText {
-		return "", "is too long for a phone number"
+// parsePhone returns what the parser makes of a number, and why it is refused if
+// it is not possible.
+func parsePhone(number, region string) (parsed *phonenumbers.PhoneNumber, why string) {
+	parsed, err := phonenumbers.Parse(number, region)
+	if err != nil {
+		return nil, whyNotParsed(err)
 	}
-	var b strings.Builder
-	for i, c := range s {
-		switch {
-		case c >= '0' && c <= '9', c == '+' && i == 0:
-			b.WriteRune(c)
-		case c == '.', c == '(', c == ')', unicode.Is(unicode.Zs, c), unicode.Is(unicode.Pd, c):
-		case unicode.IsLetter(c), c == '#', c == ',', c == ';':
-			return "", "must hold no letters and no extension"
-		case unicode.IsDigit(c):
-			return "", "must be written in the digits 0 to 9"
-		default:
-			return "", "must start with + and be followed by digits alone"
-		}
+	result := phonenumbers.IsPossibleNumberWithReason(parsed)
+	if result == phonenumbers.TOO_LONG && isOldMexicanMobile(parsed) {
+		return parsed, "must leave out the 1 after +52, which is no longer used"
 	}
-	number = b.String()
-	digits := strings.TrimPrefix(number, "+")
-	switch {
-	case digits == "":
-		return "", "must hold the digits of a phone number"
-	case number[0] != '+' && r.region == "" && strings.HasPrefix(number, "00"):
-		return "", "must start with + in place of 00"
-	case number[0] != '+' && r.region == "":
-		return "", "must start with + and the country code"
-	case number[0] == '+' && len(digits) > maxE164Digits:
-		return "", "must have at most 15 digits"
-	}
-	return number, ""
+	return parsed, whyImpossible(result)
 }
+
+// isOldMexicanMobile reports whether the number has the 1 that marked mobile
+// numbers of Mexico until 2019. Some messengers still write it.
+func isOldMexicanMobile(n *phonenumbers.PhoneNumber) bool {
+	national := phonenumbers.GetNationalSignificantNumber(n)
+	return n.GetCountryCode() == 52 && len(national) == 11 && national[0] == '1'
+}
+
+// parseNational parses digits without a +. Where they start with the region's own
+// country code, they may be a national number or a whole one that lacks its +.
+// They are refused if both are possible and differ. Only where nobody writes a
+// trunk prefix, a national number that is in use stands against a whole one that
+// is not.
+func (r phoneRules) parseNational(number string) (parsed *phonenumbers.PhoneNumber, why string) {
+	parsed, why = parsePhone(number, r.region)
+	code := strconv.Itoa(phonenumbers.GetCountryCodeForRegion(r.region))
+	if why != "" || !strings.HasPrefix(number, code) {
+		return parsed, why
+	}
+	whole, why := parsePhone("+"+number, "")
+	if why != "" || phonenumbers.Format(whole, phonenumbers.E164) == phonenumbers.Format(parsed, phonenumbers.E164) {
+		return parsed, ""
+	}
+	trunk := phonenumbers.GetNddPrefixForRegion(r.region, true)
+	switch {
+	case trunk != "":
+		return nil, fmt.Sprintf("may start with the country code %s or not; start with +, or with %s if it does not", code, trunk)
+	case phonenumbers.IsValidNumber(parsed) && !phonenumbers.IsValidNumber(whole):
+		return parsed, ""
+	default:
+		return nil, fmt.Sprintf("may start with the country code %s or not; start with +%s", code, code)
+	}
+}
+
+// judgeTrunkZero drops a 0 after the country code that people write there, as in
+// +48 (0) 22 …, though the plan of the country has none. Where numbers of the plan
+// start with 0, as in Italy, it may be part of the number.
+func judgeTrunkZero(n *phonenumbers.PhoneNumber, bracketed bool) (number *phonenumbers.PhoneNumber, why string) {
+	if phonenumbers.GetNationalSignificantNumber(n)[0] != '0' {
+		return n, ""
+	}
+	shorter, inUse := withoutZero(n), phonenumbers.IsValidNumber(n)
+	switch {
+	case hasZeros(n) && (inUse || shorter == nil),
+		inUse && !(bracketed && shorter != nil):
+		return n, ""
+	case !hasZeros(n) && !inUse && shorter != nil:
+		return shorter, ""
+	default:
+		return nil, "has a 0 in front that belongs to no number; leave it out"
+	}
+}
+
+// withoutZero returns the number without the 0 that its national number starts
+// with. nil: it has none, or is not in use without it.
+func withoutZero(n *phonenumbers.PhoneNumber) *phonenumbers.PhoneNumber {
+	national, zero := strings.CutPrefix(phonenumbers.GetNationalSignificantNumber(n), "0")
+	if !zero {
+		return nil
+	}
+	e164 := "+" + strconv.Itoa(int(n.GetCountryCode())) + national
+	shorter, why := parsePhone(e164, "")
+	if why != "" || !phonenumbers.IsValidNumber(shorter) || phonenumbers.Format(shorter, phonenumbers.E164) != e164 {
+		return nil
+	}
+	return shorter
+}
+
+// hasZeros reports whether numbers of the plan start with 0.
+func hasZeros(n *phonenumbers.PhoneNumber) bool { return callingCodes()[n.GetCountryCode()].zeros }
 
 func whyNotParsed(err error) string {
 	switch {
@@ -130,12 +198,13 @@ func whyImpossible(result phonenumbers.ValidationResult) string {
 	}
 }
 
-// A callingCode says which national numbers of a country calling code the parser
-// takes as they are.
+// A callingCode says which national numbers a country calling code has, and which
+// of them the parser takes as they are.
 type callingCode struct {
 	lengths uint32         // bit n: n digits are possible
 	literal string         // a number that starts with it may lose it; "": none
 	pattern *regexp.Regexp // a number that matches may be rewritten; nil: none
+	zeros   bool           // some numbers start with 0
 }
 
 // callingCodes is built from the parser's own metadata, once: it never changes.
@@ -151,7 +220,9 @@ var callingCodes = sync.OnceValue(func() *[1000]callingCode {
 		if code >= len(codes) || m.GetId() != phonenumbers.GetRegionCodeForCountryCode(code) {
 			continue
 		}
-		var c callingCode
+		c := callingCode{
+			zeros: strings.HasPrefix(m.GetFixedLine().GetExampleNumber(), "0") || strings.HasPrefix(m.GetMobile().GetExampleNumber(), "0"),
+		}
 		for _, n := range m.GetGeneralDesc().GetPossibleLength() {
 			if n > 0 && n <= maxE164Digits {
 				c.lengths |= 1 << n

@@ -24,6 +24,41 @@ func TestPhoneNumbersBecomeE164(t *testing.T) {
 		{"fifteen digits", "+491234567890123", "+491234567890123"},
 		{"freephone without a country", "+80012345678", "+80012345678"},
 		{"Argentine mobile", "+54 9 11 2345 6789", "+5491123456789"},
+		{"dots between groups", "+1 303.443.0123", "+13034430123"},
+		{"one dot between groups", "+1 303 443.0123", "+13034430123"},
+		{"dot after the country code, as registries write it", "+49.30123456", "+4930123456"},
+		{"dots between all groups", "+49.30.12.34.00", "+4930123400"},
+		{"dot at the end", "+4930123456.", "+4930123456"},
+		{"zero after the switchboard's number", "+49 30 123456-0", "+49301234560"},
+		{"country code in parentheses", "(+44) 20 7946 0958", "+442079460958"},
+		{"minus signs", "+1 415\u2212555\u22120123", "+14155550123"},
+		{"dashes of a Japanese keyboard", "+81 90ー1234ー5678", "+819012345678"},
+		{"brackets", "+1 [415] 555（0123）", "+14155550123"},
+		{"apostrophe of a spreadsheet", "'+14155550123", "+14155550123"},
+		{"formula of a spreadsheet", `="+14155550123"`, "+14155550123"},
+		{"URL", "tel:+1-555-123-4567", "+15551234567"},
+		{"URL in capitals", "TEL:+15551234567", "+15551234567"},
+		{"tab and line break at the ends", "\t+15551234567\r\n", "+15551234567"},
+		{"marks of direction around it", "\u202d+447976399087\u202c", "+447976399087"},
+		{"mark of direction in front", "\u200e+79022222222", "+79022222222"},
+		{"isolate", "\u2068+79022222222\u2069", "+79022222222"},
+		{"byte order mark", "\ufeff+14155550123", "+14155550123"},
+		{"soft hyphens", "+1\u00ad415\u00ad555\u00ad0123", "+14155550123"},
+		{"zero width spaces and word joiners", "+1\u200b415\u2060555\u20600123", "+14155550123"},
+		{"trunk zero of a plan that has none", "+48 (0-43) 8412345", "+48438412345"},
+		{"trunk zero in parentheses", "+420 (0)2 1234 5678", "+420212345678"},
+		{"area code with its zero", "+48 (043) 8412345", "+48438412345"},
+		{"trunk zero in Hungary", "+36 (0)1 234 5678", "+3612345678"},
+		{"trunk zero in Hong Kong", "+852 (0)2123 4567", "+85221234567"},
+		{"trunk zero in Spain", "+34 (0)91 123 45 67", "+34911234567"},
+		{"trunk zero in North America", "+1 (0) 303 443 0123", "+13034430123"},
+		{"number of Ascension with its zero", "+247 062889", "+247062889"},
+		{"trunk zero in Germany", "+49 (0)30 123456", "+4930123456"},
+		{"Italian zero in parentheses", "+39 (0)6 1234 5678", "+390612345678"},
+		{"Sammarinese zero", "+378 (0549) 886377", "+3780549886377"},
+		{"Vatican zero", "+39 (06) 698 12345", "+390669812345"},
+		{"Ivorian zero", "+225 01 23 45 67 89", "+2250123456789"},
+		{"Italian zero of an unassigned range", "+39 0999 123 456", "+390999123456"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -36,6 +71,10 @@ func TestPhoneNumbersBecomeE164(t *testing.T) {
 
 func TestWhatIsNoPhoneNumberIsRefusedWithTheReason(t *testing.T) {
 	t.Parallel()
+	const (
+		decimal    = "looks like a decimal number; give the digits of the phone number alone"
+		scientific = "looks like a number in scientific notation, which has lost digits; store phone numbers as text"
+	)
 	for _, c := range []struct{ name, in, why string }{
 		{"no plus", "15551234567", "must start with + and the country code"},
 		{"00 in place of +", "0044 20 7946 0958", "must start with + in place of 00"},
@@ -47,10 +86,35 @@ func TestWhatIsNoPhoneNumberIsRefusedWithTheReason(t *testing.T) {
 		{"pause", "+15551234567,5", "must hold no letters and no extension"},
 		{"full-width digits", "+１５５５１２３４５６７", "must be written in the digits 0 to 9"},
 		{"Arabic digits", "+١٥٥٥١٢٣٤٥٦٧", "must be written in the digits 0 to 9"},
-		{"full-width plus", "＋15551234567", "must start with + and be followed by digits alone"},
-		{"slash", "+1555/1234567", "must start with + and be followed by digits alone"},
-		{"NUL", "+1555\x001234567", "must start with + and be followed by digits alone"},
-		{"invalid UTF-8", "+1555\xff1234567", "must start with + and be followed by digits alone"},
+		{"full-width plus", "＋15551234567", "must be written in the digits 0 to 9"},
+		{"slash", "+1555/1234567", `must hold no "/"`},
+		{"tab", "+1555\t1234567", "must hold no U+0009"},
+		{"line break", "+15551234567\n+15551234568", "must hold no U+000A"},
+		{"NUL", "+1555\x001234567", "must hold no U+0000"},
+		{"reversed digits", "+1555\u202e1234567", "must hold no U+202E"},
+		{"zero width joiner", "+1555\u200d1234567", "must hold no U+200D"},
+		{"emoji of digits", "+1555123456\ufe0f\u20e37", "must hold no U+FE0F"},
+		{"middle dots", "+33 1·23·45·67·89", `must hold no "·" (U+00B7)`},
+		{"formula without quotes", "=+15551234567", `must hold no "="`},
+		{"apostrophe inside", "+1555'1234567", `must hold no "'"`},
+		{"invalid UTF-8", "+1555\xff1234567", "must be valid UTF-8"},
+		{"decimal", "+4930123456.0", decimal},
+		{"decimal of two places", "+4930123456.00", decimal},
+		{"decimal with another fraction", "+4930123456.5", decimal},
+		{"decimal with a fraction of two places", "+4930123456.25", decimal},
+		{"decimal with a comma", "+49 30 123456,0", decimal},
+		{"decimal between groups", "+49 30 123456.0", decimal},
+		{"decimal with commas between thousands", "+4,930,123,456.00", decimal},
+		{"decimal with dots between thousands", "+4.930.123.456,00", decimal},
+		{"decimal that would have the right length", "+1303443012.0", decimal},
+		{"decimal in a formula", `="+4930123456.0"`, decimal},
+		{"exponent", "4.93012E+10", scientific},
+		{"exponent after a comma", "+4,93012e+10", scientific},
+		{"exponent of a whole number", "1e10", scientific},
+		{"old mobile number of Mexico", "+5215541637145", "must leave out the 1 after +52, which is no longer used"},
+		{"zero before a mobile number of Italy", "+39 (0)347 1234567", "has a 0 in front that belongs to no number; leave it out"},
+		{"zero in parentheses that may be part of the number", "+247 (0) 62889", "has a 0 in front that belongs to no number; leave it out"},
+		{"zero before an unassigned number", "+48 (0)111 111 111", "has a 0 in front that belongs to no number; leave it out"},
 		{"plus alone", "+", "must hold the digits of a phone number"},
 		{"punctuation alone", "()", "must hold the digits of a phone number"},
 		{"sixteen digits", "+1234567890123456", "must have at most 15 digits"},
@@ -87,6 +151,29 @@ func TestDefaultRegionAdmitsNationalNumbers(t *testing.T) {
 		{"US", "123-4567", ""},
 		{"US", "+999 123 4567", ""},
 		{"US", "555 CALL NOW", ""},
+		{"DE", "030123456", "+4930123456"},
+		{"DE", "030123456.0", ""},
+		{"DE", "4930123456.0", ""},
+		{"DE", "'030 123456", "+4930123456"},
+		{"DE", `="030123456"`, "+4930123456"},
+		{"DE", "tel:030-123456", "+4930123456"},
+		{"DE", "\u202d030 123456\u202c", "+4930123456"},
+		{"CZ", "0602 123 456", "+420602123456"},
+		{"PL", "(0-43) 841 23 45", "+48438412345"},
+		{"IT", "0347 1234567", ""},
+
+		// The region's own country code in front, without a +.
+		{"DE", "0491 12345", "+4949112345"},
+		{"DE", "+49 491 12345", "+4949112345"},
+		{"AT", "436641234567", "+436641234567"},
+		{"CZ", "420601123456", "+420601123456"},
+		{"IN", "919876543210", "+919876543210"},
+		{"BR", "5511987654321", "+5511987654321"},
+		{"PL", "48 501 123 456", "+48501123456"},
+		{"PL", "48 123 45 67", "+48481234567"}, // Radom
+		{"SG", "6512 3456", "+6565123456"},
+		{"IT", "392 1234567", "+393921234567"},
+		{"IT", "393471234567", "+393471234567"},
 	} {
 		t.Run(c.region+" "+c.in, func(t *testing.T) {
 			t.Parallel()
@@ -95,6 +182,116 @@ func TestDefaultRegionAdmitsNationalNumbers(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNumberThatMayHaveItsCountryCodeOrNotIsRefused(t *testing.T) {
+	t.Parallel()
+	const german = "may start with the country code 49 or not; start with +, or with 0 if it does not"
+	for _, c := range []struct{ region, in, why string }{
+		{"DE", "491622897306", german},
+		{"DE", "4915112345678", german},
+		{"DE", "49 7755 91155", german},
+		{"DE", "491709114421", german},
+		{"IT", "3906123456", "may start with the country code 39 or not; start with +39"},
+	} {
+		for _, validOnly := range []bool{false, true} {
+			if got, why := contacts.NormalisePhone(c.in, c.region, validOnly); got != "" || why != c.why {
+				t.Errorf("%s %s, valid only %t: got %q, %q; want %q", c.region, c.in, validOnly, got, why, c.why)
+			}
+		}
+	}
+}
+
+// eachExample calls do with the example numbers of all regions and calling codes.
+func eachExample(t *testing.T, do func(region string, n *phonenumbers.PhoneNumber)) {
+	collection, err := phonenumbers.MetadataCollection()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range collection.GetMetadata() {
+		for _, d := range []*phonenumbers.PhoneNumberDesc{
+			m.GetFixedLine(), m.GetMobile(), m.GetTollFree(), m.GetPremiumRate(), m.GetSharedCost(),
+			m.GetPersonalNumber(), m.GetVoip(), m.GetPager(), m.GetUan(), m.GetVoicemail(),
+		} {
+			if d.GetExampleNumber() == "" {
+				continue
+			}
+			n, err := phonenumbers.Parse("+"+itoa(int(m.GetCountryCode()))+d.GetExampleNumber(), "")
+			if err != nil {
+				t.Fatalf("%s %s: %v", m.GetId(), d.GetExampleNumber(), err)
+			}
+			do(m.GetId(), n)
+		}
+	}
+}
+
+func TestZeroThatPeopleWriteAfterTheCountryCodeIsNotStored(t *testing.T) {
+	t.Parallel()
+	written, taken := 0, 0
+	eachExample(t, func(region string, n *phonenumbers.PhoneNumber) {
+		e164 := phonenumbers.Format(n, phonenumbers.E164)
+		national := phonenumbers.GetNationalSignificantNumber(n)
+		code := "+" + itoa(int(n.GetCountryCode()))
+		for _, c := range []struct {
+			in        string
+			validOnly bool
+		}{
+			{code + " (0) " + national, false},
+			{code + " (0)" + national, true},
+			{code + " (0-" + national[:2] + ") " + national[2:], false},
+			{code + " (0" + national[:2] + ") " + national[2:], false},
+		} {
+			written++
+			got, _ := contacts.NormalisePhone(c.in, "", c.validOnly)
+			if got == e164 {
+				taken++
+			} else if got != "" && code != "+39" { // Italy and the Vatican keep theirs
+				t.Errorf("%s: %q becomes %q", region, c.in, got)
+			}
+		}
+	})
+	if taken*10 < written*9 {
+		t.Errorf("%d of %d numbers were taken, fewer than 9 in 10", taken, written)
+	}
+}
+
+func TestRegionsOwnCountryCodeIsNotAddedTwice(t *testing.T) {
+	t.Parallel()
+	written, taken := 0, 0
+	eachExample(t, func(region string, n *phonenumbers.PhoneNumber) {
+		if region == "001" {
+			return
+		}
+		e164 := phonenumbers.Format(n, phonenumbers.E164)
+		for _, validOnly := range []bool{false, true} {
+			written++
+			got, _ := contacts.NormalisePhone(e164[1:], region, validOnly)
+			if got == e164 {
+				taken++
+			} else if got != "" {
+				t.Errorf("%s: %q becomes %q", region, e164[1:], got)
+			}
+		}
+	})
+	if taken*10 < written*8 {
+		t.Errorf("%d of %d numbers were taken, fewer than 8 in 10", taken, written)
+	}
+}
+
+func TestNationalNumbersAreTakenAsTheirRegionWritesThem(t *testing.T) {
+	t.Parallel()
+	eachExample(t, func(region string, n *phonenumbers.PhoneNumber) {
+		if region == "001" {
+			return
+		}
+		in, want := phonenumbers.Format(n, phonenumbers.NATIONAL), phonenumbers.Format(n, phonenumbers.E164)
+		if again, err := phonenumbers.Parse(in, region); err != nil || phonenumbers.Format(again, phonenumbers.E164) != want || phonenumbers.IsPossibleNumberWithReason(again) != phonenumbers.IS_POSSIBLE {
+			return // it is written in a way that the parser itself does not read
+		}
+		if got, why := contacts.NormalisePhone(in, region, false); got != want {
+			t.Errorf("%s: %q becomes %q (%s), want %q", region, in, got, why, want)
+		}
+	})
 }
 
 func TestValidNumbersOnlyRefusesUnassignedRanges(t *testing.T) {
