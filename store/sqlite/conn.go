@@ -121,7 +121,7 @@ func readerSettings() []setting {
 // apply sets the PRAGMA and reads it back: SQLite ignores one that it does not
 // know, or cannot set just then.
 func (s setting) apply(c *sqlite3.SQLiteConn) error {
-	if _, err := c.Exec("PRAGMA "+s.name+" = "+s.value, nil); err != nil {
+	if _, err := queryValue(c, "PRAGMA "+s.name+" = "+s.value); err != nil {
 		return err
 	}
 	v, err := pragma(c, s.name)
@@ -140,21 +140,32 @@ func pragma(c *sqlite3.SQLiteConn, name string) (driver.Value, error) {
 }
 
 // queryValue returns the first column of the first row, nil where there is no
-// row.
+// row. It runs the query to its end: a PRAGMA that writes commits after its row.
 func queryValue(c *sqlite3.SQLiteConn, query string) (driver.Value, error) {
-	rows, err := c.Query(query, nil)
+	return queryValueContext(context.Background(), c, query)
+}
+
+// queryValueContext is queryValue for a query that can run long.
+func queryValueContext(ctx context.Context, c *sqlite3.SQLiteConn, query string) (driver.Value, error) {
+	rows, err := c.QueryContext(ctx, query, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	dest := make([]driver.Value, len(rows.Columns()))
-	if len(dest) == 0 {
-		return nil, nil
+	var first driver.Value
+	row := make([]driver.Value, len(rows.Columns()))
+	for i := 0; len(row) > 0; i++ {
+		err := rows.Next(row)
+		switch {
+		case errors.Is(err, io.EOF):
+			return first, nil
+		case err != nil:
+			return nil, err
+		case i == 0:
+			first = row[0]
+		}
 	}
-	if err := rows.Next(dest); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return dest[0], nil
+	return nil, nil
 }
 
 // retry calls f again and again while another process, or another connection of

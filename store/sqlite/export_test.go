@@ -54,6 +54,11 @@ func (p *Plan) Open(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, p.config)
 }
 
+// Restore restores a backup by the plan.
+func (p *Plan) Restore(ctx context.Context, backup, path string) error {
+	return restore(ctx, backup, path, p.config)
+}
+
 // Versions returns how many migrations there are.
 func Versions() int { return len(defaultConfig().steps) }
 

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,8 +31,12 @@ var (
 	// ErrCorrupt: the file is damaged. SQLite's own shell may recover from it
 	// what can be (sqlite3 damaged.db .recover).
 	ErrCorrupt = errors.New("the file is damaged")
-	// ErrReadOnly: the file, its folder or its disk cannot be written. It
-	// also matches [io/fs.ErrPermission].
+	// ErrForeignLog: the -wal or -journal file beside the file belongs to another
+	// file, for example to the one that a backup was restored over. The error
+	// names it. [Restore] puts a backup in the place of a file and of its log.
+	ErrForeignLog = errors.New("it belongs to another file, and SQLite would copy it into this one")
+	// ErrReadOnly: the file, one beside it, its folder or its disk cannot be
+	// written. The error names which. It also matches [io/fs.ErrPermission].
 	ErrReadOnly error = readOnlyError{}
 	// ErrDiskFull: there is no space left for the file. What was stored before
 	// is safe and can be read, and writes succeed again when there is space.
@@ -40,11 +45,18 @@ var (
 
 type readOnlyError struct{}
 
-func (readOnlyError) Error() string        { return "the file cannot be written" }
+func (readOnlyError) Error() string        { return "it cannot be written" }
 func (readOnlyError) Is(target error) bool { return target == fs.ErrPermission }
 
 // applicationID marks a SQLite file as ours, in its header ("ctcs").
 const applicationID = 0x63746373
+
+// The names of SQLite's files beside the main one are its path and one of these.
+const (
+	logSuffix     = "-wal"
+	indexSuffix   = "-shm"
+	journalSuffix = "-journal"
+)
 
 // resolve returns the absolute form of path, which stays the same if the program
 // changes its working directory.
@@ -55,7 +67,27 @@ func resolve(path string) (string, error) {
 	case ":memory:":
 		return "", errors.New("contacts in memory are what memory.New of store/memory is for; a file of that name is ./:memory:")
 	}
-	return filepath.Abs(path)
+	if strings.ContainsRune(path, 0) {
+		return "", fmt.Errorf("the path has a NUL character: %w", syscall.EINVAL)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	const longest = 512 - len(journalSuffix) // of SQLite
+	if target := targetOf(path); len(target) > longest {
+		return "", fmt.Errorf("the path has %d bytes, and SQLite takes no more than %d: %w", len(target), longest, syscall.ENAMETOOLONG)
+	}
+	return path, nil
+}
+
+// targetOf returns the path that the names of SQLite's other files are made of.
+func targetOf(path string) string {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil { // there is no file yet
+		return path
+	}
+	return target
 }
 
 // prepareFile makes sure that there is a file at path that SQLite may write: one
@@ -70,7 +102,7 @@ func prepareFile(ctx context.Context, path string, newest int) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = create(path)
 		}
-		wrong := errors.Is(err, ErrNotDatabase) || errors.Is(err, ErrForeign) || errors.Is(err, ErrCorrupt)
+		wrong := errors.Is(err, ErrNotDatabase) || errors.Is(err, ErrForeign) || errors.Is(err, ErrForeignLog) || errors.Is(err, ErrCorrupt)
 		if !wrong || i == checks {
 			return err
 		}
@@ -82,7 +114,7 @@ func prepareFile(ctx context.Context, path string, newest int) error {
 
 // create makes an empty file at path, unless another process just did. The file
 // gets its name after its descriptor was closed: closing one of a file that SQLite
-// has open would drop SQLite's locks (see readHeader).
+// has open would drop SQLite's locks (see readMain).
 func create(path string) error {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); err != nil {
@@ -96,7 +128,13 @@ func create(path string) error {
 	if err := f.Close(); err != nil {
 		return cannotCreate(err)
 	}
-	if err = os.Link(f.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
+	err = os.Link(f.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("a symbolic link leads to it: %w", err)
+		}
+	}
+	if err == nil || errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	// Some file systems have no hard links.
@@ -120,7 +158,7 @@ func cannotCreate(err error) error {
 
 // readOnly makes ErrReadOnly of the system's ways to say so.
 func readOnly(err error) error {
-	if errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
+	if err != nil && (errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)) {
 		return fmt.Errorf("%w (%w)", ErrReadOnly, err)
 	}
 	return err
@@ -129,87 +167,178 @@ func readOnly(err error) error {
 // inspect returns nil if SQLite may open the file at path for writing, without
 // changing a byte of it or of what lies beside it.
 func inspect(path string, newest int) error {
-	info, err := os.Stat(path)
+	info, absent := os.Stat(path)
 	switch {
-	case err != nil:
-		return err
+	case absent != nil && !errors.Is(absent, fs.ErrNotExist):
+		return absent
+	case absent != nil:
 	case info.IsDir():
 		return syscall.EISDIR
 	case !info.Mode().IsRegular():
 		return ErrNotDatabase
+	default:
+		if err := checkWritable(path); err != nil {
+			return readOnly(err)
+		}
 	}
-	if err := checkWritable(path); err != nil {
-		return readOnly(err)
+	target := targetOf(path)
+	if err := checkBeside(target); err != nil {
+		return err
 	}
-	if info.Size() == 0 {
-		return nil
+	l, err := readLog(target + logSuffix)
+	if err != nil {
+		return err
 	}
-	id, version, err := readHeader(path)
+	if absent != nil || info.Size() == 0 {
+		if l.pages > 0 {
+			return foreign(target + logSuffix)
+		}
+		return absent
+	}
+	m, err := readMain(path)
 	switch e, _ := errors.AsType[sqlite3.Error](err); {
-	case err == nil && id != applicationID:
+	case err == nil && m.id != applicationID:
 		return ErrForeign
-	case err == nil && version > newest:
-		return ErrNewerSchema
+	case err == nil && !l.follows(&m):
+		return foreign(target + logSuffix)
+	case err == nil && m.accounts && emptiesFile(target+journalSuffix):
+		return foreign(target + journalSuffix)
+	case err == nil && l.headed:
+		return l.header.check(newest)
 	case err == nil:
+		return m.check(newest)
+	case e.Code != sqlite3.ErrCorrupt && (e.Code != sqlite3.ErrNotADB || !startsEmpty(path)):
+		return classify(err)
+	}
+	// The main file makes no sense alone. But a process may have been killed while
+	// SQLite wrote to it, and SQLite puts it right from what lies beside it.
+	switch {
+	case emptiesFile(target + journalSuffix), holdsOurHeader(target + journalSuffix):
 		return nil
-	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB && startsEmpty(path):
-		return inspectBeside(path, err)
+	case l.headed && l.header.id == applicationID:
+		return l.header.check(newest)
 	default:
 		return classify(err)
 	}
 }
 
-// readHeader returns the marks of the database at path as its main file alone
-// has them. Ours has them from the first moment: see migrate.
-//
-// SQLite reads them. A process must not itself open and close a file that SQLite
-// has open in the same process: that drops all locks, and another process that
-// closes the file would then delete the -wal file that we use
-// (sqlite.org/howtocorrupt.html, 2.2). SQLite neither locks nor writes nor
-// recovers an immutable file.
-func readHeader(path string) (id, version int, err error) {
-	c, err := (&sqlite3.SQLiteDriver{}).Open(uri(path, "mode=ro&immutable=1"))
-	if err != nil {
-		return 0, 0, err
-	}
-	defer c.Close()
-	return marks(c.(*sqlite3.SQLiteConn))
-}
+func foreign(name string) error { return fmt.Errorf("%s: %w", name, ErrForeignLog) }
 
-// marks returns what the header of the database says of its content.
-func marks(c *sqlite3.SQLiteConn) (id, version int, err error) {
-	for name, n := range map[string]*int{"application_id": &id, "user_version": &version} {
-		v, err := pragma(c, name)
-		if err != nil {
-			return 0, 0, err
+// checkBeside returns an error that names one of SQLite's other files, or the
+// folder in which it makes them, if it cannot be written.
+func checkBeside(target string) error {
+	missing := false
+	for _, suffix := range []string{logSuffix, indexSuffix, journalSuffix} {
+		name := target + suffix
+		_, err := os.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			missing = missing || suffix != journalSuffix
+			continue
 		}
-		i, _ := v.(int64)
-		*n = int(i)
+		if err == nil {
+			err = readOnly(checkWritable(name))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
-	return id, version, nil
-}
-
-// inspectBeside returns nil if the main file at path, which makes no sense alone,
-// makes sense with what lies beside it: a process was killed while SQLite wrote
-// to it, and SQLite will put it right. Else it returns the verdict on the main
-// file.
-func inspectBeside(path string, verdict error) error {
-	target, err := filepath.EvalSymlinks(path) // SQLite's files are beside it
-	if err != nil {
-		return err
-	}
-	// The journal of a file that was empty before: SQLite empties it again.
-	const magic, sizeOffset, sizeEnd = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 16, 20
-	header, _ := readPrefix(target+"-journal", sizeEnd)
-	if len(header) == sizeEnd && bytes.HasPrefix(header, []byte(magic)) && binary.BigEndian.Uint32(header[sizeOffset:]) == 0 {
+	if !missing {
 		return nil
 	}
-	for _, suffix := range []string{"-wal", "-journal"} {
-		if ours, _ := holdsOurHeader(target + suffix); ours {
-			return nil
-		}
+	folder := filepath.Dir(target)
+	if err := checkWritable(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("its folder %s: %w", folder, readOnly(err))
 	}
-	return classify(verdict)
+	return nil
+}
+
+// marks are what the header of a database says of its content.
+type marks struct {
+	id      int64 // the application id
+	version int64 // of our schema
+	schema  int64 // a counter of SQLite's: each change of the schema raises it
+}
+
+// check returns an error if this program cannot read a database of ours with the
+// marks.
+func (m *marks) check(newest int) error {
+	switch {
+	case m.version > int64(newest):
+		return ErrNewerSchema
+	case m.version < 1:
+		return fmt.Errorf("%w: its schema has the version %d", ErrCorrupt, m.version)
+	default:
+		return nil
+	}
+}
+
+// A mainFile is what the main file of a database holds alone. Its marks are ours
+// from the first moment: see migrate.
+type mainFile struct {
+	marks
+	pageSize int
+	pages    int64
+	number   int64 // of log_number
+	numbered bool
+	accounts bool // whether there are any
+}
+
+// immutable opens a file that SQLite neither locks nor writes nor recovers.
+const immutable = "mode=ro&immutable=1"
+
+// readMain reads the database at path as its main file alone has it.
+//
+// SQLite reads it. A process must not itself open and close a file that SQLite
+// has open in the same process: that drops all locks, and another process that
+// closes the file would then delete the -wal file that we use
+// (sqlite.org/howtocorrupt.html, 2.2).
+func readMain(path string) (m mainFile, err error) {
+	opened, err := (&sqlite3.SQLiteDriver{}).Open(uri(path, immutable))
+	if err != nil {
+		return m, err
+	}
+	defer opened.Close()
+	c := opened.(*sqlite3.SQLiteConn)
+	if m.marks, err = readMarks(c); err != nil {
+		return m, err
+	}
+	size, err := pragma(c, "page_size")
+	if err != nil {
+		return m, err
+	}
+	m.pageSize = int(integer(size))
+	pages, err := pragma(c, "page_count")
+	if err != nil {
+		return m, err
+	}
+	m.pages = integer(pages)
+	// A file of an older schema has no number. One that was not written to its
+	// end may seem to have none.
+	number, err := queryValue(c, findNumberSQL)
+	m.number, m.numbered = integer(number), err == nil && number != nil
+	account, err := queryValue(c, "SELECT 1 FROM account LIMIT 1")
+	m.accounts = err == nil && account != nil
+	return m, nil
+}
+
+// readMarks returns the marks of a database.
+func readMarks(c *sqlite3.SQLiteConn) (m marks, err error) {
+	for name, n := range map[string]*int64{"application_id": &m.id, "user_version": &m.version, "schema_version": &m.schema} {
+		v, err := pragma(c, name)
+		if err != nil {
+			return marks{}, err
+		}
+		*n = integer(v)
+	}
+	return m, nil
+}
+
+// emptiesFile reports whether the named file is the journal of a file that was
+// empty before. SQLite empties that file again.
+func emptiesFile(name string) bool {
+	const magic, sizeOffset, sizeEnd = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 16, 20
+	header, _ := readPrefix(name, sizeEnd) // which is short if there is none
+	return len(header) == sizeEnd && bytes.HasPrefix(header, []byte(magic)) && binary.BigEndian.Uint32(header[sizeOffset:]) == 0
 }
 
 // startsEmpty reports whether the first sector of the file at path was never
@@ -222,7 +351,7 @@ func startsEmpty(path string) bool {
 }
 
 func readPrefix(name string, n int64) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return nil, err
 	}
@@ -230,17 +359,29 @@ func readPrefix(name string, n int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, n))
 }
 
+// openRegular opens a regular file to read it. Opening a pipe would wait.
+func openRegular(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("it is not a regular file")}
+	}
+	return os.Open(name)
+}
+
 // holdsOurHeader reports whether there is a copy of the first page of one of
 // our files in the named one.
-func holdsOurHeader(name string) (bool, error) {
+func holdsOurHeader(name string) bool {
 	const (
 		idOffset = 68 // of the application id in the header
 		idEnd    = idOffset + 4
 	)
 	magic := []byte("SQLite format 3\x00")
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
-		return false, err
+		return false
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 64<<10)
@@ -253,15 +394,15 @@ func holdsOurHeader(name string) (bool, error) {
 			}
 			at += i
 			if binary.BigEndian.Uint32(window[at+idOffset:]) == applicationID {
-				return true, nil
+				return true
 			}
 			at += len(magic)
 		}
 		if err != nil {
-			return false, err // io.EOF, mostly
+			return false // io.EOF, mostly
 		}
 		if _, err := r.Discard(len(window) - idEnd); err != nil { // a header may straddle two windows
-			return false, err
+			return false
 		}
 	}
 }

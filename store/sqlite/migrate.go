@@ -5,6 +5,7 @@ package sqlite
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 
 	"github.com/mattn/go-sqlite3"
@@ -47,11 +48,11 @@ func migrateOnce(c *sqlite3.SQLiteConn, steps []migration.Step) (done bool, err 
 		}
 	}()
 
-	id, version, err := marks(c)
+	m, err := readMarks(c)
 	if err != nil {
 		return false, err
 	}
-	if id == 0 && version == 0 {
+	if m.id == 0 && m.version == 0 {
 		tables, err := queryValue(c, "SELECT count(*) FROM sqlite_schema")
 		if err != nil {
 			return false, err
@@ -59,26 +60,28 @@ func migrateOnce(c *sqlite3.SQLiteConn, steps []migration.Step) (done bool, err 
 		if tables != int64(0) {
 			return false, ErrForeign
 		}
-	} else if id != applicationID {
+	} else if m.id != applicationID {
 		return false, ErrForeign
+	} else if err := m.check(len(steps)); err != nil {
+		return false, err
 	}
-	switch {
-	case version > len(steps):
-		return false, ErrNewerSchema
-	case version == len(steps):
+	if m.version == int64(len(steps)) {
 		// BEGIN IMMEDIATE takes no lock where the file cannot be written, and
 		// does not say so. A statement that writes does, even if it changes
 		// nothing.
 		_, err := c.Exec("DELETE FROM account WHERE false", nil)
+		if e, ok := errors.AsType[sqlite3.Error](err); ok && e.Code == sqlite3.ErrError {
+			err = fmt.Errorf("%w: %w", ErrCorrupt, err) // there is no such table
+		}
 		return true, err
 	}
 
-	step := steps[version]
+	step := steps[m.version]
 	if _, err := c.Exec(step.SQL, nil); err != nil {
 		return false, fmt.Errorf("%s: %w", step.Name, err)
 	}
 	// These two are part of the transaction.
-	if _, err := c.Exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version+1), nil); err != nil {
+	if _, err := c.Exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, m.version+1), nil); err != nil {
 		return false, err
 	}
 	_, err = c.Exec("COMMIT", nil)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -241,6 +242,21 @@ func TestRefused(t *testing.T) {
 			copyFile(t, path+"-wal", other+"-wal", 0o600)
 			copyFile(t, path, other, 0o600)
 		}},
+		{"a version below zero", sqlite.ErrCorrupt, func(t *testing.T, path string) { versioned(t, path, -1) }},
+		{"the lowest version", sqlite.ErrCorrupt, func(t *testing.T, path string) { versioned(t, path, math.MinInt32) }},
+		{"version zero", sqlite.ErrCorrupt, func(t *testing.T, path string) { versioned(t, path, 0) }},
+		{"the highest version", sqlite.ErrNewerSchema, func(t *testing.T, path string) { versioned(t, path, math.MaxInt32) }},
+		{"a version below zero in the -wal file", sqlite.ErrCorrupt, func(t *testing.T, path string) {
+			other := newPath(t)
+			filled(t, other)
+			exec1(t, plain(t, other), "PRAGMA user_version = -1")
+			crashed(t, path, other)
+		}},
+		{"our marks without our tables", sqlite.ErrCorrupt, func(t *testing.T, path string) {
+			db := plain(t, path)
+			exec1(t, db, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", sqlite.ApplicationID, sqlite.Versions()))
+			db.Close()
+		}},
 		{"cut off", sqlite.ErrCorrupt, func(t *testing.T, path string) {
 			filled(t, path)
 			if err := os.Truncate(path, 3*4096); err != nil {
@@ -263,6 +279,27 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		{"a folder as the -wal file", nil, func(t *testing.T, path string) {
+			if err := os.Mkdir(path+"-wal", 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a named pipe as the -wal file", nil, func(t *testing.T, path string) {
+			filled(t, path)
+			if err := syscall.Mkfifo(path+"-wal", 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"links that lead in a circle", syscall.ELOOP, func(t *testing.T, path string) {
+			if err := errors.Join(os.Symlink(path, path+"2"), os.Symlink(path+"2", path)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a link to nothing", fs.ErrNotExist, func(t *testing.T, path string) {
+			if err := os.Symlink(path+"2", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"a named pipe", sqlite.ErrNotDatabase, func(t *testing.T, path string) {
 			if err := syscall.Mkfifo(path, 0o600); err != nil {
 				t.Fatal(err)
@@ -279,11 +316,13 @@ func TestRefused(t *testing.T) {
 				s.Close()
 				t.Fatal("Open: no error")
 			}
-			wantErr(t, "Open", err, c.want)
+			if c.want != nil {
+				wantErr(t, "Open", err, c.want)
+			}
 			if !strings.Contains(err.Error(), path) {
 				t.Errorf("Open: the error does not name the path: %v", err)
 			}
-			for _, other := range []error{sqlite.ErrNotDatabase, sqlite.ErrForeign, sqlite.ErrNewerSchema, sqlite.ErrCorrupt, sqlite.ErrReadOnly, fs.ErrNotExist} {
+			for _, other := range []error{sqlite.ErrNotDatabase, sqlite.ErrForeign, sqlite.ErrForeignLog, sqlite.ErrNewerSchema, sqlite.ErrCorrupt, sqlite.ErrReadOnly, fs.ErrNotExist} {
 				if errors.Is(err, other) && !errors.Is(c.want, other) {
 					t.Errorf("Open: %v matches %v too", err, other)
 				}
@@ -321,6 +360,70 @@ func TestForeignFileIsNotMigrated(t *testing.T) {
 			}
 		})
 	}
+}
+
+// versioned makes a file of ours with a version of the schema.
+func versioned(t *testing.T, path string, version int) {
+	t.Helper()
+	filled(t, path)
+	db := plain(t, path)
+	exec1(t, db, fmt.Sprintf("PRAGMA user_version = %d", version))
+	db.Close()
+}
+
+// SQLite's names are longer than the path. What does not fit is refused before
+// there is a file.
+func TestLongPath(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Dir(newPath(t))
+	for _, size := range []int{500, 504, 505, 512, 1000, 5000} {
+		name := dir
+		for len(name) < size-101 {
+			name += "/" + strings.Repeat("d", 99)
+		}
+		name += "/" + strings.Repeat("n", size-len(name)-1)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil && size < 4096 {
+			t.Fatal(err)
+		}
+		s, err := sqlite.Open(t.Context(), name, nil)
+		if size <= 504 {
+			if err != nil {
+				t.Errorf("%d bytes: %v", size, err)
+				continue
+			}
+			mustAccount(t, s)
+			s.Close()
+			continue
+		}
+		wantErr(t, fmt.Sprintf("Open with a path of %d bytes", size), err, syscall.ENAMETOOLONG)
+		if exists(name) && size < 4096 {
+			t.Errorf("%d bytes: a file is left", size)
+		}
+	}
+}
+
+func TestLongName(t *testing.T) {
+	t.Parallel()
+	for size := 246; size <= 257; size++ {
+		path := newPath(t)
+		name := filepath.Join(filepath.Dir(path), strings.Repeat("n", size))
+		s, err := sqlite.Open(t.Context(), name, nil)
+		if err == nil {
+			mustAccount(t, s)
+			s.Close()
+			continue
+		}
+		wantErr(t, fmt.Sprintf("Open with a name of %d bytes", size), err, syscall.ENAMETOOLONG)
+		wantFiles(t, filepath.Dir(path))
+	}
+}
+
+func TestPathWithNUL(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	_, err := sqlite.Open(t.Context(), path+"\x00", nil)
+	wantErr(t, "Open", err, syscall.EINVAL)
+	wantFiles(t, filepath.Dir(path))
 }
 
 func write(t *testing.T, path, content string) {
@@ -434,12 +537,17 @@ func TestKilledInCreation(t *testing.T) {
 			_, err := sqlite.Open(t.Context(), path, nil)
 			wantErr(t, "Open without the journal", err, sqlite.ErrCorrupt)
 
-			header := []byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
-			for _, n := range []uint32{0, 0, 0, 512, 4096} { // records, seed, pages before, sector, page size
-				header = binary.BigEndian.AppendUint32(header, n)
-			}
-			write(t, path+"-journal", string(header)+strings.Repeat("\x00", 512-len(header)))
+			write(t, path+"-journal", journalOfEmptyFile())
 			mustAccount(t, open(t, path))
 		})
 	}
+}
+
+// journalOfEmptyFile returns the journal that SQLite keeps while it makes a file.
+func journalOfEmptyFile() string {
+	header := []byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+	for _, n := range []uint32{0, 0, 0, 512, 4096} { // records, seed, pages before, sector, page size
+		header = binary.BigEndian.AppendUint32(header, n)
+	}
+	return string(header) + strings.Repeat("\x00", 512-len(header))
 }

@@ -154,13 +154,13 @@ var roles = map[string]role{
 		}
 		return nil
 	},
-	// prints which of the errors Open returns
+	// prints which of the errors Open returns, and its words
 	"open": func(ctx context.Context, path string) error {
 		s, err := sqlite.Open(ctx, path, nil)
 		if err == nil {
 			s.Close()
 		}
-		fmt.Println(errors.Is(err, sqlite.ErrReadOnly), errors.Is(err, fs.ErrPermission))
+		fmt.Println(errors.Is(err, sqlite.ErrReadOnly), errors.Is(err, fs.ErrPermission), err)
 		return nil
 	},
 }
@@ -633,37 +633,53 @@ func TestReadOnly(t *testing.T) {
 		name         string
 		file, folder fs.FileMode // of the file, 0 for none, and of its folder
 		want         string
+		names        string // what the error must name; FOLDER is that of the file
+		beside       string // the suffix of one more file
+		mode         fs.FileMode
 	}{
-		{"no file, read-only folder", 0, 0o555, "true true"},
-		{"read-only file and folder", 0o444, 0o555, "true true"},
-		{"read-only file", 0o444, 0o777, "true true"},
-		{"read-only folder", 0o666, 0o555, "true true"},
-		{"unreadable file", 0o222, 0o777, "false true"},
+		{"no file, read-only folder", 0, 0o555, "true true", "folder FOLDER: ", "", 0},
+		{"read-only file and folder", 0o444, 0o555, "true true", `"FOLDER/contacts.db": it cannot`, "", 0},
+		{"read-only file", 0o444, 0o777, "true true", `"FOLDER/contacts.db": it cannot`, "", 0},
+		{"read-only folder", 0o666, 0o555, "true true", "folder FOLDER: ", "", 0},
+		{"unreadable file", 0o222, 0o777, "false true", `"FOLDER/contacts.db"`, "", 0},
+		{"read-only -wal file", 0o666, 0o777, "true true", "FOLDER/contacts.db-wal: ", "-wal", 0o444},
+		{"unreadable -wal file", 0o666, 0o777, "false true", "FOLDER/contacts.db-wal: ", "-wal", 0o222},
+		{"read-only -shm file", 0o666, 0o777, "true true", "FOLDER/contacts.db-shm: ", "-shm", 0o444},
+		{"read-only -journal file", 0o666, 0o777, "true true", "FOLDER/contacts.db-journal: ", "-journal", 0o444},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := publicDir(t)
 			path := filepath.Join(dir, "contacts.db")
+			var files []string
 			if c.file != 0 {
 				open(t, path).Close()
 				if err := os.Chmod(path, c.file); err != nil {
 					t.Fatal(err)
 				}
+				files = append(files, "contacts.db")
+			}
+			if c.beside != "" {
+				write(t, path+c.beside, "")
+				if err := os.Chmod(path+c.beside, c.mode); err != nil {
+					t.Fatal(err)
+				}
+				files = append(files, "contacts.db"+c.beside)
 			}
 			if err := os.Chmod(dir, c.folder); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { os.Chmod(dir, 0o700) })
 			p := startBinary(t, exe, "open", path, unprivileged)
-			if got := p.line(); got != c.want {
+			got := p.line()
+			p.end(t)
+			if !strings.HasPrefix(got, c.want+" ") {
 				t.Errorf("Open: matches ErrReadOnly, fs.ErrPermission: %s; want %s", got, c.want)
 			}
-			p.end(t)
-			if c.file == 0 {
-				wantFiles(t, dir)
-			} else {
-				wantFiles(t, dir, "contacts.db")
+			if names := strings.ReplaceAll(c.names, "FOLDER", dir); !strings.Contains(got, names) {
+				t.Errorf("Open: %s; want it to name %s", got, names)
 			}
+			wantFiles(t, dir, files...)
 		})
 	}
 }

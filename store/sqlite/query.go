@@ -97,6 +97,8 @@ const (
 	setNewest
 	endedEntries
 	deleteEntry
+	raiseNumber
+	writeHeader
 
 	queries // how many there are
 )
@@ -179,6 +181,8 @@ var statementSQL = planOnce([queries]string{
 	setNewest:          setNewestSQL,
 	endedEntries:       endedEntriesSQL,
 	deleteEntry:        deleteEntrySQL,
+	raiseNumber:        raiseNumberSQL,
+	writeHeader:        writeHeaderSQL,
 })
 
 // planOnce keeps SQLite from preparing statements anew. It does that when a

@@ -15,13 +15,14 @@ import (
 // the last connection: it is for the short ones, which every call begins with.
 type readers struct {
 	connector *connector
+	place     *place
 	idle      chan *conn    // as many as there may be; nil stands for one that is not open
 	long      chan struct{} // has one for each snapshot, one less than there may be connections
 }
 
-func openReaders(ctx context.Context, c *connector, n int) (*readers, error) {
+func openReaders(ctx context.Context, c *connector, p *place, n int) (*readers, error) {
 	n = max(n, 2)
-	r := &readers{connector: c, idle: make(chan *conn, n), long: make(chan struct{}, n-1)}
+	r := &readers{connector: c, place: p, idle: make(chan *conn, n), long: make(chan struct{}, n-1)}
 	first, err := r.connect(ctx) // what is wrong with the settings shows here
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func openReaders(ctx context.Context, c *connector, n int) (*readers, error) {
 }
 
 func (r *readers) connect(ctx context.Context) (*conn, error) {
-	db, err := r.connector.open(ctx)
+	db, err := r.place.connect(ctx, r.connector)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +45,9 @@ func (r *readers) connect(ctx context.Context) (*conn, error) {
 // take takes a connection, which the caller gives back.
 func (r *readers) take(ctx context.Context) (*conn, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := r.place.lookBeforeRead(); err != nil {
 		return nil, err
 	}
 	select {

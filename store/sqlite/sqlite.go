@@ -45,7 +45,7 @@ type Options struct {
 // value is of no use. All methods may be called from many goroutines at once.
 //
 // Beyond the contract, an error of its methods matches [ErrDiskFull],
-// [ErrCorrupt] or [ErrReadOnly] where that is the reason.
+// [ErrCorrupt], [ErrReadOnly] or [ErrMoved] where that is the reason.
 type Store struct {
 	gate          gate.Gate
 	writer        *writer
@@ -65,8 +65,8 @@ type Store struct {
 // the file locked.
 //
 // A file that is not ours is refused without changing it, with an error that
-// names the path and matches [ErrNotDatabase], [ErrForeign], [ErrNewerSchema],
-// [ErrCorrupt], [ErrReadOnly], or an error of the file system like
+// names the path and matches [ErrNotDatabase], [ErrForeign], [ErrForeignLog],
+// [ErrNewerSchema], [ErrCorrupt], [ErrReadOnly], or an error of the file system like
 // [io/fs.ErrNotExist] or [io/fs.ErrPermission].
 func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 	if opts == nil {
@@ -136,7 +136,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := openReaders(ctx, &connector{path, c.readerSettings, register(c.fold)}, c.readConnections)
+	r, err := openReaders(ctx, &connector{path, c.readerSettings, register(c.fold)}, w.place, c.readConnections)
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}

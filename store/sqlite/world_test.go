@@ -95,6 +95,17 @@ func (p *process) end(t *testing.T) {
 	}
 }
 
+// kill kills the process and waits until it is dead.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	if err := p.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	for p.out.Scan() {
+	}
+	_ = p.Wait() // it says that it was killed
+}
+
 // untilAsked waits in a role until the test calls end.
 func untilAsked() { io.Copy(io.Discard, os.Stdin) }
 

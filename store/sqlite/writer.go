@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -27,9 +28,13 @@ type writer struct {
 	index    *indexer
 	unmerged *unmergedKeys
 
-	// The flight under way alone touches conn. It is nil if the last connection
-	// could not be made sound again, until the next flight.
-	conn *writeConn
+	place *place
+
+	// The flight under way alone touches what follows. conn is nil if the last
+	// connection could not be made sound again, until the next flight.
+	conn     *writeConn
+	unmarked bool    // the next transaction is to mark the log
+	salts    [8]byte // of the log that was marked last
 }
 
 // A job changes rows within a transaction. A statement of it that failed with a
@@ -70,20 +75,61 @@ func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPe
 	return w, nil
 }
 
+// connect opens the connection. The file at the path must be the one that the
+// store has open, if it has one.
 func (w *writer) connect(ctx context.Context) error {
+	for {
+		if w.place != nil { // before SQLite touches another file
+			if err := w.place.look(); err != nil {
+				return err
+			}
+		}
+		before, err := os.Stat(w.connector.path)
+		if err != nil {
+			return err
+		}
+		db, err := w.open(ctx)
+		if err != nil {
+			return err
+		}
+		// Opening a file for the first time may give it a new place on the disk.
+		// Otherwise another process has just replaced it.
+		if err := isStill(w.connector.path, before); err != nil && w.place == nil && ctx.Err() == nil {
+			if err := db.Close(); err != nil {
+				return err
+			}
+			continue
+		}
+		if w.place == nil {
+			w.place, err = newPlace(w.connector.path, before)
+		} else {
+			err = w.place.look()
+		}
+		if err != nil {
+			return errors.Join(err, db.Close())
+		}
+		w.conn = &writeConn{conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition}
+		w.unmarked = true
+		return nil
+	}
+}
+
+func (w *writer) open(ctx context.Context) (*sqlite3.SQLiteConn, error) {
 	db, err := w.connector.open(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = migrate(ctx, db, w.steps)
 	if err == nil {
 		err = retry(ctx, func() error { return writeAhead.apply(db) })
 	}
-	if err != nil {
-		return errors.Join(err, db.Close())
+	if err == nil { // which makes the -wal file
+		err = retry(ctx, func() error { _, err := queryValue(db, findNumberSQL); return err })
 	}
-	w.conn = &writeConn{conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition}
-	return nil
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // do commits the job, with others. Its errors are those of [groupcommit.Queue.Do].
@@ -106,14 +152,25 @@ func (w *writer) tryBegin(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.place.lookBeforeWrite(); err != nil {
+		return err
+	}
 	if err := w.conn.exec(beginWrite); err != nil {
 		return err
 	}
-	if err := w.unmerged.begin(&w.conn.conn); err != nil {
-		w.undo()
-		return err
+	err := w.unmerged.begin(&w.conn.conn)
+	if err == nil && w.unmarked {
+		err = w.mark()
 	}
-	return nil
+	if err != nil {
+		w.undo()
+	}
+	return err
+}
+
+// mark writes into the log, in the open transaction, which file it belongs to.
+func (w *writer) mark() error {
+	return errors.Join(w.conn.exec(raiseNumber), w.conn.exec(writeHeader))
 }
 
 // Commit implements [groupcommit.Tx].
@@ -164,13 +221,38 @@ func (w *writer) run(jobs []job, merge bool) (merged bool, err error) {
 	return merged, nil
 }
 
+// commit commits the transaction. It has done so as well if its error matches
+// ErrMoved.
 func (w *writer) commit() error {
 	if err := w.conn.exec(commitWrite); err != nil {
 		w.undo()
 		return err
 	}
 	w.unmerged.commit()
+	if err := w.place.look(); err != nil {
+		return err
+	}
+	switch salts := w.place.salts(); {
+	case w.unmarked:
+		w.unmarked, w.salts = false, salts
+	case salts != w.salts:
+		w.markNewLog()
+	}
 	return nil
+}
+
+// markNewLog marks the log that the last transaction has begun, if nothing is in
+// the way. Otherwise the next transaction does it.
+func (w *writer) markNewLog() {
+	w.unmarked = true
+	if err := w.tryBegin(context.Background()); err != nil {
+		return
+	}
+	if err := w.conn.exec(commitWrite); err != nil {
+		w.undo()
+		return
+	}
+	w.unmarked, w.salts = false, w.place.salts()
 }
 
 // undo undoes the transaction, and gives the connection up if that fails: what
@@ -213,14 +295,19 @@ func (w *writer) drain() {
 // close copies the -wal file into the main one and closes the connection. It
 // must be the last call.
 func (w *writer) close() error {
+	moved := w.place.look()
+	err := w.place.close()
 	if w.conn == nil {
-		return nil
+		return err
 	}
 	// While others are reading, it copies what it can; one of them, or the next
-	// to open the file, does the rest.
-	_, err := queryValue(w.conn.db, "PRAGMA wal_checkpoint(TRUNCATE)")
-	if isBusy(err) {
-		err = nil
+	// to open the file, does the rest. Into another file at the path nothing is
+	// copied, nor out of another log.
+	if moved == nil {
+		_, e := queryValue(w.conn.db, "PRAGMA wal_checkpoint(TRUNCATE)")
+		if !isBusy(e) {
+			err = errors.Join(err, e)
+		}
 	}
 	return errors.Join(err, w.conn.close())
 }
