@@ -39,6 +39,8 @@ func TestLedgerIsAppendOnly(t *testing.T) {
 		"DELETE FROM journal WHERE kind = 2",
 		"DELETE FROM journal WHERE kind = 3",
 		"UPDATE journal SET kind = 1 WHERE kind = 2",
+		"UPDATE journal SET kind = 1 WHERE kind = 3",
+		`UPDATE journal SET data = '{"erased":true}' WHERE kind = 3`,
 		"UPDATE journal SET sequence = 9 WHERE kind = 3",
 		"UPDATE journal SET at = 1 WHERE kind = 2",
 		"UPDATE journal SET ends_at = 1 WHERE kind = 2",

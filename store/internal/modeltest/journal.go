@@ -20,7 +20,7 @@ func (m *model) entry(t *rapid.T, account uuid.UUID) contacts.JournalEntry {
 	if rapid.IntRange(0, 3).Draw(t, "replace") > 0 {
 		return e
 	}
-	stored := m.lasting(t, account)
+	stored := m.replaceable(t, account)
 	if len(stored) == 0 || rarely(t, "unknown entry") {
 		e.Sequence = 9999
 		return e
@@ -58,20 +58,21 @@ func (m *model) mayBeGone(e contacts.JournalEntry) bool {
 	return e.Kind == contacts.JournalEvent && !e.EndsAt.IsZero() && !e.EndsAt.After(m.now.Add(-time.Hour))
 }
 
-// lasting returns the entries of the account that no store may have removed.
-func (m *model) lasting(t *rapid.T, account uuid.UUID) []contacts.JournalEntry {
+// replaceable returns the entries of the account that no store may have removed,
+// without those that are never replaced.
+func (m *model) replaceable(t *rapid.T, account uuid.UUID) []contacts.JournalEntry {
 	all, err := m.memory.ListJournal(t.Context(), contacts.JournalQuery{AccountID: account, Limit: math.MaxInt})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(all, m.mayBeGone)
+	return slices.DeleteFunc(all, func(e contacts.JournalEntry) bool { return m.mayBeGone(e) || e.Kind == contacts.JournalErasure })
 }
 
 // applyVerbatim copies entries with their numbers: some further on, some that are
 // there, some that are in the way of another.
 func (m *model) applyVerbatim(t *rapid.T) {
 	account := m.account(t)
-	stored := m.lasting(t, account)
+	stored := m.replaceable(t, account)
 	b := contacts.MutationBatch{Now: m.now, Verbatim: true, AllOrNothing: rapid.Bool().Draw(t, "all or nothing")}
 	next := m.newest(t, account)
 	for range rapid.IntRange(1, 3).Draw(t, "mutations") {

@@ -172,12 +172,14 @@ CREATE TABLE journal_state (
 ) STRICT;
 
 -- Entries that are not events stay. An erasure may remove the number and the
--- notes of a do-not-call entry, and nothing else of it.
+-- notes of a do-not-call entry, and nothing else of it. Its own receipt never
+-- changes.
 CREATE TRIGGER journal_stays BEFORE DELETE ON journal WHEN OLD.kind <> 1
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 
 CREATE TRIGGER journal_keeps BEFORE UPDATE ON journal WHEN OLD.kind <> 1 AND (
-  (NEW.account, NEW.sequence, NEW.kind, NEW.head, NEW.subject, NEW.at, NEW.ends_at)
+  OLD.kind = 3
+  OR (NEW.account, NEW.sequence, NEW.kind, NEW.head, NEW.subject, NEW.at, NEW.ends_at)
     IS NOT (OLD.account, OLD.sequence, OLD.kind, OLD.head, OLD.subject, OLD.at, OLD.ends_at)
   OR EXISTS (
     SELECT 1 FROM (SELECT iif(json_valid(NEW.data), NEW.data, '{}') AS new, iif(json_valid(OLD.data), OLD.data, '{}') AS old)
