@@ -77,16 +77,23 @@ func invalidJSON(why string, cause error) error {
 // A contactReader reads contacts of a body.
 type contactReader struct {
 	*jsonReader
-	rules  *rules
-	stored bool // phone numbers may have the ids of stored ones
-	given  fieldSet
-	phones []phoneFields // given of each phone number
+	rules   *rules
+	stored  bool // the body is of a change: it may repeat what the client has read
+	given   fieldSet
+	nested  fieldSet      // those of given that were in a nested address
+	phones  []phoneFields // given of each phone number
+	repeats []repeat
 }
 
 // contact reads an object, which must be next.
 func (r *contactReader) contact(in *CreateContactInput) {
 	texts := in.texts()
+	var address *nestedAddress
 	for name := range r.members() {
+		if name == "address" && r.stored && r.kind() == '{' {
+			address = r.address()
+			continue
+		}
 		n := fieldNumber(name)
 		r.given |= 1 << n
 		if n < len(textFields) {
@@ -116,7 +123,7 @@ func (r *contactReader) contact(in *CreateContactInput) {
 					r.skip()
 					return
 				}
-				phone, given := r.phoneNumber(element(name, i))
+				phone, given := r.phoneNumber(i)
 				in.PhoneNumbers = append(in.PhoneNumbers, phone)
 				if r.stored {
 					r.phones = append(r.phones, given)
@@ -129,12 +136,76 @@ func (r *contactReader) contact(in *CreateContactInput) {
 		case "idempotency_key":
 			r.string(&in.IdempotencyKey, name)
 		default:
-			r.unknown(nameOf(name))
+			r.other(repeat{path: nameOf(name), phone: -1, name: name})
 		}
+	}
+	r.flatten(address, in)
+}
+
+// A nestedAddress is the postal address as an answer of the REST call has it.
+type nestedAddress struct {
+	given  fieldSet
+	fields CreateContactInput // those of the address alone
+}
+
+// addressPath returns the path of a field of the address in a nested one; false: it
+// is no such field.
+func addressPath(field string) (string, bool) {
+	switch field {
+	case "address":
+		return "address.street", true
+	case "city", "state", "zip_code", "country":
+		return "address." + field, true
+	default:
+		return "", false
 	}
 }
 
-func (r *contactReader) phoneNumber(field string) (p PhoneNumberInput, given phoneFields) {
+// address reads a nested address.
+func (r *contactReader) address() *nestedAddress {
+	a := new(nestedAddress)
+	texts := a.fields.texts()
+	for name := range r.members() {
+		field := name
+		if name == "street" {
+			field = "address"
+		}
+		path, ok := addressPath(field)
+		if !ok || name == "address" {
+			r.unknown("address." + nameOf(name))
+			continue
+		}
+		n := fieldNumber(field)
+		a.given |= 1 << n
+		r.string(texts[n], path)
+	}
+	return a
+}
+
+// flatten sets the fields of a nested address. A field that is given beside it too
+// must be the same. nil: there was no nested address.
+func (r *contactReader) flatten(a *nestedAddress, in *CreateContactInput) {
+	if a == nil {
+		return
+	}
+	nested, flat := a.fields.texts(), in.texts()
+	for n := range textFields {
+		bit := fieldSet(1) << n
+		if a.given&bit == 0 {
+			continue
+		}
+		path, _ := addressPath(textFields[n].name)
+		if r.given&bit != 0 && *flat[n] != *nested[n] && !r.bad.has(path) && !r.bad.has(textFields[n].name) {
+			r.bad.add(path, FieldInvalid, "differs from "+textFields[n].name+", which is given too")
+		}
+		*flat[n] = *nested[n]
+	}
+	r.given |= a.given
+	r.nested = a.given
+}
+
+func (r *contactReader) phoneNumber(i int) (p PhoneNumberInput, given phoneFields) {
+	field := element("phone_numbers", i)
 	if r.kind() != '{' {
 		r.wrongType(field, "an object")
 		return p, given
@@ -157,7 +228,7 @@ func (r *contactReader) phoneNumber(field string) (p PhoneNumberInput, given pho
 		case name == "id" && r.stored:
 			r.id(&p.ID, path)
 		default:
-			r.unknown(path)
+			r.other(repeat{path: path, phone: i, name: name})
 		}
 	}
 	return p, given
@@ -218,8 +289,22 @@ func (r *contactReader) item(in *CreateContactInput, field string) {
 	r.end = 0
 }
 
+// other reads a member that is no field.
+func (r *contactReader) other(m repeat) {
+	if r.stored {
+		r.keep(m)
+	} else {
+		r.unknown(m.path)
+	}
+}
+
 func (r *contactReader) unknown(field string) {
 	r.skip()
+	r.refuse(field)
+}
+
+// refuse refuses an unknown field.
+func (r *contactReader) refuse(field string) {
 	if r.err == nil && !r.rules.allowUnknown {
 		r.bad.add(field, FieldUnknown, "is not a field of a contact")
 	}

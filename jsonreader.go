@@ -20,6 +20,7 @@ import (
 // and reading goes on. Its error sticks: after one, every method does nothing.
 type jsonReader struct {
 	json *jsontext.Decoder
+	text []byte // all of it
 	bad  *problems
 	err  error
 	at   int64 // where the present token starts, or white space before it
@@ -39,7 +40,7 @@ var (
 )
 
 func newJSONReader(text []byte, bad *problems) *jsonReader {
-	return &jsonReader{json: jsontext.NewDecoder(bytes.NewBuffer(text)), bad: bad, maxDepth: bodyDepth}
+	return &jsonReader{json: jsontext.NewDecoder(bytes.NewBuffer(text)), text: text, bad: bad, maxDepth: bodyDepth}
 }
 
 func (r *jsonReader) id(dst *uuid.UUID, field string) {

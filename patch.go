@@ -9,9 +9,19 @@ import (
 // A patch is one update. Only the fields of in whose bit is set in given are
 // valid.
 type patch struct {
-	in     CreateContactInput
-	given  fieldSet
-	phones []phoneFields // given of each of in.PhoneNumbers
+	in      CreateContactInput
+	given   fieldSet
+	phones  []phoneFields // given of each of in.PhoneNumbers
+	nested  fieldSet      // those of given that were in a nested address
+	repeats []repeat
+	shown   func(*Contact) any // what the client has read; nil: the Contact
+}
+
+// read takes over what was read of a JSON body.
+func (p *patch) read(r *contactReader) {
+	r.stored = true
+	r.contact(&p.in)
+	p.given, p.phones, p.nested, p.repeats = r.given, r.phones, r.nested, r.repeats
 }
 
 // phoneFields is a set of the fields of a phone number.

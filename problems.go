@@ -27,6 +27,16 @@ func (p *problems) add(field, code, message string) {
 // clone returns a copy to which more can be added.
 func (p *problems) clone() *problems { return &problems{slices.Clone(p.list), p.limit} }
 
+// nest gives the problems of the given fields their paths in a nested address.
+func (p *problems) nest(fields fieldSet) {
+	for i := range p.list {
+		field := &p.list[i].Field
+		if path, ok := addressPath(*field); ok && fields&(1<<fieldNumber(*field)) != 0 {
+			*field = path
+		}
+	}
+}
+
 // full reports whether the limit is reached, so that validation can stop.
 func (p *problems) full() bool { return len(p.list) >= cmp.Or(p.limit, maxProblems) }
 

@@ -64,6 +64,21 @@ type ChangeOptions struct {
 	// Version, that is one more. nil: any. Empty but not nil: none, so the change
 	// is CodeConflict.
 	Versions []int64
+
+	// Shown returns what clients are shown of a contact, for the forms that read
+	// JSON. A client that sends back what it has read sends members that are no
+	// fields: they are ignored if the JSON form of Shown has the same. If they
+	// differ they are invalid. Shown gets a contact without contexts and with one
+	// phone number more, which stands for new ones. nil: the Contact itself.
+	Shown func(*Contact) any
+}
+
+// shown returns Shown.
+func (o *ChangeOptions) shown() func(*Contact) any {
+	if o == nil {
+		return nil
+	}
+	return o.Shown
 }
 
 // allow reports whether a contact of that version may be changed.
@@ -102,19 +117,18 @@ func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, i
 // UpdateContactJSON is UpdateContact for the documented body of a PATCH. Absent
 // members stay as they are, and null clears a member. It does not read the body
 // before the key is accepted; CodeInvalidJSON comes after CodePermissionDenied.
+//
+// A client may send back what it has read. The address may be an object of street,
+// city, state, zip_code and country; a field that is given beside it too must be the
+// same. Members that cannot be changed must be as they are; see ChangeOptions.Shown.
 func (s *Service) UpdateContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (*Contact, error) {
 	c, err := s.begin(ctx, key, OpUpdateContact)
 	defer c.end(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var p patch
-	err = c.decode(ctx, c.body(body, func(r *contactReader) {
-		r.stored = true
-		r.contact(&p.in)
-		p.given, p.phones = r.given, r.phones
-	}))
-	if err != nil {
+	p := patch{shown: opts.shown()}
+	if err := c.decode(ctx, c.body(body, p.read)); err != nil {
 		return nil, err
 	}
 	return c.change(ctx, change{id: id, opts: opts, next: c.update(&p)})
@@ -125,9 +139,13 @@ func (c *call) update(p *patch) nextFunc {
 	return func(ctx context.Context, stored *ContactRecord) (*draft, error) {
 		bad := c.bad.clone() // each try finds its own
 		next, err := c.rules.patch(stored, p, bad)
+		if err == nil {
+			err = c.rules.checkRepeats(stored, p, bad)
+		}
 		if err != nil {
 			return nil, c.fault(err)
 		}
+		bad.nest(p.nested)
 		if err := bad.err(); err != nil {
 			return nil, err
 		}
@@ -148,33 +166,32 @@ func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, 
 	if err != nil {
 		return nil, err
 	}
-	return c.change(ctx, change{id: id, opts: opts, next: c.replace(&in)})
+	return c.change(ctx, change{id: id, opts: opts, next: c.replace(&patch{in: in})})
 }
 
 // ReplaceContactJSON is ReplaceContact for the documented body of a PUT: that of
 // the create, with ids in its phone numbers. It does not read the body before the
-// key is accepted; CodeInvalidJSON comes after CodePermissionDenied.
+// key is accepted; CodeInvalidJSON comes after CodePermissionDenied. A client may
+// send back what it has read, as in UpdateContactJSON.
 func (s *Service) ReplaceContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (*Contact, error) {
 	c, err := s.begin(ctx, key, OpReplaceContact)
 	defer c.end(ctx)
 	if err != nil {
 		return nil, err
 	}
-	in := new(CreateContactInput)
-	err = c.decode(ctx, c.body(body, func(r *contactReader) {
-		r.stored = true
-		r.contact(in)
-	}))
-	if err != nil {
+	p := patch{shown: opts.shown()}
+	if err := c.decode(ctx, c.body(body, p.read)); err != nil {
 		return nil, err
 	}
-	return c.change(ctx, change{id: id, opts: opts, next: c.replace(in)})
+	return c.change(ctx, change{id: id, opts: opts, next: c.replace(&p)})
 }
 
 // replace returns the contact of an input in the place of a stored one.
-func (c *call) replace(in *CreateContactInput) nextFunc {
+func (c *call) replace(p *patch) nextFunc {
+	in := &p.in
 	noIdempotencyKey(in, &c.bad)
 	whole := c.rules.contact(in, &c.bad)
+	c.bad.nest(p.nested)
 	return func(ctx context.Context, stored *ContactRecord) (*draft, error) {
 		bad, record := c.bad.clone(), *whole.record
 		next := &draft{&record, whole.forms}
@@ -182,6 +199,9 @@ func (c *call) replace(in *CreateContactInput) nextFunc {
 		contact.PhoneNumbers = slices.Clone(contact.PhoneNumbers)
 		matchPhoneNumbers(was.PhoneNumbers, in.PhoneNumbers, contact.PhoneNumbers, bad)
 		contact.ID, contact.AccountID, contact.CreatedAt, contact.DeletedAt = was.ID, was.AccountID, was.CreatedAt, was.DeletedAt
+		if err := c.rules.checkRepeats(stored, p, bad); err != nil {
+			return nil, c.fault(err)
+		}
 		if err := bad.err(); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -698,6 +699,11 @@ func FuzzUpdateContactJSON(f *testing.F) {
 		}
 		// A merge patch is idempotent.
 		twice, err := w.svc.UpdateContactJSON(t.Context(), w.writer, c.ID, strings.NewReader(body), nil)
+		if e, ok := errors.AsType[*contacts.Error](err); ok && !slices.ContainsFunc(e.Details, func(f contacts.FieldError) bool {
+			return f.Field != "version" && f.Field != "updated_at"
+		}) {
+			return // it named the version, which is another one now
+		}
 		if err != nil {
 			t.Fatalf("refused the second time: %v", err)
 		}

@@ -135,7 +135,10 @@ func namedVersions(values []string) (versions []int64, n int, ok bool) {
 
 // options returns the condition as options of a change.
 func (c condition) options() *contacts.ChangeOptions {
-	return &contacts.ChangeOptions{Versions: c.versions}
+	return &contacts.ChangeOptions{
+		Versions: c.versions,
+		Shown:    func(c *contacts.Contact) any { return contactOf(c) },
+	}
 }
 
 // failed returns the error of a change. A conflict with If-Match is a failed

@@ -104,6 +104,13 @@
 // 409. The answer of a server error does not hold the cause. The logger of the
 // Service gets it; add [RequestID] to that line to find the request.
 //
+// # Changing what was read
+//
+// A client may change what an answer has, and send the whole back to PUT or PATCH.
+// The address may be nested or flat; a field that is given in both forms must be the
+// same. What cannot be changed must be as it was read: full_name, version and
+// updated_at, for example. So a PUT of an old contact is refused.
+//
 // # Sending a request again
 //
 // A create takes an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header),

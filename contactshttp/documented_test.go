@@ -1,13 +1,17 @@
 package contactshttp_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
 
+	"example.com/contacts"
 	"example.com/contacts/contactshttp"
 )
 
@@ -102,6 +106,69 @@ func TestDocumentedCalls(t *testing.T) {
 	if c := decode[contact](t, restored.body); c.FirstName != "Jane" || c.Version != 5 || restored.header.Get("ETag") != `"v5"` {
 		t.Errorf("restored: %s", restored.body)
 	}
+}
+
+// A client changes what it has read, and sends the whole back.
+func TestWhatWasReadCanBeSentBack(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	for _, body := range []string{documented, `{"first_name": "Jane"}`, `{"first_name": "Jane", "stage": "in_progress", "phone_numbers": [{"phone_number": "+15551234567"}]}`} {
+		path := api + "/contacts/" + s.create(t, s.writer, body)
+		for _, method := range []string{"PUT", "PATCH"} {
+			read := s.want(t, 200, ask{path: path, key: s.writer}).body
+			send := func(change func(map[string]any)) reply {
+				t.Helper()
+				members := decode[map[string]any](t, read)
+				change(members)
+				text, err := json.Marshal(members)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s.send(t, ask{method: method, path: path + "/update", key: s.writer, body: string(text)})
+			}
+			for field, value := range map[string]any{
+				"id": uuid.NewString(), "full_name": "Someone Else", "stage_display": "Hot", "status_display": nil, "timezone": "Europe/Oslo",
+				"recent_notes": []string{"called"}, "created_at": "2020-01-01T00:00:00Z", "updated_at": nil, "version": 77,
+			} {
+				send(func(m map[string]any) { m[field] = value }).wantFailure(t, 400, contacts.CodeValidationError, field)
+			}
+			send(func(m map[string]any) { m["nickname"] = "Jo" }).wantFailure(t, 400, contacts.CodeValidationError, "nickname")
+			send(func(m map[string]any) { m["city"] = "Oslo" }).wantFailure(t, 400, contacts.CodeValidationError, "address.city")
+			if strings.Contains(read, "dnc_date") {
+				send(func(m map[string]any) { m["phone_numbers"].([]any)[0].(map[string]any)["dnc_reason"] = "asked" }).
+					wantFailure(t, 400, contacts.CodeValidationError, "phone_numbers[0].dnc_reason")
+			}
+
+			got := s.want(t, 200, ask{method: method, path: path + "/update", key: s.writer, body: read}).body
+			ignore := cmpopts.IgnoreMapEntries(func(name string, _ any) bool { return name == "version" || name == "updated_at" })
+			if diff := cmp.Diff(decode[map[string]any](t, read), decode[map[string]any](t, got), ignore); diff != "" {
+				t.Errorf("%s changed the contact (-before +after):\n%s", method, diff)
+			}
+			read = got
+			got = send(func(m map[string]any) {
+				m["company"] = "New Inc"
+				m["address"].(map[string]any)["city"] = "Oslo"
+				m["phone_numbers"] = append(m["phone_numbers"].([]any), map[string]any{"phone_number": "+16502530000", "dnc_date": nil, "dnc_reason": nil})
+			}).body
+			if c := decode[contactshttp.Contact](t, got); c.Company != "New Inc" || c.Address.City != "Oslo" || c.PhoneNumbers[len(c.PhoneNumbers)-1].PhoneNumber != "+16502530000" {
+				t.Errorf("%s with changes: %s", method, got)
+			}
+			s.want(t, 200, ask{method: method, path: path + "/update", key: s.writer, body: undone(t, read, got)})
+		}
+	}
+}
+
+// undone returns the first contact with the version and the time of the second, as a
+// client sends it that undoes its change.
+func undone(t testing.TB, first, second string) string {
+	t.Helper()
+	a, b := decode[map[string]any](t, first), decode[map[string]any](t, second)
+	a["version"], a["updated_at"] = b["version"], b["updated_at"]
+	text, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestList(t *testing.T) {

@@ -79,6 +79,15 @@ const late = await client.PATCH("/api/v1/contacts/{id}/update", {
 assert.equal(late.response.status, 412);
 assert.equal(late.error?.error, "conflict");
 
+// What was read can be sent back, with a change.
+const replaced = await client.PUT("/api/v1/contacts/{id}/update", {
+  params: { path },
+  body: { ...changed.data, company: "Acme" },
+});
+assert.equal(replaced.data?.company, "Acme", JSON.stringify(replaced.error));
+assert.deepEqual(replaced.data.address, changed.data.address);
+assert.deepEqual(replaced.data.phone_numbers, changed.data.phone_numbers);
+
 // An error with its type. The code is one of those of the operation.
 const refused = await client.POST("/api/v1/contacts/create", {
   body: { first_name: "Jane", email: "jane", phone_numbers: [{ phone_number: "555" }] },
