@@ -142,10 +142,12 @@ func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, err
 // decodeLists sets the numbers and the tags of the contact.
 func decodeLists(c *contacts.Contact, phones, tags string) (err error) {
 	if c.PhoneNumbers, err = packed.ParsePhones(phones); err != nil {
-		return err
+		return fmt.Errorf("%w: column phones: %w", ErrCorrupt, err)
 	}
-	c.Tags, err = packed.ParseTags(tags)
-	return err
+	if c.Tags, err = packed.ParseTags(tags); err != nil {
+		return fmt.Errorf("%w: column tags: %w", ErrCorrupt, err)
+	}
+	return nil
 }
 
 // scanContactState returns the contact in a row of readContactsSQL.

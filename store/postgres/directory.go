@@ -404,13 +404,10 @@ func encodeJSON(v any) string {
 	return string(b)
 }
 
-// errDamaged: a column holds what this package never writes.
-var errDamaged = errors.New("a column does not hold what it must")
-
 // decodeJSON leaves the value as it is if the text is "".
 func decodeJSON(text string, v any) error {
 	if text != "" && json.Unmarshal([]byte(text), v) != nil {
-		return errDamaged
+		return ErrCorrupt
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/packed"
 )
 
 // What can be wrong with a database, for [errors.Is].
@@ -32,6 +32,8 @@ var (
 	// ErrDiskFull: the server has no space left. What was stored before is safe.
 	// Writes succeed again when there is space.
 	ErrDiskFull = errors.New("the server's disk is full")
+	// ErrCorrupt: the tables hold what this package never writes.
+	ErrCorrupt = errors.New("the tables are damaged")
 	// ErrPermission: the role lacks a right. The package's comment names those that
 	// it needs.
 	ErrPermission = errors.New("the role lacks a right that the store needs")
@@ -41,7 +43,6 @@ var (
 const (
 	stateReadOnly         = "25006"
 	stateUniqueViolation  = "23505"
-	stateIdleTooLong      = "25P03" // in a transaction; the server ends the connection
 	stateDiskFull         = "53100"
 	statePermission       = "42501"
 	stateUndefinedTable   = "42P01"
@@ -53,8 +54,7 @@ const (
 	stateDeadlock         = "40P01"
 	stateUnknownOutcome   = "40003" // what CockroachDB says of an ambiguous commit
 	stateCancelled        = "57014"
-	stateShutdown         = "57P01"
-	stateCrashShutdown    = "57P02"
+	classConnection       = "08" // what PgBouncer says when it has lost the server, too
 	classData             = "22"
 	classLimit            = "54"
 	classRollback         = "40"
@@ -90,10 +90,21 @@ func isLost(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
+	said, ok := errors.AsType[*pgconn.PgError](err)
 	_, ofNetwork := errors.AsType[net.Error](err)
-	s := state(err)
-	return s == stateShutdown || s == stateCrashShutdown || s == stateIdleTooLong || ofNetwork || pgconn.SafeToRetry(err) ||
+	return ok && isFatal(said) || ofNetwork || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
+// isFatal reports whether the server, or a pooler before it, ends the connection
+// with what it says: it shuts down, or a connection was idle too long.
+func isFatal(e *pgconn.PgError) bool {
+	switch cmp.Or(e.SeverityUnlocalized, e.Severity) {
+	case "FATAL", "PANIC":
+		return true
+	default:
+		return false
+	}
 }
 
 // commitError says what a COMMIT that was sent and failed means.
@@ -169,6 +180,6 @@ func isOfOne(err error) bool {
 	case classData, classConstraint, classLimit:
 		return !errors.Is(err, contacts.ErrOutcomeUnknown)
 	default:
-		return errors.Is(err, packed.ErrSyntax)
+		return errors.Is(err, ErrCorrupt)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -65,9 +66,21 @@ func TestClassify(t *testing.T) {
 			t.Errorf("classify(%v): got %v, want one that matches %v, and not %v", c.err, got, c.match, c.not)
 		}
 	}
-	for _, code := range []string{"22021", "23505", "40001", "XX000"} {
-		if text := fmt.Sprintf("%+v", postgres.Classify(t.Context(), said(code))); text != "the server says ERROR (SQLSTATE "+code+")" {
-			t.Errorf("an error holds what the server quotes: %s", text)
+}
+
+// The server's words are shown where they hold no data of contacts. What it says
+// beside them is not.
+func TestErrorTexts(t *testing.T) {
+	t.Parallel()
+	for code, shown := range map[string]bool{
+		"08P01": true, "26000": true, "28P01": true, "3D000": true, "42501": true, "42P05": true, "53300": true, "54000": true,
+		"55P03": true, "56000": true, "57014": true, "58030": true,
+		"22021": false, "22P02": false, "23502": false, "23505": false, "23514": false, "40001": false, "P0001": false, "XX000": false,
+	} {
+		err := &pgconn.PgError{Severity: "ERROR", Code: code, Message: "its words", Detail: "tell-tale", Hint: "tell-tale", Where: "tell-tale", InternalQuery: "tell-tale"}
+		text := fmt.Sprintf("%v %+v", postgres.Classify(t.Context(), err), postgres.Classify(t.Context(), fmt.Errorf("commit: %w", err)))
+		if strings.Contains(text, "its words") != shown || strings.Contains(text, "tell-tale") || !strings.Contains(text, code) {
+			t.Errorf("%s: got %q; the server's words are shown: want %t", code, text, shown)
 		}
 	}
 }

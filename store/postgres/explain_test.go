@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -67,6 +68,47 @@ func TestNoSequentialScanOfWritesInSmallTables(t *testing.T) {
 	opts := &postgres.Options{Schema: newSchema(t, url)}
 	accounts := fill(t, url, opts.Schema, open(t, url, opts.Schema), 1000)
 	wantNoSequentialScan(t, url, opts, accounts[0], true)
+}
+
+// The server plans the statements of most calls a few times and then no more.
+func TestStatementsArePlannedOnce(t *testing.T) {
+	t.Parallel()
+	const calls, tries = 12, 5 // tries: plans for its arguments that the server makes first
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	pool, err := pgxpool.New(t.Context(), with(t, url, "pool_max_conns", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	account := addAccount(t, s)
+	for range calls {
+		r := newContact(account)
+		_, key := s.FindKey(t.Context(), [32]byte{1})
+		if !errors.Is(key, contacts.ErrNotFound) {
+			t.Fatal(key)
+		}
+		_, found := s.FindAccount(t.Context(), account)
+		if err := errors.Join(found, create(t.Context(), s, r)); err != nil {
+			t.Fatal(err)
+		}
+		if !isWhole(t, s, r) {
+			t.Error("a contact is not there")
+		}
+	}
+	rows, err := pool.Query(t.Context(), "SELECT statement FROM pg_prepared_statements WHERE custom_plans > $1 AND strpos(statement, $2) > 0", tries, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(again) > 0 {
+		t.Errorf("planned for each call: %q, %v", again, err)
+	}
 }
 
 // wantNoSequentialScan explains, as that role, every statement of a store that

@@ -17,8 +17,10 @@ import (
 const (
 	findKeysSQL = `SELECT k.account_id, k.id, k.hash, k.name, k.permissions, k.team_ids, k.all_teams, k.created_at, k.expires_at, k.revoked_at,
 		a.name, a.created_at, a.disabled_at, a.settings_version
-		FROM {schema}.api_key AS k JOIN {schema}.account AS a ON a.account_id = k.account_id WHERE k.hash = ANY($1)`
-	findAccountsSQL = `SELECT ` + accountColumns + `, settings_version FROM {schema}.account WHERE account_id = ANY($1)`
+		FROM (SELECT * FROM unnest($1::bytea[]) AS given LIMIT cardinality($1::bytea[])) AS n (hash)
+		JOIN {schema}.api_key AS k ON k.hash = n.hash JOIN {schema}.account AS a ON a.account_id = k.account_id`
+	findAccountsSQL = `SELECT ` + accountColumns + `, settings_version FROM (SELECT * FROM unnest($1::uuid[]) AS given` + givenRows + `) AS n (id)
+		JOIN {schema}.account ON account_id = n.id`
 
 	// The newest value of each name up to a version.
 	findSettingsSQL = `SELECT DISTINCT ON (name) name, value FROM {schema}.setting WHERE account_id = $1 AND version <= $2 ORDER BY name, version DESC`

@@ -20,7 +20,7 @@ const (
 	// The tables in the schema, whether the role may use them or not.
 	tablesSQL = `SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname IN ('migration', 'account', 'team', 'api_key', 'setting', 'account_state', 'contact', 'contact_lookup', 'idempotency', 'journal')`
-	versionSQL       = `SELECT coalesce(max(version), 0) FROM {schema}.migration`
+	versionSQL       = `SELECT coalesce(max(version), 0), coalesce(min(version), 0) FROM {schema}.migration`
 	schemaExistsSQL  = `SELECT true FROM pg_catalog.pg_namespace WHERE nspname = $1`
 	createSchemaSQL  = "CREATE SCHEMA {schema};\n"
 	searchPathSQL    = "SET LOCAL search_path = {schema};\n"
@@ -132,13 +132,18 @@ func (s *Store) schemaVersionIn(ctx context.Context, t *transaction) (int, error
 	case !versions:
 		return 0, ErrForeign
 	}
-	var version int
-	t.query(func(rows pgx.Rows) error { return rows.Scan(&version) }, s.sql(versionSQL))
+	var version, oldest int
+	t.query(func(rows pgx.Rows) error { return rows.Scan(&version, &oldest) }, s.sql(versionSQL))
 	err = t.flush(ctx)
-	if err == nil && version <= 0 {
-		err = ErrForeign
+	switch {
+	case err != nil:
+		return 0, err
+	case oldest < 0:
+		return 0, ErrCorrupt
+	case version == 0:
+		return 0, ErrForeign // a table of that name, without a version
 	}
-	return version, err
+	return version, nil
 }
 
 // backoff returns how long to wait before the next try.

@@ -112,7 +112,58 @@ func TestOpenRefusesTablesOfOthers(t *testing.T) {
 	execute(t, url, "CREATE TABLE "+pgx.Identifier{schema, "migration"}.Sanitize()+" (version int)")
 	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
 	execute(t, url, "INSERT INTO "+pgx.Identifier{schema, "migration"}.Sanitize()+" VALUES (-1)")
-	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
+	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrCorrupt)
+}
+
+// What this package never writes is an error, and no panic.
+func TestDamagedTables(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	s := open(t, url, schema)
+	account := addAccount(t, s)
+	r := newContact(account)
+	key := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: account, CreatedAt: noon}}
+	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Keys: []contacts.KeyRecord{key}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	find := func() error {
+		_, err := s.FindContact(t.Context(), account, r.Contact.ID)
+		return err
+	}
+	findKey := func() error {
+		_, err := s.FindKey(t.Context(), key.Hash)
+		return err
+	}
+	renamed, _ := change(r, func(c *contacts.Contact) { c.FirstName = "Grace" })
+	for _, c := range []struct {
+		table, column, value string
+		call                 func() error
+	}{
+		{"contact", "phones", "tell-tale", find},
+		{"contact", "phones", "[[1]]", func() error { return apply(t.Context(), s, renamed) }},
+		{"contact", "tags", `{"tell": "tale"}`, find},
+		{"api_key", "permissions", "tell-tale", findKey},
+		{"api_key", "team_ids", `["tell-tale"]`, findKey},
+		{"migration", "version", "-1", func() error {
+			_, err := postgres.Open(t.Context(), url, &postgres.Options{Schema: schema})
+			return err
+		}},
+	} {
+		name := pgx.Identifier{schema, c.table}.Sanitize()
+		var before any
+		if err := connect(t, url).QueryRow(t.Context(), "SELECT "+c.column+" FROM "+name).Scan(&before); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, url, "UPDATE "+name+" SET "+c.column+" = '"+c.value+"'")
+		if err := c.call(); !errors.Is(err, postgres.ErrCorrupt) || strings.Contains(err.Error(), "tale") {
+			t.Errorf("%s of %s is %s: got error %v, want ErrCorrupt without what it is", c.column, c.table, c.value, err)
+		}
+		execute(t, url, "UPDATE "+name+" SET "+c.column+" = $1", before)
+	}
 }
 
 // The role of the package's comment runs the store, and cannot make its tables.

@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -25,13 +27,16 @@ const poolerConns = 4
 // returns the role's url through it.
 func newPooler(t testing.TB, role string) string {
 	t.Helper()
-	direct, err := url.Parse(serverURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	serverURL(t)
 	if shared.server == nil {
 		t.Skip("left out: PgBouncer needs the socket of a server of the tests' own")
 	}
+	return newPoolerBefore(t, "host="+shared.server.dir, role)
+}
+
+// newPoolerBefore starts a PgBouncer before a server that has those settings.
+func newPoolerBefore(t testing.TB, server, role string) string {
+	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		program = "/usr/sbin/pgbouncer" // where Debian has it, not in every PATH
@@ -46,8 +51,8 @@ func newPooler(t testing.TB, role string) string {
 	t.Cleanup(func() { os.RemoveAll(s.dir) })
 	for name, text := range map[string]string{
 		"users": fmt.Sprintf("%q \"\"\n", role),
-		"conf": fmt.Sprintf("[databases]\n* = host=%[1]s\n[pgbouncer]\nunix_socket_dir = %[2]s\nlisten_port = 6432\npool_mode = transaction\n"+
-			"default_pool_size = %[3]d\nmax_client_conn = 400\nauth_type = trust\nauth_file = %[2]s/users\n", shared.server.dir, s.dir, poolerConns),
+		"conf": fmt.Sprintf("[databases]\n* = %[1]s\n[pgbouncer]\nunix_socket_dir = %[2]s\nlisten_port = 6432\npool_mode = transaction\n"+
+			"default_pool_size = %[3]d\nmax_client_conn = 400\nauth_type = trust\nauth_file = %[2]s/users\n", server, s.dir, poolerConns),
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -61,7 +66,7 @@ func newPooler(t testing.TB, role string) string {
 		process.Process.Kill()
 		process.Wait()
 	})
-	through := with(t, with(t, with(t, direct.String(), "host", s.dir), "port", "6432"), "user", role)
+	through := "postgres:///postgres?port=6432&user=" + role + "&host=" + url.QueryEscape(s.dir)
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		c, err := pgx.Connect(t.Context(), through)
 		if err == nil {
@@ -149,5 +154,42 @@ func TestPoolerRefusesASetting(t *testing.T) {
 	through := newPooler(t, role)
 	if err := openErr(t, with(t, through, "statement_timeout", "5000"), nil, nil); !strings.Contains(err.Error(), "statement_timeout") {
 		t.Errorf("Open: got error %v, want one that names statement_timeout", err)
+	}
+}
+
+// The pooler loses the server, and says so itself. In the commit nobody knows how
+// it went, whatever the pooler says. Before it the store does it again.
+func TestFaultPoolerLosesTheServer(t *testing.T) {
+	t.Parallel()
+	base := serverURL(t)
+	if shared.server == nil {
+		t.Skip("left out: the proxy needs the socket of a server of the tests' own")
+	}
+	schema := newSchema(t, base)
+	direct := open(t, base, schema)
+	for _, c := range []struct {
+		text    string
+		how     cut
+		unknown bool
+	}{{"COMMIT\x00", cutBefore, true}, {"COMMIT\x00", cutAfter, true}, {"BEGIN", cutBefore, false}} {
+		p := newProxy(t, shared.server.socket(), c.text)
+		host, port, err := net.SplitHostPort(p.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		through := open(t, newPoolerBefore(t, "host="+host+" port="+port, "postgres"), schema)
+		for name, w := range writings(t, through, direct) {
+			if w.oneTrip && !c.unknown {
+				continue
+			}
+			p.cut.Store(int32(c.how))
+			done, err := w.write()
+			if errors.Is(err, contacts.ErrOutcomeUnknown) != c.unknown || (err != nil) != c.unknown {
+				t.Errorf("%s, server lost at %q (%d): got error %v", name, c.text, c.how, err)
+			}
+			if got, want := done(), !c.unknown || c.how == cutAfter; got != want {
+				t.Errorf("%s, server lost at %q (%d): done is %t, want %t", name, c.text, c.how, got, want)
+			}
+		}
 	}
 }

@@ -101,7 +101,8 @@ type Options struct {
 //
 // When the server goes away, calls fail until it is back. The store need not be
 // opened again. Beyond the contract, an error of its methods matches
-// [ErrReadOnly], [ErrDiskFull] or [ErrPermission] if that is the reason.
+// [ErrReadOnly], [ErrDiskFull], [ErrPermission] or [ErrCorrupt] if that is the
+// reason.
 type Store struct {
 	pool    *pgxpool.Pool
 	ownPool bool
@@ -129,7 +130,7 @@ const (
 // a list of key=value settings. It makes the tables if there are none, and brings
 // older ones up to date. The context bounds the opening alone.
 //
-// Its errors match [ErrForeign], [ErrNewerSchema], [ErrOlderSchema],
+// Its errors match [ErrForeign], [ErrNewerSchema], [ErrOlderSchema], [ErrCorrupt],
 // [ErrEncoding] or [ErrPermission] if that is the reason. None holds the URL's
 // password.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {

@@ -102,7 +102,7 @@ func (t *transaction) commit(ctx context.Context) error {
 		return nil
 	case errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err):
 		return err
-	case state(err) != "" && t.read < before:
+	case state(err) != "" && class(state(err)) != classConnection && t.read < before:
 		return err // of a statement before it, so that the server has skipped it
 	default:
 		return commitError(err)
