@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,8 +34,13 @@ type AdminOptions struct {
 	// neither here nor of this package, because they are misspelt. nil: none.
 	Permissions []Permission
 
-	// Now is the clock. nil: time.Now.
+	// Now is the clock. Where it is not in the years 1 to 9999, nothing is
+	// stored: the call is CodeServerError. nil: time.Now.
 	Now func() time.Time
+
+	// NewID returns the id of the next account or key, as Options.NewID does.
+	// nil: UUIDv7s of the time of Now, in ascending order.
+	NewID func() uuid.UUID
 }
 
 // An Admin sets up what a [Service] works with: accounts, teams and API keys.
@@ -48,20 +54,24 @@ type Admin struct {
 	store       Store
 	prefix      string
 	permissions []Permission // the host's own
-	now         func() time.Time
+	clock       clock
+	ids         *idSource
 }
 
 // NewAdmin returns an Admin on the store, which the caller closes.
 func NewAdmin(store Store, opts *AdminOptions) *Admin {
-	a := &Admin{store: store, prefix: defaultKeyPrefix, now: time.Now}
-	if opts != nil && opts.KeyPrefix != "" {
-		a.prefix = opts.KeyPrefix
+	if opts == nil {
+		opts = new(AdminOptions)
 	}
-	if opts != nil && opts.Now != nil {
-		a.now = opts.Now
+	a := &Admin{
+		store:       store,
+		prefix:      cmp.Or(opts.KeyPrefix, defaultKeyPrefix),
+		permissions: slices.Clone(opts.Permissions),
+		clock:       opts.Now,
+		ids:         newIDSource(opts.NewID),
 	}
-	if opts != nil {
-		a.permissions = slices.Clone(opts.Permissions)
+	if a.clock == nil {
+		a.clock = time.Now
 	}
 	return a
 }
@@ -75,7 +85,11 @@ const (
 // CreateAccount creates an account. Its name is trimmed and need not be unique.
 func (a *Admin) CreateAccount(ctx context.Context, name string) (*Account, error) {
 	var bad problems
-	account := Account{ID: newID(), Name: text(name, "name", maxAdminName, &bad), CreatedAt: timestamp(a.now())}
+	id, now, err := a.newRecord()
+	if err != nil {
+		return nil, err
+	}
+	account := Account{ID: id, Name: text(name, "name", maxAdminName, &bad), CreatedAt: now}
 	if account.Name == "" && !bad.has("name") {
 		bad.add("name", FieldRequired, "is required")
 	}
@@ -89,7 +103,11 @@ func (a *Admin) CreateAccount(ctx context.Context, name string) (*Account, error
 // DisableAccount makes every key of the account invalid, from the next call on.
 // Doing it twice is no error.
 func (a *Admin) DisableAccount(ctx context.Context, id uuid.UUID) error {
-	return a.update(ctx, DirectoryUpdate{AccountID: id, At: timestamp(a.now())})
+	now, err := a.now()
+	if err != nil {
+		return err
+	}
+	return a.update(ctx, DirectoryUpdate{AccountID: id, At: now})
 }
 
 // EnableAccount undoes DisableAccount. Keys that were revoked stay revoked.
@@ -111,7 +129,11 @@ func (a *Admin) Accounts(ctx context.Context) iter.Seq2[Account, error] {
 func (a *Admin) CreateTeam(ctx context.Context, team Team) (*Team, error) {
 	var bad problems
 	team.Name = text(team.Name, "name", maxAdminName, &bad)
-	team.CreatedAt = timestamp(a.now())
+	now, err := a.now()
+	if err != nil {
+		return nil, err
+	}
+	team.CreatedAt = now
 	needsAccount(team.AccountID, &bad)
 	teamID(team.ID, &bad)
 	added, err := a.add(ctx, Directory{Teams: []Team{team}}, &bad)
@@ -142,18 +164,22 @@ func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, 
 			fmt.Sprintf("of AdminOptions must be 1 to %d lower-case letters and digits, or empty for %q", maxKeyPrefix, defaultKeyPrefix)})
 	}
 	var bad problems
+	id, now, err := a.newRecord()
+	if err != nil {
+		return "", nil, err
+	}
 	k := APIKey{
-		ID:        newID(),
+		ID:        id,
 		AccountID: in.AccountID,
 		Name:      text(in.Name, "name", maxAdminName, &bad),
 		AllTeams:  in.AllTeams,
-		CreatedAt: timestamp(a.now()),
+		CreatedAt: now,
 	}
 	needsAccount(in.AccountID, &bad)
 	if !in.ExpiresAt.IsZero() {
 		k.ExpiresAt = timestamp(in.ExpiresAt)
-		if y := k.ExpiresAt.Year(); y < 1 || y > 9999 || k.ExpiresAt.IsZero() {
-			bad.add("expires_at", FieldInvalid, "must be a time in the years 1 to 9999")
+		if !inCalendar(k.ExpiresAt) || k.ExpiresAt.IsZero() {
+			bad.add("expires_at", FieldInvalid, wrongYear)
 		}
 	}
 	for i, p := range in.Permissions {
@@ -190,7 +216,11 @@ func (a *Admin) IssueKey(ctx context.Context, in IssueKeyInput) (secret string, 
 // RevokeKey makes a key invalid for good, from the next call on, in every
 // process on the same store. Doing it twice is no error.
 func (a *Admin) RevokeKey(ctx context.Context, keyID uuid.UUID) error {
-	return a.update(ctx, DirectoryUpdate{KeyID: keyID, At: timestamp(a.now())})
+	now, err := a.now()
+	if err != nil {
+		return err
+	}
+	return a.update(ctx, DirectoryUpdate{KeyID: keyID, At: now})
 }
 
 // Keys yields the keys of an account in the order of their creation, revoked
@@ -206,6 +236,26 @@ func (a *Admin) Keys(ctx context.Context, accountID uuid.UUID) iter.Seq2[APIKey,
 			return keys
 		},
 		func(q *DirectoryQuery, last APIKey) { q.After = last.ID })
+}
+
+// now is the time of what is stored.
+func (a *Admin) now() (time.Time, error) {
+	now, err := a.clock.read()
+	if err != nil {
+		return now, newServerError(err)
+	}
+	return now, nil
+}
+
+// newRecord returns the id and the time of a new record.
+func (a *Admin) newRecord() (id uuid.UUID, now time.Time, err error) {
+	if now, err = a.now(); err != nil {
+		return id, now, err
+	}
+	if id, err = a.ids.next(now); err != nil {
+		return id, now, newServerError(err)
+	}
+	return id, now, nil
 }
 
 // add stores the records, unless something is wrong with them.

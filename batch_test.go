@@ -591,3 +591,131 @@ func FuzzCreateContactsJSON(f *testing.F) {
 		}
 	})
 }
+
+// A batchRace is a store that does something before the dry run and before the
+// write of a batch that is all or nothing.
+type batchRace struct {
+	contacts.Store
+	beforeDryRun, beforeWrite func()
+	calls                     []string
+}
+
+func (s *batchRace) Apply(ctx context.Context, b contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	do := &s.beforeWrite
+	s.calls = append(s.calls, "write")
+	if b.DryRun {
+		do = &s.beforeDryRun
+		s.calls[len(s.calls)-1] = "dry run"
+	}
+	if f := *do; f != nil {
+		*do = nil
+		f()
+	}
+	return s.Store.Apply(ctx, b)
+}
+
+func TestHiddenReplayRefusesTheWholeBatch(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		race := &batchRace{Store: store}
+		w := newWorld(t, race, nil)
+		ctx := t.Context()
+		c := func(name, key string) contacts.CreateContactInput {
+			return contacts.CreateContactInput{FirstName: name, TeamID: team, IdempotencyKey: key}
+		}
+		all := func(key string, in ...contacts.CreateContactInput) []string {
+			t.Helper()
+			race.calls = nil
+			results, err := w.svc.CreateContacts(ctx, key, contacts.CreateContactsInput{Contacts: in, AllOrNothing: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range results {
+				if (r.Err == nil) != (r.Contact != nil) {
+					t.Errorf("got %+v", r)
+				}
+			}
+			return outcomes(results)
+		}
+		hide := func(c *contacts.Contact) { w.update(t, c.ID, contacts.UpdateContactInput{TeamID: new(closedTeam)}) }
+		stored := func() int { return len(w.names(t, contacts.ListContactsInput{})) }
+		hidden, shown, gone := w.create(t, c("hidden", "hidden")), w.create(t, c("shown", "shown")), w.create(t, c("gone", "gone"))
+		hide(hidden)
+		hide(gone)
+		if err := w.svc.DeleteContact(ctx, w.writer, gone.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		before := stored()
+		missing := c("no team", "")
+		missing.TeamID = absentTeam
+		for _, test := range []struct {
+			name string
+			in   []contacts.CreateContactInput
+			want []string
+		}{
+			{"one is hidden", []contacts.CreateContactInput{c("hidden", "hidden"), c("new", "")}, []string{"idempotency_conflict", "batch_failed"}},
+			{"one is hidden and deleted", []contacts.CreateContactInput{c("new", "new"), c("gone", "gone")}, []string{"batch_failed", "idempotency_conflict"}},
+			{"hidden twice, and all else that is wrong", []contacts.CreateContactInput{c("hidden", "hidden"), c("shown", "shown"), c("other", "shown"), c("hidden", "hidden"), missing},
+				[]string{"idempotency_conflict", "batch_failed", "batch_failed", "idempotency_conflict", "team_not_found"}},
+			{"another input", []contacts.CreateContactInput{c("other", "shown"), c("new", "new")}, []string{"idempotency_conflict", "batch_failed"}},
+		} {
+			if diff := cmp.Diff(test.want, all(w.limitedKey, test.in...)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.name, diff)
+			}
+			if diff := cmp.Diff([]string{"dry run"}, race.calls); diff != "" {
+				t.Errorf("%s: calls of the store (-want +got):\n%s", test.name, diff)
+			}
+			if n := stored(); n != before {
+				t.Fatalf("%s: %d contacts are stored, want %d", test.name, n, before)
+			}
+		}
+
+		// Nothing is asked beforehand where nothing can be hidden.
+		for name, got := range map[string][]string{
+			"a key of all teams": all(w.key, c("hidden", "hidden"), c("all teams", "")),
+			"no idempotency key": all(w.limitedKey, c("no key", ""), c("no key", "")),
+		} {
+			if strings.Contains(strings.Join(got, ""), "_") || !slices.Equal(race.calls, []string{"write"}) {
+				t.Errorf("%s: got %v by %v", name, got, race.calls)
+			}
+		}
+		if _, err := w.admin.PurgeContacts(ctx, contacts.PurgeInput{ContactID: gone.ID}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"again", "again", ""}, all(w.limitedKey, c("shown", "shown"), c("gone", "gone"), c("new", "new"))); diff != "" {
+			t.Errorf("what the key may see (-want +got):\n%s", diff)
+		}
+
+		// The answer about a replay is as of the look at it, and that of a contact
+		// that was created since is as of its creation.
+		race.beforeWrite = func() { hide(shown) }
+		if diff := cmp.Diff([]string{"again", ""}, all(w.limitedKey, c("shown", "shown"), c("b", "b"))); diff != "" {
+			t.Errorf("moved after the look (-want +got):\n%s", diff)
+		}
+		race.beforeWrite = func() { hide(w.create(t, c("c", "c"))) }
+		if diff := cmp.Diff([]string{"again", ""}, all(w.limitedKey, c("c", "c"), c("d", "d"))); diff != "" {
+			t.Errorf("created and moved after the look (-want +got):\n%s", diff)
+		}
+		race.beforeDryRun = func() { hide(w.create(t, c("e", "e"))) }
+		if diff := cmp.Diff([]string{"idempotency_conflict", "batch_failed"}, all(w.limitedKey, c("e", "e"), c("f", "f"))); diff != "" {
+			t.Errorf("created and moved before the look (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestFaultOfTheLookAtReplaysStoresNothing(t *testing.T) {
+	t.Parallel()
+	store := &brokenStore{Store: closing(t, memory.New())}
+	w := newWorld(t, store, nil)
+	in := contacts.CreateContactsInput{AllOrNothing: true, Contacts: []contacts.CreateContactInput{{FirstName: "a", IdempotencyKey: "k"}, {FirstName: "b"}}}
+	store.apply = errors.New("disk on fire")
+	_, err := w.svc.CreateContacts(t.Context(), w.limitedKey, in)
+	wantError(t, err, contacts.CodeServerError)
+	store.apply, store.outcome = nil, contacts.ErrNotFound // the account
+	_, err = w.svc.CreateContacts(t.Context(), w.limitedKey, in)
+	wantError(t, err, contacts.CodeServerError)
+	store.outcome = nil
+	if names := w.names(t, contacts.ListContactsInput{}); len(names) != 0 {
+		t.Errorf("%v are stored", names)
+	}
+}

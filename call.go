@@ -131,7 +131,7 @@ func (c *call) end(ctx context.Context) {
 		}
 		c.log.LogAttrs(ctx, level, "contacts: server error",
 			slog.String("operation", string(c.op)),
-			slog.String("cause", strings.ReplaceAll(cause.Error(), c.key, "[key]")))
+			slog.String("cause", strings.ReplaceAll(fmt.Sprint(cause), c.key, "[key]")))
 	}
 }
 
@@ -244,29 +244,16 @@ func (c *call) refusal(err error) error {
 // find returns a contact that the principal may see, a deleted one too.
 func (c *call) find(ctx context.Context, id uuid.UUID) (*ContactRecord, error) {
 	record, err := c.store.FindContact(ctx, c.principal.AccountID, id)
-	if errors.Is(err, ErrNotFound) || err == nil && !c.principal.CanAccessTeam(record.Contact.TeamID) {
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && !c.principal.CanAccessTeam(record.Contact.TeamID):
 		if err := c.findAccount(ctx); err != nil { // without it everything is missing
 			return nil, c.fault(err)
 		}
 		return nil, newError(ErrNotFound, nil)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, c.fault(err)
 	}
 	return record, nil
-}
-
-// load returns the draft of a stored record.
-func (c *call) load(record *ContactRecord) (*draft, error) {
-	d := &draft{record: record}
-	var err error
-	if d.forms.custom, err = loadFreeform(record.CustomContext); err == nil {
-		d.forms.industry, err = loadFreeform(record.IndustryContext)
-	}
-	if err != nil {
-		return nil, c.fault(err)
-	}
-	return d, nil
 }
 
 // checkTeam refuses a team that the principal may not access: with

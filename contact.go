@@ -90,6 +90,14 @@ type Contact struct {
 	DeletedAt time.Time `json:"deleted_at,omitzero"` // zero: not deleted
 }
 
+// DecodeCustomContext decodes the custom context into the value that v points to,
+// by the rules of [json.Unmarshal], whose errors it returns. Numbers keep every
+// digit. An absent context is null: it leaves a struct as it is.
+func (c *Contact) DecodeCustomContext(v any) error { return decodeFreeform(c.CustomContext, v) }
+
+// DecodeIndustryContext is DecodeCustomContext for the industry context.
+func (c *Contact) DecodeIndustryContext(v any) error { return decodeFreeform(c.IndustryContext, v) }
+
 // A PhoneNumber is one phone number of a stored contact.
 type PhoneNumber struct {
 	ID          uuid.UUID `json:"id"`

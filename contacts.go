@@ -23,7 +23,8 @@ type Service struct {
 	rules            rules
 	retention        time.Duration // of idempotency keys
 	log              *slog.Logger
-	now              func() time.Time
+	clock            clock
+	ids              *idSource
 }
 
 // New returns a Service on the store. The caller closes the store. A nil opts
@@ -59,14 +60,15 @@ func New(store Store, opts *Options) (*Service, error) {
 			phoneTypes:   slices.Clone(opts.PhoneTypes),
 			allowUnknown: opts.AllowUnknownFields,
 		},
-		log: opts.Logger,
-		now: opts.Now,
+		log:   opts.Logger,
+		clock: opts.Now,
+		ids:   newIDSource(opts.NewID),
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if s.clock == nil {
+		s.clock = time.Now
 	}
 	if s.auth == nil {
-		s.auth = KeyAuthenticator(store, s.now)
+		s.auth = KeyAuthenticator(store, s.clock)
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -94,9 +96,9 @@ func (s *Service) GetContact(ctx context.Context, key string, id uuid.UUID) (*Co
 	if !record.Contact.DeletedAt.IsZero() {
 		return nil, newError(ErrNotFound, nil)
 	}
-	d, err := c.load(record)
-	if err != nil {
-		return nil, err
+	d := draft{record: record}
+	if damaged := d.load(); damaged != nil {
+		return nil, c.fault(damaged)
 	}
 	return d.contact(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -27,7 +28,7 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 	if err != nil {
 		return nil, err
 	}
-	r := c.createOne(ctx, &in)
+	r := c.createOne(ctx, c.rules.newContact(&in, false, &c.bad))
 	return r.Contact, r.Err
 }
 
@@ -67,7 +68,7 @@ func (s *Service) CreateContactOnceJSON(ctx context.Context, key, idempotencyKey
 		}
 		in.IdempotencyKey = idempotencyKey
 	}
-	r := c.createOne(ctx, in)
+	r := c.createOne(ctx, c.rules.newContact(in, true, &c.bad))
 	return r.Contact, r.Replayed, r.Err
 }
 
@@ -101,11 +102,27 @@ func (s *Service) CreateContacts(ctx context.Context, key string, in CreateConta
 	if err != nil {
 		return nil, err
 	}
-	b := batch{items: make([]item, len(in.Contacts)), allOrNothing: in.AllOrNothing}
-	for i := range in.Contacts {
-		b.items[i].in = &in.Contacts[i]
+	if limit := s.rules.limits.Batch; len(in.Contacts) > limit {
+		return nil, tooManyContacts(limit)
 	}
-	return c.createMany(ctx, b)
+	created := creation{make([]newContact, len(in.Contacts)), in.AllOrNothing}
+	found := 0 // problems
+	for i := range in.Contacts {
+		if err := ctx.Err(); err != nil {
+			return nil, c.fault(err)
+		}
+		bad := problems{limit: problemLimit(found)}
+		created.contacts[i] = s.rules.newContact(&in.Contacts[i], false, &bad)
+		found += len(bad.list)
+	}
+	if err := c.createMany(ctx, created); err != nil {
+		return nil, err
+	}
+	results := make([]CreateResult, len(created.contacts))
+	for i := range created.contacts {
+		results[i] = created.contacts[i].result(i)
+	}
+	return results, nil
 }
 
 // CreateContactsJSON is CreateContacts for a JSON body of at most
@@ -115,7 +132,23 @@ func (s *Service) CreateContacts(ctx context.Context, key string, in CreateConta
 //
 // Its error may also be CodeInvalidJSON, after CodePermissionDenied, and
 // CodeValidationError for what is wrong outside the contacts.
+//
+// Go values take much more memory than their JSON, above all small ones. The
+// results hold the contexts of all contacts at once; for bodies of strangers use
+// [Service.CreateContactsJSONSeq].
 func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Reader) ([]CreateResult, error) {
+	results, err := s.CreateContactsJSONSeq(ctx, key, body)
+	if err != nil {
+		return nil, err
+	}
+	return slices.AppendSeq([]CreateResult{}, results), nil
+}
+
+// CreateContactsJSONSeq is CreateContactsJSON with results that are made one at a
+// time. The contacts are stored when it returns. The sequence can be walked once.
+// Nothing else holds what it has yielded, so a batch takes a few times the memory
+// of its body, whatever the body holds.
+func (s *Service) CreateContactsJSONSeq(ctx context.Context, key string, body io.Reader) (iter.Seq[CreateResult], error) {
 	c, err := s.begin(ctx, key, OpCreateContacts)
 	defer c.end(ctx)
 	if err != nil {
@@ -133,7 +166,20 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 	if err := c.bad.err(); err != nil {
 		return nil, err
 	}
-	return c.createMany(ctx, b)
+	if err := c.createMany(ctx, b.creation); err != nil {
+		return nil, err
+	}
+	contacts, next := b.contacts, 0
+	return func(yield func(CreateResult) bool) {
+		for next < len(contacts) {
+			n := contacts[next]
+			contacts[next] = newContact{}
+			next++
+			if !yield(n.result(next - 1)) {
+				return
+			}
+		}
+	}, nil
 }
 
 // CreateContactStream creates contacts as they come from the source, for imports
@@ -147,7 +193,7 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 //
 // To end a stream early with all results known, end the source. If the caller
 // stops early or ctx is done, up to 1,000 contacts may be stored whose results it
-// has not seen.
+// has not seen. A nil source holds nothing.
 func (s *Service) CreateContactStream(ctx context.Context, key string, source iter.Seq[CreateContactInput]) iter.Seq2[CreateResult, error] {
 	return func(yield func(CreateResult, error) bool) {
 		done := 0
@@ -179,6 +225,9 @@ func (s *Service) CreateContactStream(ctx context.Context, key string, source it
 			}
 			return fault == nil
 		}
+		if source == nil {
+			return
+		}
 		for in := range source {
 			if chunk = append(chunk, in); len(chunk) == cap(chunk) && !flush() {
 				return
@@ -192,19 +241,6 @@ func tooManyContacts(limit int) error {
 	return NewValidationError(FieldError{Field: "contacts", Code: FieldTooMany, Message: fmt.Sprintf("must be at most %d", limit)})
 }
 
-// A batch is many new contacts, as they were given.
-type batch struct {
-	items        []item
-	tooMany      bool // there were more
-	allOrNothing bool
-}
-
-// An item is one contact of a batch.
-type item struct {
-	in  *CreateContactInput
-	bad problems // what its JSON has wrong
-}
-
 // problemLimit returns how many problems a contact of a batch may report after
 // so many were found in others. When most contacts of a batch are invalid, each
 // reports fewer problems, but at least one, so that the answer stays small.
@@ -216,108 +252,22 @@ func problemLimit(found int) int {
 // A newContact is a contact on its way from its input to its result.
 type newContact struct {
 	draft
-	once   *IdempotencyRecord // nil: none
-	change [1]ContactChange
-	result CreateResult
+	key      string             // idempotency key; "": none
+	once     *IdempotencyRecord // nil: none
+	change   [1]ContactChange
+	replayed bool
+	err      error // why it is not stored
 }
 
-// createOne creates a single contact.
-func (c *call) createOne(ctx context.Context, in *CreateContactInput) CreateResult {
-	n, err := c.prepare(ctx, in, &c.bad)
-	if err != nil {
-		return CreateResult{Err: err}
-	}
-	created := creation{contacts: []newContact{n}}
-	c.create(ctx, created)
-	return created.contacts[0].result
-}
-
-// createMany creates the contacts of a batch.
-func (c *call) createMany(ctx context.Context, b batch) ([]CreateResult, error) {
-	if limit := c.rules.limits.Batch; len(b.items) > limit {
-		return nil, tooManyContacts(limit)
-	}
-	results := make([]CreateResult, len(b.items))
-	created := creation{make([]newContact, 0, len(b.items)), b.allOrNothing}
-	found := 0 // problems
-	for i := range b.items {
-		if err := ctx.Err(); err != nil {
-			return nil, c.fault(err)
-		}
-		it := &b.items[i]
-		if it.bad.limit == 0 {
-			it.bad.limit = problemLimit(found)
-		}
-		n, err := c.prepare(ctx, it.in, &it.bad)
-		found += len(it.bad.list)
-		switch {
-		case err == nil:
-			n.result.Index = i
-			created.contacts = append(created.contacts, n)
-		case CodeOf(err) == CodeServerError:
-			return nil, err
-		default:
-			results[i] = CreateResult{Index: i, Err: err}
-		}
-	}
-	if b.allOrNothing && len(created.contacts) < len(b.items) {
-		if err := c.failBatch(ctx, created); err != nil {
-			return nil, err
-		}
-	} else {
-		c.create(ctx, created)
-	}
-	for i := range created.contacts {
-		r := created.contacts[i].result
-		results[r.Index] = r
-	}
-	return results, nil
-}
-
-// prepare makes a new contact of an input, or one error for all that is wrong
-// with it.
-func (c *call) prepare(ctx context.Context, in *CreateContactInput, bad *problems) (n newContact, err error) {
+// newContact makes a new contact of an input. own is that of [rules.contact].
+func (r *rules) newContact(in *CreateContactInput, own bool, bad *problems) newContact {
 	checkIdempotencyKey(in.IdempotencyKey, bad)
 	for i := range in.PhoneNumbers {
 		if in.PhoneNumbers[i].ID != uuid.Nil {
 			bad.add(element("phone_numbers", i)+".id", FieldInvalid, "must not be given for a new contact")
 		}
 	}
-	n.draft = c.rules.contact(in, bad)
-	if err := bad.err(); err != nil {
-		return n, err
-	}
-	contact := &n.record.Contact
-	if err := c.checkTeam(ctx, contact.TeamID); err != nil {
-		return n, err
-	}
-	c.assignIDs(contact)
-	if in.IdempotencyKey != "" {
-		if n.once, err = newIdempotencyRecord(in.IdempotencyKey, n.record, c.retention); err != nil {
-			return n, c.fault(err)
-		}
-	}
-	return n, nil
-}
-
-// failBatch refuses the contacts of an all-or-nothing batch that are right,
-// because others are not. The store does not see them, so a missing team is
-// looked up here: all that is wrong is reported at once.
-func (c *call) failBatch(ctx context.Context, created creation) error {
-	missing := make(map[int64]error) // by team
-	for i := range created.contacts {
-		n := &created.contacts[i]
-		team := n.record.Contact.TeamID
-		err, known := missing[team]
-		if !known && team != 0 {
-			if err = c.teamExists(ctx, team); CodeOf(err) == CodeServerError {
-				return err
-			}
-			missing[team] = err
-		}
-		n.result.Err = newError(cmp.Or(err, ErrBatchFailed), nil)
-	}
-	return nil
+	return newContact{draft: r.contact(in, own, bad), key: in.IdempotencyKey, err: bad.err()}
 }
 
 // A creation is new contacts that are stored together. One contact is a batch of
@@ -327,64 +277,189 @@ type creation struct {
 	allOrNothing bool
 }
 
-// create stores new contacts and sets their results.
-func (c *call) create(ctx context.Context, created creation) {
-	size := MaxMutations
+// createOne creates a single contact.
+func (c *call) createOne(ctx context.Context, n newContact) CreateResult {
+	created := creation{contacts: []newContact{n}}
+	if err := c.prepare(ctx, created); err != nil {
+		return CreateResult{Err: err}
+	}
+	c.create(ctx, created)
+	return created.contacts[0].result(0)
+}
+
+// createMany creates the contacts of a batch.
+func (c *call) createMany(ctx context.Context, created creation) error {
+	if err := c.prepare(ctx, created); err != nil {
+		return err
+	}
 	if created.allOrNothing {
-		size = max(1, len(created.contacts))
+		if err := c.refuseReplays(ctx, created); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(created.contacts, func(n newContact) bool { return n.err != nil }) {
+			return c.failBatch(ctx, created)
+		}
 	}
-	now := timestamp(c.now())
-	for part := range slices.Chunk(created.contacts, size) {
-		batch := MutationBatch{Mutations: make([]Mutation, len(part)), Now: now, AllOrNothing: created.allOrNothing}
-		for i := range part {
-			n := &part[i]
-			n.change[0] = ContactChange{ID: n.record.Contact.ID, Record: n.record}
-			batch.Mutations[i] = Mutation{Idempotency: n.once, Contacts: n.change[:]}
+	c.create(ctx, created)
+	return nil
+}
+
+// prepare completes the new contacts that are right so far. Its error is about
+// all of them.
+func (c *call) prepare(ctx context.Context, created creation) error {
+	for i := range created.contacts {
+		n := &created.contacts[i]
+		if n.err != nil {
+			continue
 		}
-		outcomes, err := c.apply(ctx, batch)
-		if err != nil {
-			c.note(err)
+		if err := ctx.Err(); err != nil {
+			return c.fault(err)
 		}
-		for i := range part {
-			n := &part[i]
-			switch {
-			case err != nil:
-				n.result.Err = newServerError(err)
-			case outcomes == nil:
-				n.result.Contact = n.contact()
-			default:
-				c.finish(n, outcomes[i])
+		contact := &n.record.Contact
+		if n.err = c.checkTeam(ctx, contact.TeamID); n.err != nil {
+			if CodeOf(n.err) == CodeServerError {
+				return n.err
 			}
+			continue
+		}
+		if err := c.assignIDs(contact); err != nil {
+			return c.fault(err)
+		}
+		if n.key == "" {
+			continue
+		}
+		var err error
+		if n.once, err = newIdempotencyRecord(n.key, n.record, c.retention); err != nil {
+			return c.fault(err)
 		}
 	}
-	c.checkReplays(ctx, created)
+	return nil
+}
+
+// failBatch refuses the contacts of an all-or-nothing batch that are right,
+// because others are not. The store does not see them, so a missing team is
+// looked up here: all that is wrong is reported at once.
+func (c *call) failBatch(ctx context.Context, created creation) error {
+	missing := make(map[int64]error) // by team
+	for i := range created.contacts {
+		n := &created.contacts[i]
+		if n.err != nil {
+			continue
+		}
+		team := n.record.Contact.TeamID
+		err, known := missing[team]
+		if !known && team != 0 {
+			if err = c.teamExists(ctx, team); CodeOf(err) == CodeServerError {
+				return err
+			}
+			missing[team] = err
+		}
+		n.err = newError(cmp.Or(err, ErrBatchFailed), nil)
+	}
+	return nil
+}
+
+// create stores the new contacts that are right, and says of each what became of
+// it.
+func (c *call) create(ctx context.Context, created creation) {
+	for rest := created; len(rest.contacts) > 0; {
+		n := c.createPart(ctx, rest)
+		rest.contacts = rest.contacts[n:]
+	}
+	if !created.allOrNothing {
+		c.checkReplays(ctx, created)
+	}
+}
+
+// createPart is create for the contacts that fit into one batch of the store. It
+// returns how many those are, from the first one on.
+func (c *call) createPart(ctx context.Context, created creation) (size int) {
+	most := len(created.contacts)
+	if !created.allOrNothing {
+		most = min(most, MaxMutations)
+	}
+	batch := MutationBatch{Mutations: make([]Mutation, 0, most), AllOrNothing: created.allOrNothing}
+	for size < len(created.contacts) && len(batch.Mutations) < most {
+		n := &created.contacts[size]
+		if size++; n.err != nil {
+			continue
+		}
+		n.change[0] = ContactChange{ID: n.record.Contact.ID, Record: n.record}
+		batch.Mutations = append(batch.Mutations, Mutation{Idempotency: n.once, Contacts: n.change[:]})
+		batch.Now = n.record.Contact.CreatedAt
+	}
+	if len(batch.Mutations) == 0 {
+		return size
+	}
+	outcomes, err := c.apply(ctx, batch)
+	if err != nil {
+		c.note(err)
+	}
+	for i := range created.contacts[:size] {
+		n := &created.contacts[i]
+		switch {
+		case n.err != nil:
+		case err != nil:
+			n.err = newServerError(err)
+		case outcomes != nil:
+			c.finish(n, outcomes[0])
+			outcomes = outcomes[1:]
+		}
+	}
+	return size
 }
 
 // assignIDs gives a new contact its identity and its time.
-func (c *call) assignIDs(contact *Contact) {
-	contact.ID, contact.AccountID, contact.Version = newID(), c.principal.AccountID, 1
-	contact.CreatedAt = timestamp(c.now())
-	contact.UpdatedAt = contact.CreatedAt
-	for i := range contact.PhoneNumbers {
-		contact.PhoneNumbers[i].ID = siblingID(contact.ID)
+func (c *call) assignIDs(contact *Contact) error {
+	now, err := c.clock.read()
+	if err != nil {
+		return err
 	}
+	contact.AccountID, contact.Version = c.principal.AccountID, 1
+	contact.CreatedAt, contact.UpdatedAt = now, now
+	if contact.ID, err = c.ids.next(now); err != nil {
+		return err
+	}
+	return c.assignPhoneIDs(contact.PhoneNumbers, now)
 }
 
-// finish sets the result of a new contact from its outcome.
+// assignPhoneIDs gives ids to the phone numbers that have none.
+func (c *call) assignPhoneIDs(phones []PhoneNumber, now time.Time) (err error) {
+	for i := range phones {
+		if phones[i].ID != uuid.Nil {
+			continue
+		}
+		if phones[i].ID, err = c.ids.next(now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish says what became of a new contact, by its outcome.
 func (c *call) finish(n *newContact, o MutationOutcome) {
 	switch {
 	case errors.Is(o.Err, ErrNotFound): // the account, which was there before
-		n.result.Err = c.fault(fmt.Errorf("%w: %w", errNoAccount, o.Err))
-		return
+		n.err = c.fault(fmt.Errorf("%w: %w", errNoAccount, o.Err))
 	case o.Err != nil:
-		n.result.Err = c.refusal(o.Err)
-		return
+		n.err = c.refusal(o.Err)
 	case o.Result != "":
+		n.replayed = true
 		if err := replay(&n.record.Contact, o.Result); err != nil {
-			n.result.Err = c.fault(err)
-			return
+			n.err = c.fault(err)
 		}
-		n.result.Replayed = true
 	}
-	n.result.Contact = n.contact()
+}
+
+// result returns the result of a new contact.
+func (n *newContact) result(index int) CreateResult {
+	if n.err == nil {
+		if damaged := n.load(); damaged != nil {
+			n.err = newServerError(damaged)
+		}
+	}
+	if n.err != nil {
+		return CreateResult{Index: index, Err: n.err}
+	}
+	return CreateResult{Index: index, Contact: n.contact(), Replayed: n.replayed}
 }

@@ -79,10 +79,13 @@ type contactReader struct {
 	*jsonReader
 	rules   *rules
 	stored  bool // the body is of a change: it may repeat what the client has read
+	merges  bool // the body is of a PATCH
 	given   fieldSet
 	nested  fieldSet      // those of given that were in a nested address
 	phones  []phoneFields // given of each phone number
 	repeats []repeat
+
+	addTags, removeTags []string
 }
 
 // contact reads an object, which must be next.
@@ -104,19 +107,7 @@ func (r *contactReader) contact(in *CreateContactInput) {
 		case "team_id":
 			r.integer(&in.TeamID, name)
 		case "tags":
-			r.array(name, func(i int) {
-				var tag string
-				if r.bad.full() || r.over() {
-					r.skip()
-					return
-				}
-				if r.kind() == 'n' {
-					r.wrongType(element(name, i), "a string")
-				} else {
-					r.string(&tag, element(name, i))
-				}
-				in.Tags = append(in.Tags, tag)
-			})
+			r.tags(&in.Tags, name)
 		case "phone_numbers":
 			r.array(name, func(i int) {
 				if r.bad.full() || len(in.PhoneNumbers) > r.rules.limits.PhoneNumbers { // one too many is enough to refuse
@@ -136,10 +127,33 @@ func (r *contactReader) contact(in *CreateContactInput) {
 		case "idempotency_key":
 			r.string(&in.IdempotencyKey, name)
 		default:
-			r.other(repeat{path: nameOf(name), phone: -1, name: name})
+			switch {
+			case r.merges && name == "add_tags":
+				r.tags(&r.addTags, name)
+			case r.merges && name == "remove_tags":
+				r.tags(&r.removeTags, name)
+			default:
+				r.other(repeat{path: nameOf(name), phone: -1, name: name})
+			}
 		}
 	}
 	r.flatten(address, in)
+}
+
+func (r *contactReader) tags(dst *[]string, field string) {
+	r.array(field, func(i int) {
+		var tag string
+		if r.bad.full() || r.over() {
+			r.skip()
+			return
+		}
+		if r.kind() == 'n' {
+			r.wrongType(element(field, i), "a string")
+		} else {
+			r.string(&tag, element(field, i))
+		}
+		*dst = append(*dst, tag)
+	})
 }
 
 // A nestedAddress is the postal address as an answer of the REST call has it.
@@ -234,12 +248,19 @@ func (r *contactReader) phoneNumber(i int) (p PhoneNumberInput, given phoneField
 	return p, given
 }
 
+// A batch is the body of a batch.
+type batch struct {
+	creation
+	tooMany bool // there were more
+}
+
 // batchDepth is how deep a contact lies in the body of a batch: in an array in an
 // object.
 const batchDepth = 2
 
-// batch reads the body of a batch. What is wrong with a contact is added to its
-// item.
+// batch reads the body of a batch. Each contact is made a new contact at once, and
+// its contexts stay text: as Go values, those of a whole batch could take forty
+// times the memory of the body.
 func (r *contactReader) batch(b *batch) {
 	r.maxDepth = bodyDepth + batchDepth
 	whole, found, given := r.bad, 0, false
@@ -253,13 +274,14 @@ func (r *contactReader) batch(b *batch) {
 					b.tooMany = true
 					return
 				}
-				b.items = append(b.items, item{in: new(CreateContactInput)})
-				it := &b.items[i]
-				it.bad.limit = problemLimit(found)
-				r.bad = &it.bad
-				r.item(it.in, element(name, i))
+				bad := problems{limit: problemLimit(found)}
+				r.bad = &bad
+				in := r.item(element(name, i))
 				r.bad = whole
-				found += len(it.bad.list)
+				n := r.rules.newContact(in, true, &bad)
+				n.forms = freeformForms{}
+				b.contacts = append(b.contacts, n)
+				found += len(bad.list)
 			})
 		case "all_or_nothing":
 			r.boolean(&b.allOrNothing, name)
@@ -274,12 +296,12 @@ func (r *contactReader) batch(b *batch) {
 
 // item reads one contact of a batch. It may have as many bytes as the body of a
 // create.
-func (r *contactReader) item(in *CreateContactInput, field string) {
+func (r *contactReader) item(field string) *CreateContactInput {
 	if r.kind() != '{' {
 		r.wrongType(field, "an object")
-		in.FirstName = "-" // so that a missing name is not reported as well
-		return
+		return &CreateContactInput{FirstName: "-"} // so that a missing name is not reported as well
 	}
+	in := new(CreateContactInput)
 	limit := r.rules.limits.BodyBytes
 	r.end = r.json.InputOffset() + int64(limit)
 	r.contact(in)
@@ -287,6 +309,7 @@ func (r *contactReader) item(in *CreateContactInput, field string) {
 		r.bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d bytes", limit))
 	}
 	r.end = 0
+	return in
 }
 
 // other reads a member that is no field.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // A Code names one kind of failure. The codes are the documented ones of the
@@ -149,10 +152,31 @@ var (
 	ErrOutcomeUnknown = errors.New("contacts: outcome unknown")
 )
 
+// A DamagedError is the cause of a server error about one stored contact that
+// cannot be read: by a flipped bit, or a change of the database by hand.
+// [errors.AsType] finds it in the error of a [Service], whose message names the
+// contact too. Other contacts can still be read. A contact with a damaged context
+// can be deleted, replaced as a whole, or updated with a nil context.
+type DamagedError struct {
+	ContactID uuid.UUID `json:"contact_id"`
+	Reason    error     `json:"-"` // for logs; it holds nothing of the contact
+}
+
+// Error returns the id of the contact and the reason.
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("the stored contact %s is damaged: %v", e.ContactID, e.Reason)
+}
+
+// Unwrap returns the reason.
+func (e *DamagedError) Unwrap() error { return e.Reason }
+
 // Error returns the code and the message. Of the cause it says only that a
 // context ended, that the store was closed, or that the outcome is unknown: that
 // cannot leak anything.
 func (e *Error) Error() string {
+	if e == nil {
+		return "contacts: a nil error"
+	}
 	var b strings.Builder
 	b.WriteString("contacts: ")
 	b.WriteString(string(e.Code))
@@ -172,12 +196,17 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause, or nil. It is for the program's own logs, not for
 // its clients.
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.cause
+}
 
 // Is reports whether target is an [*Error] of the same code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && t.Code == e.Code
+	return ok && t != nil && e != nil && t.Code == e.Code
 }
 
 // Equal reports whether the two have the same JSON form: code, message and
@@ -208,7 +237,11 @@ func newServerError(cause error) *Error {
 	if e, _ := errors.AsType[*Error](cause); e != nil && e.Code != CodeServerError {
 		cause = errors.New(cause.Error())
 	}
-	return newError(ErrServer, cause)
+	e := newError(ErrServer, cause)
+	if damaged, _ := errors.AsType[*DamagedError](cause); damaged != nil {
+		e.Message = "the stored contact " + damaged.ContactID.String() + " is damaged and cannot be read"
+	}
+	return e
 }
 
 // NewValidationError returns a CodeValidationError for the details. Its message

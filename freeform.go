@@ -18,8 +18,8 @@ import (
 
 // contexts brings both contexts into their JSON form: the form that the caller
 // gets back, and the text that a store keeps, with sorted names. A nil context
-// stays nil and has no text.
-func (r *rules) contexts(in *CreateContactInput, d *draft, bad *problems) {
+// stays nil and has no text. own is that of [rules.contact].
+func (r *rules) contexts(in *CreateContactInput, own bool, d *draft, bad *problems) {
 	if in.CustomContext == nil && in.IndustryContext == nil {
 		return
 	}
@@ -29,6 +29,7 @@ func (r *rules) contexts(in *CreateContactInput, d *draft, bad *problems) {
 	}
 	defer r.buffers.Put(buffer)
 	e := r.encoder((*buffer)[:0])
+	e.own = own
 	d.forms.custom = e.context(in.CustomContext, "custom_context", bad)
 	custom := len(e.text)
 	d.forms.industry = e.context(in.IndustryContext, "industry_context", bad)
@@ -51,10 +52,11 @@ type freeformError struct{ code, message string }
 func (e *freeformError) Error() string { return e.message }
 
 // A freeformEncoder writes contexts as compact JSON, one after the other, and
-// rebuilds them in the types that JSON has, in one walk.
+// rebuilds them in the types that JSON has, in one walk. Values that are its own need no rebuilding.
 type freeformEncoder struct {
 	text               []byte
-	start              int // of the present context
+	start              int  // of the present context
+	own                bool // the values have the types that JSON has, and are the forms
 	maxBytes, maxDepth int
 }
 
@@ -153,7 +155,10 @@ func (e *freeformEncoder) members(m map[string]any, depth int, value func(name s
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	form := make(map[string]any, len(m))
+	form := m
+	if !e.own {
+		form = make(map[string]any, len(m))
+	}
 	e.text = append(e.text, '{')
 	for i, name := range names {
 		if i > 0 {
@@ -167,7 +172,9 @@ func (e *freeformEncoder) members(m map[string]any, depth int, value func(name s
 		if err != nil {
 			return nil, err
 		}
-		form[name] = v
+		if !e.own {
+			form[name] = v
+		}
 	}
 	e.text = append(e.text, '}')
 	return form, e.checkSize()
@@ -223,7 +230,10 @@ func (e *freeformEncoder) array(a []any, depth int) ([]any, error) {
 	if err := e.checkDepth(depth); err != nil {
 		return nil, err
 	}
-	form := make([]any, 0, min(len(a), e.maxBytes))
+	form := a
+	if !e.own {
+		form = make([]any, 0, min(len(a), e.maxBytes))
+	}
 	e.text = append(e.text, '[')
 	for i, v := range a {
 		if i > 0 {
@@ -233,7 +243,9 @@ func (e *freeformEncoder) array(a []any, depth int) ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		form = append(form, v)
+		if !e.own {
+			form = append(form, v)
+		}
 	}
 	e.text = append(e.text, ']')
 	return form, e.checkSize()
@@ -343,15 +355,29 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// loadFreeform reads back what a store kept.
-func loadFreeform(stored string) (map[string]any, error) {
+// loadFreeform reads back the context that a store kept. Its error holds nothing
+// of the context.
+func loadFreeform(name, stored string) (map[string]any, error) {
 	if stored == "" {
 		return nil, nil
 	}
 	r := newJSONReader([]byte(stored), nil)
 	form, ok := r.value().(map[string]any)
-	if r.err == nil && !ok {
-		r.err = errors.New("a stored context is not a JSON object")
+	r.finish()
+	if r.err != nil || !ok {
+		return nil, fmt.Errorf("its %s is not a JSON object: wrong at byte %d of %d", name, r.json.InputOffset(), len(stored))
 	}
-	return form, r.err
+	return form, nil
+}
+
+// decodeFreeform decodes the form of a context into the value that v points to.
+func decodeFreeform(form map[string]any, v any) error {
+	text, err := json.Marshal(form)
+	if err != nil {
+		return fmt.Errorf("contacts: decode a context: %w", err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("contacts: decode a context: %w", err)
+	}
+	return nil
 }

@@ -66,20 +66,31 @@ func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration)
 	if err != nil {
 		return nil, err
 	}
+	endsAt := timestamp(c.CreatedAt.Add(retention))
+	if !inCalendar(endsAt) {
+		endsAt = endOfCalendar()
+	}
 	return &IdempotencyRecord{
 		Key:    sha256.Sum256([]byte(key)),
 		Input:  sha256.Sum256(text),
 		Result: string(result),
-		EndsAt: timestamp(c.CreatedAt.Add(retention)),
+		EndsAt: endsAt,
 	}, nil
+}
+
+func parseFirstResult(result string) (first firstResult, err error) {
+	if err := json.Unmarshal([]byte(result), &first); err != nil {
+		return first, fmt.Errorf("a stored idempotency record: %w", err)
+	}
+	return first, nil
 }
 
 // replay makes the contact of an input that was sent again the result of the
 // first create.
 func replay(c *Contact, result string) error {
-	var first firstResult
-	if err := json.Unmarshal([]byte(result), &first); err != nil {
-		return fmt.Errorf("a stored idempotency record: %w", err)
+	first, err := parseFirstResult(result)
+	if err != nil {
+		return err
 	}
 	if len(first.PhoneIDs) != len(c.PhoneNumbers) {
 		return fmt.Errorf("a stored idempotency record has %d phone numbers, and its input %d", len(first.PhoneIDs), len(c.PhoneNumbers))
@@ -92,35 +103,128 @@ func replay(c *Contact, result string) error {
 }
 
 // checkReplays makes a conflict of each replay whose contact has moved into a
-// team that the principal may not access: the key must not learn of it. A contact
-// that was removed for good hides nothing, so its first result stays.
+// team that the principal may not access: the key must not learn of it. The
+// others of the batch stand on their own, so they may be stored by then.
 func (c *call) checkReplays(ctx context.Context, created creation) {
 	if c.principal.AllTeams {
 		return
 	}
-	replayed := make(map[uuid.UUID][]int)
+	var ids []uuid.UUID
 	for i := range created.contacts {
-		if r := &created.contacts[i].result; r.Replayed {
-			replayed[r.Contact.ID] = append(replayed[r.Contact.ID], i)
+		if n := &created.contacts[i]; n.replayed && n.err == nil {
+			ids = append(ids, n.record.Contact.ID)
 		}
 	}
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(replayed)), MaxMutations) {
-		teams, err := c.teamsOf(ctx, ids)
-		if err != nil {
-			c.note(err)
+	hidden, err := c.hidden(ctx, ids)
+	if err != nil {
+		c.note(err)
+	}
+	for i := range created.contacts {
+		n := &created.contacts[i]
+		switch {
+		case !n.replayed || n.err != nil:
+		case err != nil:
+			n.err = newServerError(err)
+		case hidden[n.record.Contact.ID]:
+			n.err = newError(ErrIdempotencyConflict, nil)
 		}
-		for _, id := range ids {
-			for _, i := range replayed[id] {
-				r := &created.contacts[i].result
-				switch {
-				case err != nil:
-					*r = CreateResult{Index: r.Index, Err: newServerError(err)}
-				case !c.principal.CanAccessTeam(teams[id]):
-					*r = CreateResult{Index: r.Index, Err: newError(ErrIdempotencyConflict, nil)}
+	}
+}
+
+// refuseReplays is checkReplays for a batch that is all or nothing. One conflict
+// refuses the whole batch, so it has to be known before anything is stored: a dry
+// run finds the replays.
+//
+// The others may write between the dry run and the batch. A contact that moves
+// then was visible when it was looked at, and the answer is as of that moment. A
+// replay that the dry run did not find is of a create since, in the team of this
+// input, which the principal may access.
+func (c *call) refuseReplays(ctx context.Context, created creation) error {
+	if c.principal.AllTeams {
+		return nil
+	}
+	var records []*IdempotencyRecord // no two with one key
+	keys := make(map[[32]byte]bool)
+	for i := range created.contacts {
+		if once := created.contacts[i].once; once != nil && !keys[once.Key] {
+			keys[once.Key] = true
+			records = append(records, once)
+		}
+	}
+	conflicts, err := c.conflicts(ctx, records)
+	for i := range created.contacts {
+		n := &created.contacts[i]
+		if n.once != nil && conflicts[idempotentInput{n.once.Key, n.once.Input}] {
+			n.err = newError(ErrIdempotencyConflict, nil)
+		}
+	}
+	return err
+}
+
+// An idempotentInput is an input under its idempotency key.
+type idempotentInput struct{ key, input [32]byte }
+
+// conflicts returns which of the records, were they stored now, would be refused
+// or be replays that the principal may not see.
+func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map[idempotentInput]bool, error) {
+	conflicts := make(map[idempotentInput]bool)
+	replays := make(map[idempotentInput]uuid.UUID)
+	now, err := c.clock.read()
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	for part := range slices.Chunk(records, MaxMutations) {
+		batch := MutationBatch{Mutations: make([]Mutation, len(part)), Now: now, DryRun: true}
+		for i, r := range part {
+			batch.Mutations[i].Idempotency = r
+		}
+		outcomes, err := c.apply(ctx, batch)
+		if err != nil {
+			return nil, c.fault(err)
+		}
+		for i, o := range outcomes {
+			in := idempotentInput{part[i].Key, part[i].Input}
+			var first firstResult
+			switch {
+			case errors.Is(o.Err, ErrIdempotencyConflict):
+				conflicts[in] = true
+			case o.Err != nil:
+				return nil, c.fault(o.Err)
+			case o.Result != "":
+				if first, err = parseFirstResult(o.Result); err != nil {
+					return nil, c.fault(err)
 				}
+				replays[in] = first.ID
 			}
 		}
 	}
+	hidden, err := c.hidden(ctx, slices.Collect(maps.Values(replays)))
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	for in, id := range replays {
+		if hidden[id] {
+			conflicts[in] = true
+		}
+	}
+	return conflicts, nil
+}
+
+// hidden returns which of the contacts are in a team that the principal may not
+// access. A contact that was removed for good hides nothing, so its first result
+// stays.
+func (c *call) hidden(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	hidden := make(map[uuid.UUID]bool)
+	for part := range slices.Chunk(ids, MaxMutations) {
+		teams, err := c.teamsOf(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		for id, team := range teams {
+			hidden[id] = !c.principal.CanAccessTeam(team)
+		}
+	}
+	return hidden, nil
 }
 
 // teamsOf returns the teams of the contacts that are stored, deleted ones too.

@@ -108,6 +108,9 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 	if !ok {
 		return nil, ErrInvalidKey
 	}
+	if a.store == nil {
+		return nil, errNilStore
+	}
 	k, err := a.store.FindKey(ctx, hash)
 	if err != nil {
 		if errors.Is(err, ErrNotFound) {

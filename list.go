@@ -1,8 +1,10 @@
 package contacts
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -54,6 +56,10 @@ type ListContactsInput struct {
 type ContactPage struct {
 	Contacts []*Contact `json:"contacts"` // newest first
 
+	// Damaged are the contacts of this page that could not be read, newest
+	// first. They are not in Contacts, and ListContacts returns an error.
+	Damaged []*DamagedError `json:"damaged,omitempty"`
+
 	// NextCursor gets the next page. "": this is the last one.
 	NextCursor string `json:"next_cursor,omitempty"`
 
@@ -77,6 +83,10 @@ type ContactPage struct {
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeTeamNotFound,
 // CodeTeamAccessDenied, CodeServerError.
+//
+// If a contact of the page is damaged, the error is a CodeServerError that holds
+// a [*DamagedError], and the page is returned all the same, without that contact.
+// Its NextCursor goes past it.
 func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsInput) (*ContactPage, error) {
 	c, err := s.begin(ctx, key, OpListContacts)
 	defer c.end(ctx)
@@ -116,24 +126,45 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 		records = records[:page.Limit]
 		page.NextCursor = encodeCursor(records[page.Limit-1].Contact.ID)
 	}
-	page.Contacts = make([]*Contact, len(records))
-	for i, r := range records {
-		d, err := c.load(r)
-		if err != nil {
-			return nil, err
+	page.Contacts = make([]*Contact, 0, len(records))
+	unread := make(map[uuid.UUID]*DamagedError, len(list.Damaged))
+	for _, damaged := range list.Damaged {
+		unread[damaged.ContactID] = damaged
+	}
+	for _, r := range records {
+		d, contact := draft{record: r}, &r.Contact
+		damaged := unread[contact.ID]
+		switch {
+		case damaged != nil:
+		case !inCalendar(contact.CreatedAt) || !inCalendar(contact.UpdatedAt) || !inCalendar(contact.DeletedAt):
+			// It has no JSON form, which would spoil the whole page.
+			damaged = &DamagedError{contact.ID, errors.New("a time of it " + wrongYear)}
+		default:
+			damaged = d.load()
 		}
-		page.Contacts[i] = d.contact()
+		if damaged != nil {
+			page.Damaged = append(page.Damaged, damaged)
+			continue
+		}
+		page.Contacts = append(page.Contacts, d.contact())
 	}
 	if in.Page > 0 {
 		page.Count = list.Count
 		page.Pages = (list.Count + page.Limit - 1) / page.Limit
+	}
+	for _, damaged := range page.Damaged {
+		c.note(damaged)
+	}
+	if page.Damaged != nil {
+		return page, newServerError(page.Damaged[0])
 	}
 	return page, nil
 }
 
 // Contacts walks all contacts of a list, from its Cursor to the end, along
 // NextCursor. Page must be 0. It holds one page at a time. An error, one of those
-// of ListContacts, is the last thing it yields.
+// of ListContacts, is the last thing it yields, unless it holds a [*DamagedError]:
+// that is about one contact, and the next contact follows.
 func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput) iter.Seq2[*Contact, error] {
 	return func(yield func(*Contact, error) bool) {
 		if in.Page != 0 {
@@ -149,12 +180,12 @@ func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput
 		}
 		for in := in; ; {
 			page, err := s.ListContacts(ctx, key, in)
-			if err != nil {
+			if page == nil {
 				yield(nil, err)
 				return
 			}
-			for _, c := range page.Contacts {
-				if !yield(c, nil) {
+			for c, err := range page.all() {
+				if !yield(c, err) {
 					return
 				}
 			}
@@ -162,6 +193,30 @@ func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput
 				return
 			}
 			in.Cursor = page.NextCursor
+		}
+	}
+}
+
+// all yields the contacts of the page in their order, with an error in the place
+// of each damaged one.
+func (p *ContactPage) all() iter.Seq2[*Contact, error] {
+	return func(yield func(*Contact, error) bool) {
+		damaged := p.Damaged
+		for _, c := range p.Contacts {
+			for len(damaged) > 0 && bytes.Compare(damaged[0].ContactID[:], c.ID[:]) > 0 {
+				if !yield(nil, newServerError(damaged[0])) {
+					return
+				}
+				damaged = damaged[1:]
+			}
+			if !yield(c, nil) {
+				return
+			}
+		}
+		for _, d := range damaged {
+			if !yield(nil, newServerError(d)) {
+				return
+			}
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Options are the options of a [Service]. The zero value, and nil, is the
@@ -59,8 +61,17 @@ type Options struct {
 	// is logged.
 	Logger *slog.Logger
 
-	// Now is the clock. nil: time.Now.
+	// Now is the clock. Where it is not in the years 1 to 9999, nothing is
+	// stored: the call is CodeServerError. Where it goes back, a change still
+	// gets no time before those that the contact has. nil: time.Now.
 	Now func() time.Time
+
+	// NewID returns the id of the next contact or phone number: another one
+	// each time, and never the zero id. Lists are in the order of the ids, so
+	// make them ascend. It may be called from many goroutines at once. nil:
+	// UUIDv7s of the time of Now, which ascend within the Service even where
+	// the clock stands still or goes back.
+	NewID func() uuid.UUID
 }
 
 // Limits bound what a contact may hold. They count characters after

@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -15,12 +16,17 @@ type patch struct {
 	nested  fieldSet      // those of given that were in a nested address
 	repeats []repeat
 	shown   func(*Contact) any // what the client has read; nil: the Contact
+	own     bool               // of in: see [rules.contact]
+	merges  bool               // the body is of a PATCH
+
+	addTags, removeTags []string
 }
 
 // read takes over what was read of a JSON body.
 func (p *patch) read(r *contactReader) {
-	r.stored = true
+	r.stored, r.merges, p.own = true, p.merges, true
 	r.contact(&p.in)
+	p.addTags, p.removeTags = r.addTags, r.removeTags
 	p.given, p.phones, p.nested, p.repeats = r.given, r.phones, r.nested, r.repeats
 }
 
@@ -36,7 +42,7 @@ const (
 
 // patch returns the input as a patch.
 func (in *UpdateContactInput) patch() *patch {
-	p := new(patch)
+	p := &patch{addTags: in.AddTags, removeTags: in.RemoveTags}
 	values := in.texts()
 	for i, dst := range p.in.texts() {
 		give(p, 1<<i, dst, values[i])
@@ -78,7 +84,8 @@ func givePhone[T any](field phoneFields, dst, value *T) phoneFields {
 }
 
 // patch returns what the patch makes of the stored record. It validates the
-// fields that are given, and no others. Its error is about the stored record.
+// fields that are given, and no others. Its error is a
+// [*DamagedError].
 func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, error) {
 	noIdempotencyKey(&p.in, bad)
 	record := *stored
@@ -94,7 +101,10 @@ func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, e
 		c.TeamID = teamID(p.in.TeamID, bad)
 	}
 	if p.given&tagsField != 0 {
-		c.Tags = r.tags(p.in.Tags, bad)
+		c.Tags = r.tags(p.in.Tags, "tags", bad)
+	}
+	if len(p.addTags)+len(p.removeTags) > 0 {
+		c.Tags = r.patchTags(c.Tags, p, bad)
 	}
 	if p.given&phoneNumbersField != 0 {
 		c.PhoneNumbers = r.patchPhoneNumbers(stored.Contact.PhoneNumbers, p, bad)
@@ -113,9 +123,9 @@ func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, e
 			*context.text = ""
 			continue
 		}
-		old, err := loadFreeform(*context.text)
+		old, err := loadFreeform(context.name, *context.text)
 		if err != nil {
-			return nil, err
+			return nil, &DamagedError{stored.Contact.ID, err}
 		}
 		*context.form = old
 		if context.given {
@@ -131,6 +141,39 @@ func noIdempotencyKey(in *CreateContactInput, bad *problems) {
 	if in.IdempotencyKey != "" {
 		bad.add("idempotency_key", FieldInvalid, "must not be given for a change, which takes a version")
 	}
+}
+
+// patchTags returns the stored tags without those that the patch removes, and then
+// those that it adds.
+func (r *rules) patchTags(stored []string, p *patch, bad *problems) []string {
+	const addField, removeField = "add_tags", "remove_tags"
+	if p.given&tagsField != 0 {
+		if p.addTags != nil {
+			bad.add(addField, FieldInvalid, "must not be given together with tags")
+		}
+		if p.removeTags != nil {
+			bad.add(removeField, FieldInvalid, "must not be given together with tags")
+		}
+		return stored
+	}
+	remove := r.tags(p.removeTags, removeField, bad)
+	tags := slices.DeleteFunc(slices.Clone(stored), func(tag string) bool {
+		// A tag that was stored by other rules can be removed as it is.
+		return slices.Contains(remove, tag) || slices.Contains(p.removeTags, tag)
+	})
+	left := len(tags)
+	for _, tag := range r.tags(p.addTags, addField, bad) {
+		if !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	if len(tags) > max(left, r.limits.Tags) {
+		bad.add(addField, FieldTooMany, fmt.Sprintf("must leave the contact at most %d tags", r.limits.Tags))
+	}
+	if len(tags) == 0 {
+		return nil
+	}
+	return tags
 }
 
 // patchPhoneNumbers returns the phone numbers that a patch leaves. A number that

@@ -34,7 +34,10 @@ func (a *Admin) PurgeContacts(ctx context.Context, in PurgeInput) (int, error) {
 		q.IDs = []uuid.UUID{in.ContactID}
 	}
 	if !in.DeletedBefore.IsZero() {
-		q.DeletedBefore = nonZeroTimestamp(in.DeletedBefore)
+		var ok bool
+		if q.DeletedBefore, ok = setTime(in.DeletedBefore); !ok {
+			return 0, NewValidationError(FieldError{Field: "deleted_before", Code: FieldInvalid, Message: wrongYear})
+		}
 	}
 	if in.AccountID != uuid.Nil {
 		return a.purge(ctx, q)
@@ -86,7 +89,11 @@ func (a *Admin) remove(ctx context.Context, records []*ContactRecord) (int, erro
 	if err != nil {
 		return 0, newServerError(err)
 	}
-	batch := MutationBatch{Now: timestamp(a.now()), Mutations: make([]Mutation, len(records))}
+	now, err := a.now()
+	if err != nil {
+		return 0, err
+	}
+	batch := MutationBatch{Now: now, Mutations: make([]Mutation, len(records))}
 	for i, r := range records {
 		batch.Mutations[i] = Mutation{
 			AccountID: account.ID,

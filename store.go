@@ -176,7 +176,8 @@ type Store interface {
 	Apply(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error)
 
 	// FindContact returns a contact of the account. It does not judge: a deleted
-	// contact is found too.
+	// contact is found too. If it cannot be read whole, the error holds a
+	// [*DamagedError].
 	//
 	// ErrNotFound: the account has no such contact.
 	FindContact(ctx context.Context, accountID, id uuid.UUID) (*ContactRecord, error)
@@ -325,6 +326,10 @@ type ContactQuery struct {
 type ContactList struct {
 	Records []*ContactRecord
 	Count   int // 0 where the query did not ask
+
+	// Damaged are those of the records that could not be read whole. Such a
+	// record has all that could be read, with its id and its version.
+	Damaged []*DamagedError
 }
 
 // A ContactRecord is a contact as a store keeps it.

@@ -30,6 +30,13 @@ type UpdateContactInput struct {
 	// Tags replace the stored ones.
 	Tags *[]string
 
+	// RemoveTags are taken from the stored tags, then AddTags are put at their
+	// end. Concurrent updates that add and remove tags all take effect. A tag
+	// that is there already, or not there, is no error. Neither may be given
+	// together with Tags.
+	AddTags    []string
+	RemoveTags []string
+
 	// PhoneNumbers replace the stored ones. A number with the ID of a stored
 	// one, or without ID but equal to one, changes it. Stored numbers that are
 	// not mentioned are removed.
@@ -115,8 +122,9 @@ func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, i
 }
 
 // UpdateContactJSON is UpdateContact for the documented body of a PATCH. Absent
-// members stay as they are, and null clears a member. It does not read the body
-// before the key is accepted; CodeInvalidJSON comes after CodePermissionDenied.
+// members stay as they are, and null clears a member. add_tags and remove_tags are
+// AddTags and RemoveTags. It does not read the body before the key is accepted;
+// CodeInvalidJSON comes after CodePermissionDenied.
 //
 // A client may send back what it has read. The address may be an object of street,
 // city, state, zip_code and country; a field that is given beside it too must be the
@@ -127,7 +135,7 @@ func (s *Service) UpdateContactJSON(ctx context.Context, key string, id uuid.UUI
 	if err != nil {
 		return nil, err
 	}
-	p := patch{shown: opts.shown()}
+	p := patch{shown: opts.shown(), merges: true}
 	if err := c.decode(ctx, c.body(body, p.read)); err != nil {
 		return nil, err
 	}
@@ -190,7 +198,7 @@ func (s *Service) ReplaceContactJSON(ctx context.Context, key string, id uuid.UU
 func (c *call) replace(p *patch) nextFunc {
 	in := &p.in
 	noIdempotencyKey(in, &c.bad)
-	whole := c.rules.contact(in, &c.bad)
+	whole := c.rules.contact(in, p.own, &c.bad)
 	c.bad.nest(p.nested)
 	return func(ctx context.Context, stored *ContactRecord) (*draft, error) {
 		bad, record := c.bad.clone(), *whole.record
@@ -232,9 +240,8 @@ func (s *Service) DeleteContact(ctx context.Context, key string, id uuid.UUID, o
 	if err != nil {
 		return err
 	}
-	_, err = c.change(ctx, change{id: id, opts: opts, next: func(_ context.Context, stored *ContactRecord) (*draft, error) {
+	_, err = c.change(ctx, change{id: id, opts: opts, deletes: true, next: func(_ context.Context, stored *ContactRecord) (*draft, error) {
 		next := *stored
-		next.Contact.DeletedAt = nonZeroTimestamp(c.now())
 		return &draft{record: &next}, nil
 	}})
 	return err
@@ -253,9 +260,12 @@ func (s *Service) RestoreContact(ctx context.Context, key string, id uuid.UUID, 
 		return nil, err
 	}
 	return c.change(ctx, change{id: id, opts: opts, deletedToo: true, next: func(_ context.Context, stored *ContactRecord) (*draft, error) {
-		d, err := c.load(stored)
-		if err != nil || stored.Contact.DeletedAt.IsZero() {
-			return d, err
+		d := &draft{record: stored}
+		if damaged := d.load(); damaged != nil {
+			return nil, c.fault(damaged)
+		}
+		if stored.Contact.DeletedAt.IsZero() {
+			return d, nil
 		}
 		next := *stored
 		next.Contact.DeletedAt = time.Time{}
@@ -273,6 +283,7 @@ type change struct {
 	id         uuid.UUID
 	opts       *ChangeOptions
 	deletedToo bool // a deleted contact is found as well
+	deletes    bool
 	next       nextFunc
 }
 
@@ -302,15 +313,22 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		if next.record == stored {
 			return next.contact(), nil
 		}
-		contact := &next.record.Contact
-		for i := range contact.PhoneNumbers {
-			if p := &contact.PhoneNumbers[i]; p.ID == uuid.Nil {
-				p.ID = siblingID(newID())
-			}
+		now, err := c.clock.read()
+		if err != nil {
+			return nil, c.fault(err)
 		}
-		contact.Version, contact.UpdatedAt = was.Version+1, timestamp(c.now())
+		contact := &next.record.Contact
+		if err := c.assignPhoneIDs(contact.PhoneNumbers, now); err != nil {
+			return nil, c.fault(err)
+		}
+		contact.Version, contact.UpdatedAt = was.Version+1, timeOfChange(was, now)
+		if ch.deletes {
+			contact.DeletedAt = contact.UpdatedAt
+		} else if !inCalendar(contact.CreatedAt) {
+			return nil, c.fault(&DamagedError{was.ID, errors.New("its time of creation " + wrongYear)})
+		}
 		outcomes, err := c.apply(ctx, MutationBatch{
-			Now:       contact.UpdatedAt,
+			Now:       now,
 			Mutations: []Mutation{{Contacts: []ContactChange{{ID: was.ID, Version: was.Version, Record: next.record}}}},
 		})
 		switch {
@@ -323,4 +341,15 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			return nil, c.refusal(outcomes[0].Err)
 		}
 	}
+}
+
+// timeOfChange returns now, or the latest time that the contact has: a change
+// never lies before what it changes, although clocks go back and differ.
+func timeOfChange(c *Contact, now time.Time) time.Time {
+	for _, was := range []time.Time{c.CreatedAt, c.UpdatedAt, c.DeletedAt} {
+		if was.After(now) && inCalendar(was) {
+			now = was
+		}
+	}
+	return now
 }

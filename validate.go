@@ -41,6 +41,22 @@ type draft struct {
 	forms  freeformForms
 }
 
+// load reads the forms of the contexts that the draft does not have.
+func (d *draft) load() (damaged *DamagedError) {
+	r := d.record
+	var err error
+	if d.forms.custom == nil {
+		d.forms.custom, err = loadFreeform("custom_context", r.CustomContext)
+	}
+	if err == nil && d.forms.industry == nil {
+		d.forms.industry, err = loadFreeform("industry_context", r.IndustryContext)
+	}
+	if err != nil {
+		return &DamagedError{r.Contact.ID, err}
+	}
+	return nil
+}
+
 // contact returns the contact of a draft that was stored.
 func (d *draft) contact() *Contact {
 	c := &d.record.Contact
@@ -49,8 +65,10 @@ func (d *draft) contact() *Contact {
 }
 
 // contact normalises the input into a record without ids and times, and reports
-// everything that is wrong with it.
-func (r *rules) contact(in *CreateContactInput, bad *problems) draft {
+// everything that is wrong with it. own says that the contexts of the input are in
+// the types that JSON has, and that nobody else has them: the draft takes them as
+// they are.
+func (r *rules) contact(in *CreateContactInput, own bool, bad *problems) draft {
 	d := draft{record: new(ContactRecord)}
 	c := &d.record.Contact
 	given, normalised := in.texts(), c.texts()
@@ -58,9 +76,9 @@ func (r *rules) contact(in *CreateContactInput, bad *problems) draft {
 		*normalised[i] = textFields[i].rule(r, *given[i], bad)
 	}
 	c.TeamID = teamID(in.TeamID, bad)
-	c.Tags = r.tags(in.Tags, bad)
+	c.Tags = r.tags(in.Tags, "tags", bad)
 	c.PhoneNumbers = r.phoneNumbers(in.PhoneNumbers, bad)
-	r.contexts(in, &d, bad)
+	r.contexts(in, own, &d, bad)
 	return d
 }
 
@@ -318,7 +336,7 @@ func whyNoWebsite(s string, bare bool) string {
 }
 
 // tags are trimmed and kept in order, without repeats.
-func (r *rules) tags(in []string, bad *problems) []string {
+func (r *rules) tags(in []string, field string, bad *problems) []string {
 	if len(in) == 0 {
 		return nil
 	}
@@ -330,11 +348,11 @@ func (r *rules) tags(in []string, bad *problems) []string {
 		}
 		found := len(bad.list)
 		if !isPlain(tag) || len(tag) > r.limits.Tag {
-			tag = normaliseText(tag, element("tags", i), r.limits.Tag, term, bad)
+			tag = normaliseText(tag, element(field, i), r.limits.Tag, term, bad)
 		}
 		if tag == "" {
-			if len(bad.list) == found && !bad.has(element("tags", i)) {
-				bad.add(element("tags", i), FieldRequired, "must not be empty")
+			if len(bad.list) == found && !bad.has(element(field, i)) {
+				bad.add(element(field, i), FieldRequired, "must not be empty")
 			}
 			continue
 		}
@@ -353,7 +371,7 @@ func (r *rules) tags(in []string, bad *problems) []string {
 			continue
 		}
 		if len(out) == r.limits.Tags {
-			bad.add("tags", FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.Tags))
+			bad.add(field, FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.Tags))
 			break
 		}
 		out = append(out, tag)

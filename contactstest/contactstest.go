@@ -4,6 +4,8 @@
 //	f := contactstest.New(t, nil)
 //	c, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
 //
+// With a [Clock] all times and ids are the same in every run, for golden tests.
+//
 // [Fixture.Fail] makes the next call of an operation fail with a given code, to
 // test how a program handles that. [IgnoreAssigned] and [EquateContexts] are
 // options of go-cmp, to compare contacts with what a test expects.
@@ -49,7 +51,7 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 	if opts != nil {
 		o = *opts
 	}
-	f.Admin = contacts.NewAdmin(f.Store, &contacts.AdminOptions{Now: o.Now, Permissions: o.Permissions})
+	f.Admin = contacts.NewAdmin(f.Store, &contacts.AdminOptions{Permissions: o.Permissions, Now: o.Now, NewID: o.NewID})
 	var err error
 	if f.Account, err = f.Admin.CreateAccount(ctx, "Test account"); err != nil {
 		t.Fatalf("contactstest: create the account: %v", err)

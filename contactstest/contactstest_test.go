@@ -2,6 +2,7 @@ package contactstest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +11,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/contactstest"
@@ -93,6 +96,10 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 		},
 		"CreateContacts": func(ctx context.Context) error {
 			_, err := f.Service.CreateContacts(ctx, f.Key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{create}})
+			return err
+		},
+		"CreateContactsJSONSeq": func(ctx context.Context) error {
+			_, err := f.Service.CreateContactsJSONSeq(ctx, f.Key, body(`{"contacts":[{"first_name":"Jane"}]}`))
 			return err
 		},
 		"CreateContactsJSON": func(ctx context.Context) error {
@@ -231,6 +238,7 @@ var operations = map[string]contacts.Operation{
 	"CreateContactOnceJSON": contacts.OpCreateContact,
 	"CreateContacts":        contacts.OpCreateContacts,
 	"CreateContactsJSON":    contacts.OpCreateContacts,
+	"CreateContactsJSONSeq": contacts.OpCreateContacts,
 	"CreateContactStream":   contacts.OpCreateContacts,
 	"GetContact":            contacts.OpGetContact,
 	"ListContacts":          contacts.OpListContacts,
@@ -382,5 +390,37 @@ func TestCompareOptions(t *testing.T) {
 		if cmp.Equal(want(other), john, options) {
 			t.Errorf("a contact that differs in its %s is equal", name)
 		}
+	}
+}
+
+func TestClockMakesTheSameContactsInEveryRun(t *testing.T) {
+	t.Parallel()
+	golden := func() []byte {
+		var clock contactstest.Clock
+		f := contactstest.New(t, &contacts.Options{Now: clock.Now, NewID: clock.NewID})
+		clock.Advance(90 * time.Second)
+		c, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	const want = `{"id":"019b796f-3590-7000-8000-000000000003","account_id":"019b796d-d600-7000-8000-000000000001",` +
+		`"first_name":"John","country":"US","status":"not_contacted","stage":"lead",` +
+		`"phone_numbers":[{"id":"019b796f-3590-7000-8000-000000000004","phone_number":"+15551234567","primary":true,"do_not_call":false}],` +
+		`"created_at":"2026-01-01T12:01:30Z","updated_at":"2026-01-01T12:01:30Z","version":1}`
+	for range 2 {
+		if got := string(golden()); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	var clock contactstest.Clock
+	a, b := clock.NewID(), clock.NewID()
+	if a.String() >= b.String() || a.Version() != 7 || a.Variant() != uuid.RFC4122 {
+		t.Errorf("got %s, then %s", a, b)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,4 +133,18 @@ func ExampleEquateContexts() {
 	}
 	fmt.Println(cmp.Equal(given, john.CustomContext), cmp.Equal(given, john.CustomContext, contactstest.EquateContexts()))
 	// Output: false true
+}
+
+// With a clock that stands still, a contact is the same in every run.
+func ExampleClock() {
+	var t exampleT // in a test: t *testing.T
+	var clock contactstest.Clock
+	f := contactstest.New(t, &contacts.Options{Now: clock.Now, NewID: clock.NewID})
+	clock.Advance(time.Hour)
+	john, err := f.Service.CreateContact(context.Background(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(john.ID, john.CreatedAt)
+	// Output: 019b79a4-c480-7000-8000-000000000003 2026-01-01 13:00:00 +0000 UTC
 }

@@ -123,7 +123,8 @@ func contactArrays(rows []*contactRow) []any {
 	}
 }
 
-// scanContact returns the contact in a row of an id and contactColumns.
+// scanContact returns the contact in a row of an id and contactColumns. With a
+// [*contacts.DamagedError] the other columns are there.
 func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, error) {
 	r := &contacts.ContactRecord{}
 	c := &r.Contact
@@ -136,7 +137,10 @@ func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, err
 		return nil, err
 	}
 	c.CreatedAt, c.UpdatedAt, c.DeletedAt = instant(created), instant(updated), instant(deleted)
-	return r, decodeLists(c, phones, tags)
+	if err := decodeLists(c, phones, tags); err != nil {
+		return r, &contacts.DamagedError{ContactID: c.ID, Reason: err}
+	}
+	return r, nil
 }
 
 // decodeLists sets the numbers and the tags of the contact.
@@ -173,7 +177,7 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	}
 	defer s.gate.Leave()
 
-	var found []*contacts.ContactRecord
+	var found contacts.ContactList
 	err := s.read(ctx, func() (err error) {
 		found, err = s.queryContacts(ctx, accountID, s.statements.findContact, pgUUID(accountID), pgUUID(id))
 		return err
@@ -181,8 +185,10 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf(op, classify(ctx, err))
-	case len(found) == 0:
+	case found.Damaged != nil:
+		return nil, fmt.Errorf(op, found.Damaged[0])
+	case found.Records == nil:
 		return nil, fmt.Errorf(op, contacts.ErrNotFound)
 	}
-	return found[0], nil
+	return found.Records[0], nil
 }

@@ -39,7 +39,7 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 
 func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (list contacts.ContactList, err error) {
 	page := pageQuery(q)
-	if list.Records, err = s.queryContacts(ctx, q.AccountID, s.sql(page.text.String()), page.args...); err != nil || !q.Count {
+	if list, err = s.queryContacts(ctx, q.AccountID, s.sql(page.text.String()), page.args...); err != nil || !q.Count {
 		return list, err
 	}
 	n := len(list.Records)

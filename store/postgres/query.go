@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -46,17 +47,19 @@ func eachRow(rows pgx.Rows, each func(pgx.Rows) error) error {
 }
 
 // queryContacts returns the contacts of an account that a statement finds.
-func (s *Store) queryContacts(ctx context.Context, account uuid.UUID, sql string, args ...any) ([]*contacts.ContactRecord, error) {
-	var found []*contacts.ContactRecord
-	err := s.query(ctx, account, func(rows pgx.Rows) error {
+func (s *Store) queryContacts(ctx context.Context, account uuid.UUID, sql string, args ...any) (list contacts.ContactList, err error) {
+	err = s.query(ctx, account, func(rows pgx.Rows) error {
 		r, err := scanContact(rows, account)
-		found = append(found, r)
+		if damaged, ok := errors.AsType[*contacts.DamagedError](err); ok {
+			list.Damaged, err = append(list.Damaged, damaged), nil
+		}
+		list.Records = append(list.Records, r)
 		return err
 	}, sql, args...)
 	if err != nil {
-		return nil, err
+		return contacts.ContactList{}, err
 	}
-	return found, nil
+	return list, nil
 }
 
 // A queryBuilder makes SQL of the parts that a query needs.

@@ -171,16 +171,17 @@ func encodeContact(account driver.Value, settings int64, r *contacts.ContactReco
 	return row
 }
 
-// decodeContact returns the contact in a row of contactColumns.
-func decodeContact(account uuid.UUID, row []driver.Value) (*contacts.ContactRecord, error) {
-	r := new(contacts.ContactRecord)
+// decodeContact returns the contact in a row of contactColumns. If it is damaged,
+// the other columns are there.
+func decodeContact(account uuid.UUID, row []driver.Value) (r *contacts.ContactRecord, damaged *contacts.DamagedError) {
+	r = new(contacts.ContactRecord)
 	r.Contact.AccountID = account
 	for i := range contactFields {
 		if err := contactFields[i].decode(r, row[i]); err != nil {
-			return nil, err
+			damaged = &contacts.DamagedError{ContactID: r.Contact.ID, Reason: err} // the id is the first field
 		}
 	}
-	return r, nil
+	return r, damaged
 }
 
 // FindContact implements [contacts.Store].
@@ -195,9 +196,9 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	if err != nil {
 		return nil, fmt.Errorf(op, classify(err))
 	}
-	r, err := decodeContact(accountID, row)
-	if err != nil {
-		return nil, fmt.Errorf(op, err)
+	r, damaged := decodeContact(accountID, row)
+	if damaged != nil {
+		return nil, fmt.Errorf(op, damaged)
 	}
 	return r, nil
 }

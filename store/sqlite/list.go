@@ -229,11 +229,11 @@ func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (lis
 		s.index.catchUp(s.writer)
 	}
 	for _, row := range rows {
-		r, err := decodeContact(q.AccountID, row)
-		if err != nil {
-			return contacts.ContactList{}, err
-		}
+		r, damaged := decodeContact(q.AccountID, row)
 		list.Records = append(list.Records, r)
+		if damaged != nil {
+			list.Damaged = append(list.Damaged, damaged)
+		}
 	}
 	return list, nil
 }
