@@ -370,3 +370,17 @@ func TestResultsHaveJSONNames(t *testing.T) {
 		}
 	}
 }
+
+func TestSearchFindsBothFormsOfAnIdeograph(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.create(t, contacts.CreateContactInput{FirstName: "\ufa19"})
+		w.create(t, contacts.CreateContactInput{FirstName: "\u795e"})
+		for _, search := range []string{"\ufa19", "\u795e"} {
+			if diff := cmp.Diff([]string{"\u795e", "\ufa19"}, w.names(t, contacts.ListContactsInput{Search: search})); diff != "" {
+				t.Errorf("search for %+q (-want +got):\n%s", search, diff)
+			}
+		}
+	})
+}

@@ -182,7 +182,7 @@ func (o *Options) check(limits Limits) error {
 		for _, w := range v.words {
 			var bad problems
 			if normal := termText(w, v.name, v.limit, &bad); w == "" || normal != w {
-				return fmt.Errorf("contacts: Options.%s holds %q, which no contact can have: give words that are not empty, trimmed, in Unicode's NFC, and at most %d characters long", v.name, w, v.limit)
+				return fmt.Errorf("contacts: Options.%s holds %q, which no contact can have: give words that are not empty, trimmed, in Unicode's NFC, without invisible characters, and at most %d characters long", v.name, w, v.limit)
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func (r phoneRules) normalise(s string) (e164, why string) {
 	if why != "" {
 		return "", why
 	}
-	if parsed, why = judgeTrunkZero(parsed, strings.Contains(s, "(0")); why != "" {
+	if parsed, why = judgeTrunk(parsed, bracketedTrunk(s)); why != "" {
 		return "", why
 	}
 	if r.validOnly && !phonenumbers.IsValidNumber(parsed) {
@@ -55,7 +55,7 @@ func (r phoneRules) read(number string) (parsed *phonenumbers.PhoneNumber, why s
 		return nil, "must have at most 15 digits"
 	case international:
 		if parsed, why = parsePhone(number, ""); why != "" && parsed != nil && !hasZeros(parsed) {
-			if shorter := withoutZero(parsed); shorter != nil {
+			if shorter := withoutTrunk(parsed, '0'); shorter != nil {
 				return shorter, ""
 			}
 		}
@@ -131,33 +131,35 @@ func (r phoneRules) parseNational(number string) (parsed *phonenumbers.PhoneNumb
 	}
 }
 
-// judgeTrunkZero drops a 0 after the country code that people write there, as in
+// judgeTrunk drops a 0 after the country code that people write there, as in
 // +48 (0) 22 …, though the plan of the country has none. Where numbers of the plan
-// start with 0, as in Italy, it may be part of the number.
-func judgeTrunkZero(n *phonenumbers.PhoneNumber, bracketed bool) (number *phonenumbers.PhoneNumber, why string) {
-	if phonenumbers.GetNationalSignificantNumber(n)[0] != '0' {
+// start with 0, as in Italy, it may be part of the number. Another digit is refused
+// if it is bracketed and the number is in use without it alone.
+func judgeTrunk(n *phonenumbers.PhoneNumber, bracketed byte) (number *phonenumbers.PhoneNumber, why string) {
+	first := phonenumbers.GetNationalSignificantNumber(n)[0]
+	if first != '0' && first != bracketed {
 		return n, ""
 	}
-	shorter, inUse := withoutZero(n), phonenumbers.IsValidNumber(n)
+	shorter, inUse := withoutTrunk(n, first), phonenumbers.IsValidNumber(n)
+	keeps := hasZeros(n) || first != '0'
 	switch {
-	case hasZeros(n) && (inUse || shorter == nil),
-		inUse && !(bracketed && shorter != nil):
+	case keeps && (inUse || shorter == nil), inUse && !(bracketed == '0' && shorter != nil):
 		return n, ""
-	case !hasZeros(n) && !inUse && shorter != nil:
+	case !keeps && !inUse && shorter != nil:
 		return shorter, ""
 	default:
-		return nil, "has a 0 in front that belongs to no number; leave it out"
+		return nil, fmt.Sprintf("has the digit %c in front that belongs to no number; leave it out", first)
 	}
 }
 
-// withoutZero returns the number without the 0 that its national number starts
-// with. nil: it has none, or is not in use without it.
-func withoutZero(n *phonenumbers.PhoneNumber) *phonenumbers.PhoneNumber {
-	national, zero := strings.CutPrefix(phonenumbers.GetNationalSignificantNumber(n), "0")
-	if !zero {
+// withoutTrunk returns the number without the digit that its national number may
+// start with. nil: it does not, or is not in use without it.
+func withoutTrunk(n *phonenumbers.PhoneNumber, digit byte) *phonenumbers.PhoneNumber {
+	national := phonenumbers.GetNationalSignificantNumber(n)
+	if national[0] != digit {
 		return nil
 	}
-	e164 := "+" + strconv.Itoa(int(n.GetCountryCode())) + national
+	e164 := "+" + strconv.Itoa(int(n.GetCountryCode())) + national[1:]
 	shorter, why := parsePhone(e164, "")
 	if why != "" || !phonenumbers.IsValidNumber(shorter) || phonenumbers.Format(shorter, phonenumbers.E164) != e164 {
 		return nil

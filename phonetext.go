@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -34,7 +35,7 @@ func cleanPhone(s string) (number, why string) {
 		case c == '\u202e': // digits show in reverse after it
 			return "", "must hold no " + characterName(c)
 		case isHidden(c):
-		case unicode.IsLetter(c), c == '#', c == ',', c == ';':
+		case unicode.IsLetter(c) && isVisible(c), c == '#', c == ',', c == ';':
 			return "", "must hold no letters and no extension"
 		case unicode.IsDigit(c), c == '＋':
 			return "", "must be written in the digits 0 to 9"
@@ -51,16 +52,21 @@ func cleanPhone(s string) (number, why string) {
 	return number, ""
 }
 
+// phoneSchemes stand in front of numbers in links, and in what messengers and
+// advertisers export.
+var phoneSchemes = [...]string{"tel:", "callto:", "sms:", "whatsapp:", "p:"}
+
 // unwrapPhone removes what marks a number as text in a spreadsheet ('+1555… and
-// ="+1555…"), and the scheme of RFC 3966.
+// ="+1555…"), and a scheme.
 func unwrapPhone(s string) string {
 	if quoted, ok := strings.CutPrefix(s, `="`); ok && strings.HasSuffix(quoted, `"`) {
 		s = quoted[:len(quoted)-1]
 	}
 	s = strings.TrimPrefix(s, "'")
-	const scheme = "tel:"
-	if len(s) > len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) {
-		s = s[len(scheme):]
+	for _, scheme := range phoneSchemes {
+		if len(s) > len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) {
+			return s[len(scheme):]
+		}
 	}
 	return s
 }
@@ -85,8 +91,8 @@ func isDecimal(s string) bool {
 		return false
 	}
 	const digits = "0123456789"
-	whole, fraction := s[:point], s[point+1:]
-	if fraction == "" || strings.Trim(fraction, digits) != "" || !strings.ContainsAny(whole, digits) {
+	whole, fraction := s[:point], strings.TrimFunc(s[point+1:], func(c rune) bool { return c < '0' || c > '9' })
+	if fraction == "" || strings.Trim(fraction, digits) != "" || !strings.ContainsAny(whole, digits) || strings.ContainsFunc(whole, unicode.IsLetter) {
 		return false
 	}
 	zero := strings.Trim(fraction, "0") == ""
@@ -94,6 +100,18 @@ func isDecimal(s string) bool {
 		return zero
 	}
 	return zero || len(fraction) == 1 || len(fraction) == 2 && strings.Trim(whole, "+"+digits) == ""
+}
+
+// bracketedDigit matches the trunk prefix in +48 (0) 22 … and +48 (0-22) …
+var bracketedDigit = regexp.MustCompile(`[(（]\s*(0|[1-9][^0-9])`)
+
+// bracketedTrunk returns the digit of a trunk prefix that is written in
+// parentheses. 0: there is none.
+func bracketedTrunk(s string) byte {
+	if m := bracketedDigit.FindStringSubmatch(s); m != nil {
+		return m[1][0]
+	}
+	return 0
 }
 
 // isScientific reports whether s is a number with an exponent.

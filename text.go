@@ -131,7 +131,7 @@ func isShown(s string) bool { return strings.ContainsFunc(s, isVisible) }
 
 func isVisible(c rune) bool {
 	switch c {
-	case '\u2800', '\U0001d159', '\U00013441', '\U00013442': // blanks among the symbols and letters
+	case '\u2800', '\ufffc', '\U0001d159', '\U00013441', '\U00013442': // blanks among the symbols and letters
 		return false
 	}
 	if c < utf8.RuneSelf {

@@ -193,14 +193,22 @@ func isLocalCharacter(c rune) bool {
 		!isASCII(norm.NFKC.String(string(c)))
 }
 
-// isMailDomain reports whether a host name in lower case can receive mail: the
-// last part of a domain is no number, and its parts have no underscore.
+// isMailDomain reports whether a host name in lower case may be that of an
+// address: its last part is no number, and no part has an underscore.
 func isMailDomain(host string) bool {
 	top := host[strings.LastIndexByte(host, '.')+1:]
 	hex, isHex := strings.CutPrefix(top, "0x")
 	return strings.TrimFunc(top, unicode.IsDigit) != "" &&
 		!(isHex && strings.Trim(hex, "0123456789abcdef") == "") &&
-		!strings.Contains(host, "_")
+		!strings.Contains(host, "_") &&
+		(!strings.Contains(host, "xn--") || isEncodedDomain(host))
+}
+
+// isEncodedDomain reports whether the encoded names of a domain (xn--…) stand for
+// names.
+func isEncodedDomain(host string) bool {
+	_, err := internationalDomain.ToUnicode(host)
+	return err == nil
 }
 
 // whyNoEmail says what is wrong with an address.
