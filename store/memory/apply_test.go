@@ -3,6 +3,7 @@ package memory
 import (
 	"errors"
 	"math"
+	"runtime"
 	"testing"
 	"time"
 
@@ -142,5 +143,30 @@ func TestNoTeamIDIsLeft(t *testing.T) {
 	_, err := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{team}})
 	if err == nil || errors.Is(err, contacts.ErrExists) || errors.Is(err, contacts.ErrNotFound) {
 		t.Errorf("AddToDirectory: %v, want a fault", err)
+	}
+}
+
+// Apply waits for those who read the account. A writer that waits keeps new readers
+// out, which shows that it waits.
+func TestApplyLocksTheAccount(t *testing.T) {
+	t.Parallel()
+	s, accounts := withAccounts(t, 1)
+	a := accounts[0]
+	a.mu.RLock()
+	applied := make(chan error, 1)
+	go func() {
+		_, err := s.Apply(t.Context(), contacts.MutationBatch{Now: noon, Mutations: []contacts.Mutation{contactOf(a, contacts.Contact{})}})
+		applied <- err
+	}()
+	for a.mu.TryRLock() {
+		a.mu.RUnlock()
+		if len(applied) > 0 {
+			t.Fatal("Apply has changed an account that is being read")
+		}
+		runtime.Gosched()
+	}
+	a.mu.RUnlock()
+	if err := <-applied; err != nil {
+		t.Error(err)
 	}
 }
