@@ -165,7 +165,7 @@ func TestFaultEachWriteAndSyncOfOpenFails(t *testing.T) {
 		errno syscall.Errno
 	}{{syncs, syscall.EIO}, {writes, syscall.EIO}, {writes, syscall.ENOSPC}, {shortWrites, syscall.ENOSPC}, {truncations, syscall.EIO}} {
 		failures := 0
-		step := extent(4, 1)
+		step := extent(6, 1)
 		for n := 1 + rand.IntN(step); ; n += step {
 			for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 				os.Remove(path + suffix)

@@ -34,7 +34,7 @@ func TestFaultPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 		createAndMark(t, path, faultPlan, nil)
 		return
 	}
-	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(6, 40), beginning: whileMade})
+	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(6, 40), beginning: extent(2, 1)})
 	if cut.lost != 0 {
 		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
 	}
@@ -58,7 +58,7 @@ func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
 		})
 		return
 	}
-	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(6, 40), beginning: extent(0, whileMade)})
+	cut := cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(6, 40), beginning: extent(0, 1)})
 	if cut.lost != 0 {
 		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
 	}
@@ -144,9 +144,6 @@ func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb 
 	}
 }
 
-// whileMade is how many records there are before a new file is complete.
-const whileMade = 45
-
 // A cutResult is what came of power cuts.
 type cutResult struct{ cuts, acknowledged, lost, failedSyncs int }
 
@@ -154,7 +151,7 @@ type cutResult struct{ cuts, acknowledged, lost, failedSyncs int }
 type cutPlan struct {
 	runs      int
 	moments   int  // of each run, at random
-	beginning int  // how many records of the log have a cut at each of them
+	beginning int  // while the file is made, there is a cut at each record; 2: at every second one; 0: at none
 	untilLost bool // a loss is enough
 }
 
@@ -170,7 +167,8 @@ func cutPower(t *testing.T, plan cutPlan) (sum cutResult) {
 		for range plan.moments {
 			moments = append(moments, rand.IntN(len(log)))
 		}
-		for moment := range plan.beginning {
+		made := slices.IndexFunc(log, func(r logRecord) bool { return r.kind == acknowledged })
+		for moment := 0; plan.beginning > 0 && moment < made; moment += plan.beginning {
 			moments = append(moments, moment)
 		}
 		for _, moment := range moments {

@@ -130,7 +130,8 @@ func TestLogOfAnotherFileIsRefused(t *testing.T) {
 			copyFile(t, source, path, 0o600)
 			s := mustOpen(t, sqlite.NewPlan().Set("wal_autocheckpoint", "12", "12"), source)
 			defer s.Close()
-			for a := mustAccount(t, s); len(read(t, source)) < 2*len(read(t, path)); {
+			a := mustAccount(t, s)
+			for range 30 {
 				mustCreate(t, s, a)
 			}
 			copyFile(t, path+"-wal", source+"-wal", 0o600)
@@ -212,7 +213,7 @@ func TestLogOfACrashIsTaken(t *testing.T) {
 	s := mustOpen(t, sqlite.NewPlan().Set("wal_autocheckpoint", "12", "12"), source)
 	defer s.Close()
 	a := mustAccount(t, s)
-	for range 40 {
+	for range extent(15, 100) {
 		last := mustCreate(t, s, a)
 		path := newPath(t)
 		crashed(t, path, source)
@@ -292,7 +293,7 @@ func TestLogCutOffIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for size := 0; size < len(whole); size += 5000 {
+	for size := 0; size < len(whole); size += extent(30_000, 1000) {
 		path := newPath(t)
 		crashed(t, path, source)
 		if err := os.Truncate(path+"-wal", int64(size)); err != nil {
