@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,67 @@ func TestContactsAreInsertedInOneOrder(t *testing.T) {
 	}
 }
 
+// A batch locks accounts in the order of their ids, and stores idempotency records
+// in the order of their keys.
+func TestAccountsAndKeysAreLockedInOneOrder(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	url := serverURL(t)
+	for name, c := range map[string]struct {
+		prepare func(*contacts.Mutation, byte)
+		take    string // what keeps others from the account of $1 or its key of $2
+	}{
+		"accounts": {func(m *contacts.Mutation, _ byte) { m.Journal = []contacts.JournalEntry{event(m.Contacts[0].Record)} },
+			"SELECT sequence FROM %s.account_state WHERE account_id = $1 AND $2::bytea <> '' FOR UPDATE"},
+		"keys": {func(m *contacts.Mutation, i byte) { m.Idempotency = once(i) },
+			"INSERT INTO %s.idempotency VALUES ($1, $2, '', '', 0)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			schema := newSchema(t, url)
+			s := open(t, url, schema)
+			ids := make([]uuid.UUID, n)
+			for i := range ids {
+				ids[i] = newID()
+			}
+			var batch []contacts.Mutation
+			for i, id := range slices.Backward(ids) { // so that the table has them in the other order
+				if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{{ID: id}}}); err != nil {
+					t.Fatal(err)
+				}
+				r := newContact(id)
+				r.Contact.TeamID = 0
+				m := creation(r)
+				c.prepare(&m, byte(i))
+				batch = append(batch, m)
+			}
+			take := func(session *session, i int) error {
+				key := once(byte(i)).Key
+				_, err := session.tx.Exec(t.Context(), fmt.Sprintf(c.take, pgx.Identifier{schema}.Sanitize()), ids[i], key[:])
+				return err
+			}
+			holder := newSession(t, url, schema)
+			if err := take(holder, 0); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- apply(context.Background(), s, batch...) }()
+			waitForLock(t, url, schema)
+			for i := 1; i < n; i++ {
+				other := newSession(t, with(t, url, "lock_timeout", "10s"), schema)
+				if err := take(other, i); err != nil {
+					t.Fatalf("number %d is locked while the first is waited for: %v", i, err)
+				}
+				other.end()
+			}
+			holder.end()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A batch that lost a deadlock is made again.
 func TestDeadlockIsTriedAgain(t *testing.T) {
 	t.Parallel()
@@ -252,6 +314,38 @@ func TestMutationsDoNotOvertake(t *testing.T) {
 	}
 	if !isWhole(t, s, r) || !isWhole(t, s, free) {
 		t.Error("a contact is not there")
+	}
+}
+
+// A plain create does not overtake a mutation that claims what it has, and is seen
+// by one that comes later.
+func TestPlainCreatesDoNotOvertakeClaims(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	s := open(t, url, newSchema(t, url))
+	account := addAccount(t, s)
+	claiming := func(email string) contacts.Mutation {
+		r := newContact(account)
+		r.Contact.Email = email
+		m := creation(r)
+		m.Claims = []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: email}}
+		return m
+	}
+	plain := func(email string) contacts.Mutation {
+		m := claiming(email)
+		m.Claims = nil
+		return m
+	}
+	outcomes, err := s.Apply(t.Context(), contacts.MutationBatch{Now: noon, Mutations: []contacts.Mutation{
+		claiming("first@example.com"), plain("first@example.com"), plain("second@example.com"), claiming("second@example.com"),
+	}})
+	if err != nil || len(outcomes) != 4 {
+		t.Fatalf("got %d outcomes, %v", len(outcomes), err)
+	}
+	for i, want := range []error{nil, nil, nil, contacts.ErrDuplicate} {
+		if got := outcomes[i].Err; !errors.Is(got, want) {
+			t.Errorf("mutation %d: got error %v, want %v", i, got, want)
+		}
 	}
 }
 
