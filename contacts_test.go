@@ -427,6 +427,7 @@ func TestBadOptionsAreErrorsThatTeachTheFix(t *testing.T) {
 		{"empty word", memory.New(), contacts.Options{PhoneTypes: []string{""}}, "Options.PhoneTypes"},
 		{"word that is not trimmed", memory.New(), contacts.Options{Stages: []string{" hot"}}, "Options.Stages"},
 		{"word that is not in NFC", memory.New(), contacts.Options{Statuses: []string{"cafe\u0301"}}, "Options.Statuses"},
+		{"word with a hidden character", memory.New(), contacts.Options{Stages: []string{"cus\u200btomer"}}, "Options.Stages"},
 		{"word over its limit", memory.New(), contacts.Options{Statuses: []string{strings.Repeat("x", 65)}}, "Options.Statuses"},
 		{"limit without bounds", memory.New(), contacts.Options{Limits: contacts.Limits{BodyBytes: math.MaxInt}}, "Options.Limits.BodyBytes"},
 	} {
