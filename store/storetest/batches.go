@@ -667,4 +667,29 @@ var batchCases = []testCase{
 			s.wantEntries(t, a, numbered(1, newEntries(8))...)
 		},
 	},
+	{
+		"one version twice in a batch",
+		oneVersionRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			r := newContact(a)
+			s.create(t, r)
+			var changes []contacts.ContactChange
+			for i := range 3 {
+				changes = append(changes, changeOf(r, func(c *contacts.Contact) { c.FirstName = fmt.Sprint("Ada ", i) }))
+			}
+			var stored []*contacts.ContactRecord
+			for i, o := range s.outcomes(t, batchOf(each(update, changes...)...)) {
+				if o.Err == nil {
+					stored = append(stored, changes[i].Record)
+					continue
+				}
+				wantErr(t, "Apply", o.Err, contacts.ErrConflict)
+			}
+			if len(stored) != 1 {
+				t.Fatalf("%d of 3 changes that expect one version were stored, want 1", len(stored))
+			}
+			s.wantContacts(t, stored...)
+		},
+	},
 }

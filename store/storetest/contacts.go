@@ -59,20 +59,12 @@ var contactCases = []testCase{
 		"empty slices",
 		"Empty slices come back as nil.",
 		func(t *test, s *store) {
-			a := s.tenant(t)
-			r, k := newContact(a), newKey(a)
+			r := newContact(s.tenant(t))
 			r.Contact.Tags = []string{}
 			r.Contact.PhoneNumbers = []contacts.PhoneNumber{}
-			k.Permissions, k.TeamIDs = []contacts.Permission{}, []int64{}
 			s.create(t, r)
-			added := s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{k}})
-
 			r.Contact.Tags, r.Contact.PhoneNumbers = nil, nil
-			k.Permissions, k.TeamIDs = nil, nil
 			s.wantContacts(t, r)
-			wantSame(t, "AddToDirectory", []contacts.KeyRecord{k}, added.Keys)
-			s.wantKey(t, "FindKey", k)
-			wantSame(t, "ListDirectory", []contacts.KeyRecord{k}, s.directory(t).Keys)
 		},
 	},
 	{
@@ -229,6 +221,26 @@ var contactCases = []testCase{
 				s.wantNoContacts(t, c.r)
 			}
 			s.create(t, newFullContact(a, 1))
+		},
+	},
+	{
+		"stale",
+		staleRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			for version := range int64(3) {
+				if version > 0 {
+					s.add(t, contacts.Directory{Settings: []contacts.SettingRecord{newSetting(a, version, "events", "{}")}})
+				}
+				for _, wrong := range []int64{version - 1, version + 1} {
+					m := create(newContact(a))
+					m.Settings = wrong
+					s.wantRefused(t, m, contacts.ErrStale)
+				}
+				m := create(newContact(a))
+				m.Settings = version
+				s.wantStored(t, m)
+			}
 		},
 	},
 }

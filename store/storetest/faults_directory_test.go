@@ -164,7 +164,7 @@ var directoryFaults = []fault{
 			return a.do()
 		})(p)
 	}},
-	{"takes a later settings version", "mutations/stale", func(p *process) {
+	{"takes a later settings version", "contacts/stale", func(p *process) {
 		onApply(func(a *applying) (outcomes, error) {
 			a.Mutations = cloneMutations(a.Mutations)
 			for i, m := range a.Mutations {
@@ -186,7 +186,7 @@ var directoryFaults = []fault{
 			return a.do()
 		})(p)
 	}},
-	{"says conflict for stale", "mutations/stale", instead(contacts.ErrStale, contacts.ErrConflict)},
+	{"says conflict for stale", "contacts/stale", instead(contacts.ErrStale, contacts.ErrConflict)},
 	{"looks before it adds a setting", "settings/one version by many", lookBeforeSetting},
 	{"locks settings for its own process alone", "settings/one version by two processes", func(p *process) {
 		lookBeforeSetting(p)

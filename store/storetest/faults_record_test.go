@@ -32,7 +32,12 @@ var recordFaults = []fault{
 			r.Contact.Tags = []string{}
 		}
 	})},
-	{"returns empty slices of a key for nil", "contacts/empty slices", onKey(func(k *contacts.KeyRecord) {
+	{"keeps empty slices", "contacts/empty slices", onContact(func(r *contacts.ContactRecord) {
+		if r.Contact.PhoneNumbers == nil {
+			r.Contact.PhoneNumbers = []contacts.PhoneNumber{}
+		}
+	})},
+	{"returns empty slices of a key for nil", "keys/empty slices", onKey(func(k *contacts.KeyRecord) {
 		if k.TeamIDs == nil {
 			k.TeamIDs = []int64{}
 		}

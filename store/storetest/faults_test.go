@@ -178,6 +178,9 @@ func (a *applying) failAll(err error) outcomes {
 // it.
 func onEach(each func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error)) func(*process) {
 	return onApply(func(a *applying) (outcomes, error) {
+		if len(a.Mutations) == 0 {
+			return a.do()
+		}
 		var all outcomes
 		for _, m := range a.Mutations {
 			o, err := each(a, m)

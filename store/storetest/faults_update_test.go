@@ -168,7 +168,7 @@ var updateFaults = []fault{
 	{"looks before it changes", "updates/one version by many", lookFirst},
 	{"loses a change", "updates/no change lost", lookFirst},
 	{"locks changes for its own process alone", "updates/one version by two processes", lockItself},
-	{"looks at all versions before it changes one", "updates/one version twice in a batch", lookFirst},
+	{"looks at all versions before it changes one", "batches/one version twice in a batch", lookFirst},
 	{"changes in two steps", "updates/seen whole", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
 		if len(m.Contacts) != 1 || m.Contacts[0].Version == 0 {
 			return a.one(m)

@@ -70,10 +70,22 @@ var keyCases = []testCase{
 			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{revoked, expired}})
 			s.wantKey(t, "FindKey of a revoked key", revoked)
 			s.wantKey(t, "FindKey of an expired key", expired)
-			bare := newKey(a)
+		},
+	},
+	{
+		"empty slices",
+		"Empty slices come back as nil.",
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			k, bare := newKey(a), newKey(a)
 			bare.APIKey = contacts.APIKey{ID: bare.ID, AccountID: a}
-			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{bare}})
+			k.Permissions, k.TeamIDs = []contacts.Permission{}, []int64{}
+			added := s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{k, bare}})
+			k.Permissions, k.TeamIDs = nil, nil
+			wantSame(t, "AddToDirectory", []contacts.KeyRecord{k, bare}, added.Keys)
+			s.wantKey(t, "FindKey", k)
 			s.wantKey(t, "FindKey of a key with nothing more than it needs", bare)
+			wantSame(t, "ListDirectory", []contacts.KeyRecord{k, bare}, s.directory(t).Keys)
 		},
 	},
 	{
