@@ -97,7 +97,7 @@ var idempotencyFaults = []fault{
 	{"cuts results", "idempotency/hostile results", onOutcome(func(_ contacts.Mutation, o *contacts.MutationOutcome) {
 		o.Result = o.Result[:min(4096, len(o.Result))]
 	})},
-	{"keeps a thousand keys", "idempotency/never removed before its end", func(p *process) {
+	{"keeps a thousand keys", "pruning/idempotency records before their end", func(p *process) {
 		var mu sync.Mutex
 		var order [][32]byte
 		old := map[[32]byte]bool{}

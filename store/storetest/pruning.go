@@ -102,6 +102,36 @@ var pruningCases = []testCase{
 		},
 	},
 	{
+		"idempotency records before their end",
+		keptRule,
+		func(t *test, s *store) {
+			a, b := s.tenant(t), s.tenant(t)
+			// Some that last, among thousands that end soon, also of another account.
+			lasting := func(i int) *contacts.IdempotencyRecord {
+				once := onceAs(fmt.Sprint("lasting ", i))
+				once.EndsAt = noon.AddDate(0, 0, 1).Add(time.Duration(i) * time.Microsecond)
+				return once
+			}
+			const rounds = 20
+			for i := range rounds {
+				mutations := []contacts.Mutation{createOnce(newContact(a), lasting(i))}
+				for j := range 150 {
+					short := onceAs(fmt.Sprint("short ", i, j))
+					short.EndsAt = noon.Add(time.Duration(i) * time.Second)
+					mutations = append(mutations, createOnce(newContact([]uuid.UUID{a, b}[j%2]), short))
+				}
+				now := noon.Add(time.Duration(i) * time.Hour) // when many have ended
+				wantErrs(t, s.outcomes(t, batchAt(now, mutations...)))
+			}
+			last := noon.AddDate(0, 0, 1).Add(-time.Microsecond) // the last moment of the first
+			wantErrs(t, s.outcomes(t, batchAt(last)))
+			for i := range rounds {
+				want := []contacts.MutationOutcome{{Result: lasting(i).Result}}
+				wantSame(t, "Apply again", want, s.outcomes(t, batchAt(last, createOnce(newContact(a), lasting(i)))))
+			}
+		},
+	},
+	{
 		"the newest entry",
 		"The newest entry of an account is never removed.",
 		func(t *test, s *store) {
