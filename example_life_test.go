@@ -69,6 +69,45 @@ func ExampleService_Contacts() {
 	// Output: Ada
 }
 
+// A copy of the contacts asks for what has changed since its last walk.
+func ExampleService_Contacts_copy() {
+	ctx := context.Background()
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	svc, _, _, key := serve(&contacts.Options{Now: func() time.Time { return now }})
+	ada := create(svc, key, contacts.CreateContactInput{FirstName: "Ada"})
+	create(svc, key, contacts.CreateContactInput{FirstName: "Grace"})
+	now = now.Add(time.Hour)
+
+	var last time.Time // when the last walk began
+	follow := func() {
+		in := contacts.ListContactsInput{}
+		if !last.IsZero() {
+			in.UpdatedAfter = last.Add(-5 * time.Minute)
+		}
+		last = now
+		for _, in.Deleted = range []bool{false, true} {
+			for c, err := range svc.Contacts(ctx, key, in) {
+				if err != nil {
+					log.Fatal(err)
+				}
+				fmt.Println(c.FirstName, c.Version, c.DeletedAt.IsZero())
+			}
+		}
+	}
+	follow()
+	now = now.Add(time.Hour)
+	if err := svc.DeleteContact(ctx, key, ada.ID, nil); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("an hour later")
+	follow()
+	// Output:
+	// Grace 1 true
+	// Ada 1 true
+	// an hour later
+	// Ada 2 false
+}
+
 func ExampleService_UpdateContact() {
 	ctx := context.Background()
 	svc, _, _, key := serve(nil)
@@ -254,22 +293,25 @@ func ExampleService_CreateContactOnceJSON() {
 }
 
 func ExampleFoldSearch() {
-	fmt.Println(contacts.FoldSearch("JOSÉ Straße"))
-	// Output: josé strasse
+	fmt.Println(contacts.FoldSearch("  JOSÉ   Straße "))
+	// Output: jose strasse
 }
 
 func ExampleContactRecord_SearchText() {
 	r := contacts.ContactRecord{Contact: contacts.Contact{FirstName: "Ada", LastName: "Lovelace", Company: "Example Labs", Email: "Ada@example.com"}}
 	fmt.Println(r.SearchText())
-	// Output:
-	// ada lovelace
-	// example labs
-	// ada@example.com
+	// Output: ada lovelace example labs ada@example.com
+}
+
+func ExampleContactQuery_SearchWords() {
+	q := contacts.ContactQuery{Search: contacts.FoldSearch("Núñez  Ana")}
+	fmt.Printf("%q\n", q.SearchWords())
+	// Output: ["nunez" "ana"]
 }
 
 func ExampleContactQuery_Matches() {
 	r := contacts.ContactRecord{Contact: contacts.Contact{FirstName: "Ada", LastName: "Lovelace", Tags: []string{"vip"}, TeamID: 101}}
-	seen := contacts.ContactQuery{Tag: "vip", Search: "a love", Teams: []int64{101}}
+	seen := contacts.ContactQuery{Tag: "vip", Search: "love ada", Teams: []int64{101}}
 	unseen := contacts.ContactQuery{Tag: "vip", Teams: []int64{102}}
 	fmt.Println(seen.Matches(&r), unseen.Matches(&r))
 	// Output: true false

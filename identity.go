@@ -2,8 +2,11 @@ package contacts
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 )
 
 // A KeyKind is a kind of match key: a field by which a contact is recognised.
@@ -38,15 +41,32 @@ func (r *ContactRecord) MatchKeys() []MatchKey {
 }
 
 // MatchEmail returns the form in which a stored e-mail address is compared: the
-// part before the @ in the form of [FoldSearch], the domain as it is. Dots and
-// +tags stay, because most providers deliver them to other mailboxes. Safe for
-// concurrent use.
+// part before the @ in NFC and without letter case, by Unicode's full case
+// folding, and the domain as it is. Accents, dots and +tags stay, because most
+// providers deliver them to other mailboxes. Safe for concurrent use.
 func MatchEmail(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	if at < 0 {
-		return FoldSearch(address)
+		at = len(address)
 	}
-	return FoldSearch(address[:at]) + address[at:]
+	return norm.NFC.String(foldCase(address[:at])) + address[at:]
+}
+
+// foldCase returns text without letter case, by Unicode's full case folding.
+func foldCase(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
+	return cases.Fold().String(strings.Map(upperCherokee, s))
+}
+
+// upperCherokee makes Cherokee letters upper case, because Fold only swaps their
+// two cases.
+func upperCherokee(c rune) rune {
+	if unicode.Is(unicode.Cherokee, c) {
+		return unicode.ToUpper(c)
+	}
+	return c
 }
 
 // An Actor is who did something.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -32,9 +33,15 @@ type ListContactsInput struct {
 	PhoneNumber string // one of its numbers, normalised as in a create
 	Email       string // its address, normalised as in a create
 
-	// Search is a part of the full name, the company or the e-mail address.
-	// Upper and lower case are the same.
+	// Search finds the contacts that have every word of it: in the first or last
+	// name, the company or the e-mail address, in any order. A word may be a part
+	// of a longer one. Accents, letter case and white space make no difference,
+	// as [FoldSearch] says.
 	Search string
+
+	// UpdatedAfter finds what has changed after this time: what was created,
+	// updated, restored and, with Deleted, deleted. Zero: whenever that was.
+	UpdatedAfter time.Time
 
 	// Deleted lists the deleted contacts in place of the live ones.
 	Deleted bool
@@ -75,6 +82,13 @@ type ContactPage struct {
 // yields every contact that was there all the time exactly once, whatever others
 // create, change and delete meanwhile. A cursor never expires. It works with any
 // key and any filters.
+//
+// To keep a copy of the contacts, note the time before each walk. The next walk
+// asks for what was UpdatedAfter a few minutes before the time that was noted for
+// the last one: the minutes cover clocks that differ, and changes that were still
+// being stored. What comes twice has the same Version. A second walk, with Deleted,
+// has what was deleted. A purged contact is in neither, so purge only what was
+// deleted before the last walk of every copy.
 //
 // By phone number, e-mail address and tag, the durable stores find contacts
 // without reading others, unless thousands have the tag. With other filters they
@@ -241,6 +255,12 @@ func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 			bad.add("phone_number", FieldInvalid, why)
 		}
 		q.PhoneNumber = number
+	}
+	if !in.UpdatedAfter.IsZero() {
+		q.UpdatedAfter = timestamp(in.UpdatedAfter)
+		if year := q.UpdatedAfter.Year(); year < 1 || year > 9999 {
+			bad.add("updated_after", FieldInvalid, "must be in the years 1 to 9999")
+		}
 	}
 	for _, f := range [...]struct{ name, given, normalised string }{
 		{"stage", in.Stage, q.Stage}, {"status", in.Status, q.Status}, {"tag", in.Tag, q.Tag}, {"email", in.Email, q.Email}, {"search", in.Search, q.Search},

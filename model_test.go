@@ -278,7 +278,7 @@ func lifeList(t *rapid.T) contacts.ListContactsInput {
 		case 4:
 			in.Email = lifeEmails.Draw(t, "e-mail")
 		case 5:
-			in.Search = strings.ToUpper(lifeNames.Draw(t, "search"))
+			in.Search = strings.ToUpper(lifeNames.Draw(t, "search")) + "  " + lifeNames.Draw(t, "second word")
 		case 6:
 			in.TeamID = lifeTeams.Draw(t, "team")
 		}

@@ -312,7 +312,9 @@ type ContactQuery struct {
 	Tag                  string // one of its tags
 	PhoneNumber          string // one of its numbers
 	TeamID               int64  // its team
-	Search               string // a part of its [ContactRecord.SearchText]
+	Search               string // each of its words is a part of the contact's [ContactRecord.SearchText]
+
+	UpdatedAfter time.Time // changed after this time: its UpdatedAt is later
 
 	After uuid.UUID // the page starts after this contact
 	Skip  int       // leave out this many matches

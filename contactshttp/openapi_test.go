@@ -252,6 +252,8 @@ func proveLists(t *testing.T, s *proof) {
 		"phone_number=%2B1+555+123-4567":     -1,
 		"email=nobody@example.com":           0,
 		"deleted=true":                       -1,
+		"updated_after=2000-01-01T00:00:00Z": -1,
+		"updated_after=9999-12-31T23:59:59Z": 0,
 		"page=2&limit=1":                     1,
 		"cursor=&limit=1":                    1,
 		"cursor=":                            -1,

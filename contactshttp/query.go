@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"example.com/contacts"
 )
@@ -80,7 +81,7 @@ func isName(s string) bool {
 
 // listParameters returns the parameters of the list.
 func listParameters() []string {
-	return []string{"cursor", "deleted", "email", "limit", "page", "phone_number", "search", "stage", "status", "tag", "team_id"}
+	return []string{"cursor", "deleted", "email", "limit", "page", "phone_number", "search", "stage", "status", "tag", "team_id", "updated_after"}
 }
 
 // readList reads the query of the list. The list has pages, unless a cursor is
@@ -118,6 +119,14 @@ func (c *call) readList() {
 		default:
 			c.wrong.add("deleted", contacts.FieldInvalid, "must be true or false")
 		}
+	}
+	if c.query.Has("updated_after") {
+		// No time has a space, but an offset has a plus that may not be encoded.
+		t, err := time.Parse(time.RFC3339, strings.Replace(get("updated_after"), " ", "+", 1))
+		if err != nil {
+			c.wrong.add("updated_after", contacts.FieldInvalid, "must be a time such as 2026-01-15T09:30:00Z")
+		}
+		in.UpdatedAfter = t
 	}
 	switch {
 	case !c.query.Has("cursor"):

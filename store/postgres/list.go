@@ -139,8 +139,11 @@ func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
 	if q.Stage != "" {
 		b.add(" AND c.stage = ?", q.Stage)
 	}
-	if q.Search != "" {
-		b.add(" AND strpos(c.search, ?) > 0", q.Search)
+	if !q.UpdatedAfter.IsZero() {
+		b.add(" AND c.updated_at > ?", micros(q.UpdatedAfter))
+	}
+	for _, word := range q.SearchWords() {
+		b.add(" AND strpos(c.search, ?) > 0", word)
 	}
 	return order
 }

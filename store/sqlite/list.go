@@ -51,7 +51,9 @@ var (
 		AND (:email IS NULL OR c.email = :email)
 		AND (:phone IS NULL OR EXISTS (SELECT 1 FROM json_each(c.phones) AS p WHERE p.value ->> 1 = :phone))
 		AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(c.tags) AS t WHERE t.value = :tag))
-		AND (:search IS NULL OR instr(` + foldedSQL + `, :search))`
+		AND (:updated_after IS NULL OR c.updated_at > :updated_after)
+		AND (:word IS NULL OR instr(` + foldedSQL + `, :word))
+		AND (:words IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:words) AS w WHERE NOT instr(` + foldedSQL + `, w.value)))`
 
 	// A part of the ids.
 	partSQL = ` AND c.id < :before AND c.id >= :from`
@@ -105,7 +107,9 @@ const (
 	argPhone
 	argTag
 	argDeletedBefore
-	argSearch
+	argUpdatedAfter
+	argWord   // of a search: the longest
+	argWords  // and the others
 	argBefore // the part of the ids
 	argFrom
 	argKind // of the look-ups
@@ -124,7 +128,8 @@ func listSQL(named string) string {
 	names := [listArgCount]string{
 		argAccount: ":account", argAllTeams: ":all_teams", argTeams: ":teams", argTeam: ":team",
 		argStatus: ":status", argStage: ":stage", argEmail: ":email", argPhone: ":phone", argTag: ":tag",
-		argDeletedBefore: ":deleted_before", argSearch: ":search", argBefore: ":before", argFrom: ":from",
+		argDeletedBefore: ":deleted_before", argUpdatedAfter: ":updated_after", argWord: ":word", argWords: ":words",
+		argBefore: ":before", argFrom: ":from",
 		argKind: ":kind", argValue: ":value", argSeqs: ":seqs", argTail: ":tail", argDeleted: ":deleted",
 		argLimit: ":limit", argSkip: ":skip",
 	}
@@ -172,9 +177,10 @@ const (
 )
 
 // The search text of a row, as contacts.FoldSearch has it. ASCII, which most of
-// it is, takes no call of a Go function.
+// it is, takes no call of a Go function. It keeps its white space and its commas,
+// which no word of a search has.
 const (
-	searchTextSQL = `(c.first_name || ' ' || coalesce(c.last_name, '') || char(10) || coalesce(c.company, '') || char(10) || coalesce(c.email, ''))`
+	searchTextSQL = `(c.first_name || ' ' || coalesce(c.last_name, '') || ' ' || coalesce(c.company, '') || ' ' || coalesce(c.email, ''))`
 	foldFunction  = `contacts_fold_search`
 	foldedSQL     = `iif(octet_length(` + searchTextSQL + `) = length(` + searchTextSQL + `), lower(` + searchTextSQL + `), ` + foldFunction + `(` + searchTextSQL + `))`
 )
@@ -372,7 +378,7 @@ func (s *Store) chooseWay(ctx context.Context, q *contacts.ContactQuery, args li
 		}
 		return way{list: listChosen, count: countChosen, choose: chooseExpiredOnes}, nil
 	}
-	if !q.Deleted && q.DeletedBefore.IsZero() && q.AllTeams && q.TeamID == 0 && q.Status == "" && q.Stage == "" && q.Search == "" {
+	if !q.Deleted && q.DeletedBefore.IsZero() && q.AllTeams && q.TeamID == 0 && q.Status == "" && q.Stage == "" && q.Search == "" && q.UpdatedAfter.IsZero() {
 		w.count, w.countEnd = countAll, noQuery
 	}
 	return w, nil
@@ -498,8 +504,10 @@ func encodeQuery(q *contacts.ContactQuery) (listArgs, error) {
 	args[argAccount], args[argAllTeams], args[argTeams] = q.AccountID[:], q.AllTeams, teams
 	args[argTeam], args[argStatus], args[argStage] = number(q.TeamID), optional(q.Status), optional(q.Stage)
 	args[argEmail], args[argPhone], args[argTag] = optional(q.Email), optional(q.PhoneNumber), optional(q.Tag)
-	args[argSearch], args[argDeleted] = optional(q.Search), q.Deleted
-	args[argDeletedBefore] = micros(q.DeletedBefore)
+	if args[argWord], args[argWords], err = encodeWords(q.SearchWords()); err != nil {
+		return nil, err
+	}
+	args[argDeleted], args[argDeletedBefore], args[argUpdatedAfter] = q.Deleted, micros(q.DeletedBefore), micros(q.UpdatedAfter)
 	args[argBefore], args[argFrom] = beforeAll, afterAll
 	if q.After != uuid.Nil {
 		args[argBefore] = q.After[:]
@@ -508,6 +516,17 @@ func encodeQuery(q *contacts.ContactQuery) (listArgs, error) {
 	args[argKind], args[argValue] = int64(e.kind), e.value
 	args[argLimit], args[argSkip] = int64(q.Limit), int64(q.Skip)
 	return args, nil
+}
+
+// encodeWords returns the longest word, which the fewest contacts have, and the
+// others.
+func encodeWords(words []string) (longest, others driver.Value, err error) {
+	if len(words) == 0 {
+		return nil, nil, nil
+	}
+	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
+	others, err = encodeJSON(words[1:])
+	return words[0], others, err
 }
 
 // jsonNumbers returns a JSON array.

@@ -45,7 +45,7 @@ func TestSearchFoldsAsTheContractDoes(t *testing.T) {
 	s := open(t, newPath(t))
 	a := mustAccount(t, s)
 	records := make([]*contacts.ContactRecord, 0, 8)
-	for _, name := range []string{"Ada", "ÅSA", "A\u030Asa", "Straße", "STRASSE", "İpek", "100% _x_", "ſet", "\u212Aelvin", "a\nb"} {
+	for _, name := range []string{"Ada", "ÅSA", "A\u030Asa", "Straße", "STRASSE", "İpek", "100% _x_", "ſet", "\u212Aelvin", "a\nb", "Smith,Anna", "ANNA\tSmith", "Ánna, Smith", "<&> \"'"} {
 		r := newContact(a)
 		r.Contact.FirstName, r.Contact.LastName, r.Contact.Company, r.Contact.Email = name, "", "Ünit Co", ""
 		if name[0] < 0x80 {
@@ -57,8 +57,8 @@ func TestSearchFoldsAsTheContractDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Reverse(records)
-	for _, search := range []string{"ada", "ADA", "åsa", "strasse", "ss", "i̇pek", "ipek", "%", "_", "_x", "set", "kelvin", "k", "a \nunit", "ada unit", "nit co\n", "\n", "a\nb", "ü", "unit", "e", " ", "\xcc\x8a"} {
-		q := contacts.ContactQuery{AccountID: a, AllTeams: true, Search: search, Limit: 100}
+	for _, search := range []string{"ada", "åsa", "strasse", "ss", "ipek", "%", "_", "_x", "x_ %", "set", "kelvin", "k", "unit ada", "co k nit", "a\nb", "ab", "unit", "e", "smith anna", "anna,", "<&> \"'"} {
+		q := contacts.ContactQuery{AccountID: a, AllTeams: true, Search: contacts.FoldSearch(search), Limit: 100}
 		var want []*contacts.ContactRecord
 		for _, r := range records {
 			if q.Matches(r) {
@@ -99,8 +99,8 @@ func TestListingEndsWithItsContext(t *testing.T) {
 	}
 	for _, q := range []contacts.ContactQuery{
 		{Search: "nobody"},
-		{Search: "zoë"},              // in the middle of its rows
-		{Search: "zoë", Count: true}, // in the first of them or in the count
+		{Search: "zoe"},              // in the middle of its rows
+		{Search: "zoe", Count: true}, // in the first of them or in the count
 		{Search: "nobody", Tag: "math"},
 	} {
 		q.AccountID, q.AllTeams, q.Limit = a, true, many
@@ -255,7 +255,7 @@ func TestLongListHoldsNoStateOfTheFile(t *testing.T) {
 	oldest := records[0]
 	during = func() { change(t, s, oldest, func(c *contacts.Contact) { c.FirstName = "Chloë" }) }
 	slices.Reverse(records)
-	wantList(t, s, contacts.ContactQuery{AccountID: a, AllTeams: true, Search: "oë", Limit: 9}, records...)
+	wantList(t, s, contacts.ContactQuery{AccountID: a, AllTeams: true, Search: "oe", Limit: 9}, records...)
 	if name := oldest.Contact.FirstName; name != "Chloë" {
 		t.Errorf("the oldest is %s: nothing was changed while the list was made", name)
 	}

@@ -36,7 +36,7 @@ func TestListsLeaveAConnectionToShortReads(t *testing.T) {
 			if got := s.ListsAtOnce(); got != want {
 				t.Fatalf("%d lists at once, want %d", got, want)
 			}
-			q := contacts.ContactQuery{AccountID: a, AllTeams: true, Search: "zoë", Limit: 9}
+			q := contacts.ContactQuery{AccountID: a, AllTeams: true, Search: "zoe", Limit: 9}
 			var wg sync.WaitGroup
 			for range want {
 				wg.Go(func() {

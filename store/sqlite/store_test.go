@@ -385,7 +385,7 @@ func TestQueryPlans(t *testing.T) {
 	}
 	sorts := map[string]bool{"list found": true, "list chosen": true, "list subjects": true, "list subjects backwards": true}
 	short := strings.NewReplacer(
-		"SCAN p VIRTUAL TABLE", "", "SCAN t VIRTUAL TABLE", "", "SCAN json_each VIRTUAL TABLE", "", "SCAN e VIRTUAL TABLE", "",
+		"SCAN p VIRTUAL TABLE", "", "SCAN t VIRTUAL TABLE", "", "SCAN w VIRTUAL TABLE", "", "SCAN json_each VIRTUAL TABLE", "", "SCAN e VIRTUAL TABLE", "",
 		"SCAN CONSTANT ROW", "", lastContact, "",
 		"SCAN (subquery-2)", "", // of lookup reach: as many entries as it counts at most
 		"USE TEMP B-TREE FOR GROUP BY", "", // of find account: its settings

@@ -127,31 +127,39 @@ var listingFaults = []fault{
 		return loose.Matches(r) && slices.ContainsFunc(r.Contact.Tags, func(tag string) bool { return like(q.Tag, tag) })
 	})},
 	{"trims filters", "listing/hostile text", onQuery(func(q *contacts.ContactQuery) { q.Tag = strings.TrimSpace(q.Tag) })},
-	{"takes a search for a pattern", "listing/search", searchWith(func(search string, r *contacts.ContactRecord) bool {
-		return like("%"+search+"%", r.SearchText())
+	{"takes a search for a pattern", "listing/search", searchWith(func(word string, r *contacts.ContactRecord) bool {
+		return like("%"+word+"%", r.SearchText())
 	})},
-	{"searches for whole words", "listing/search", searchWith(func(search string, r *contacts.ContactRecord) bool {
-		return slices.ContainsFunc(strings.Fields(r.SearchText()), func(word string) bool { return strings.HasPrefix(word, search) })
+	{"searches for whole words", "listing/search", searchWith(func(word string, r *contacts.ContactRecord) bool {
+		return slices.ContainsFunc(strings.Fields(r.SearchText()), func(other string) bool { return strings.HasPrefix(other, word) })
 	})},
-	{"searches in lower case of ASCII", "listing/search", searchWith(func(search string, r *contacts.ContactRecord) bool {
+	{"searches in lower case of ASCII", "listing/search", searchWith(func(word string, r *contacts.ContactRecord) bool {
 		lower := strings.Map(func(c rune) rune {
 			if 'A' <= c && c <= 'Z' {
 				c += 'a' - 'A'
 			}
 			return c
 		}, r.Contact.FirstName+" "+r.Contact.LastName+"\n"+r.Contact.Company+"\n"+r.Contact.Email)
-		return strings.Contains(lower, search)
+		return strings.Contains(lower, word)
 	})},
-	{"searches in lower case", "listing/search", searchWith(func(search string, r *contacts.ContactRecord) bool {
-		return strings.Contains(strings.ToLower(r.SearchText()), strings.ToLower(search))
+	{"searches with accents", "listing/search", searchWith(func(word string, r *contacts.ContactRecord) bool {
+		return strings.Contains(strings.ToLower(r.Contact.FirstName+" "+r.Contact.LastName+" "+r.Contact.Company+" "+r.Contact.Email), word)
 	})},
-	{"searches across fields", "listing/search", searchWith(func(search string, r *contacts.ContactRecord) bool {
-		return strings.Contains(strings.ReplaceAll(r.SearchText(), "\n", " "), search)
+	{"searches across fields", "listing/search", searchWith(func(word string, r *contacts.ContactRecord) bool {
+		return strings.Contains(strings.ReplaceAll(r.SearchText(), " ", ""), word)
 	})},
-	{"searches the city", "listing/search", searchWith(func(search string, r *contacts.ContactRecord) bool {
-		return strings.Contains(r.SearchText()+"\n"+contacts.FoldSearch(r.Contact.City), search)
+	{"searches the city", "listing/search", searchWith(func(word string, r *contacts.ContactRecord) bool {
+		return strings.Contains(r.SearchText()+" "+contacts.FoldSearch(r.Contact.City), word)
 	})},
-	{"drops the spaces of a search", "listing/search", onQuery(func(q *contacts.ContactQuery) { q.Search = strings.TrimSpace(q.Search) })},
+	{"searches for all words in their order", "listing/search", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+		return q.Matches(r) && strings.Contains(r.SearchText(), q.Search)
+	})},
+	{"searches for the first word alone", "listing/search", onQuery(func(q *contacts.ContactQuery) { q.Search, _, _ = strings.Cut(q.Search, " ") })},
+	{"searches for any word", "listing/search", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+		rest := *q
+		rest.Search = ""
+		return rest.Matches(r) && (q.Search == "" || slices.ContainsFunc(q.SearchWords(), func(word string) bool { return strings.Contains(r.SearchText(), word) }))
+	})},
 	{"hides contacts without a team", "listing/visible teams", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
 		return q.Matches(r) && (r.Contact.TeamID != 0 || q.AllTeams || len(q.Teams) == 0)
 	})},
@@ -232,6 +240,32 @@ var listingFaults = []fault{
 			q.DeletedBefore = time.Time{}
 		}
 	})},
+	{"ignores when it was updated", "listing/each filter", onQuery(func(q *contacts.ContactQuery) { q.UpdatedAfter = time.Time{} })},
+	{"lists what was updated at the time", "listing/updated after", onQuery(func(q *contacts.ContactQuery) {
+		if !q.UpdatedAfter.IsZero() {
+			q.UpdatedAfter = q.UpdatedAfter.Add(-time.Microsecond)
+		}
+	})},
+	{"compares times of updates in seconds", "listing/updated after", onQuery(func(q *contacts.ContactQuery) {
+		if !q.UpdatedAfter.IsZero() {
+			q.UpdatedAfter = q.UpdatedAfter.Truncate(time.Second)
+		}
+	})},
+	{"takes 1970 for no time of an update", "listing/updated after", onQuery(func(q *contacts.ContactQuery) {
+		if q.UpdatedAfter.Equal(time.Unix(0, 0)) {
+			q.UpdatedAfter = time.Time{}
+		}
+	})},
+	{"takes the creation for the last update", "listing/updated after", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+		rest := *q
+		rest.UpdatedAfter = time.Time{}
+		return rest.Matches(r) && (q.UpdatedAfter.IsZero() || r.Contact.CreatedAt.After(q.UpdatedAfter))
+	})},
+	{"lists deleted ones whenever they were updated", "listing/updated after", onQuery(func(q *contacts.ContactQuery) {
+		if q.Deleted {
+			q.UpdatedAfter = time.Time{}
+		}
+	})},
 	{"goes on by place", "concurrency/a walk while others write", goOnByPlace},
 	{"goes on by place in another process", "concurrency/a walk while another process writes", goOnByPlace},
 	{"lists what its own process has stored", "listing/after reopening", keepToItself},
@@ -309,12 +343,13 @@ func listWith(match func(*contacts.ContactQuery, *contacts.ContactRecord) bool) 
 	}
 }
 
-// searchWith lists what has the search, and matches the rest of the query.
-func searchWith(has func(search string, r *contacts.ContactRecord) bool) func(*process) {
+// searchWith lists what has each word of the search, and matches the rest of the
+// query.
+func searchWith(has func(word string, r *contacts.ContactRecord) bool) func(*process) {
 	return listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
 		rest := *q
 		rest.Search = ""
-		return rest.Matches(r) && (q.Search == "" || has(q.Search, r))
+		return rest.Matches(r) && !slices.ContainsFunc(q.SearchWords(), func(word string) bool { return !has(word, r) })
 	})
 }
 

@@ -225,23 +225,25 @@ var listingCases = []testCase{
 				{FirstName: "O'Brien", LastName: `"Bo" b`, Company: "x' OR '1'='1", Email: "o'brien@example.com"},
 				{FirstName: "Ada-Lovelace", LastName: "", Company: "👍🏽 ltd", Email: "a+b_c@example.com"},
 				{FirstName: "NULL", LastName: "null", City: "Paris", Address: "Ada", Tags: []string{"lovelace"}, Status: "wax"},
+				{FirstName: "Ｎúñez", LastName: "Łukasz  Øre", Company: "جَبَّار و أحمد", Email: "bob@bücher.example"},
+				{FirstName: "Nunez,\u00a0Lukasz", LastName: "O’Neil", Company: "שָׁלוֹם\u200d ™"},
 			} {
 				c.ID, c.AccountID, c.Version = newID(), a, 1
 				records = append(records, &contacts.ContactRecord{Contact: c, CustomContext: `{"a":"tussaud"}`})
 			}
 			s.create(t, records...)
 			for _, text := range []string{
-				"ada", "ada ", "ada l", " lovelace", "da lo", "lovelace", "a lovelace ", "ada lovelace analytical", "lovelaceanalytical",
-				"engines", "@example.com", "@", ".", "a", " ", "  ", "adam", "madam", "ada-", "-lovelace", "x",
+				"ada", "ada l", "lovelace", "lovelace ada", "ace ada", "ada ada", "ada lovelace analytical", "engines ada@ lace", "lovelaceanalytical", "adalovelace",
+				"ada nobody", "nobody ada", "ada lovelace engines nobody", "engines", "@example.com", "@", ".", "a", "", "adam", "madam", "ada-", "-lovelace", "x",
 				"%", "100%", "_", "wax_works", "wax%", "waxxworks", `\`, `\\`, `\ s`, "%a", "a%", "_da", "*", "ada*", "ada or", `"ada"`, "ada not x", "ada:", "^ada", "(", ")",
 				"'", "''", `"`, `"bo"`, "o'b", "' or '", "1'='1", ";", "--",
-				"zoë", "zoe", "zoe\u0308", "\u0308", "strasse", "straße", "ß", "ss", "ελλάσ", "ελλάς", "οδοσ", "οδ", "λλ",
+				"zoë", "zoe", "zoe\u0308", "ZOË STRASSE", "strasse zoë", "strasse", "straße", "ß", "ss", "ελλάσ", "ελλάς", "οδοσ", "οδ", "λλ",
 				"i", "i\u0307", "ı", "irem", "fi", "ff", "ﬁ", "日", "日本 太", "本", "한", "한국", "\u1112\u1161\u11ab", "\u1112", "👍", "👍🏽", "🏽", "ltd",
 				"null", "null null", "paris", "wax", "tussaud", "+", "a+b_c", "a+bxc", "n/a",
-				"ADA", "Ada", "Lovelace", "STRASSE", "Zoë", // not in the form of a search: none
+				"nunez", "NÚÑEZ", "lukasz nunez", "øre", "o'neil", "جبار", "احمد", "أَحْمَد", "שלום", "bucher", "bücher nunez", "tm", "100% wax_ _works", `\ s 100%`, "' or '1'='1",
+				"a b c d e f g h i j k l m n o p q r s t u v w x y z", strings.TrimSpace(strings.Repeat("ada ", 50)), "a d c o l n",
 			} {
-				s.wantListed(t, contacts.ContactQuery{AccountID: a, Search: text, Limit: 100, Count: true}, records...)
-				s.wantListed(t, contacts.ContactQuery{AccountID: a, Search: contacts.FoldSearch(text), Limit: 100}, records...)
+				s.wantListed(t, contacts.ContactQuery{AccountID: a, Search: contacts.FoldSearch(text), Limit: 100, Count: true}, records...)
 			}
 		},
 	},
@@ -421,6 +423,45 @@ var listingCases = []testCase{
 		},
 	},
 	{
+		"updated after",
+		listingRule,
+		func(t *test, s *store) {
+			a, b := s.tenant(t, 1), s.tenant(t)
+			last := time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+			var records []*contacts.ContactRecord
+			for _, at := range []time.Time{
+				noon, noon.Add(-time.Microsecond), noon.Add(time.Microsecond), noon.Add(time.Hour), last, {},
+				time.Unix(0, 0).UTC(), time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
+			} {
+				updated := func(c *contacts.Contact) {
+					c.CreatedAt, c.UpdatedAt, c.Tags, c.Email = noon, at, []string{"vip"}, "ada@example.com"
+				}
+				records = append(records, named(a, "Ada", updated), named(b, "Ada", updated), named(a, "Ada", func(c *contacts.Contact) {
+					updated(c)
+					c.DeletedAt, c.TeamID = noon, 1
+				}))
+			}
+			s.create(t, records...)
+			change := changeOf(records[0], func(c *contacts.Contact) { c.UpdatedAt = noon.Add(time.Hour) })
+			s.update(t, change)
+			records[0] = change.Record
+			for _, after := range []time.Time{
+				time.Unix(-1, 0).UTC(), time.Unix(0, 0).UTC(), noon.Add(-time.Microsecond), noon, noon.Add(time.Microsecond), noon.Add(time.Hour),
+				last, time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), {},
+			} {
+				for _, by := range []contacts.ContactQuery{
+					{}, {Deleted: true}, {Deleted: true, DeletedBefore: last}, {Deleted: true, AllTeams: true}, {Tag: "vip"}, {Email: "ada@example.com"},
+					{Search: "ada"}, {IDs: []uuid.UUID{records[0].Contact.ID, records[3].Contact.ID}}, {MatchKeys: []contacts.MatchKey{emailKey("ada@example.com")}, AllTeams: true},
+				} {
+					by.AccountID, by.UpdatedAfter, by.Limit, by.Count = a, after, 100, true
+					s.wantListed(t, by, records...)
+					by.After, by.Limit, by.Skip = records[len(records)/2].Contact.ID, 2, 1
+					s.wantListed(t, by, records...)
+				}
+			}
+		},
+	},
+	{
 		"account unknown",
 		"An account that does not exist has none.",
 		func(t *test, s *store) {
@@ -529,6 +570,7 @@ func (s *store) createMixed(t *test, account uuid.UUID) []*contacts.ContactRecor
 		func(c *contacts.Contact) { c.PhoneNumbers = nil },
 		func(c *contacts.Contact) { c.TeamID = 0 },
 		func(c *contacts.Contact) { c.FirstName, c.LastName = "Grace", "Hopper" },
+		func(c *contacts.Contact) { c.UpdatedAt = noon },
 	} {
 		r := copyContact(one)
 		r.Contact.ID = idAt(byte(i * 97)) // 0, 97, 194, 35, ...
@@ -556,6 +598,7 @@ func filters(r *contacts.ContactRecord) map[string]contacts.ContactQuery {
 		"second number": {PhoneNumber: c.PhoneNumbers[1].PhoneNumber},
 		"team":          {TeamID: c.TeamID},
 		"search":        {Search: contacts.FoldSearch(c.FirstName + " " + c.LastName)},
+		"update":        {UpdatedAfter: c.UpdatedAt.Add(-time.Microsecond)},
 	}
 }
 
@@ -567,8 +610,12 @@ func both(account uuid.UUID, x, y contacts.ContactQuery) contacts.ContactQuery {
 		}
 		return x
 	}
+	updated := x.UpdatedAfter
+	if y.UpdatedAfter.After(updated) {
+		updated = y.UpdatedAfter
+	}
 	return contacts.ContactQuery{
-		AccountID: account, AllTeams: true, Limit: 100, Count: true,
+		AccountID: account, AllTeams: true, Limit: 100, Count: true, UpdatedAfter: updated,
 		Deleted: x.Deleted || y.Deleted,
 		Status:  or(x.Status, y.Status), Stage: or(x.Stage, y.Stage), Email: or(x.Email, y.Email), Tag: or(x.Tag, y.Tag),
 		PhoneNumber: or(x.PhoneNumber, y.PhoneNumber), Search: or(x.Search, y.Search),
@@ -660,7 +707,7 @@ func walkWhileWritten(t *test, s, writer *store) {
 	for _, r := range kept {
 		stays[r.Contact.ID] = r.Contact.FirstName
 	}
-	for _, q := range []contacts.ContactQuery{{Limit: 10}, {Tag: "vip", Limit: 7}, {Search: "ada", Limit: 25}, {Limit: 1}} {
+	for _, q := range []contacts.ContactQuery{{Limit: 10}, {Tag: "vip", Limit: 7}, {Search: "ada", Limit: 25}, {UpdatedAfter: noon.Add(-time.Second), Limit: 11}, {Limit: 1}} {
 		q.AccountID, q.AllTeams = a, true
 		seen := make(map[uuid.UUID]bool)
 		for pages := 0; pages <= 4*n; pages++ {
@@ -690,7 +737,7 @@ func walkWhileWritten(t *test, s, writer *store) {
 			}
 		}
 		if missing > 0 {
-			t.Errorf("a walk over pages of %d, by tag %q and search %q, skips %d of the %d contacts that were there throughout", q.Limit, q.Tag, q.Search, missing, len(stays))
+			t.Errorf("a walk over pages of %d, by tag %q, search %q and update after %v, skips %d of the %d contacts that were there throughout", q.Limit, q.Tag, q.Search, q.UpdatedAfter, missing, len(stays))
 		}
 	}
 	done.Store(true)

@@ -254,7 +254,7 @@ func (m *model) contactQuery(t *rapid.T) contacts.ContactQuery {
 		q.After = rapid.SampledFrom(m.contacts).Draw(t, "after").id
 	}
 	// More than two filters at a time nearly always find nothing.
-	for _, filter := range rapid.SliceOfN(rapid.IntRange(0, 9), 0, 2).Draw(t, "filters") {
+	for _, filter := range rapid.SliceOfN(rapid.IntRange(0, 10), 0, 2).Draw(t, "filters") {
 		switch filter {
 		case 0:
 			q.Status = rapid.SampledFrom(someTexts).Draw(t, "status")
@@ -277,6 +277,8 @@ func (m *model) contactQuery(t *rapid.T) contacts.ContactQuery {
 			q.DeletedBefore = m.now.Add(-rapid.SampledFrom(someAges).Draw(t, "deleted before"))
 		case 9:
 			q.IDs = m.ids(t)
+		case 10:
+			q.UpdatedAfter = m.now.Add(-rapid.SampledFrom(someAges).Draw(t, "updated after"))
 		}
 	}
 	return q
