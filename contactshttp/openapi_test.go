@@ -741,6 +741,10 @@ func proveParameterLimits(t *testing.T, s *proof) {
 				good = append(good, "-1")
 			}
 		default:
+			if schema["format"] == "date-time" {
+				good, bad = []string{"2026-01-15T09:30:00Z", "2026-01-15T09:30:00.123456+02:00"}, []string{"yesterday", "2026-01-15", ""}
+				break
+			}
 			if schema["minLength"] != nil {
 				bad = append(bad, "", " ")
 			}

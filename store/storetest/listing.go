@@ -569,7 +569,7 @@ func (s *store) createMixed(t *test, account uuid.UUID) []*contacts.ContactRecor
 		},
 		func(c *contacts.Contact) { c.PhoneNumbers = nil },
 		func(c *contacts.Contact) { c.TeamID = 0 },
-		func(c *contacts.Contact) { c.FirstName, c.LastName = "Grace", "Hopper" },
+		func(c *contacts.Contact) { c.FirstName, c.LastName, c.Email = "Grace", "Hopper", "" },
 		func(c *contacts.Contact) { c.UpdatedAt = noon },
 	} {
 		r := copyContact(one)
