@@ -63,6 +63,7 @@ var errRefused = errors.New("a mutation of the batch was refused")
 type write struct {
 	mutations    []*mutation
 	allOrNothing bool
+	account      uuid.UUID // of all mutations; zero: of several accounts
 }
 
 // A mutation is one of a write, and what became of it.
@@ -106,6 +107,12 @@ func newWrite(batch *contacts.MutationBatch) *write {
 			m.claims = column(given.Claims, keyLookup)
 		}
 		w.mutations[i] = m
+		switch {
+		case i == 0:
+			w.account = m.account
+		case w.account != m.account:
+			w.account = uuid.Nil
+		}
 	}
 	return w
 }
@@ -157,12 +164,18 @@ func (s *Store) commitWrites(ctx context.Context, first *pgxpool.Conn, all []*wr
 func (s *Store) dryRun(ctx context.Context, w *write) error {
 	return s.readOnly(ctx, func(ctx context.Context, t *transaction) error {
 		s.allow(t, accountsOf(w.mutations))
-		j := newJudge(w.mutations)
-		j.read(t, &s.statements, false)
+		var judges []*judge
+		for _, part := range s.parts(w.mutations) {
+			j := newJudge(part)
+			j.read(t, &s.statements, false)
+			judges = append(judges, j)
+		}
 		if err := t.flush(ctx); err != nil {
 			return err
 		}
-		j.decide()
+		for _, j := range judges {
+			j.decide()
+		}
 		if w.allOrNothing && w.refused() {
 			return errRefused
 		}
@@ -181,15 +194,23 @@ func (s *Store) apply(ctx context.Context, t *transaction, all ...*write) error 
 		m.stored, m.outcome = false, contacts.MutationOutcome{}
 	}
 	s.allow(t, accountsOf(mutations))
-	plain, others := divide(mutations)
-	j := newJudge(others)
-	j.lock(t, &s.statements)
-	s.createPlain(t, plain)
-	if len(others) > 0 {
-		j.read(t, &s.statements, true)
+	var judges []*judge
+	for _, part := range s.parts(mutations) {
+		plain, others := s.divide(part)
+		j := newJudge(others)
+		j.lock(t, &s.statements)
+		s.createPlain(t, plain)
+		if len(others) > 0 {
+			j.read(t, &s.statements, true)
+			judges = append(judges, j)
+		}
+	}
+	if len(judges) > 0 {
 		if err := t.flush(ctx); err != nil {
 			return err
 		}
+	}
+	for _, j := range judges {
 		j.decide()
 	}
 	if all[0].allOrNothing {
@@ -200,7 +221,9 @@ func (s *Store) apply(ctx context.Context, t *transaction, all ...*write) error 
 			return errRefused
 		}
 	}
-	j.write(t, &s.statements)
+	for _, j := range judges {
+		j.write(t, &s.statements)
+	}
 	return nil
 }
 
@@ -211,7 +234,10 @@ func accountsOf(mutations []*mutation) []uuid.UUID {
 // divide parts the plain creates from the mutations that have to be judged.
 // Creates that an earlier or a later mutation may be about are not plain: it has
 // their id, or it claims a match key of their account.
-func divide(mutations []*mutation) (plain, others []*mutation) {
+func (s *Store) divide(mutations []*mutation) (plain, others []*mutation) {
+	if s.citus {
+		return nil, mutations // no statement there creates contacts and judges them
+	}
 	named := make(map[contactKey]int, len(mutations)) // how often
 	claimed := make(map[uuid.UUID]bool)               // accounts
 	for _, m := range mutations {

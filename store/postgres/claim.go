@@ -18,11 +18,11 @@ const holdersSQL = `SELECT n.account_id, n.value, h.contact_id, h.team_id, h.del
 	CROSS JOIN LATERAL (
 		(SELECT l.contact_id, c.team_id, false AS deleted FROM {schema}.contact_lookup AS l
 			JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id
-			WHERE l.account_id = n.account_id AND l.value = n.value AND c.deleted_at = 0 ORDER BY l.contact_id LIMIT $3)
+			WHERE l.account_id = {account} AND l.value = n.value AND c.deleted_at = 0 ORDER BY l.contact_id LIMIT $3)
 		UNION ALL
 		(SELECT l.contact_id, c.team_id, true FROM {schema}.contact_lookup AS l
 			JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id
-			WHERE l.account_id = n.account_id AND l.value = n.value AND c.deleted_at <> 0 ORDER BY l.contact_id DESC LIMIT $4)
+			WHERE l.account_id = {account} AND l.value = n.value AND c.deleted_at <> 0 ORDER BY l.contact_id DESC LIMIT $4)
 	) AS h`
 
 // maxHolders is how many holders of a claim an outcome names.

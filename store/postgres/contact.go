@@ -34,21 +34,21 @@ const (
 
 	// What has to be known of a contact before it is changed.
 	readContactsSQL = `SELECT c.account_id, c.id, c.version, c.email, c.phones, c.tags FROM ` + contactKeysGiven + `
-		JOIN {schema}.contact AS c ON c.account_id = n.account_id AND c.id = n.id`
+		JOIN {schema}.contact AS c ON c.account_id = {account} AND c.id = n.id`
 
 	// All transactions lock in this order, so that no two wait for each other.
 	lockContactsSQL = readContactsSQL + ` ORDER BY c.account_id, c.id FOR UPDATE OF c`
 
-	insertContactsSQL = `INSERT INTO {schema}.contact (` + allContactColumns + `) SELECT ` + allContactColumns + ` FROM ` + contactsGiven
+	insertContactsSQL = `INSERT INTO {schema}.contact (` + allContactColumns + `) SELECT {owner}, id, ` + contactColumns + `, search FROM ` + contactsGiven + `{owners}`
 
 	updateContactsSQL = `UPDATE {schema}.contact AS c SET first_name = n.first_name, last_name = n.last_name, email = n.email,
 			company = n.company, website = n.website, address = n.address, city = n.city, state = n.state, zip_code = n.zip_code,
 			country = n.country, status = n.status, stage = n.stage, team_id = n.team_id, phones = n.phones, tags = n.tags,
 			custom_context = n.custom_context, industry_context = n.industry_context, search = n.search,
 			created_at = n.created_at, updated_at = n.updated_at, version = n.version, deleted_at = n.deleted_at
-		FROM ` + contactsGiven + ` WHERE c.account_id = n.account_id AND c.id = n.id`
+		FROM ` + contactsGiven + ` WHERE c.account_id = {account} AND c.id = n.id`
 
-	deleteContactsSQL = `DELETE FROM {schema}.contact AS c USING ` + contactKeysGiven + ` WHERE c.account_id = n.account_id AND c.id = n.id`
+	deleteContactsSQL = `DELETE FROM {schema}.contact AS c USING ` + contactKeysGiven + ` WHERE c.account_id = {account} AND c.id = n.id`
 )
 
 // A contactKey names a contact.

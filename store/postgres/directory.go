@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -17,22 +16,13 @@ import (
 )
 
 const (
-	insertAccountsSQL = `INSERT INTO {schema}.account (account_id, name, created_at, disabled_at, settings_version)
-		SELECT n.*, 0 FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[]) AS n (account_id, name, created_at, disabled_at)
-		ORDER BY n.account_id ON CONFLICT DO NOTHING`
-	insertStatesSQL = `INSERT INTO {schema}.account_state (account_id, sequence) SELECT n.account_id, 0 FROM unnest($1::uuid[]) AS n (account_id)`
-	insertTeamsSQL  = `INSERT INTO {schema}.team (account_id, id, name, created_at)
-		SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[]) AS n (account_id, id, name, created_at)
-		ON CONFLICT DO NOTHING`
-	insertKeysSQL = `INSERT INTO {schema}.api_key (account_id, ` + keyColumns + `)
-		SELECT n.* FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[])
-			AS n (account_id, ` + keyColumns + `)
-		ORDER BY n.id ON CONFLICT DO NOTHING`
-	keyColumns        = `id, hash, name, permissions, team_ids, all_teams, created_at, expires_at, revoked_at`
-	insertSettingsSQL = `INSERT INTO {schema}.setting (account_id, version, name, value, at, actor)
-		SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[]) AS n (account_id, version, name, value, at, actor)`
-	setVersionsSQL = `UPDATE {schema}.account AS a SET settings_version = n.version
-		FROM unnest($1::uuid[], $2::bigint[]) AS n (account_id, version) WHERE a.account_id = n.account_id`
+	insertAccountSQL = `INSERT INTO {schema}.account (account_id, name, created_at, disabled_at, settings_version) VALUES ($1, $2, $3, $4, 0)`
+	insertStateSQL   = `INSERT INTO {schema}.account_state (account_id, sequence) VALUES ($1, 0)`
+	insertTeamSQL    = `INSERT INTO {schema}.team (account_id, id, name, created_at) VALUES ($1, $2, $3, $4)`
+	insertKeySQL     = `INSERT INTO {schema}.api_key (account_id, ` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	keyColumns       = `id, hash, name, permissions, team_ids, all_teams, created_at, expires_at, revoked_at`
+	insertSettingSQL = `INSERT INTO {schema}.setting (account_id, version, name, value, at, actor) VALUES ($1, $2, $3, $4, $5, $6)`
+	setVersionSQL    = `UPDATE {schema}.account SET settings_version = $2 WHERE account_id = $1`
 
 	settingsVersionsSQL = `SELECT account_id, settings_version FROM {schema}.account WHERE account_id = ANY($1)`
 	lastTeamsSQL        = `SELECT account_id, max(id) FROM {schema}.team WHERE account_id = ANY($1) GROUP BY account_id`
@@ -109,29 +99,26 @@ func (s *Store) add(ctx context.Context, t *transaction, add *contacts.Directory
 }
 
 func (s *Store) addAccounts(ctx context.Context, t *transaction, accounts []contacts.Account) error {
-	if len(accounts) == 0 {
-		return nil
+	for _, a := range sortedBy(accounts, func(a contacts.Account) uuid.UUID { return a.ID }) {
+		t.exec(s.statements.insertAccount, pgUUID(a.ID), a.Name, micros(a.CreatedAt), micros(a.DisabledAt))
+		t.exec(s.statements.insertState, pgUUID(a.ID))
 	}
-	ids := column(accounts, func(a contacts.Account) pgtype.UUID { return pgUUID(a.ID) })
-	if err := t.insert(ctx, len(accounts), s.statements.insertAccounts, ids,
-		column(accounts, func(a contacts.Account) string { return a.Name }),
-		column(accounts, func(a contacts.Account) int64 { return micros(a.CreatedAt) }),
-		column(accounts, func(a contacts.Account) int64 { return micros(a.DisabledAt) })); err != nil {
-		return err
-	}
-	t.exec(s.statements.insertStates, ids)
-	return nil
+	return t.insert(ctx)
 }
 
-// insert inserts n rows, or returns ErrExists.
-func (t *transaction) insert(ctx context.Context, n int, sql string, args ...any) error {
-	var inserted int64
-	t.count(&inserted, sql, args...)
+// insert sends what is queued, and returns ErrExists if a row is there already.
+func (t *transaction) insert(ctx context.Context) error {
 	err := t.flush(ctx)
-	if err == nil && inserted != int64(n) {
+	if isRace(err) {
 		err = contacts.ErrExists
 	}
 	return err
+}
+
+// sortedBy returns the records in the order of ids, so that no two transactions
+// that insert them wait for each other.
+func sortedBy[R any](records []R, id func(R) uuid.UUID) []R {
+	return slices.SortedFunc(slices.Values(records), func(a, b R) int { return compareIDs(id(a), id(b)) })
 }
 
 // lockOwners locks the accounts that get teams, keys or settings, as [Store.Apply]
@@ -140,18 +127,18 @@ func (s *Store) lockOwners(ctx context.Context, t *transaction, owners []uuid.UU
 	if len(owners) == 0 {
 		return nil
 	}
-	found := make(map[uuid.UUID]bool)
-	t.query(func(rows pgx.Rows) error {
-		var id uuid.UUID
-		var sequence int64
-		err := rows.Scan((*[16]byte)(&id), &sequence)
-		found[id] = true
-		return err
-	}, s.statements.lockStates, column(owners, pgUUID))
+	owners = slices.Compact(slices.SortedFunc(slices.Values(owners), compareIDs))
+	found := 0
+	for _, id := range owners {
+		t.query(func(pgx.Rows) error {
+			found++
+			return nil
+		}, s.statements.lockStates, []pgtype.UUID{pgUUID(id)})
+	}
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(owners, func(id uuid.UUID) bool { return !found[id] }) {
+	if found < len(owners) {
 		return contacts.ErrNotFound
 	}
 	return nil
@@ -164,11 +151,10 @@ func (s *Store) addTeams(ctx context.Context, t *transaction, teams []contacts.T
 	if err := s.assignIDs(ctx, t, teams); err != nil {
 		return err
 	}
-	return t.insert(ctx, len(teams), s.statements.insertTeams,
-		column(teams, func(t contacts.Team) pgtype.UUID { return pgUUID(t.AccountID) }),
-		column(teams, func(t contacts.Team) int64 { return t.ID }),
-		column(teams, func(t contacts.Team) string { return t.Name }),
-		column(teams, func(t contacts.Team) int64 { return micros(t.CreatedAt) }))
+	for _, team := range teams {
+		t.exec(s.statements.insertTeam, pgUUID(team.AccountID), team.ID, team.Name, micros(team.CreatedAt))
+	}
+	return t.insert(ctx)
 }
 
 // assignIDs sets the ids of teams that have none. Their accounts are locked.
@@ -201,26 +187,11 @@ func (s *Store) assignIDs(ctx context.Context, t *transaction, teams []contacts.
 }
 
 func (s *Store) addKeys(ctx context.Context, t *transaction, keys []contacts.KeyRecord) error {
-	if len(keys) == 0 {
-		return nil
+	for _, k := range sortedBy(keys, func(k contacts.KeyRecord) uuid.UUID { return k.ID }) {
+		t.exec(s.statements.insertKey, pgUUID(k.AccountID), pgUUID(k.ID), k.Hash[:], k.Name, encodeList(k.Permissions), encodeList(k.TeamIDs),
+			k.AllTeams, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))
 	}
-	text := func(of func(*contacts.KeyRecord) string) []string {
-		return column(keys, func(k contacts.KeyRecord) string { return of(&k) })
-	}
-	at := func(of func(*contacts.KeyRecord) time.Time) []int64 {
-		return column(keys, func(k contacts.KeyRecord) int64 { return micros(of(&k)) })
-	}
-	return t.insert(ctx, len(keys), s.statements.insertKeys,
-		column(keys, func(k contacts.KeyRecord) pgtype.UUID { return pgUUID(k.AccountID) }),
-		column(keys, func(k contacts.KeyRecord) pgtype.UUID { return pgUUID(k.ID) }),
-		column(keys, func(k contacts.KeyRecord) []byte { return k.Hash[:] }),
-		text(func(k *contacts.KeyRecord) string { return k.Name }),
-		text(func(k *contacts.KeyRecord) string { return encodeList(k.Permissions) }),
-		text(func(k *contacts.KeyRecord) string { return encodeList(k.TeamIDs) }),
-		column(keys, func(k contacts.KeyRecord) bool { return k.AllTeams }),
-		at(func(k *contacts.KeyRecord) time.Time { return k.CreatedAt }),
-		at(func(k *contacts.KeyRecord) time.Time { return k.ExpiresAt }),
-		at(func(k *contacts.KeyRecord) time.Time { return k.RevokedAt }))
+	return t.insert(ctx)
 }
 
 // addSettings stores settings that have the next versions of their accounts, which
@@ -246,18 +217,10 @@ func (s *Store) addSettings(ctx context.Context, t *transaction, settings []cont
 			return contacts.ErrExists
 		}
 	}
-	t.exec(s.statements.insertSettings, accounts,
-		column(settings, func(r contacts.SettingRecord) int64 { return r.Version }),
-		column(settings, func(r contacts.SettingRecord) string { return r.Name }),
-		column(settings, func(r contacts.SettingRecord) string { return r.Value }),
-		column(settings, func(r contacts.SettingRecord) int64 { return micros(r.At) }),
-		column(settings, func(r contacts.SettingRecord) string { return encodeJSON(r.Actor) }))
-	var ids []pgtype.UUID
-	var versions []int64
-	for id, version := range newest {
-		ids, versions = append(ids, pgUUID(id)), append(versions, version)
+	for _, r := range settings {
+		t.exec(s.statements.insertSetting, pgUUID(r.AccountID), r.Version, r.Name, r.Value, micros(r.At), encodeJSON(r.Actor))
+		t.exec(s.statements.setVersion, pgUUID(r.AccountID), r.Version)
 	}
-	t.exec(s.statements.setVersions, ids, versions)
 	return nil
 }
 

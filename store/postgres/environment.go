@@ -20,11 +20,12 @@ const settingsSQL = `SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg
 	CASE WHEN pg_catalog.current_setting('synchronous_commit', true) OPERATOR(pg_catalog.=) 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END,
 	CASE WHEN pg_catalog.current_setting('bytea_output', true) OPERATOR(pg_catalog.=) 'escape' THEN pg_catalog.set_config('bytea_output', 'hex', true) END`
 
-// environmentSQL returns what the server has, and the process that answers.
+// environmentSQL returns what the server has, the process that answers, and
+// whether Citus is there.
 const environmentSQL = `SELECT coalesce(pg_catalog.current_setting('server_encoding', true), 'UTF8'),
 	CASE WHEN pg_catalog.current_setting('synchronous_commit', true) OPERATOR(pg_catalog.=) 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) ELSE 'on' END,
 	coalesce((pg_catalog.current_schemas(true))[1], ''), coalesce(pg_catalog.current_setting('bytea_output', true), 'hex'),
-	pg_catalog.pg_backend_pid()`
+	pg_catalog.pg_backend_pid(), EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'citus')`
 
 // errPooler: the pool prepares statements on connections that are not its own.
 var errPooler = errors.New("a pooler is between the pool and the server, and may not keep prepared statements: make the pool with default_query_exec_mode=cache_describe in its URL")
@@ -44,7 +45,7 @@ func (s *Store) checkEnvironment(ctx context.Context) error {
 	defer conn.Release()
 	var encoding, commit, first, bytes string
 	var process int64
-	if err := conn.QueryRow(ctx, environmentSQL, pgx.QueryExecModeExec).Scan(&encoding, &commit, &first, &bytes, &process); err != nil {
+	if err := conn.QueryRow(ctx, environmentSQL, pgx.QueryExecModeExec).Scan(&encoding, &commit, &first, &bytes, &process, &s.citus); err != nil {
 		return err
 	}
 	s.wary = first != "pg_catalog" || bytes != "hex"

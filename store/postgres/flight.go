@@ -12,11 +12,12 @@ import (
 
 // newQueue returns a queue whose flights commit on a connection of the pool.
 // Commit releases the connection.
-func newQueue[J any](pool *pgxpool.Pool, lanes int, size func(J) int, commit func(context.Context, *pgxpool.Conn, []J) error) *groupcommit.Queue[J] {
+func newQueue[J any](pool *pgxpool.Pool, lanes int, size func(J) int, alike func(a, b J) bool, commit func(context.Context, *pgxpool.Conn, []J) error) *groupcommit.Queue[J] {
 	return groupcommit.New(groupcommit.Config[J]{
 		Lanes: lanes,
 		Max:   contacts.MaxMutations,
 		Size:  size,
+		Alike: alike,
 		Begin: func(ctx context.Context) (groupcommit.Tx[J], error) {
 			conn, err := pool.Acquire(ctx)
 			if err != nil {

@@ -18,10 +18,11 @@ const (
 	onceKeysGiven = `(SELECT * FROM unnest($1::uuid[], $2::bytea[]) AS given` + givenRows + `) AS n (account_id, key)`
 
 	readOnceSQL = `SELECT i.account_id, i.key, i.input, i.result, i.ends_at FROM ` + onceKeysGiven + `
-		JOIN {schema}.idempotency AS i ON i.account_id = n.account_id AND i.key = n.key`
-	deleteOnceSQL = `DELETE FROM {schema}.idempotency AS i USING ` + onceKeysGiven + ` WHERE i.account_id = n.account_id AND i.key = n.key`
+		JOIN {schema}.idempotency AS i ON i.account_id = {account} AND i.key = n.key`
+	deleteOnceSQL = `DELETE FROM {schema}.idempotency AS i USING ` + onceKeysGiven + ` WHERE i.account_id = {account} AND i.key = n.key`
 	insertOnceSQL = `INSERT INTO {schema}.idempotency (account_id, key, input, result, ends_at)
-		SELECT n.* FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) AS n (account_id, key, input, result, ends_at)`
+		SELECT {owner}, n.key, n.input, n.result, n.ends_at
+		FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) AS n (account_id, key, input, result, ends_at){owners}`
 )
 
 // A onceKey names an idempotency record.

@@ -19,15 +19,16 @@ const (
 	readStatesSQL  = `SELECT account_id, sequence FROM {schema}.account_state WHERE account_id = ANY($1) ORDER BY account_id`
 	lockStatesSQL  = readStatesSQL + ` FOR UPDATE`
 	writeStatesSQL = `UPDATE {schema}.account_state AS s SET sequence = n.sequence
-		FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given` + givenRows + `) AS n (account_id, sequence) WHERE s.account_id = n.account_id`
+		FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given` + givenRows + `) AS n (account_id, sequence) WHERE s.account_id = {account}`
 
 	readEntriesSQL = `SELECT j.account_id, j.sequence, j.kind, j.subject FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given` + givenRows + `) AS n (account_id, sequence)
-		JOIN {schema}.journal AS j ON j.account_id = n.account_id AND j.sequence = n.sequence`
+		JOIN {schema}.journal AS j ON j.account_id = {account} AND j.sequence = n.sequence`
 	replaceEntriesSQL = `UPDATE {schema}.journal AS j SET data = n.data FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS given` + givenRows + `) AS n (account_id, sequence, data)
-		WHERE j.account_id = n.account_id AND j.sequence = n.sequence`
+		WHERE j.account_id = {account} AND j.sequence = n.sequence`
 	appendEntriesSQL = `INSERT INTO {schema}.journal (account_id, sequence, kind, head, subject, at, ends_at, data)
-		SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[], $8::text[])
-			AS n (account_id, sequence, kind, head, subject, at, ends_at, data)`
+		SELECT {owner}, n.sequence, n.kind, n.head, n.subject, n.at, n.ends_at, n.data
+		FROM unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[], $8::text[])
+			AS n (account_id, sequence, kind, head, subject, at, ends_at, data){owners}`
 )
 
 // An entryState is a journal entry as it is in the transaction.

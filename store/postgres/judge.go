@@ -15,9 +15,9 @@ import (
 // placesSQL returns the given places that exist: accounts with a team of theirs,
 // or with team 0, which is none.
 const placesSQL = `SELECT n.account_id, n.team_id, a.settings_version, n.team_id = 0 OR EXISTS (
-			SELECT 1 FROM {schema}.team AS t WHERE t.account_id = n.account_id AND t.id = n.team_id)
+			SELECT 1 FROM {schema}.team AS t WHERE t.account_id = {account} AND t.id = n.team_id)
 		FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given` + givenRows + `) AS n (account_id, team_id)
-		JOIN {schema}.account AS a ON a.account_id = n.account_id`
+		JOIN {schema}.account AS a ON a.account_id = {account}`
 
 // A judge decides mutations one after the other. It first reads what they are
 // about, under locks, and keeps what each of them changes, so that each sees what

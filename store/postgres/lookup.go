@@ -68,9 +68,9 @@ const (
 	lookupsGiven = `(SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS given` + givenRows + `) AS n (account_id, value, contact_id)`
 
 	insertLookupsSQL = `INSERT INTO {schema}.contact_lookup (account_id, value, contact_id)
-		SELECT n.account_id, n.value, n.contact_id FROM ` + lookupsGiven
+		SELECT {owner}, n.value, n.contact_id FROM ` + lookupsGiven + `{owners}`
 	deleteLookupsSQL = `DELETE FROM {schema}.contact_lookup AS l USING ` + lookupsGiven + `
-		WHERE l.account_id = n.account_id AND l.value = n.value AND l.contact_id = n.contact_id`
+		WHERE l.account_id = {account} AND l.value = n.value AND l.contact_id = n.contact_id`
 )
 
 // lookups are rows of contact_lookup.

@@ -110,6 +110,7 @@ type Store struct {
 	quoted  string
 	wary    bool // queries need settings too
 	secured bool // the tables have policies
+	citus   bool // Citus spreads the tables
 
 	statements statements
 	writes     *groupcommit.Queue[*write]
@@ -217,16 +218,19 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []mi
 		writers = defaultWriters
 	}
 	s := &Store{pool: pool, schema: name, quoted: pgx.Identifier{name}.Sanitize()}
-	s.statements = newStatements(s.sql)
-	s.writes = newQueue(pool, writers, (*write).size, s.commitWrites)
-	s.searches = newQueue(pool, defaultReaders, nil, s.findAll)
 	if err := s.checkEnvironment(ctx); err != nil {
 		return nil, err
 	}
+	s.statements = newStatements(s.spread)
+	s.writes = newQueue(pool, writers, (*write).size, s.alike(), s.commitWrites)
+	s.searches = newQueue(pool, defaultReaders, nil, nil, s.findAll)
 	if err := s.migrate(ctx, steps, opts.SkipMigrations); err != nil {
 		return nil, err
 	}
-	return s, s.secure(ctx, opts.RowSecurity, opts.SkipMigrations)
+	if err := s.secure(ctx, opts.RowSecurity, opts.SkipMigrations); err != nil {
+		return nil, err
+	}
+	return s, s.distribute(ctx, opts.SkipMigrations)
 }
 
 // sql puts the schema into a statement.

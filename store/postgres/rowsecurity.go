@@ -40,10 +40,12 @@ func (s *Store) secure(ctx context.Context, wanted, check bool) error {
 		s.secured, err = s.isSecured(ctx, t)
 		return err
 	})
-	if err != nil || s.secured || !wanted {
+	switch {
+	case err == nil && s.citus && (s.secured || wanted):
+		return errPolicies
+	case err != nil || s.secured || !wanted:
 		return err
-	}
-	if check {
+	case check:
 		return ErrOlderSchema
 	}
 	err = s.transactOnce(ctx, nil, func(ctx context.Context, t *transaction) error {

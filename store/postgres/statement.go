@@ -13,8 +13,8 @@ type statements struct {
 	readOnce, insertOnce, deleteOnce, pruneOnce                                                          string
 	readStates, lockStates, writeStates, readEntries, appendEntries, replaceEntries, pruneEntries        string
 	prunable                                                                                             string
-	insertAccounts, insertStates, insertTeams, insertKeys, insertSettings                                string
-	setVersions, settingsVersions, lastTeams                                                             string
+	insertAccount, insertState, insertTeam, insertKey, insertSetting                                     string
+	setVersion, settingsVersions, lastTeams                                                              string
 	listAccounts, listTeams, listKeys, listSettings, findKeys, findAccounts, findSettings                string
 	revokeKey, disableAccount, enableAccount                                                             string
 }
@@ -29,9 +29,9 @@ func newStatements(sql func(string) string) statements {
 		readStates: sql(readStatesSQL), lockStates: sql(lockStatesSQL), writeStates: sql(writeStatesSQL),
 		readEntries: sql(readEntriesSQL), appendEntries: sql(appendEntriesSQL), replaceEntries: sql(replaceEntriesSQL),
 		pruneEntries: sql(pruneEntriesSQL), prunable: sql(prunableSQL),
-		insertAccounts: sql(insertAccountsSQL), insertStates: sql(insertStatesSQL), insertTeams: sql(insertTeamsSQL),
-		insertKeys: sql(insertKeysSQL), insertSettings: sql(insertSettingsSQL),
-		setVersions: sql(setVersionsSQL), settingsVersions: sql(settingsVersionsSQL), lastTeams: sql(lastTeamsSQL),
+		insertAccount: sql(insertAccountSQL), insertState: sql(insertStateSQL), insertTeam: sql(insertTeamSQL),
+		insertKey: sql(insertKeySQL), insertSetting: sql(insertSettingSQL),
+		setVersion: sql(setVersionSQL), settingsVersions: sql(settingsVersionsSQL), lastTeams: sql(lastTeamsSQL),
 		listAccounts: sql(listAccountsSQL), listTeams: sql(listTeamsSQL), listKeys: sql(listKeysSQL), listSettings: sql(listSettingsSQL),
 		findKeys: sql(findKeysSQL), findAccounts: sql(findAccountsSQL), findSettings: sql(findSettingsSQL),
 		revokeKey: sql(revokeKeySQL), disableAccount: sql(disableAccountSQL), enableAccount: sql(enableAccountSQL),

@@ -115,7 +115,7 @@ func (p *schemaPool) make(t testing.TB) string {
 // empty removes all rows of a schema, with policies or without.
 func (p *schemaPool) empty(t testing.TB, schema string) {
 	t.Helper()
-	sql := "BEGIN; SELECT set_config('contacts.all', 'on', true);"
+	sql := "BEGIN; SELECT set_config('contacts.all', 'on', true), set_config('citus.multi_shard_modify_mode', 'sequential', true);"
 	for _, table := range []string{"journal", "idempotency", "contact_lookup", "contact", "account_state", "setting", "api_key", "team", "account"} {
 		sql += "DELETE FROM " + pgx.Identifier{schema, table}.Sanitize() + ";"
 	}
