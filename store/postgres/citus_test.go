@@ -127,16 +127,16 @@ func TestAccountsAreMixedOnCitus(t *testing.T) {
 // was made again.
 func BenchmarkCitus(b *testing.B) {
 	url := citusURL(b)
-	for _, accounts := range []int{1, 50} {
-		for _, callers := range []int{1, 64} {
-			b.Run(fmt.Sprintf("accounts=%d/callers=%d", accounts, callers), func(b *testing.B) { benchCitus(b, url, accounts, callers) })
-		}
+	for _, c := range []struct{ callers, accounts, writers int }{{1, 1, 0}, {64, 1, 0}, {64, 1, 8}, {64, 50, 0}, {64, 50, 8}} {
+		b.Run(fmt.Sprintf("callers=%d/accounts=%d/writers=%d", c.callers, c.accounts, c.writers), func(b *testing.B) {
+			benchCitus(b, url, c.callers, c.accounts, c.writers)
+		})
 	}
 }
 
-func benchCitus(b *testing.B, url string, accounts, callers int) {
+func benchCitus(b *testing.B, url string, callers, accounts, writers int) {
 	schema := newSchema(b, url)
-	s, err := postgres.Open(b.Context(), url, &postgres.Options{Schema: schema})
+	s, err := postgres.Open(b.Context(), url, &postgres.Options{Schema: schema, Writers: writers})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -47,8 +47,21 @@
 // Transactions that fail to serialize are made again until the caller's context
 // is done. An ambiguous commit is [contacts.ErrOutcomeUnknown].
 //
-// The package's tests run on PostgreSQL alone. Citus refuses some of the
-// statements. On other engines run package storetest first.
+// # Citus
+//
+// Open notices Citus, if it is called at the coordinator, and spreads its tables:
+// accounts and keys to every server, everything else by account. Tables that were
+// there before Citus was are spread with their rows. Until that is done they are
+// locked, and the rows are copied. Package storetest passes on Citus; see
+// docs/scaling.md for what was run.
+//
+// Writes that wait at the same time share a transaction if they are about one
+// account, so [Options.Writers] counts for more. A batch about several accounts is
+// one transaction, which Citus commits in two phases. [Options.RowSecurity] does
+// not work there. plan_cache_mode must not be force_generic_plan, and
+// synchronous_commit must be on at the workers, which the store does not check.
+//
+// On other engines run package storetest first.
 package postgres
 
 import (
