@@ -22,11 +22,15 @@ func (h *handler) create(c *call) (*answer, error) {
 
 // createBatch answers POST {prefix}/contacts/batch.
 func (h *handler) createBatch(c *call) (*answer, error) {
-	results, err := h.svc.CreateContactsJSON(c.request.Context(), c.key, c.request.Body)
+	results, err := h.svc.CreateContactsJSONSeq(c.request.Context(), c.key, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
-	return &answer{status: http.StatusOK, body: batchOf(results)}, nil
+	raw, err := encodeBatch(results)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusOK, raw: raw}, nil
 }
 
 // list answers GET {prefix}/contacts.

@@ -881,7 +881,7 @@ func proveNames(t *testing.T, s *proof) {
 		"CreateBatch":        names(contacts.CreateContactsInput{}),
 		"ReplaceContact":     both(names(contacts.CreateContactInput{}, "idempotency_key"), names(contactshttp.Contact{})),
 		"ReplacePhoneNumber": both(names(contacts.PhoneNumberInput{}), names(contactshttp.PhoneNumber{})),
-		"PatchContact":       both(names(contacts.CreateContactInput{}, "idempotency_key"), names(contactshttp.Contact{})),
+		"PatchContact":       both(both(names(contacts.CreateContactInput{}, "idempotency_key"), names(contactshttp.Contact{})), []string{"add_tags", "remove_tags"}),
 		"PatchPhoneNumber":   both(names(contacts.PhoneNumberInput{}), names(contactshttp.PhoneNumber{})),
 		"ChangedAddress":     names(contactshttp.Address{}),
 		"Contact":            names(contactshttp.Contact{}),

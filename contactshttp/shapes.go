@@ -1,6 +1,10 @@
 package contactshttp
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 	"time"
@@ -186,20 +190,33 @@ type BatchItem struct {
 	Error    *ErrorBody `json:"error,omitempty"`
 }
 
-// batchOf returns the results of a batch.
-func batchOf(results []contacts.CreateResult) BatchResult {
-	b := BatchResult{Results: make([]BatchItem, len(results))}
-	for i, r := range results {
+// encodeBatch returns the JSON form of a [BatchResult]. It encodes one result at a
+// time: as Go values, the contexts of a whole batch could take forty times the
+// memory of their text.
+func encodeBatch(results iter.Seq[contacts.CreateResult]) ([]byte, error) {
+	var items bytes.Buffer
+	encoder := json.NewEncoder(&items)
+	encoder.SetEscapeHTML(false)
+	created, failed := 0, 0
+	for r := range results {
+		if created+failed > 0 {
+			items.WriteByte(',')
+		}
+		item := BatchItem{Index: r.Index}
 		if r.Err != nil {
 			f := failureOf(r.Err)
-			b.Failed++
-			b.Results[i] = BatchItem{Index: i, Status: f.status, Error: f.body()}
-			continue
+			failed++
+			item.Status, item.Error = f.status, f.body()
+		} else {
+			created++
+			item.Status, item.Replayed, item.Contact = http.StatusCreated, r.Replayed, contactOf(r.Contact)
 		}
-		b.Created++
-		b.Results[i] = BatchItem{Index: i, Status: http.StatusCreated, Replayed: r.Replayed, Contact: contactOf(r.Contact)}
+		if err := encoder.Encode(item); err != nil {
+			return nil, err
+		}
+		items.Truncate(items.Len() - 1) // without the line break
 	}
-	return b
+	return fmt.Appendf(nil, "{\"created\":%d,\"failed\":%d,\"results\":[%s]}\n", created, failed, items.Bytes()), nil
 }
 
 // display returns a value for people: "Not Contacted" for "not_contacted".

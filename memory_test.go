@@ -1,0 +1,53 @@
+package contacts_test
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"testing"
+)
+
+// live returns how many bytes a collection leaves.
+func live() uint64 {
+	runtime.GC()
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// TestHostileBatchTakesLittleMemory is not parallel: it measures the memory of the
+// whole process.
+func TestHostileBatchTakesLittleMemory(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	const count = 10 // contacts
+	store, w := countedWorld(t, nil)
+	for name, value := range map[string]string{"numbers": "1", "objects": `{"a":1}`} {
+		n := (64<<10 - 10) / (len(value) + 1)
+		context := `{"a":[` + strings.Repeat(value+",", n-1) + value + `]}`
+		contact := `{"first_name":"x","custom_context":` + context + `,"industry_context":` + context + `}`
+		body := `{"contacts":[` + strings.Repeat(contact+",", count-1) + contact + `]}`
+		before := live()
+		var peak uint64
+		store.batches = nil
+		store.before = func() { peak = max(peak, live()) } // all contacts are read
+		results, err := w.svc.CreateContactsJSONSeq(t.Context(), w.key, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		peak = max(peak, live())
+		index := 0
+		for r := range results {
+			if r.Err != nil || r.Index != index {
+				t.Fatalf("%s: result %d: %+v", name, index, r)
+			}
+			if index++; index%5 == 0 {
+				peak = max(peak, live())
+			}
+		}
+		if index != count {
+			t.Errorf("%s: %d results", name, index)
+		}
+		if limit := before + 8*uint64(len(body)); peak > limit {
+			t.Errorf("%s: %d bytes are live with a body of %d", name, peak-before, len(body))
+		}
+	}
+}
