@@ -128,3 +128,20 @@ func TestUnknownParametersAreReportedUpToALimit(t *testing.T) {
 		}
 	}
 }
+
+// TestLongPathInFrontIsNotRepeated: the description has the path that was stripped in
+// front of each of its paths, and needs no key.
+func TestLongPathInFrontIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	h := contactshttp.NewHandler(newWorld(t, nil).svc, nil)
+	for length, repeated := range map[int]bool{1023: true, 1024: false} {
+		front := "/" + strings.Repeat("x", length)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", api+"/openapi.json", nil)
+		r.RequestURI = front + api + "/openapi.json"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := strings.Contains(w.Body.String(), `"`+front+api+`/contacts"`); w.Code != 200 || got != repeated {
+			t.Errorf("%d bytes in front: status %d, repeated: %t, want %t", length, w.Code, got, repeated)
+		}
+	}
+}

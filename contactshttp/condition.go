@@ -121,7 +121,7 @@ func namedVersions(values []string) (versions []int64, n int, ok bool) {
 	versions = []int64{}
 	for t, ok := range entityTags(values) {
 		if !ok {
-			return []int64{}, n, false
+			return []int64{}, 0, false
 		}
 		if n++; n > maxEntityTags {
 			break

@@ -204,7 +204,8 @@ func TestLimiterKeepsBucketsInUse(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := contactshttp.NewLimiter(3, (&clock{t: time.Unix(0, 0)}).now)
+			clock := &clock{t: time.Unix(0, 0)}
+			l := contactshttp.NewLimiter(3, clock.now)
 			take(t, l, key)
 			take(t, l, key)
 			done(t, l, key, c.first)
@@ -223,6 +224,13 @@ func TestLimiterKeepsBucketsInUse(t *testing.T) {
 			done(t, l, key, contacts.CodeInvalidKey) // without a Take: it does nothing
 			if n := contactshttp.Buckets(l); n != c.kept {
 				t.Errorf("%d buckets after one Done too many, want %d", n, c.kept)
+			}
+			clock.move(time.Minute)
+			if q := take(t, l, key); !q.Refused {
+				done(t, l, key, contacts.CodeInvalidKey)
+				if n := contactshttp.Buckets(l); n != 0 {
+					t.Errorf("%d buckets after the key was refused, want none", n)
+				}
 			}
 		})
 	}
