@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/postgres"
 	"example.com/contacts/store/storetest"
 )
@@ -30,6 +31,7 @@ func newOwner(t testing.TB, url string) string {
 
 // The whole contract holds with row-level security.
 func TestStoreWithRowSecurity(t *testing.T) {
+	faulttest.SkipShort(t)
 	t.Parallel()
 	storetest.Run(t, newHarness(t, newOwner(t, serverURL(t)), postgres.Options{RowSecurity: true}))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -542,7 +541,7 @@ func listed(q contacts.ContactQuery, all []*contacts.ContactRecord) contacts.Con
 func (s *store) wantListed(t *test, q contacts.ContactQuery, all ...*contacts.ContactRecord) {
 	t.Helper()
 	want, got := listed(q, all), s.listContacts(t, q)
-	if reflect.DeepEqual(want, got) {
+	if diff(want, got) == "" {
 		return
 	}
 	if len(q.Teams) > 9 {

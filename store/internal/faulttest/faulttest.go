@@ -1,14 +1,26 @@
 // Package faulttest says how long the tests run that kill processes, cut the
-// power and break the disk.
+// power and break the disk, and which tests run only then.
 package faulttest
 
-import "os"
+import (
+	"os"
+	"testing"
+)
 
-// variable is the environment variable that makes the fault tests longer.
-// "long": what .ci/run takes the time for. "full": before a release.
+// variable is the environment variable that makes the tests longer. "long": what
+// .ci/run takes the time for. "full": before a release.
 //
 //	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/sqlite ./store/postgres
 const variable = "CONTACTS_FAULTS"
+
+// SkipShort skips a test that takes too long for go test ./..., such as one that
+// runs the conformance suite once more.
+func SkipShort(t testing.TB) {
+	t.Helper()
+	if os.Getenv(variable) == "" {
+		t.Skip("it takes long: set " + variable + "=long")
+	}
+}
 
 // Extent returns how often a fault test does what it does. full may be the
 // smaller one, where it is a step.
