@@ -34,6 +34,10 @@ type AdminOptions struct {
 	// neither here nor of this package, because they are misspelt. nil: none.
 	Permissions []Permission
 
+	// Actor names who uses the Admin, for the record of who changed what: up to
+	// 200 characters. "": nobody is named.
+	Actor string
+
 	// Now is the clock. Where it is not in the years 1 to 9999, nothing is
 	// stored: the call is CodeServerError. nil: time.Now.
 	Now func() time.Time
@@ -54,6 +58,7 @@ type Admin struct {
 	store       Store
 	prefix      string
 	permissions []Permission // the host's own
+	actor       string
 	clock       clock
 	ids         *idSource
 }
@@ -67,6 +72,7 @@ func NewAdmin(store Store, opts *AdminOptions) *Admin {
 		store:       store,
 		prefix:      cmp.Or(opts.KeyPrefix, defaultKeyPrefix),
 		permissions: slices.Clone(opts.Permissions),
+		actor:       opts.Actor,
 		clock:       opts.Now,
 		ids:         newIDSource(opts.NewID),
 	}

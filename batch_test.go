@@ -288,10 +288,11 @@ func TestSameIdempotencyKeyIsTheSameContact(t *testing.T) {
 				return c, true, err
 			},
 			"from JSON": func() (*contacts.Contact, bool, error) {
-				return w.svc.CreateContactOnceJSON(ctx, w.key, "order 66", strings.NewReader(`{ "industry_context":{"industry":"software"}, "custom_context":{"nested":{"list":[1.5,true,null]},"score":42,"source":"web"},
+				r, err := w.svc.CreateContactResultJSON(ctx, w.key, "order 66", strings.NewReader(`{ "industry_context":{"industry":"software"}, "custom_context":{"nested":{"list":[1.5,true,null]},"score":42,"source":"web"},
 					"phone_numbers":[{"phone_type":"mobile","phone_number":"+15551234567"},{"do_not_call":true,"phone_number":"+15557654321","phone_type":"work"}],
 					"tags":["vip","newsletter"],"team_id":101,"zip_code":"62701","state":"IL","city":"Springfield","address":"123 Main St\nSuite 4","website":"example.com",
 					"company":"Acme Inc","email":"john@example.com","last_name":"Doe","first_name":"John","status":null}`))
+				return r.Contact, r.Replayed, err
 			},
 			"in a batch": func() (*contacts.Contact, bool, error) {
 				r := w.batch(t, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in}})[0]
@@ -387,11 +388,11 @@ func TestIdempotencyKeyIsAnyShortText(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	_, _, err := w.svc.CreateContactOnceJSON(t.Context(), w.key, "a", strings.NewReader(`{"first_name":"x","idempotency_key":"b"}`))
+	_, err := w.svc.CreateContactResultJSON(t.Context(), w.key, "a", strings.NewReader(`{"first_name":"x","idempotency_key":"b"}`))
 	wantError(t, err, contacts.CodeValidationError, wrong("idempotency_key", contacts.FieldInvalid))
-	_, replayed, err := w.svc.CreateContactOnceJSON(t.Context(), w.key, "x", strings.NewReader(`{"first_name":"x","idempotency_key":"x"}`))
-	if err != nil || !replayed {
-		t.Errorf("the same key twice: replayed %v, %v", replayed, err)
+	again, err := w.svc.CreateContactResultJSON(t.Context(), w.key, "x", strings.NewReader(`{"first_name":"x","idempotency_key":"x"}`))
+	if err != nil || !again.Replayed {
+		t.Errorf("the same key twice: replayed %v, %v", again.Replayed, err)
 	}
 }
 

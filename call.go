@@ -26,6 +26,7 @@ const (
 	OpReplaceContact Operation = "replace_contact" // WritePermission
 	OpDeleteContact  Operation = "delete_contact"  // WritePermission
 	OpRestoreContact Operation = "restore_contact" // WritePermission
+	OpUpsertContact  Operation = "upsert_contact"  // CreatePermission and WritePermission
 )
 
 // OperationOf returns the operation of the call for which a [Service] asks the
@@ -38,19 +39,22 @@ func OperationOf(ctx context.Context) Operation {
 // operationKey is the key of the operation in the context of an Authenticator.
 type operationKey struct{}
 
-// permission returns what a key needs for the operation; false for an unknown
+// permissions returns what a key needs for the operation; false for an unknown
 // one.
-func (s *Service) permission(op Operation) (Permission, bool) {
+func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 	switch op {
 	case OpCreateContact, OpCreateContacts:
-		return s.createPermission, true
+		all[0] = s.createPermission
 	case OpGetContact, OpListContacts:
-		return s.readPermission, true
+		all[0] = s.readPermission
 	case OpUpdateContact, OpReplaceContact, OpDeleteContact, OpRestoreContact:
-		return s.writePermission, true
+		all[0] = s.writePermission
+	case OpUpsertContact:
+		all[0], all[1] = s.createPermission, s.writePermission
 	default:
-		return "", false
+		return all, false
 	}
+	return all, true
 }
 
 // Authorize returns the principal of a key that may do op. It makes the first
@@ -89,7 +93,7 @@ func (s *Service) begin(ctx context.Context, key string, op Operation) (*call, e
 		ctx = context.WithValue(ctx, operationKey{}, op)
 	}
 	p, err := s.auth.Authenticate(ctx, key)
-	need, known := s.permission(op)
+	need, known := s.permissions(op)
 	switch {
 	case err != nil:
 		return c, c.authenticationError(err)
@@ -97,10 +101,13 @@ func (s *Service) begin(ctx context.Context, key string, op Operation) (*call, e
 		return c, c.fault(errors.New("the authenticator returned no account and no error"))
 	case !known:
 		return c, newError(ErrPermissionDenied, nil)
-	case !p.Can(need):
-		e := newError(ErrPermissionDenied, nil)
-		e.Message = "the API key lacks the permission " + string(need)
-		return c, e
+	}
+	for _, permission := range need {
+		if permission != "" && !p.Can(permission) {
+			e := newError(ErrPermissionDenied, nil)
+			e.Message = "the API key lacks the permission " + string(permission)
+			return c, e
+		}
 	}
 	c.principal = p
 	if p.account != nil && p.account.ID == p.AccountID {
@@ -154,11 +161,18 @@ func (c *call) note(cause error) {
 // changed meanwhile. The host changes settings, so once is rare.
 const maxStale = 3
 
-// apply judges and stores mutations of the principal's account. No decision of a
-// Service depends on the settings yet, so mutations that were decided by old
-// ones are sent again as they are. The error is about the whole batch.
-func (c *call) apply(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
-	outcomes, err := c.send(ctx, batch)
+// A write is a batch of mutations of at most one contact each. What they claim is decided
+// when they are sent.
+type write struct {
+	MutationBatch
+	stored []*ContactRecord // the contact of each mutation as it was; nil: all are new
+}
+
+// apply judges and stores mutations of the principal's account. Mutations that
+// were decided by old settings are decided again and sent again. The error is
+// about the whole batch.
+func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error) {
+	outcomes, err := c.claim(ctx, batch)
 	for try := 1; err == nil && try < maxStale; try++ {
 		stale := staleOnes(outcomes)
 		if len(stale) == 0 {
@@ -166,16 +180,19 @@ func (c *call) apply(ctx context.Context, batch MutationBatch) ([]MutationOutcom
 		}
 		c.account = nil
 		if batch.AllOrNothing { // then nothing was stored
-			outcomes, err = c.send(ctx, batch)
+			outcomes, err = c.claim(ctx, batch)
 			continue
 		}
 		again := batch
-		again.Mutations = make([]Mutation, len(stale))
+		again.Mutations, again.stored = make([]Mutation, len(stale)), nil
 		for n, i := range stale {
 			again.Mutations[n] = batch.Mutations[i]
+			if batch.stored != nil {
+				again.stored = append(again.stored, batch.stored[i])
+			}
 		}
 		var more []MutationOutcome
-		if more, err = c.send(ctx, again); err != nil {
+		if more, err = c.claim(ctx, again); err != nil {
 			// The others have their outcomes, so the error is that of these.
 			for _, i := range stale {
 				outcomes[i].Err = err
@@ -187,16 +204,42 @@ func (c *call) apply(ctx context.Context, batch MutationBatch) ([]MutationOutcom
 			if more != nil {
 				outcomes[i] = more[n]
 			}
+			batch.Mutations[i].Claims = again.Mutations[n].Claims
 		}
 	}
 	return outcomes, err
 }
 
-// send is one call of the store.
-func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
+// policy returns the duplicate policy of the account.
+func (c *call) policy(ctx context.Context) (DuplicatePolicy, error) {
 	if err := c.findAccount(ctx); err != nil {
+		return DuplicatePolicy{}, err
+	}
+	return c.account.duplicatePolicy()
+}
+
+// claim decides what the mutations claim, and sends them.
+func (c *call) claim(ctx context.Context, w write) ([]MutationOutcome, error) {
+	policy, err := c.policy(ctx)
+	if err != nil {
 		return nil, err
 	}
+	for i := range w.Mutations {
+		if len(w.Mutations[i].Contacts) == 0 {
+			continue
+		}
+		var stored *ContactRecord
+		if w.stored != nil {
+			stored = w.stored[i]
+		}
+		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, stored)
+	}
+	return c.send(ctx, w.MutationBatch)
+}
+
+// send is one call of the store, with mutations that were decided by the settings
+// that policy read.
+func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
 	for i := range batch.Mutations {
 		m := &batch.Mutations[i]
 		m.AccountID, m.Settings = c.principal.AccountID, c.account.SettingsVersion

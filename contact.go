@@ -24,6 +24,11 @@ type CreateContactInput struct {
 	Stage     string `json:"stage,omitempty"`   // "": "lead"
 	TeamID    int64  `json:"team_id,omitempty"` // 0: no team
 
+	// ExternalID is the id that the caller's own system has for the person. No
+	// two live contacts of an account have the same. Letter case counts. "":
+	// none.
+	ExternalID string `json:"external_id,omitempty"`
+
 	// Tags are trimmed, and repeats are dropped; their order is kept.
 	Tags []string `json:"tags,omitempty"`
 	// PhoneNumbers holds each number once. Where none is primary, the first
@@ -74,6 +79,8 @@ type Contact struct {
 	Status    string    `json:"status"`
 	Stage     string    `json:"stage"`
 	TeamID    int64     `json:"team_id,omitempty"` // 0: no team
+
+	ExternalID string `json:"external_id,omitempty"` // "": none
 
 	Tags         []string      `json:"tags,omitempty"`          // nil where there are none
 	PhoneNumbers []PhoneNumber `json:"phone_numbers,omitempty"` // nil where there are none; else exactly one is primary

@@ -20,16 +20,26 @@ import (
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeMissingFirstName,
 // CodeValidationError, CodeTeamAccessDenied, CodeIdempotencyConflict,
-// CodeTeamNotFound, CodeServerError. All wrong fields are reported at once. A key
+// CodeTeamNotFound, CodeDuplicateContact, CodeServerError. CodeDuplicateContact
+// means that another contact has its external id, or a key that the account's
+// [DuplicatePolicy] makes unique. All wrong fields are reported at once. A key
 // without access to a team that does not exist gets CodeTeamNotFound too.
 func (s *Service) CreateContact(ctx context.Context, key string, in CreateContactInput) (*Contact, error) {
+	r, err := s.CreateContactResult(ctx, key, in)
+	return r.Contact, err
+}
+
+// CreateContactResult is CreateContact, and says more: whether the contact is a
+// replay, and whether a deleted contact has one of its keys. Its error is that of
+// the result.
+func (s *Service) CreateContactResult(ctx context.Context, key string, in CreateContactInput) (CreateResult, error) {
 	c, err := s.begin(ctx, key, OpCreateContact)
 	defer c.end(ctx)
 	if err != nil {
-		return nil, err
+		return CreateResult{Err: err}, err
 	}
 	r := c.createOne(ctx, c.rules.newContact(&in, false, &c.bad))
-	return r.Contact, r.Err
+	return r, r.Err
 }
 
 // CreateContactJSON is CreateContact for the documented JSON body. It does not
@@ -43,33 +53,38 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 // too deep. A value of the wrong type and an unknown field are
 // CodeValidationError.
 func (s *Service) CreateContactJSON(ctx context.Context, key string, body io.Reader) (*Contact, error) {
-	c, _, err := s.CreateContactOnceJSON(ctx, key, "", body)
-	return c, err
+	r, err := s.CreateContactResultJSON(ctx, key, "", body)
+	return r.Contact, err
 }
 
-// CreateContactOnceJSON is CreateContactJSON with the idempotency key beside the
-// body, as an HTTP request has it in a header; see
+// CreateContactResultJSON is CreateContactResult for the JSON body, with the
+// idempotency key beside it, as an HTTP request has it in a header; see
 // [CreateContactInput.IdempotencyKey]. "" leaves the key to the body. The body
-// must not name another one. replayed reports that the contact is the result of
-// an earlier create, and that nothing was stored.
-func (s *Service) CreateContactOnceJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (contact *Contact, replayed bool, err error) {
+// must not name another one.
+func (s *Service) CreateContactResultJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (CreateResult, error) {
 	c, err := s.begin(ctx, key, OpCreateContact)
 	defer c.end(ctx)
 	if err != nil {
-		return nil, false, err
+		return CreateResult{Err: err}, err
 	}
 	in := new(CreateContactInput)
 	if err := c.decode(ctx, c.body(body, func(r *contactReader) { r.contact(in) })); err != nil {
-		return nil, false, err
+		return CreateResult{Err: err}, err
 	}
-	if idempotencyKey != "" {
-		if in.IdempotencyKey != "" && in.IdempotencyKey != idempotencyKey {
-			c.bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
-		}
-		in.IdempotencyKey = idempotencyKey
-	}
+	c.keyBeside(in, idempotencyKey)
 	r := c.createOne(ctx, c.rules.newContact(in, true, &c.bad))
-	return r.Contact, r.Replayed, r.Err
+	return r, r.Err
+}
+
+// keyBeside gives the input the idempotency key that was given beside its body.
+func (c *call) keyBeside(in *CreateContactInput, idempotencyKey string) {
+	if idempotencyKey == "" {
+		return
+	}
+	if in.IdempotencyKey != "" && in.IdempotencyKey != idempotencyKey {
+		c.bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
+	}
+	in.IdempotencyKey = idempotencyKey
 }
 
 // A CreateContactsInput is a batch of new contacts.
@@ -86,7 +101,13 @@ type CreateResult struct {
 	Index    int      `json:"index"`              // its place among the contacts that were given, from 0
 	Contact  *Contact `json:"contact,omitempty"`  // nil where Err is set
 	Replayed bool     `json:"replayed,omitempty"` // it is the result of an earlier create with the same idempotency key
-	Err      error    `json:"error,omitempty"`    // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
+
+	// DeletedTwin is the newest deleted contact that has a match key of the new
+	// one, if the key may see it. It can be restored or purged in its place. Only
+	// keys that must be unique are looked for. Zero: there is none.
+	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
+
+	Err error `json:"error,omitempty"` // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
 }
 
 // CreateContacts creates many contacts, up to Limits.Batch. It returns one result
@@ -215,6 +236,9 @@ func (s *Service) CreateContactStream(ctx context.Context, key string, source it
 					fault = r.Err
 				}
 				r.Index += done
+				if e, ok := errors.AsType[*Error](r.Err); ok {
+					e.shiftConflicts(done)
+				}
 				if !yield(r, nil) {
 					return false
 				}
@@ -249,6 +273,15 @@ func problemLimit(found int) int {
 	return max(1, min(maxProblems, maxInAll-found))
 }
 
+// shiftConflicts makes places in a part of a stream places in the stream.
+func (e *Error) shiftConflicts(by int) {
+	for i := range e.Conflicts {
+		if index := e.Conflicts[i].Index; index != nil {
+			*index += by
+		}
+	}
+}
+
 // A newContact is a contact on its way from its input to its result.
 type newContact struct {
 	draft
@@ -256,7 +289,8 @@ type newContact struct {
 	once     *IdempotencyRecord // nil: none
 	change   [1]ContactChange
 	replayed bool
-	err      error // why it is not stored
+	twin     uuid.UUID // [CreateResult.DeletedTwin]
+	err      error     // why it is not stored
 }
 
 // newContact makes a new contact of an input. own is that of [rules.contact].
@@ -275,6 +309,17 @@ func (r *rules) newContact(in *CreateContactInput, own bool, bad *problems) newC
 type creation struct {
 	contacts     []newContact
 	allOrNothing bool
+}
+
+// places returns the place of each contact in the input, by id.
+func (created creation) places() map[uuid.UUID]int {
+	places := make(map[uuid.UUID]int, len(created.contacts))
+	for i := range created.contacts {
+		if n := &created.contacts[i]; n.record != nil {
+			places[n.record.Contact.ID] = i
+		}
+	}
+	return places
 }
 
 // createOne creates a single contact.
@@ -362,9 +407,8 @@ func (c *call) failBatch(ctx context.Context, created creation) error {
 // create stores the new contacts that are right, and says of each what became of
 // it.
 func (c *call) create(ctx context.Context, created creation) {
-	for rest := created; len(rest.contacts) > 0; {
-		n := c.createPart(ctx, rest)
-		rest.contacts = rest.contacts[n:]
+	for from := 0; from < len(created.contacts); {
+		from += c.createPart(ctx, created, from)
 	}
 	if !created.allOrNothing {
 		c.checkReplays(ctx, created)
@@ -372,15 +416,16 @@ func (c *call) create(ctx context.Context, created creation) {
 }
 
 // createPart is create for the contacts that fit into one batch of the store. It
-// returns how many those are, from the first one on.
-func (c *call) createPart(ctx context.Context, created creation) (size int) {
-	most := len(created.contacts)
+// returns how many those are, from a place on.
+func (c *call) createPart(ctx context.Context, created creation, from int) (size int) {
+	part := created.contacts[from:]
+	most := len(part)
 	if !created.allOrNothing {
 		most = min(most, MaxMutations)
 	}
-	batch := MutationBatch{Mutations: make([]Mutation, 0, most), AllOrNothing: created.allOrNothing}
-	for size < len(created.contacts) && len(batch.Mutations) < most {
-		n := &created.contacts[size]
+	batch := write{MutationBatch: MutationBatch{Mutations: make([]Mutation, 0, most), AllOrNothing: created.allOrNothing}}
+	for size < len(part) && len(batch.Mutations) < most {
+		n := &part[size]
 		if size++; n.err != nil {
 			continue
 		}
@@ -395,16 +440,29 @@ func (c *call) createPart(ctx context.Context, created creation) (size int) {
 	if err != nil {
 		c.note(err)
 	}
-	for i := range created.contacts[:size] {
-		n := &created.contacts[i]
+	var places map[uuid.UUID]int
+	sent := 0
+	for i := range part[:size] {
+		n := &part[i]
+		if n.err != nil {
+			continue
+		}
 		switch {
-		case n.err != nil:
 		case err != nil:
 			n.err = newServerError(err)
-		case outcomes != nil:
-			c.finish(n, outcomes[0])
-			outcomes = outcomes[1:]
+		case outcomes == nil:
+		case errors.Is(outcomes[sent].Err, ErrDuplicate):
+			if places == nil {
+				places = created.places()
+			}
+			n.err = c.duplicateError(duplicate{
+				code: ErrDuplicate, contact: &n.record.Contact, claims: batch.Mutations[sent].Claims,
+				holders: outcomes[sent].Holders, batch: places, stored: !created.allOrNothing,
+			})
+		default:
+			c.finish(n, outcomes[sent])
 		}
+		sent++
 	}
 	return size
 }
@@ -445,8 +503,18 @@ func (c *call) finish(n *newContact, o MutationOutcome) {
 		n.err = c.refusal(o.Err)
 	case o.Result != "":
 		n.replayed = true
-		if err := replay(&n.record.Contact, o.Result); err != nil {
+		first, err := parseFirstResult(o.Result)
+		if err == nil {
+			err = first.replay(&n.record.Contact)
+		}
+		if err != nil {
 			n.err = c.fault(err)
+		}
+	default:
+		for _, h := range o.Holders { // a deleted one
+			if c.principal.CanAccessTeam(h.TeamID) {
+				n.twin = h.ContactID
+			}
 		}
 	}
 }
@@ -461,5 +529,5 @@ func (n *newContact) result(index int) CreateResult {
 	if n.err != nil {
 		return CreateResult{Index: index, Err: n.err}
 	}
-	return CreateResult{Index: index, Contact: n.contact(), Replayed: n.replayed}
+	return CreateResult{Index: index, Contact: n.contact(), Replayed: n.replayed, DeletedTwin: n.twin}
 }

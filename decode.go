@@ -86,6 +86,8 @@ type contactReader struct {
 	repeats []repeat
 
 	addTags, removeTags []string
+
+	more func(name string) bool // reads a member of another name; nil: there are none
 }
 
 // contact reads an object, which must be next.
@@ -132,7 +134,7 @@ func (r *contactReader) contact(in *CreateContactInput) {
 				r.tags(&r.addTags, name)
 			case r.merges && name == "remove_tags":
 				r.tags(&r.removeTags, name)
-			default:
+			case r.more == nil || !r.more(name):
 				r.other(repeat{path: nameOf(name), phone: -1, name: name})
 			}
 		}
@@ -154,6 +156,36 @@ func (r *contactReader) tags(dst *[]string, field string) {
 		}
 		*dst = append(*dst, tag)
 	})
+}
+
+// upsert reads the object of an upsert.
+func (r *contactReader) upsert(in *UpsertContactInput) {
+	r.more = func(name string) bool {
+		switch name {
+		case "match_on":
+			r.array(name, func(i int) {
+				var kind string
+				if i > len(keyKinds) { // one too many is enough to refuse
+					r.skip()
+					return
+				}
+				r.string(&kind, element(name, i))
+				in.MatchOn = append(in.MatchOn, KeyKind(kind))
+			})
+		case "mode":
+			r.string((*string)(&in.Mode), name)
+		case "tags_mode":
+			r.string((*string)(&in.TagsMode), name)
+		case "update_only":
+			r.boolean(&in.UpdateOnly, name)
+		case "restore_deleted":
+			r.boolean(&in.RestoreDeleted, name)
+		default:
+			return false
+		}
+		return true
+	}
+	r.contact(&in.CreateContactInput)
 }
 
 // A nestedAddress is the postal address as an answer of the REST call has it.

@@ -18,7 +18,7 @@ import (
 type Code string
 
 // The codes. Those up to CodeServerError are the documented ones of the
-// create; CodeNotFound is that of its sibling calls; the last three are ours.
+// create; CodeNotFound is that of its sibling calls; the last five are ours.
 const (
 	CodeMissingFirstName       Code = "missing_first_name"      // 400
 	CodeInvalidJSON            Code = "invalid_json"            // 400
@@ -32,6 +32,8 @@ const (
 	CodeNotFound               Code = "not_found"               // 404
 	CodeConflict               Code = "conflict"                // 409
 	CodeIdempotencyConflict    Code = "idempotency_conflict"    // 409
+	CodeDuplicateContact       Code = "duplicate_contact"       // 409, with Conflicts
+	CodeAmbiguousMatch         Code = "ambiguous_match"         // 409, with Conflicts
 	CodeBatchFailed            Code = "batch_failed"            // 424
 )
 
@@ -47,7 +49,7 @@ func (c Code) HTTPStatus() int {
 		return 403
 	case CodeTeamNotFound, CodeNotFound:
 		return 404
-	case CodeConflict, CodeIdempotencyConflict:
+	case CodeConflict, CodeIdempotencyConflict, CodeDuplicateContact, CodeAmbiguousMatch:
 		return 409
 	case CodeBatchFailed:
 		return 424
@@ -69,16 +71,18 @@ func CodeOf(err error) Code {
 }
 
 // An Error is every error that leaves a [Service] or an [Admin]. Code says what
-// kind it is and Message says it to a person; Details names each wrong field.
-// None of the three holds a key, a value of the input or the cause of a server
-// error: that cause is what Unwrap returns.
+// kind it is and Message says it to a person; Details names each wrong field, and
+// Conflicts each contact that is in the way. None of them holds a key, a value of
+// the input or the cause of a server error: that cause is what Unwrap returns.
 //
 // The JSON form of an Error is the documented body,
-// {"error": code, "message": text, "details": [...]}.
+// {"error": code, "message": text, "details": [...], "conflicts": [...]}.
 type Error struct {
 	Code    Code         `json:"error"`
 	Message string       `json:"message"`
 	Details []FieldError `json:"details,omitempty"`
+
+	Conflicts []Conflict `json:"conflicts,omitempty"` // of CodeDuplicateContact and CodeAmbiguousMatch
 
 	cause error
 }
@@ -115,6 +119,7 @@ var (
 	ErrPermissionDenied       error = &Error{Code: CodePermissionDenied, Message: "the API key lacks the required permission"}
 	ErrTeamAccessDenied       error = &Error{Code: CodeTeamAccessDenied, Message: "no access to this team"}
 	ErrTeamNotFound           error = &Error{Code: CodeTeamNotFound, Message: "team not found"}
+	ErrAmbiguous              error = &Error{Code: CodeAmbiguousMatch, Message: "the keys of the contact belong to different contacts"}
 	ErrServer                 error = &Error{Code: CodeServerError, Message: "an unexpected server error"}
 )
 
@@ -123,7 +128,7 @@ var (
 var ErrBodyTooLarge = errors.New("contacts: body too large")
 
 // What a [Store] returns, wrapped as it likes, to say what happened, beside
-// [ErrTeamNotFound]. The first four are errors of a Service too, and match its
+// [ErrTeamNotFound]. The first five are errors of a Service too, and match its
 // [Error] of that code. A Service turns the others into a server error, which
 // [errors.Is] still matches with them.
 var (
@@ -136,9 +141,9 @@ var (
 	// ErrBatchFailed: nothing is wrong with this contact, but it was not stored
 	// because another one of its batch could not be.
 	ErrBatchFailed error = &Error{Code: CodeBatchFailed, Message: "not stored, because another contact of the batch could not be"}
-
 	// ErrDuplicate: a live contact outside the mutation holds a claimed match key.
-	ErrDuplicate = errors.New("contacts: duplicate")
+	ErrDuplicate error = &Error{Code: CodeDuplicateContact, Message: "another contact of the account has this key"}
+
 	// ErrStale: the account has another settings version than the mutation was
 	// decided by.
 	ErrStale = errors.New("contacts: stale settings")
@@ -209,13 +214,14 @@ func (e *Error) Is(target error) bool {
 	return ok && t != nil && e != nil && t.Code == e.Code
 }
 
-// Equal reports whether the two have the same JSON form: code, message and
-// details. Causes are not compared. It serves go-cmp, and two nil errors are equal.
+// Equal reports whether the two have the same JSON form: code, message, details
+// and conflicts. Causes are not compared. It serves go-cmp, and two nil errors are equal.
 func (e *Error) Equal(other *Error) bool {
 	if e == nil || other == nil {
 		return e == other
 	}
-	return e.Code == other.Code && e.Message == other.Message && slices.Equal(e.Details, other.Details)
+	return e.Code == other.Code && e.Message == other.Message &&
+		slices.Equal(e.Details, other.Details) && slices.EqualFunc(e.Conflicts, other.Conflicts, Conflict.equal)
 }
 
 // MarshalJSON returns the documented error body.
@@ -249,7 +255,6 @@ func newServerError(cause error) *Error {
 // servers that refuse what is wrong with a request itself, in the words of a
 // [Service]. Without details the message is that of [ErrValidation].
 func NewValidationError(details ...FieldError) *Error {
-	const named = 5
 	e := newError(ErrValidation, nil)
 	if len(details) == 0 {
 		return e
@@ -259,19 +264,19 @@ func NewValidationError(details ...FieldError) *Error {
 		e.Message = details[0].Field + ": " + details[0].Message
 		return e
 	}
-	var b strings.Builder
-	b.WriteString(strconv.Itoa(len(details)))
-	b.WriteString(" problems, in ")
+	fields := make([]string, len(details))
 	for i, d := range details {
-		if i == named {
-			b.WriteString(", …")
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(d.Field)
+		fields[i] = d.Field
 	}
-	e.Message = b.String()
+	e.Message = strconv.Itoa(len(details)) + " problems, in " + naming(fields)
 	return e
+}
+
+// naming returns up to five names as a list.
+func naming(names []string) string {
+	const named = 5
+	if len(names) > named {
+		return strings.Join(names[:named], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
 }

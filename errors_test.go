@@ -87,6 +87,9 @@ func TestErrorsAreEqualByTheirJSON(t *testing.T) {
 	invalid := func(field string) *contacts.Error {
 		return contacts.NewValidationError(contacts.FieldError{Field: field, Code: contacts.FieldInvalid, Message: "is invalid"})
 	}
+	conflict := func(field string, index *int) *contacts.Error {
+		return &contacts.Error{Code: contacts.CodeDuplicateContact, Conflicts: []contacts.Conflict{{Field: field, Index: index}}}
+	}
 	var none *contacts.Error
 	coded := func(err error) *contacts.Error { e, _ := errors.AsType[*contacts.Error](err); return e }
 	for _, c := range []struct {
@@ -100,6 +103,10 @@ func TestErrorsAreEqualByTheirJSON(t *testing.T) {
 		{"another code", &contacts.Error{Code: "a"}, &contacts.Error{Code: "b"}, false},
 		{"another message", &contacts.Error{Code: "a", Message: "x"}, &contacts.Error{Code: "a", Message: "y"}, false},
 		{"two sentinels", coded(contacts.ErrServer), coded(contacts.ErrNotFound), false},
+		{"the same conflicts", conflict("email", new(1)), conflict("email", new(1)), true},
+		{"conflicts with other contacts", conflict("email", new(1)), conflict("email", new(2)), false},
+		{"conflicts with and without a place", conflict("email", nil), conflict("email", new(0)), false},
+		{"conflicts of other fields", conflict("email", nil), conflict("external_id", nil), false},
 		{"nil and nil", none, none, true},
 		{"nil and an error", none, invalid("email"), false},
 	} {

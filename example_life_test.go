@@ -275,21 +275,37 @@ func ExampleService_CreateContactStream() {
 	// Output: 2500
 }
 
-func ExampleService_CreateContactOnceJSON() {
+func ExampleService_CreateContactResultJSON() {
 	ctx := context.Background()
 	svc, _, _, key := serve(nil)
 	once := uuid.NewString() // what a client sends along, and again when it heard no answer
 
-	first, replayed, err := svc.CreateContactOnceJSON(ctx, key, once, strings.NewReader(`{"first_name": "Ada", "city": "London"}`))
-	fmt.Println(first.FirstName, replayed, err)
-	again, replayed, err := svc.CreateContactOnceJSON(ctx, key, once, strings.NewReader(`{"city":"London","first_name":"Ada"}`))
-	fmt.Println(again.ID == first.ID, replayed, err)
-	_, _, err = svc.CreateContactOnceJSON(ctx, key, once, strings.NewReader(`{"first_name": "Grace"}`))
+	first, err := svc.CreateContactResultJSON(ctx, key, once, strings.NewReader(`{"first_name": "Ada", "city": "London"}`))
+	fmt.Println(first.Contact.FirstName, first.Replayed, err)
+	again, err := svc.CreateContactResultJSON(ctx, key, once, strings.NewReader(`{"city":"London","first_name":"Ada"}`))
+	fmt.Println(again.Contact.ID == first.Contact.ID, again.Replayed, err)
+	_, err = svc.CreateContactResultJSON(ctx, key, once, strings.NewReader(`{"first_name": "Grace"}`))
 	fmt.Println(contacts.CodeOf(err))
 	// Output:
 	// Ada false <nil>
 	// true true <nil>
 	// idempotency_conflict
+}
+
+func ExampleService_CreateContactResult() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	ada := contacts.CreateContactInput{FirstName: "Ada", ExternalID: "A-1"}
+	first, err := svc.CreateContact(ctx, key, ada)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := svc.DeleteContact(ctx, key, first.ID, nil); err != nil {
+		log.Fatal(err)
+	}
+	r, err := svc.CreateContactResult(ctx, key, ada)
+	fmt.Println(r.Contact.ID == first.ID, r.DeletedTwin == first.ID, err)
+	// Output: false true <nil>
 }
 
 func ExampleFoldSearch() {

@@ -31,6 +31,9 @@ var textFields = [...]textField{
 	{"country", (*rules).country},
 	{"status", (*rules).status},
 	{"stage", (*rules).stage},
+	{"external_id", func(r *rules, s string, bad *problems) string {
+		return text(s, "external_id", r.limits.ExternalID, bad)
+	}},
 }
 
 // texts returns the text fields of a new contact.
@@ -39,6 +42,7 @@ func (in *CreateContactInput) texts() [len(textFields)]*string {
 		&in.FirstName, &in.LastName, &in.Email, &in.Company,
 		&in.Website, &in.Address, &in.City, &in.State,
 		&in.ZipCode, &in.Country, &in.Status, &in.Stage,
+		&in.ExternalID,
 	}
 }
 
@@ -48,6 +52,7 @@ func (in *UpdateContactInput) texts() [len(textFields)]*string {
 		in.FirstName, in.LastName, in.Email, in.Company,
 		in.Website, in.Address, in.City, in.State,
 		in.ZipCode, in.Country, in.Status, in.Stage,
+		in.ExternalID,
 	}
 }
 
@@ -57,6 +62,7 @@ func (c *Contact) texts() [len(textFields)]*string {
 		&c.FirstName, &c.LastName, &c.Email, &c.Company,
 		&c.Website, &c.Address, &c.City, &c.State,
 		&c.ZipCode, &c.Country, &c.Status, &c.Stage,
+		&c.ExternalID,
 	}
 }
 

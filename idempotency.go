@@ -42,6 +42,7 @@ type firstResult struct {
 	ID        uuid.UUID   `json:"id"`
 	PhoneIDs  []uuid.UUID `json:"phone_ids,omitempty"`
 	CreatedAt time.Time   `json:"created_at"`
+	Result    Result      `json:"result,omitempty"` // "": it was created
 }
 
 // newIdempotencyRecord returns what is stored with the record of a create. Inputs
@@ -78,8 +79,29 @@ func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration)
 	}, nil
 }
 
-func parseFirstResult(result string) (first firstResult, err error) {
-	if err := json.Unmarshal([]byte(result), &first); err != nil {
+// addInput makes more of the call a part of its input.
+func (r *IdempotencyRecord) addInput(more any) error {
+	text, err := json.Marshal(more)
+	if err != nil {
+		return err
+	}
+	r.Input = sha256.Sum256(append(r.Input[:], text...))
+	return nil
+}
+
+// saying returns the record with another result.
+func (r *IdempotencyRecord) saying(result firstResult) (*IdempotencyRecord, error) {
+	text, err := json.Marshal(result)
+	if err != nil {
+		return nil, err
+	}
+	other := *r
+	other.Result = string(text)
+	return &other, nil
+}
+
+func parseFirstResult(text string) (first firstResult, err error) {
+	if err := json.Unmarshal([]byte(text), &first); err != nil {
 		return first, fmt.Errorf("a stored idempotency record: %w", err)
 	}
 	return first, nil
@@ -87,11 +109,7 @@ func parseFirstResult(result string) (first firstResult, err error) {
 
 // replay makes the contact of an input that was sent again the result of the
 // first create.
-func replay(c *Contact, result string) error {
-	first, err := parseFirstResult(result)
-	if err != nil {
-		return err
-	}
+func (first *firstResult) replay(c *Contact) error {
 	if len(first.PhoneIDs) != len(c.PhoneNumbers) {
 		return fmt.Errorf("a stored idempotency record has %d phone numbers, and its input %d", len(first.PhoneIDs), len(c.PhoneNumbers))
 	}
@@ -178,7 +196,7 @@ func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map
 		for i, r := range part {
 			batch.Mutations[i].Idempotency = r
 		}
-		outcomes, err := c.apply(ctx, batch)
+		outcomes, err := c.apply(ctx, write{MutationBatch: batch})
 		if err != nil {
 			return nil, c.fault(err)
 		}

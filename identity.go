@@ -14,9 +14,13 @@ type KeyKind string
 
 // The kinds of match keys.
 const (
+	KeyExternalID  KeyKind = "external_id"
 	KeyEmail       KeyKind = "email"
 	KeyPhoneNumber KeyKind = "phone_number"
 )
+
+// keyKinds are all kinds, in the order of [ContactRecord.MatchKeys].
+var keyKinds = [...]KeyKind{KeyExternalID, KeyEmail, KeyPhoneNumber}
 
 // A MatchKey is a value by which a contact is recognised, in the form in which
 // values of its kind are compared.
@@ -25,12 +29,15 @@ type MatchKey struct {
 	Value string
 }
 
-// MatchKeys returns the match keys of the contact: its e-mail address in the form
-// of [MatchEmail], and its phone numbers in their order. Stores index them. Safe
-// for concurrent use.
+// MatchKeys returns the match keys of the contact: its external id, its e-mail
+// address in the form of [MatchEmail], and its phone numbers in their order.
+// Stores index them. Safe for concurrent use.
 func (r *ContactRecord) MatchKeys() []MatchKey {
 	c := &r.Contact
-	keys := make([]MatchKey, 0, 1+len(c.PhoneNumbers))
+	keys := make([]MatchKey, 0, 2+len(c.PhoneNumbers))
+	if c.ExternalID != "" {
+		keys = append(keys, MatchKey{KeyExternalID, c.ExternalID})
+	}
 	if c.Email != "" {
 		keys = append(keys, MatchKey{KeyEmail, MatchEmail(c.Email)})
 	}

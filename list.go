@@ -32,6 +32,11 @@ type ListContactsInput struct {
 	TeamID      int64  // its team, which the key must have access to
 	PhoneNumber string // one of its numbers, normalised as in a create
 	Email       string // its address, normalised as in a create
+	ExternalID  string // the id of the caller's own system, to the letter
+
+	// MatchEmail compares Email in the form of [MatchEmail], as a duplicate policy
+	// does: letter case makes no difference.
+	MatchEmail bool
 
 	// Search finds the contacts that have every word of it: in the first or last
 	// name, the company or the e-mail address, in any order. A word may be a part
@@ -238,16 +243,19 @@ func (p *ContactPage) all() iter.Seq2[*Contact, error] {
 // list checks and normalises the filters and the place of a list.
 func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 	l := &r.limits
+	email := r.email(in.Email, bad)
 	q := ContactQuery{
 		Stage:   termText(in.Stage, "stage", l.Stage, bad),
 		Status:  termText(in.Status, "status", l.Status, bad),
 		Tag:     termText(in.Tag, "tag", l.Tag, bad),
 		TeamID:  teamID(in.TeamID, bad),
-		Email:   r.email(in.Email, bad),
+		Email:   email,
 		Search:  FoldSearch(text(in.Search, "search", l.Search, bad)),
 		Deleted: in.Deleted,
 		Limit:   in.Limit,
 		Count:   in.Page > 0,
+
+		ExternalID: text(in.ExternalID, "external_id", l.ExternalID, bad),
 	}
 	if in.PhoneNumber != "" {
 		number, why := r.phones.normalise(in.PhoneNumber)
@@ -256,6 +264,9 @@ func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 		}
 		q.PhoneNumber = number
 	}
+	if in.MatchEmail && email != "" {
+		q.MatchKeys, q.Email = []MatchKey{{KeyEmail, MatchEmail(email)}}, ""
+	}
 	if !in.UpdatedAfter.IsZero() {
 		q.UpdatedAfter = timestamp(in.UpdatedAfter)
 		if year := q.UpdatedAfter.Year(); year < 1 || year > 9999 {
@@ -263,7 +274,8 @@ func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 		}
 	}
 	for _, f := range [...]struct{ name, given, normalised string }{
-		{"stage", in.Stage, q.Stage}, {"status", in.Status, q.Status}, {"tag", in.Tag, q.Tag}, {"email", in.Email, q.Email}, {"search", in.Search, q.Search},
+		{"stage", in.Stage, q.Stage}, {"status", in.Status, q.Status}, {"tag", in.Tag, q.Tag}, {"search", in.Search, q.Search},
+		{"email", in.Email, email}, {"external_id", in.ExternalID, q.ExternalID},
 	} {
 		if f.given != "" && f.normalised == "" && !bad.has(f.name) { // it would list all contacts
 			bad.add(f.name, FieldRequired, "must not be blank; leave the filter out to list all")

@@ -36,7 +36,7 @@ func TestListIsNarrowedDownByEachFilter(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {
 		w := newWorld(t, store, &contacts.Options{DefaultRegion: "US"})
 		for _, in := range []contacts.CreateContactInput{
-			{FirstName: "Ada", LastName: "Lovelace", Email: "Ada@Example.com", Company: "Analytical Engines", Stage: "customer", Tags: []string{"vip", "100%"}},
+			{FirstName: "Ada", LastName: "Lovelace", ExternalID: "A-1", Email: "Ada@Example.com", Company: "Analytical Engines", Stage: "customer", Tags: []string{"vip", "100%"}},
 			{FirstName: "Bob", Email: "bob@example.com", Status: "active", TeamID: team, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}, {PhoneNumber: "+393331234567"}}},
 			{FirstName: "Çelik", LastName: "İstanbul", Company: "Straße_GmbH", TeamID: closedTeam, Tags: []string{"VIP"}},
 			{FirstName: "Dora", LastName: "O'Neil", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}},
@@ -64,6 +64,12 @@ func TestListIsNarrowedDownByEachFilter(t *testing.T) {
 			{"team", contacts.ListContactsInput{TeamID: team}, "Bob"},
 			{"e-mail", contacts.ListContactsInput{Email: "Ada@EXAMPLE.com"}, "Ada"},
 			{"e-mail to the letter before the @", contacts.ListContactsInput{Email: "ada@example.com"}, ""},
+			{"e-mail as a policy compares it", contacts.ListContactsInput{Email: "ADA@example.com", MatchEmail: true}, "Ada"},
+			{"e-mail of somebody else", contacts.ListContactsInput{Email: "eve@example.com", MatchEmail: true}, ""},
+			{"external id", contacts.ListContactsInput{ExternalID: " A-1 "}, "Ada"},
+			{"external id to the letter", contacts.ListContactsInput{ExternalID: "a-1"}, ""},
+			{"external id and e-mail", contacts.ListContactsInput{ExternalID: "A-1", Email: "bob@example.com", MatchEmail: true}, ""},
+			{"blank external id", contacts.ListContactsInput{ExternalID: " "}, "error"},
 			{"phone number", contacts.ListContactsInput{PhoneNumber: "(555) 123-4567"}, "Dora Bob"},
 			{"second phone number", contacts.ListContactsInput{PhoneNumber: "+39 333 1234567"}, "Bob"},
 			{"part of a phone number", contacts.ListContactsInput{PhoneNumber: "+39333123456"}, ""},

@@ -90,6 +90,7 @@ type Limits struct {
 	Country      int // 64
 	Status       int // 64
 	Stage        int // 64
+	ExternalID   int // 255
 	Tags         int // tags in a contact; 100
 	Tag          int // one tag; 100
 	PhoneNumbers int // phone numbers in a contact; 50
@@ -128,6 +129,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"Country", &l.Country, 64},
 		{"Status", &l.Status, 64},
 		{"Stage", &l.Stage, 64},
+		{"ExternalID", &l.ExternalID, 255},
 		{"Tags", &l.Tags, 100},
 		{"Tag", &l.Tag, 100},
 		{"PhoneNumbers", &l.PhoneNumbers, 50},

@@ -113,6 +113,7 @@ func (q *ContactQuery) Matches(r *ContactRecord) bool {
 		(q.Status == "" || c.Status == q.Status) &&
 		(q.Stage == "" || c.Stage == q.Stage) &&
 		(q.Email == "" || c.Email == q.Email) &&
+		(q.ExternalID == "" || c.ExternalID == q.ExternalID) &&
 		(q.Tag == "" || slices.Contains(c.Tags, q.Tag)) &&
 		(q.PhoneNumber == "" || slices.ContainsFunc(c.PhoneNumbers, func(p PhoneNumber) bool { return p.PhoneNumber == q.PhoneNumber })) &&
 		(q.UpdatedAfter.IsZero() || c.UpdatedAt.After(q.UpdatedAfter)) &&

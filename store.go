@@ -311,6 +311,7 @@ type ContactQuery struct {
 	Status, Stage, Email string // equal to the contact's
 	Tag                  string // one of its tags
 	PhoneNumber          string // one of its numbers
+	ExternalID           string // equal to the contact's
 	TeamID               int64  // its team
 	Search               string // each of its words is a part of the contact's [ContactRecord.SearchText]
 

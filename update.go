@@ -27,6 +27,8 @@ type UpdateContactInput struct {
 	Stage     *string
 	TeamID    *int64 // 0: no team
 
+	ExternalID *string // "": none
+
 	// Tags replace the stored ones.
 	Tags *[]string
 
@@ -111,7 +113,8 @@ func (o *ChangeOptions) allow(version int64) bool {
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeNotFound, CodeConflict,
 // CodeMissingFirstName, CodeValidationError, CodeTeamAccessDenied,
-// CodeTeamNotFound, CodeServerError. CodeNotFound is as in GetContact.
+// CodeTeamNotFound, CodeDuplicateContact, CodeServerError. CodeNotFound is as in
+// GetContact. A change claims the match keys alone that it adds.
 func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, in UpdateContactInput, opts *ChangeOptions) (*Contact, error) {
 	c, err := s.begin(ctx, key, OpUpdateContact)
 	defer c.end(ctx)
@@ -163,7 +166,7 @@ func (c *call) update(p *patch) nextFunc {
 
 // ReplaceContact replaces a stored contact with a whole one, by the rules of the
 // create, and returns it. An absent field is cleared or gets its default. These
-// stay: the id, the time of creation, and the ids of phone numbers that are named
+// stay: the id, an external id if none is given, the time of creation, and the ids of phone numbers that are named
 // by their ID or occur again. It needs Options.WritePermission. The contact's
 // version goes up by one.
 //
@@ -207,6 +210,9 @@ func (c *call) replace(p *patch) nextFunc {
 		contact.PhoneNumbers = slices.Clone(contact.PhoneNumbers)
 		matchPhoneNumbers(was.PhoneNumbers, in.PhoneNumbers, contact.PhoneNumbers, bad)
 		contact.ID, contact.AccountID, contact.CreatedAt, contact.DeletedAt = was.ID, was.AccountID, was.CreatedAt, was.DeletedAt
+		if contact.ExternalID == "" { // clients of the documented body do not know it
+			contact.ExternalID = was.ExternalID
+		}
 		if err := c.rules.checkRepeats(stored, p, bad); err != nil {
 			return nil, c.fault(err)
 		}
@@ -251,8 +257,9 @@ func (s *Service) DeleteContact(ctx context.Context, key string, id uuid.UUID, o
 // contact is returned as it is. It needs Options.WritePermission. The version of a
 // contact that it brings back goes up by one.
 //
-// Its errors are those of DeleteContact. A contact that was removed for good is
-// not found.
+// Its errors are those of DeleteContact and, before CodeServerError,
+// CodeDuplicateContact: one of its keys was taken meanwhile. A contact that was
+// removed for good is not found.
 func (s *Service) RestoreContact(ctx context.Context, key string, id uuid.UUID, opts *ChangeOptions) (*Contact, error) {
 	c, err := s.begin(ctx, key, OpRestoreContact)
 	defer c.end(ctx)
@@ -327,9 +334,10 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		} else if !inCalendar(contact.CreatedAt) {
 			return nil, c.fault(&DamagedError{was.ID, errors.New("its time of creation " + wrongYear)})
 		}
-		outcomes, err := c.apply(ctx, MutationBatch{
-			Now:       now,
-			Mutations: []Mutation{{Contacts: []ContactChange{{ID: was.ID, Version: was.Version, Record: next.record}}}},
+		mutations := []Mutation{{Contacts: []ContactChange{{ID: was.ID, Version: was.Version, Record: next.record}}}}
+		outcomes, err := c.apply(ctx, write{
+			MutationBatch: MutationBatch{Now: now, Mutations: mutations},
+			stored:        []*ContactRecord{stored},
 		})
 		switch {
 		case err != nil:
@@ -337,6 +345,8 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		case len(outcomes) == 0 || outcomes[0].Err == nil:
 			return next.contact(), nil
 		case errors.Is(outcomes[0].Err, ErrConflict) && try < maxTries:
+		case errors.Is(outcomes[0].Err, ErrDuplicate):
+			return nil, c.duplicateError(duplicate{code: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: outcomes[0].Holders})
 		default:
 			return nil, c.refusal(outcomes[0].Err)
 		}

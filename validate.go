@@ -379,12 +379,16 @@ func (r *rules) tags(in []string, field string, bad *problems) []string {
 			continue
 		}
 		if len(out) == r.limits.Tags {
-			bad.add(field, FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.Tags))
+			r.tooManyTags(field, bad)
 			break
 		}
 		out = append(out, tag)
 	}
 	return out
+}
+
+func (r *rules) tooManyTags(field string, bad *problems) {
+	bad.add(field, FieldTooMany, fmt.Sprintf("must be at most %d", r.limits.Tags))
 }
 
 // phoneNumbers normalises the phone numbers of a contact.

@@ -41,7 +41,7 @@ const documentedDetail = `{
 	"tags": ["new", "website"], "recent_notes": [],
 	"custom_context": {"big": 12345678901234567890.10, "source": "<website> & more"},
 	"industry_context": {"budget": 250000},
-	"team_id": 101, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:00.123456Z", "version": 1
+	"external_id": "", "team_id": 101, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:00.123456Z", "version": 1
 }`
 
 func TestDocumentedCalls(t *testing.T) {
@@ -77,7 +77,7 @@ func TestDocumentedCalls(t *testing.T) {
 	"timezone": null,
 	"phone_numbers": [{"id": "id-2", "phone_number": "+15557654321", "phone_type": "", "primary": true, "do_not_call": true, "dnc_date": null, "dnc_reason": null}],
 	"tags": ["vip"], "recent_notes": [], "custom_context": {"source": "<website> & more"}, "industry_context": {"budget": 250000},
-	"team_id": 101, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:01.123456Z", "version": 2
+	"external_id": "", "team_id": 101, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:01.123456Z", "version": 2
 	}`, patched.body)
 	if got := patched.header.Get("ETag"); got != `"v2"` {
 		t.Errorf("ETag of the PATCH: %q", got)
@@ -92,7 +92,7 @@ func TestDocumentedCalls(t *testing.T) {
 	"stage": "lead", "stage_display": "Lead", "status": "not_contacted", "status_display": "Not Contacted",
 	"address": {"street": "", "city": "", "state": "", "zip_code": "", "country": "US"}, "timezone": null,
 	"phone_numbers": [], "tags": [], "recent_notes": [], "custom_context": {}, "industry_context": {},
-	"team_id": null, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:01.123456Z", "version": 3
+	"external_id": "", "team_id": null, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:01.123456Z", "version": 3
 	}`, put.body)
 
 	deleted := s.want(t, 204, ask{method: "DELETE", path: path, key: s.writer})

@@ -3,20 +3,40 @@ package contactshttp
 import (
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
 // create answers POST {prefix}/contacts/create.
 func (h *handler) create(c *call) (*answer, error) {
-	contact, replayed, err := h.svc.CreateContactOnceJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
+	r, err := h.svc.CreateContactResultJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
-	a := contactAnswer(http.StatusCreated, contact)
-	a.set("Location", h.front(c.request)+"/contacts/"+contact.ID.String())
-	if replayed {
-		a.set(headerIdempotencyReplayed, "true")
+	a := contactAnswer(http.StatusCreated, r.Contact)
+	a.set("Location", h.front(c.request)+"/contacts/"+r.Contact.ID.String())
+	a.setReplayed(r.Replayed)
+	if r.DeletedTwin != uuid.Nil {
+		a.set("Contacts-Deleted-Twin", r.DeletedTwin.String())
 	}
+	return a, nil
+}
+
+// upsert answers POST {prefix}/contacts/upsert.
+func (h *handler) upsert(c *call) (*answer, error) {
+	r, err := h.svc.UpsertContactJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
+	if err != nil {
+		return nil, err
+	}
+	status := http.StatusOK
+	if r.Result == contacts.ResultCreated {
+		status = http.StatusCreated
+	}
+	a := contactAnswer(status, r.Contact)
+	a.set("Location", h.front(c.request)+"/contacts/"+r.Contact.ID.String())
+	a.set("Contacts-Result", string(r.Result))
+	a.setReplayed(r.Replayed)
 	return a, nil
 }
 

@@ -23,6 +23,7 @@ type ErrorBody struct {
 	Error     contacts.Code         `json:"error"`
 	Message   string                `json:"message"`
 	Details   []contacts.FieldError `json:"details,omitempty"`
+	Conflicts []contacts.Conflict   `json:"conflicts,omitempty"`  // of duplicate_contact and ambiguous_match
 	RequestID string                `json:"request_id,omitempty"` // that of X-Request-ID; "" in a result of a batch
 }
 
@@ -33,13 +34,15 @@ type failure struct {
 	message string
 	details []contacts.FieldError
 	header  [2]string // its name and value; "": none
+
+	conflicts []contacts.Conflict
 }
 
 // Error implements error.
 func (f *failure) Error() string { return "contactshttp: " + string(f.code) + ": " + f.message }
 
 func (f *failure) body() *ErrorBody {
-	return &ErrorBody{Error: f.code, Message: f.message, Details: f.details}
+	return &ErrorBody{Error: f.code, Message: f.message, Details: f.details, Conflicts: f.conflicts}
 }
 
 // answer returns the answer to the request with that id.
@@ -63,7 +66,7 @@ func failureOf(err error) *failure {
 	if !ok { // a Service returns no other errors
 		return failureOf(contacts.ErrServer)
 	}
-	f := &failure{status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details}
+	f := &failure{status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details, conflicts: e.Conflicts}
 	switch {
 	case errors.Is(err, contacts.ErrBodyTooLarge) || isMaxBytes(err):
 		f.status, f.code, f.message = http.StatusRequestEntityTooLarge, CodeBodyTooLarge, strings.TrimPrefix(e.Message, "invalid JSON: ")

@@ -166,6 +166,13 @@ func (a *answer) set(name, value string) {
 	a.header.Set(name, value)
 }
 
+// setReplayed says that the answer is that of an earlier request.
+func (a *answer) setReplayed(replayed bool) {
+	if replayed {
+		a.set(headerIdempotencyReplayed, "true")
+	}
+}
+
 // fail sends the answer of an error.
 func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := failureOf(err)

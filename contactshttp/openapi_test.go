@@ -48,6 +48,7 @@ func ExampleOpenAPI() {
 	// /crm/v1/contacts
 	// /crm/v1/contacts/batch
 	// /crm/v1/contacts/create
+	// /crm/v1/contacts/upsert
 	// /crm/v1/contacts/{id}
 	// /crm/v1/contacts/{id}/restore
 	// /crm/v1/contacts/{id}/update
@@ -67,6 +68,7 @@ func TestOpenAPI(t *testing.T) {
 		{"paths and methods", proveRoutes},
 		{"the life of a contact", proveLife},
 		{"lists", proveLists},
+		{"identity", proveIdentity},
 		{"batches", proveBatches},
 		{"errors of every operation", proveCommonErrors},
 		{"errors of bodies", proveBodyErrors},
@@ -245,19 +247,22 @@ func proveLists(t *testing.T, s *proof) {
 		s.contact()
 	}
 	for query, n := range map[string]int{
-		"":                                   -1,
-		"stage=lead&status=not_contacted":    -1,
-		"tag=none":                           0,
-		"search=doe&limit=2":                 2,
-		"phone_number=%2B1+555+123-4567":     -1,
-		"email=nobody@example.com":           0,
-		"deleted=true":                       -1,
-		"updated_after=2000-01-01T00:00:00Z": -1,
-		"updated_after=9999-12-31T23:59:59Z": 0,
-		"page=2&limit=1":                     1,
-		"cursor=&limit=1":                    1,
-		"cursor=":                            -1,
-		"team_id=" + fmt.Sprint(s.f.Team.ID): 0,
+		"":                                -1,
+		"stage=lead&status=not_contacted": -1,
+		"tag=none":                        0,
+		"search=doe&limit=2":              2,
+		"phone_number=%2B1+555+123-4567":  -1,
+		"email=nobody@example.com":        0,
+		"email=NOBODY@example.com&match_email=true": 0,
+		"external_id=none":                          0,
+		"match_email=false&limit=1":                 1,
+		"deleted=true":                              -1,
+		"updated_after=2000-01-01T00:00:00Z":        -1,
+		"updated_after=9999-12-31T23:59:59Z":        0,
+		"page=2&limit=1":                            1,
+		"cursor=&limit=1":                           1,
+		"cursor=":                                   -1,
+		"team_id=" + fmt.Sprint(s.f.Team.ID):        0,
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
@@ -283,6 +288,91 @@ func proveLists(t *testing.T, s *proof) {
 		op: "listContacts", query: url.Values{"team_id": {fmt.Sprint(s.other.ID)}}, header: http.Header{"X-Api-Key": {s.limited}},
 	})
 	s.want(400, "validation_error", asked{op: "listContacts", query: url.Values{"page": {"1"}, "cursor": {""}}})
+}
+
+func proveIdentity(t *testing.T, s *proof) {
+	create := s.valid("createContact")
+	create.body = `{"first_name": "Ada", "external_id": "A-1", "email": "ada@example.com"}`
+	ada := s.want(201, "", create)
+	wantConflict := func(a *answered, conflicts string) {
+		t.Helper()
+		body, _ := a.body.(map[string]any)
+		got, err := json.Marshal(body["conflicts"])
+		if err != nil || string(got) != conflicts {
+			t.Errorf("got the conflicts %s, %v, want %s", got, err, conflicts)
+		}
+	}
+	id := func(a *answered) string { return a.body.(map[string]any)["id"].(string) }
+	taken := fmt.Sprintf(`[{"contact_id":%q,"field":"external_id"}]`, id(ada))
+	wantConflict(s.want(409, "duplicate_contact", create), taken)
+	for _, op := range []string{"replaceContact", "updateContact"} {
+		r := s.valid(op)
+		r.body = `{"first_name": "Bob", "external_id": "A-1"}`
+		wantConflict(s.want(409, "duplicate_contact", r), taken)
+	}
+	batch := s.valid("createContacts")
+	batch.body = `{"contacts": [{"first_name": "Bob", "external_id": "B-1"}, {"first_name": "Bob", "external_id": "B-1"}]}`
+	if a := s.want(200, "", batch); !strings.Contains(a.text, `"index":0`) || !strings.Contains(a.text, "duplicate_contact") {
+		t.Errorf("got %s", a.text)
+	}
+
+	s.want(204, "", asked{op: "deleteContact", id: id(ada)})
+	again := s.want(201, "", create)
+	if twin := again.header.Get("Contacts-Deleted-Twin"); twin != id(ada) {
+		t.Errorf("got the deleted twin %q, want %s", twin, id(ada))
+	}
+	s.want(409, "duplicate_contact", asked{op: "restoreContact", id: id(ada)})
+	s.want(204, "", asked{op: "deleteContact", id: id(again)})
+	batch.body = `{"contacts": [{"first_name": "Ada", "external_id": "A-1"}]}`
+	if a := s.want(200, "", batch); !strings.Contains(a.text, fmt.Sprintf(`"deleted_twin":%q`, id(again))) {
+		t.Errorf("got %s", a.text)
+	}
+
+	upsert := func(status int, body, result string) *answered {
+		t.Helper()
+		r := s.valid("upsertContact")
+		r.body = body
+		a := s.want(status, "", r)
+		if got := a.header.Get("Contacts-Result"); got != result {
+			t.Errorf("%s: got %q, want %q", body, got, result)
+		}
+		return a
+	}
+	cy := upsert(201, `{"first_name": "Cy", "email": "cy@example.com"}`, "created")
+	upsert(200, `{"first_name": "Cy", "email": "CY@example.com", "city": "Rome"}`, "updated")
+	same := upsert(200, `{"first_name": "Cy", "email": "cy@example.com", "match_on": ["email"]}`, "unchanged")
+	if at := s.exchange(http.MethodGet, same.header.Get("Location"), nil, http.Header{"X-Api-Key": {s.f.Key}}, ""); at.text != same.text || id(at) != id(cy) {
+		t.Errorf("at Location: got %s, want %s", at.text, same.text)
+	}
+	s.want(204, "", asked{op: "deleteContact", id: id(cy)})
+	upsert(200, `{"first_name": "Cy", "email": "cy@example.com", "restore_deleted": true}`, "restored")
+
+	hidden := s.valid("createContact")
+	hidden.body = fmt.Sprintf(`{"first_name": "Di", "team_id": %d, "phone_numbers": [{"phone_number": "+12025550147"}]}`, s.other.ID)
+	s.want(201, "", hidden)
+	both := s.valid("upsertContact")
+	both.header.Set("X-API-Key", s.limited)
+	both.body = `{"first_name": "Cy", "email": "cy@example.com", "phone_numbers": [{"phone_number": "+12025550147"}]}`
+	wantConflict(s.want(409, "ambiguous_match", both),
+		fmt.Sprintf(`[{"contact_id":%q,"field":"email"},{"field":"phone_numbers[0].phone_number","hidden":true}]`, id(cy)))
+	both.body = `{"first_name": "Di", "phone_numbers": [{"phone_number": "+12025550147"}]}`
+	s.want(409, "duplicate_contact", both)
+	both.body = `{"first_name": "Eve", "email": "eve@example.com", "update_only": true}`
+	s.want(404, "not_found", both)
+
+	once := s.valid("upsertContact")
+	once.header.Set("Idempotency-Key", "upsert once")
+	if first, replay := s.want(201, "", once), s.want(201, "", once); first.text != replay.text || replay.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("got %s, then %s", first.text, replay.text)
+	}
+	update := s.valid("upsertContact")
+	update.header.Set("Idempotency-Key", "upsert twice")
+	update.body = `{"first_name": "Cy", "email": "cy@example.com", "company": "Acme"}`
+	if first, replay := s.want(200, "", update), s.want(200, "", update); first.text != replay.text || replay.header.Get("Contacts-Result") != "updated" {
+		t.Errorf("got %s, then %s", first.text, replay.text)
+	}
+	once.body = `{"first_name": "Eve"}`
+	s.want(409, "idempotency_conflict", once)
 }
 
 func proveBatches(t *testing.T, s *proof) {
@@ -417,6 +507,7 @@ func proveBodyErrors(t *testing.T, s *proof) {
 func proveContactErrors(t *testing.T, s *proof) {
 	for op, body := range map[string]string{
 		"createContact":  `{"last_name": "Doe"}`,
+		"upsertContact":  `{"last_name": "Doe"}`,
 		"replaceContact": `{"last_name": "Doe"}`,
 		"updateContact":  `{"first_name": ""}`,
 	} {
@@ -459,7 +550,7 @@ func proveConditions(t *testing.T, s *proof) {
 }
 
 func proveTeams(t *testing.T, s *proof) {
-	for _, op := range []string{"createContact", "replaceContact", "updateContact"} {
+	for _, op := range []string{"createContact", "upsertContact", "replaceContact", "updateContact"} {
 		for team, want := range map[int64]string{999: "404 team_not_found", s.other.ID: "403 team_access_denied", s.f.Team.ID: "20"} {
 			r := s.valid(op)
 			r.header.Set("X-API-Key", s.limited)
@@ -511,6 +602,7 @@ func proveValues(t *testing.T, s *proof) {
 	for _, c := range []struct{ op, schema, body string }{
 		{"createContact", "CreateContact", `{"first_name": "John", %s}`},
 		{"createContact", "CreatePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
+		{"upsertContact", "UpsertContact", `{"first_name": "John", "email": "values@example.com", %s}`},
 		{"createContacts", "CreateBatch", `{%s}`},
 		{"replaceContact", "ReplaceContact", `{"first_name": "John", %s}`},
 		{"replaceContact", "ReplacePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
@@ -521,6 +613,10 @@ func proveValues(t *testing.T, s *proof) {
 	} {
 		_, properties := s.at("#/components/schemas/" + c.schema + "/properties")
 		r := s.valid(c.op)
+		if c.op == "upsertContact" { // for update_only
+			r.body = strings.Replace(c.body, ", %s", "", 1)
+			s.want(201, "", r)
+		}
 		for name := range properties {
 			for _, value := range values {
 				if name == "id" && value == `""` {
@@ -529,7 +625,7 @@ func proveValues(t *testing.T, s *proof) {
 				member := fmt.Sprintf("%q: %s", name, value)
 				r.body = fmt.Sprintf(c.body, member)
 				// A field that is in the body already is given once.
-				for _, twice := range []string{`"first_name": "John", `, `"phone_number": "+15551234567", `} {
+				for _, twice := range []string{`"first_name": "John", `, `"email": "values@example.com", `, `"phone_number": "+15551234567", `} {
 					if strings.HasPrefix(twice, fmt.Sprintf("%q", name)) {
 						r.body = strings.Replace(r.body, twice, "", 1)
 					}
@@ -585,7 +681,7 @@ func proveBodyLimits(t *testing.T, s *proof) {
 		checked++
 		r := s.valid(op)
 		r.body = at
-		if a := s.send(r); a.status >= 300 {
+		if a := s.send(r); !a.taken() {
 			t.Errorf("%s: %s at its limit: %d %.500s", op, field, a.status, a.text)
 		}
 		r = s.valid(op)
@@ -854,8 +950,8 @@ func proveDefaults(t *testing.T, s *proof) {
 			t.Errorf("%s=%v gives another list than the default", name, want)
 		}
 	}
-	if found != 3 {
-		t.Errorf("%d parameters of the list have a default, want 3", found)
+	if found != 4 {
+		t.Errorf("%d parameters of the list have a default, want 4", found)
 	}
 }
 

@@ -81,7 +81,7 @@ func isName(s string) bool {
 
 // listParameters returns the parameters of the list.
 func listParameters() []string {
-	return []string{"cursor", "deleted", "email", "limit", "page", "phone_number", "search", "stage", "status", "tag", "team_id", "updated_after"}
+	return []string{"cursor", "deleted", "email", "external_id", "limit", "match_email", "page", "phone_number", "search", "stage", "status", "tag", "team_id", "updated_after"}
 }
 
 // readList reads the query of the list. The list has pages, unless a cursor is
@@ -102,6 +102,9 @@ func (c *call) readList() {
 		Search:      get("search"),
 		PhoneNumber: get("phone_number"),
 		Email:       get("email"),
+		ExternalID:  get("external_id"),
+		MatchEmail:  c.boolean("match_email"),
+		Deleted:     c.boolean("deleted"),
 		Cursor:      c.query.Get("cursor"),
 		TeamID:      c.number("team_id", 64),
 		Limit:       int(c.number("limit", strconv.IntSize)),
@@ -110,15 +113,6 @@ func (c *call) readList() {
 	// A plus that is not encoded means a space, and no number starts with one.
 	if number, ok := strings.CutPrefix(in.PhoneNumber, " "); ok && strings.Contains(c.request.URL.RawQuery, "phone_number=+") {
 		in.PhoneNumber = "+" + number
-	}
-	if c.query.Has("deleted") {
-		switch get("deleted") {
-		case "true":
-			in.Deleted = true
-		case "false":
-		default:
-			c.wrong.add("deleted", contacts.FieldInvalid, "must be true or false")
-		}
 	}
 	if c.query.Has("updated_after") {
 		// No time has a space, but an offset has a plus that may not be encoded.
@@ -137,6 +131,21 @@ func (c *call) readList() {
 		c.wrong.add("cursor", contacts.FieldInvalid, "must not be given together with page")
 	}
 	c.list = in
+}
+
+// boolean returns the value of a parameter: false if it was not given.
+func (c *call) boolean(name string) bool {
+	if !c.query.Has(name) {
+		return false
+	}
+	switch c.query.Get(name) {
+	case "true":
+		return true
+	case "false":
+	default:
+		c.wrong.add(name, contacts.FieldInvalid, "must be true or false")
+	}
+	return false
 }
 
 // number returns the value of a parameter: a positive number that fits in so many

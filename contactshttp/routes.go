@@ -40,6 +40,9 @@ func (h *handler) routes() []route {
 		{"/contacts/create", map[string]endpoint{
 			http.MethodPost: {operation: contacts.OpCreateContact, media: body, read: (*call).readIdempotencyKey, do: h.create},
 		}},
+		{"/contacts/upsert", map[string]endpoint{
+			http.MethodPost: {operation: contacts.OpUpsertContact, media: body, read: (*call).readIdempotencyKey, do: h.upsert},
+		}},
 		{"/contacts/batch", map[string]endpoint{
 			http.MethodPost: {operation: contacts.OpCreateContacts, media: body, read: (*call).refuseIdempotencyKey, do: h.createBatch},
 		}},

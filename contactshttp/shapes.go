@@ -42,10 +42,11 @@ type Contact struct {
 	IndustryContext map[string]any `json:"industry_context"`
 
 	// Not in the documented form.
-	TeamID    *int64    `json:"team_id"` // nil: no team
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
-	Version   int64     `json:"version"` // the ETag is made of it
+	ExternalID string    `json:"external_id"` // "": none
+	TeamID     *int64    `json:"team_id"`     // nil: no team
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	Version    int64     `json:"version"` // the ETag is made of it
 }
 
 // An Address is the postal address of a [Contact]. An unknown part is "".
@@ -88,6 +89,7 @@ func contactOf(c *contacts.Contact) *Contact {
 		RecentNotes:     []any{},
 		CustomContext:   object(c.CustomContext),
 		IndustryContext: object(c.IndustryContext),
+		ExternalID:      c.ExternalID,
 		CreatedAt:       c.CreatedAt,
 		UpdatedAt:       c.UpdatedAt,
 		Version:         c.Version,
@@ -183,11 +185,15 @@ type BatchResult struct {
 
 // A BatchItem is the result for one contact of a batch: a contact or an error.
 type BatchItem struct {
-	Index    int        `json:"index"`
-	Status   int        `json:"status"` // of a create of this contact alone
-	Replayed bool       `json:"replayed,omitempty"`
-	Contact  *Contact   `json:"contact,omitempty"`
-	Error    *ErrorBody `json:"error,omitempty"`
+	Index    int      `json:"index"`
+	Status   int      `json:"status"` // of a create of this contact alone
+	Replayed bool     `json:"replayed,omitempty"`
+	Contact  *Contact `json:"contact,omitempty"`
+
+	// DeletedTwin is that of [contacts.CreateResult]; zero: none.
+	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
+
+	Error *ErrorBody `json:"error,omitempty"`
 }
 
 // encodeBatch returns the JSON form of a [BatchResult]. It encodes one result at a
@@ -209,7 +215,7 @@ func encodeBatch(results iter.Seq[contacts.CreateResult]) ([]byte, error) {
 			item.Status, item.Error = f.status, f.body()
 		} else {
 			created++
-			item.Status, item.Replayed, item.Contact = http.StatusCreated, r.Replayed, contactOf(r.Contact)
+			item.Status, item.Replayed, item.Contact, item.DeletedTwin = http.StatusCreated, r.Replayed, contactOf(r.Contact), r.DeletedTwin
 		}
 		if err := encoder.Encode(item); err != nil {
 			return nil, err

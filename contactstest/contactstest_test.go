@@ -90,8 +90,20 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			_, err := f.Service.CreateContactJSON(ctx, f.Key, body(`{"first_name":"Jane"}`))
 			return err
 		},
-		"CreateContactOnceJSON": func(ctx context.Context) error {
-			_, _, err := f.Service.CreateContactOnceJSON(ctx, f.Key, "key", body(`{"first_name":"Jane"}`))
+		"CreateContactResult": func(ctx context.Context) error {
+			_, err := f.Service.CreateContactResult(ctx, f.Key, contacts.CreateContactInput{FirstName: "Jane"})
+			return err
+		},
+		"UpsertContact": func(ctx context.Context) error {
+			_, err := f.Service.UpsertContact(ctx, f.Key, contacts.UpsertContactInput{CreateContactInput: contacts.CreateContactInput{FirstName: "Jane"}})
+			return err
+		},
+		"UpsertContactJSON": func(ctx context.Context) error {
+			_, err := f.Service.UpsertContactJSON(ctx, f.Key, "other key", body(`{"first_name":"Jane"}`))
+			return err
+		},
+		"CreateContactResultJSON": func(ctx context.Context) error {
+			_, err := f.Service.CreateContactResultJSON(ctx, f.Key, "key", body(`{"first_name":"Jane"}`))
 			return err
 		},
 		"CreateContacts": func(ctx context.Context) error {
@@ -232,23 +244,26 @@ func TestFailNextGivesDetails(t *testing.T) {
 
 // operations are those of the calls of a Service.
 var operations = map[string]contacts.Operation{
-	"Authorize":             contacts.OpCreateContact,
-	"CreateContact":         contacts.OpCreateContact,
-	"CreateContactJSON":     contacts.OpCreateContact,
-	"CreateContactOnceJSON": contacts.OpCreateContact,
-	"CreateContacts":        contacts.OpCreateContacts,
-	"CreateContactsJSON":    contacts.OpCreateContacts,
-	"CreateContactsJSONSeq": contacts.OpCreateContacts,
-	"CreateContactStream":   contacts.OpCreateContacts,
-	"GetContact":            contacts.OpGetContact,
-	"ListContacts":          contacts.OpListContacts,
-	"Contacts":              contacts.OpListContacts,
-	"UpdateContact":         contacts.OpUpdateContact,
-	"UpdateContactJSON":     contacts.OpUpdateContact,
-	"ReplaceContact":        contacts.OpReplaceContact,
-	"ReplaceContactJSON":    contacts.OpReplaceContact,
-	"DeleteContact":         contacts.OpDeleteContact,
-	"RestoreContact":        contacts.OpRestoreContact,
+	"Authorize":               contacts.OpCreateContact,
+	"CreateContact":           contacts.OpCreateContact,
+	"CreateContactJSON":       contacts.OpCreateContact,
+	"CreateContactResult":     contacts.OpCreateContact,
+	"CreateContactResultJSON": contacts.OpCreateContact,
+	"UpsertContact":           contacts.OpUpsertContact,
+	"UpsertContactJSON":       contacts.OpUpsertContact,
+	"CreateContacts":          contacts.OpCreateContacts,
+	"CreateContactsJSON":      contacts.OpCreateContacts,
+	"CreateContactsJSONSeq":   contacts.OpCreateContacts,
+	"CreateContactStream":     contacts.OpCreateContacts,
+	"GetContact":              contacts.OpGetContact,
+	"ListContacts":            contacts.OpListContacts,
+	"Contacts":                contacts.OpListContacts,
+	"UpdateContact":           contacts.OpUpdateContact,
+	"UpdateContactJSON":       contacts.OpUpdateContact,
+	"ReplaceContact":          contacts.OpReplaceContact,
+	"ReplaceContactJSON":      contacts.OpReplaceContact,
+	"DeleteContact":           contacts.OpDeleteContact,
+	"RestoreContact":          contacts.OpRestoreContact,
 }
 
 func TestFailFailsTheNamedOperationOnly(t *testing.T) {

@@ -5,6 +5,7 @@
 //   - first: the program in the README
 //   - quickstart: every documented answer of a create, on a real file
 //   - embed: a server of your own that creates contacts
+//   - signup: people who sign up again and again, and are one contact each
 //   - server: the REST API as a whole server
 //   - import: an import of CSV files of any size, with a report of the refused rows
 //   - customstore: a store of your own, checked by the conformance suite

@@ -60,6 +60,37 @@ func whatToTell(ctx context.Context, svc *contacts.Service, key string, body io.
 	return text
 }
 
+func TestUpsertOfTheREADME(t *testing.T) {
+	f := contactstest.New(t, nil)
+	john := contacts.CreateContactInput{FirstName: "John", Email: "john@example.com"}
+	jane := contacts.CreateContactInput{FirstName: "Jane", ExternalID: "J-2"}
+	both := contacts.CreateContactInput{FirstName: "John", Email: "john@example.com", ExternalID: "J-2"}
+	for i, c := range []struct {
+		in   contacts.CreateContactInput
+		want string
+	}{
+		{john, "created"}, {jane, "created"}, {jane, "unchanged"}, {both, "2 contacts match"},
+		{contacts.CreateContactInput{}, "first name is required"},
+	} {
+		if got := signUpOnce(t.Context(), f.Service, f.Key, c.in); got != c.want {
+			t.Errorf("%d: got %q, want %q", i, got, c.want)
+		}
+	}
+}
+
+func signUpOnce(ctx context.Context, svc *contacts.Service, key string, person contacts.CreateContactInput) string {
+	r, err := svc.UpsertContact(ctx, key, contacts.UpsertContactInput{CreateContactInput: person})
+	e, _ := errors.AsType[*contacts.Error](err)
+	switch {
+	case err == nil:
+		return string(r.Result) // created, updated or unchanged
+	case e.Code == contacts.CodeAmbiguousMatch:
+		return fmt.Sprintf("%d contacts match", len(e.Conflicts)) // which of them is it?
+	default:
+		return e.Message
+	}
+}
+
 func TestSQLiteOfTheREADME(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -17,15 +17,15 @@ import (
 const (
 	// The columns of a contact after its ids, in the order of contactArrays and
 	// scanContact.
-	contactColumns = `first_name, last_name, email, company, website, address, city, state, zip_code, country, status, stage, team_id,
+	contactColumns = `first_name, last_name, email, company, website, address, city, state, zip_code, country, status, stage, external_id, team_id,
 		phones, tags, custom_context, industry_context, created_at, updated_at, version, deleted_at`
 
 	allContactColumns = `account_id, id, ` + contactColumns + `, search`
 
 	// contactArrays as the columns of a table.
 	contactArraysGiven = `$1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-		$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::text[],
-		$20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::text[]`
+		$10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::text[], $18::text[], $19::text[],
+		$20::text[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::text[]`
 	contactsGiven = `(SELECT * FROM unnest(` + contactArraysGiven + `) AS given` + givenRows + `) AS n (` + allContactColumns + `)`
 
 	findContactSQL = `SELECT id, ` + contactColumns + ` FROM {schema}.contact WHERE account_id = $1 AND id = $2`
@@ -33,7 +33,7 @@ const (
 	contactKeysGiven = `(SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS given` + givenRows + `) AS n (account_id, id)`
 
 	// What has to be known of a contact before it is changed.
-	readContactsSQL = `SELECT c.account_id, c.id, c.version, c.email, c.phones, c.tags FROM ` + contactKeysGiven + `
+	readContactsSQL = `SELECT c.account_id, c.id, c.version, c.external_id, c.email, c.phones, c.tags FROM ` + contactKeysGiven + `
 		JOIN {schema}.contact AS c ON c.account_id = {account} AND c.id = n.id`
 
 	// All transactions lock in this order, so that no two wait for each other.
@@ -43,7 +43,7 @@ const (
 
 	updateContactsSQL = `UPDATE {schema}.contact AS c SET first_name = n.first_name, last_name = n.last_name, email = n.email,
 			company = n.company, website = n.website, address = n.address, city = n.city, state = n.state, zip_code = n.zip_code,
-			country = n.country, status = n.status, stage = n.stage, team_id = n.team_id, phones = n.phones, tags = n.tags,
+			country = n.country, status = n.status, stage = n.stage, external_id = n.external_id, team_id = n.team_id, phones = n.phones, tags = n.tags,
 			custom_context = n.custom_context, industry_context = n.industry_context, search = n.search,
 			created_at = n.created_at, updated_at = n.updated_at, version = n.version, deleted_at = n.deleted_at
 		FROM ` + contactsGiven + ` WHERE c.account_id = {account} AND c.id = n.id`
@@ -110,6 +110,7 @@ func contactArrays(rows []*contactRow) []any {
 		text(func(r *contactRow) string { return r.contact.Country }),
 		text(func(r *contactRow) string { return r.contact.Status }),
 		text(func(r *contactRow) string { return r.contact.Stage }),
+		text(func(r *contactRow) string { return r.contact.ExternalID }),
 		number(func(r *contactRow) int64 { return r.contact.TeamID }),
 		text(func(r *contactRow) string { return r.phones }),
 		text(func(r *contactRow) string { return r.tags }),
@@ -132,7 +133,7 @@ func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, err
 	var phones, tags string
 	var created, updated, deleted int64
 	err := rows.Scan((*[16]byte)(&c.ID), &c.FirstName, &c.LastName, &c.Email, &c.Company, &c.Website, &c.Address, &c.City, &c.State, &c.ZipCode,
-		&c.Country, &c.Status, &c.Stage, &c.TeamID, &phones, &tags, &r.CustomContext, &r.IndustryContext, &created, &updated, &c.Version, &deleted)
+		&c.Country, &c.Status, &c.Stage, &c.ExternalID, &c.TeamID, &phones, &tags, &r.CustomContext, &r.IndustryContext, &created, &updated, &c.Version, &deleted)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +160,7 @@ func scanContactState(rows pgx.Rows) (k contactKey, st *contactState, err error)
 	var r contacts.ContactRecord
 	var phones, tags string
 	st = &contactState{stored: true, exists: true}
-	if err := rows.Scan((*[16]byte)(&k.account), (*[16]byte)(&k.id), &st.version, &r.Contact.Email, &phones, &tags); err != nil {
+	if err := rows.Scan((*[16]byte)(&k.account), (*[16]byte)(&k.id), &st.version, &r.Contact.ExternalID, &r.Contact.Email, &phones, &tags); err != nil {
 		return k, nil, err
 	}
 	if err := decodeLists(&r.Contact, phones, tags); err != nil {

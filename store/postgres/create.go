@@ -16,22 +16,22 @@ import (
 // and no contact is refused. Then the conditions that count are all that is
 // evaluated for a row.
 const createPlainSQL = `WITH homes AS (
-		SELECT h.home FROM (SELECT * FROM unnest($29::uuid[], $30::bigint[], $31::bigint[]) WITH ORDINALITY AS given LIMIT cardinality($29::uuid[]))
+		SELECT h.home FROM (SELECT * FROM unnest($30::uuid[], $31::bigint[], $32::bigint[]) WITH ORDINALITY AS given LIMIT cardinality($30::uuid[]))
 			AS h (account_id, settings_version, team_id, home)
 		JOIN {schema}.account AS a ON a.account_id = h.account_id AND a.settings_version = h.settings_version
 		WHERE h.team_id = 0 OR EXISTS (SELECT 1 FROM {schema}.team AS t WHERE t.account_id = h.account_id AND t.id = h.team_id)
 	), stored AS (
 		INSERT INTO {schema}.contact (` + allContactColumns + `)
-		SELECT ` + allContactColumns + ` FROM unnest(` + contactArraysGiven + `, $25::bigint[]) AS n (` + allContactColumns + `, home)
-		WHERE (SELECT count(*) FROM homes) = cardinality($29::uuid[]) OR n.home IN (SELECT home FROM homes)
+		SELECT ` + allContactColumns + ` FROM unnest(` + contactArraysGiven + `, $26::bigint[]) AS n (` + allContactColumns + `, home)
+		WHERE (SELECT count(*) FROM homes) = cardinality($30::uuid[]) OR n.home IN (SELECT home FROM homes)
 		ON CONFLICT (account_id, id) DO NOTHING RETURNING account_id, id
 	), found AS (
 		INSERT INTO {schema}.contact_lookup (account_id, value, contact_id)
-		SELECT n.account_id, n.value, n.contact_id FROM unnest($26::uuid[], $27::uuid[], $28::uuid[]) AS n (account_id, value, contact_id)
+		SELECT n.account_id, n.value, n.contact_id FROM unnest($27::uuid[], $28::uuid[], $29::uuid[]) AS n (account_id, value, contact_id)
 		WHERE (SELECT count(*) FROM stored) = cardinality($1::uuid[]) OR EXISTS (SELECT 1 FROM stored AS s WHERE s.account_id = n.account_id AND s.id = n.contact_id)
 	)
-	SELECT n.place - 1, a.account_id IS NULL, a.settings_version IS DISTINCT FROM ($30::bigint[])[n.home], c.id IS NOT NULL, n.team_id <> 0 AND t.id IS NULL
-	FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[], $15::bigint[], $25::bigint[]) WITH ORDINALITY AS given` + givenRows + `)
+	SELECT n.place - 1, a.account_id IS NULL, a.settings_version IS DISTINCT FROM ($31::bigint[])[n.home], c.id IS NOT NULL, n.team_id <> 0 AND t.id IS NULL
+	FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[], $16::bigint[], $26::bigint[]) WITH ORDINALITY AS given` + givenRows + `)
 		AS n (account_id, id, team_id, home, place)
 	LEFT JOIN {schema}.account AS a ON a.account_id = n.account_id
 	LEFT JOIN {schema}.contact AS c ON c.account_id = n.account_id AND c.id = n.id

@@ -84,6 +84,9 @@ func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
 	if q.Email != "" {
 		by = append(by, pgUUID(byEmail.value(contacts.MatchEmail(q.Email))))
 	}
+	if q.ExternalID != "" {
+		by = append(by, pgUUID(byID.value(q.ExternalID)))
+	}
 	if q.Tag != "" {
 		by = append(by, pgUUID(byTag.value(q.Tag)))
 	}

@@ -55,7 +55,7 @@ func (s *session) lockTable(table string) {
 // insert stores a row of the contact's id.
 func (s *session) insert(r *contacts.ContactRecord) error {
 	_, err := s.tx.Exec(s.t.Context(), "INSERT INTO "+pgx.Identifier{s.schema, "contact"}.Sanitize()+
-		" VALUES ($1, $2, '', '', '', '', '', '', '', '', '', '', '', '', 0, '', '', '', '', '', 0, 0, 1, 0)", r.Contact.AccountID, r.Contact.ID)
+		" VALUES ($1, $2, '', '', '', '', '', '', '', '', '', '', '', '', '', 0, '', '', '', '', '', 0, 0, 1, 0)", r.Contact.AccountID, r.Contact.ID)
 	return err
 }
 

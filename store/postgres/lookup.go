@@ -19,6 +19,7 @@ const (
 	byEmail lookupKind = 'e'
 	byPhone lookupKind = 'p'
 	byTag   lookupKind = 't'
+	byID    lookupKind = 'x' // the external id
 	byOther lookupKind = '?'
 )
 
@@ -37,6 +38,8 @@ func (k lookupKind) value(text string) uuid.UUID {
 // keyLookup returns what stands for a match key in contact_lookup.
 func keyLookup(k contacts.MatchKey) uuid.UUID {
 	switch k.Kind {
+	case contacts.KeyExternalID:
+		return byID.value(k.Value)
 	case contacts.KeyEmail:
 		return byEmail.value(k.Value)
 	case contacts.KeyPhoneNumber:

@@ -280,7 +280,7 @@ func (c *writeConn) replaceContact(row contactRow, stored []driver.Value) error 
 		return err
 	}
 	stored = stored[:lookupColumnCount]
-	return c.moveLookups(stored, []driver.Value{stored[0], stored[1], row[rowEmail], row[rowPhones], row[rowTags]})
+	return c.moveLookups(stored, []driver.Value{stored[0], stored[1], row[rowExternalID], row[rowEmail], row[rowPhones], row[rowTags]})
 }
 
 func (c *writeConn) removeContact(stored []driver.Value) error {

@@ -124,7 +124,7 @@ func (j *judge) candidates(e lookup, see func([]driver.Value) bool) (err error) 
 // matchKeysOf returns the match keys of the contact in a row that begins with
 // lookupColumns. A column that is damaged has none.
 func matchKeysOf(row []driver.Value) []contacts.MatchKey {
-	r := contacts.ContactRecord{Contact: contacts.Contact{Email: text(row[lookupEmail])}}
+	r := contacts.ContactRecord{Contact: contacts.Contact{ExternalID: text(row[lookupExternalID]), Email: text(row[lookupEmail])}}
 	r.Contact.PhoneNumbers, _ = packed.ParsePhones(text(row[lookupPhones]))
 	return r.MatchKeys()
 }
@@ -132,6 +132,8 @@ func matchKeysOf(row []driver.Value) []contacts.MatchKey {
 // lookupOfKey returns the entry of a match key, without account and seq.
 func lookupOfKey(k contacts.MatchKey) lookup {
 	switch k.Kind {
+	case contacts.KeyExternalID:
+		return newLookup(byExternalID, k.Value)
 	case contacts.KeyPhoneNumber:
 		return newLookup(byPhone, k.Value)
 	default:

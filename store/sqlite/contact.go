@@ -41,6 +41,7 @@ var contactFields = []contactField{
 	requiredField("country", func(r *contacts.ContactRecord) *string { return &r.Contact.Country }),
 	requiredField("status", func(r *contacts.ContactRecord) *string { return &r.Contact.Status }),
 	requiredField("stage", func(r *contacts.ContactRecord) *string { return &r.Contact.Stage }),
+	textField("external_id", func(r *contacts.ContactRecord) *string { return &r.Contact.ExternalID }),
 	numberField("team_id", func(r *contacts.ContactRecord) *int64 { return &r.Contact.TeamID }),
 	phonesField(),
 	tagsField(),
@@ -154,10 +155,11 @@ type contactRow []driver.Value
 
 // The columns of a contactRow that look-ups are made of, and its team.
 var (
-	rowTeam   = rowHead + slices.Index(columns(), "team_id")
-	rowEmail  = rowHead + slices.Index(columns(), "email")
-	rowPhones = rowHead + slices.Index(columns(), "phones")
-	rowTags   = rowHead + slices.Index(columns(), "tags")
+	rowTeam       = rowHead + slices.Index(columns(), "team_id")
+	rowExternalID = rowHead + slices.Index(columns(), "external_id")
+	rowEmail      = rowHead + slices.Index(columns(), "email")
+	rowPhones     = rowHead + slices.Index(columns(), "phones")
+	rowTags       = rowHead + slices.Index(columns(), "tags")
 )
 
 // encodeContact returns the row of a record. It shares no memory that the caller

@@ -49,6 +49,7 @@ var (
 		AND (:status IS NULL OR c.status = :status)
 		AND (:stage IS NULL OR c.stage = :stage)
 		AND (:email IS NULL OR c.email = :email)
+		AND (:external IS NULL OR c.external_id = :external)
 		AND (:phone IS NULL OR EXISTS (SELECT 1 FROM json_each(c.phones) AS p WHERE p.value ->> 1 = :phone))
 		AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(c.tags) AS t WHERE t.value = :tag))
 		AND (:updated_after IS NULL OR c.updated_at > :updated_after)
@@ -104,6 +105,7 @@ const (
 	argStatus
 	argStage
 	argEmail
+	argExternalID
 	argPhone
 	argTag
 	argDeletedBefore
@@ -127,7 +129,7 @@ const (
 func listSQL(named string) string {
 	names := [listArgCount]string{
 		argAccount: ":account", argAllTeams: ":all_teams", argTeams: ":teams", argTeam: ":team",
-		argStatus: ":status", argStage: ":stage", argEmail: ":email", argPhone: ":phone", argTag: ":tag",
+		argStatus: ":status", argStage: ":stage", argEmail: ":email", argExternalID: ":external", argPhone: ":phone", argTag: ":tag",
 		argDeletedBefore: ":deleted_before", argUpdatedAfter: ":updated_after", argWord: ":word", argWords: ":words",
 		argBefore: ":before", argFrom: ":from",
 		argKind: ":kind", argValue: ":value", argSeqs: ":seqs", argTail: ":tail", argDeleted: ":deleted",
@@ -479,6 +481,8 @@ func lookupOf(q *contacts.ContactQuery) lookup {
 	switch {
 	case q.PhoneNumber != "":
 		return newLookup(byPhone, q.PhoneNumber)
+	case q.ExternalID != "":
+		return newLookup(byExternalID, q.ExternalID)
 	case q.Email != "":
 		return newLookup(byEmail, contacts.MatchEmail(q.Email))
 	case q.Tag != "":
@@ -504,6 +508,7 @@ func encodeQuery(q *contacts.ContactQuery) (listArgs, error) {
 	args[argAccount], args[argAllTeams], args[argTeams] = q.AccountID[:], q.AllTeams, teams
 	args[argTeam], args[argStatus], args[argStage] = number(q.TeamID), optional(q.Status), optional(q.Stage)
 	args[argEmail], args[argPhone], args[argTag] = optional(q.Email), optional(q.PhoneNumber), optional(q.Tag)
+	args[argExternalID] = optional(q.ExternalID)
 	if args[argWord], args[argWords], err = encodeWords(q.SearchWords()); err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	"example.com/contacts/store/internal/packed"
 )
 
-// The look-ups find contacts by phone number, e-mail address and tag. Their keys
+// The look-ups find contacts by phone number, e-mail address, tag and external id. Their keys
 // come in random order. Written with each contact, every key would dirty a page
 // of its own, which is what slows a large file down. So a contact's row alone is
 // written and synced with it, and the look-ups follow in runs of many contacts,
@@ -38,7 +38,7 @@ const (
 	lookupStateSQL = `SELECT seq, ` + lastContactSQL + ` FROM lookup_state WHERE one = 1`
 	lastContactSQL = `coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'contact_data'), 0)`
 
-	lookupColumns = `seq, account, email, phones, tags`
+	lookupColumns = `seq, account, external_id, email, phones, tags`
 	lookupRowsSQL = `SELECT ` + lookupColumns + ` FROM contact_data WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`
 
 	// A run that two processes work on is merged twice.
@@ -64,6 +64,7 @@ const (
 const (
 	lookupSeq = iota
 	lookupAccount
+	lookupExternalID
 	lookupEmail
 	lookupPhones
 	lookupTags
@@ -81,9 +82,10 @@ var insertLookupsSQL = insertLookupSQL + strings.Repeat(", "+lookupRow, lookupsA
 type lookupKind int64
 
 const (
-	byPhone lookupKind = 1
-	byEmail lookupKind = 2
-	byTag   lookupKind = 3
+	byPhone      lookupKind = 1
+	byEmail      lookupKind = 2
+	byTag        lookupKind = 3
+	byExternalID lookupKind = 4
 )
 
 // value returns the key of a text: the digits of a phone number, and a hash of
@@ -127,6 +129,9 @@ func appendLookups(entries []lookup, row []driver.Value) []lookup {
 		e := newLookup(kind, text)
 		e.account, e.seq = integer(row[lookupAccount]), integer(row[lookupSeq])
 		entries = append(entries, e)
+	}
+	if external := text(row[lookupExternalID]); external != "" {
+		add(byExternalID, external)
 	}
 	if email := text(row[lookupEmail]); email != "" {
 		add(byEmail, contacts.MatchEmail(email))

@@ -206,7 +206,7 @@ func TestViews(t *testing.T) {
 	full := newContact(a)
 	full.Contact.Company, full.Contact.Website = `Quote " \ ' `+"\u2028🙂", "https://example.com"
 	full.Contact.Address, full.Contact.City = "1 Main St\nFloor 2", "London"
-	full.Contact.State, full.Contact.ZipCode = "LDN", "SW1"
+	full.Contact.State, full.Contact.ZipCode, full.Contact.ExternalID = "LDN", "SW1", "A-1"
 	full.Contact.Tags = []string{"vip", `a "b" \c` + "\u2028🙂"}
 	full.IndustryContext = `{"n":1}`
 	bare := &contacts.ContactRecord{Contact: contacts.Contact{
@@ -225,12 +225,12 @@ func TestViews(t *testing.T) {
 		"contact": table([][]any{
 			{
 				c.ID, a, "Ada", "Lovelace", "ada@example.com", c.Company, c.Website, c.Address, "London", "LDN", "SW1", "US",
-				"not_contacted", "lead", 2, "Support", full.CustomContext, full.IndustryContext,
+				"not_contacted", "lead", c.ExternalID, 2, "Support", full.CustomContext, full.IndustryContext,
 				"2026-03-14T12:00:00.123456Z", "2026-03-14T12:00:01.123456Z", 1, nil,
 			},
 			{
 				bare.Contact.ID, a, "Bob", nil, nil, nil, nil, nil, nil, nil, nil, "US",
-				"new", "lead", nil, nil, nil, nil,
+				"new", "lead", nil, nil, nil, nil, nil,
 				"2026-03-14T12:00:00.123456Z", "2026-03-14T12:00:00.123456Z", 7, "2026-03-14T12:00:02.123456Z",
 			},
 		}),

@@ -28,13 +28,13 @@ var claimCases = []testCase{
 		holdsRule,
 		func(t *test, s *store) {
 			a := s.tenant(t)
-			const email, number, second = "Ada.Lovelace@Example.com", "+15551234567", "+442079460018"
+			const external, email, number, second = "A-1815", "Ada.Lovelace@Example.com", "+15551234567", "+442079460018"
 			holder := named(a, "Ada", func(c *contacts.Contact) {
-				c.Email = email
+				c.ExternalID, c.Email = external, email
 				c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: number}, {ID: newID(), PhoneNumber: second}}
 			})
 			s.create(t, holder)
-			for _, key := range []contacts.MatchKey{emailKey(email), emailKey("ADA.LOVELACE@Example.com"), phoneKey(number), phoneKey(second)} {
+			for _, key := range []contacts.MatchKey{externalKey(external), emailKey(email), emailKey("ADA.LOVELACE@Example.com"), phoneKey(number), phoneKey(second)} {
 				for _, m := range []contacts.Mutation{claiming(newContact(a), key), claiming(newContact(a), emailKey("nobody@example.com"), key)} {
 					got := s.one(t.Context(), m)
 					wantErr(t, fmt.Sprintf("Apply with a claim of the %s", key.Kind), got.Err, contacts.ErrDuplicate)
@@ -44,7 +44,8 @@ var claimCases = []testCase{
 			free := []contacts.MatchKey{
 				{Kind: contacts.KeyEmail, Value: email}, // not in the form in which addresses are compared
 				emailKey("ada.lovelace@example.com"),    // another domain, to the letter
-				phoneKey(emailKey(email).Value), {Kind: contacts.KeyEmail, Value: number}, {Kind: "external_id", Value: number},
+				phoneKey(emailKey(email).Value), {Kind: contacts.KeyEmail, Value: number}, {Kind: "name", Value: "Ada"},
+				externalKey(strings.ToLower(external)), externalKey(email), externalKey(number), phoneKey(external), emailKey(external),
 				phoneKey(number + "0"), phoneKey(number[:len(number)-1]), phoneKey(""), emailKey(""),
 			}
 			s.wantStored(t, claiming(newContact(a), free...))
@@ -72,7 +73,7 @@ var claimCases = []testCase{
 			back.Claims = back.Contacts[0].Record.MatchKeys()
 			got = s.one(t.Context(), back)
 			wantErr(t, "Apply of a restoration whose key was taken meanwhile", got.Err, contacts.ErrDuplicate)
-			wantSame(t, "Holders", []contacts.Holder{{ContactID: heir.Contacts[0].ID}}, got.Holders)
+			wantSame(t, "Holders", []contacts.Holder{{Key: slices.Index(back.Claims, heir.Claims[0]), ContactID: heir.Contacts[0].ID}}, got.Holders)
 			s.update(t, changeOf(heir.Contacts[0].Record, deleted(noon)))
 			got = s.one(t.Context(), back)
 			wantErr(t, "Apply of a restoration whose key is free again", got.Err, nil)

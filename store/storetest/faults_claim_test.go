@@ -22,6 +22,9 @@ var claimFaults = []fault{
 		}
 		return slices.Contains(r.MatchKeys(), key)
 	})},
+	{"knows no external ids", "claims/held or not", holding(func(key contacts.MatchKey, r *contacts.ContactRecord) bool {
+		return key.Kind != contacts.KeyExternalID && slices.Contains(r.MatchKeys(), key)
+	})},
 	{"claims by the first number alone", "claims/held or not", holding(func(key contacts.MatchKey, r *contacts.ContactRecord) bool {
 		return slices.Contains(r.MatchKeys()[:min(2, len(r.MatchKeys()))], key)
 	})},

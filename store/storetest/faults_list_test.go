@@ -84,6 +84,7 @@ var listingFaults = []fault{
 			return p.data.ListContacts(ctx, q)
 		}
 	}},
+	{"ignores external ids", "listing/each filter", onQuery(func(q *contacts.ContactQuery) { q.ExternalID = "" })},
 	{"ignores the stage", "listing/each filter", onQuery(func(q *contacts.ContactQuery) { q.Stage = "" })},
 	{"finds by the first number alone", "listing/each filter", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
 		return q.Matches(r) && (q.PhoneNumber == "" || r.Contact.PhoneNumbers[0].PhoneNumber == q.PhoneNumber)

@@ -15,6 +15,7 @@ import (
 // recordFaults change what comes back of a record.
 var recordFaults = []fault{
 	{"drops the last name", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.LastName = "" })},
+	{"drops the external id", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.ExternalID = "" })},
 	{"drops the do-not-call mark", "contacts/full record", onContact(func(r *contacts.ContactRecord) {
 		for i := range r.Contact.PhoneNumbers {
 			r.Contact.PhoneNumbers[i].DoNotCall = false

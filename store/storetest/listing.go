@@ -139,7 +139,7 @@ var listingCases = []testCase{
 				}
 			}
 			for name, q := range map[string]contacts.ContactQuery{
-				"status": {Status: "lost"}, "stage": {Stage: "none"}, "email": {Email: "nobody@example.com"},
+				"status": {Status: "lost"}, "stage": {Stage: "none"}, "email": {Email: "nobody@example.com"}, "external id": {ExternalID: "A-18"},
 				"tag": {Tag: "nothing"}, "number": {PhoneNumber: "+15550000000"}, "team": {TeamID: 2}, "search": {Search: "nobody"},
 			} {
 				q.AccountID, q.AllTeams, q.Limit, q.Count = a, true, 100, true
@@ -561,6 +561,7 @@ func (s *store) createMixed(t *test, account uuid.UUID) []*contacts.ContactRecor
 		func(c *contacts.Contact) { c.Status = "new" },
 		func(c *contacts.Contact) { c.Stage = "lead" },
 		func(c *contacts.Contact) { c.Email = "grace@example.com" },
+		func(c *contacts.Contact) { c.ExternalID = "a-1815" },
 		func(c *contacts.Contact) { c.Tags = []string{"navy", "math"} },
 		func(c *contacts.Contact) { c.Tags = nil },
 		func(c *contacts.Contact) {
@@ -590,6 +591,7 @@ func filters(r *contacts.ContactRecord) map[string]contacts.ContactQuery {
 		"status":        {Status: c.Status},
 		"stage":         {Stage: c.Stage},
 		"email":         {Email: c.Email},
+		"external id":   {ExternalID: c.ExternalID},
 		"tag":           {Tag: c.Tags[0]},
 		"second tag":    {Tag: c.Tags[1]},
 		"number":        {PhoneNumber: c.PhoneNumbers[0].PhoneNumber},
@@ -616,21 +618,21 @@ func both(account uuid.UUID, x, y contacts.ContactQuery) contacts.ContactQuery {
 	return contacts.ContactQuery{
 		AccountID: account, AllTeams: true, Limit: 100, Count: true, UpdatedAfter: updated,
 		Deleted: x.Deleted || y.Deleted,
-		Status:  or(x.Status, y.Status), Stage: or(x.Stage, y.Stage), Email: or(x.Email, y.Email), Tag: or(x.Tag, y.Tag),
+		Status:  or(x.Status, y.Status), Stage: or(x.Stage, y.Stage), Email: or(x.Email, y.Email), ExternalID: or(x.ExternalID, y.ExternalID), Tag: or(x.Tag, y.Tag),
 		PhoneNumber: or(x.PhoneNumber, y.PhoneNumber), Search: or(x.Search, y.Search),
 		TeamID: max(x.TeamID, y.TeamID),
 		IDs:    append(x.IDs, y.IDs...), MatchKeys: append(x.MatchKeys, y.MatchKeys...),
 	}
 }
 
-// wantToldApart checks that each text, as a status, a stage, an e-mail address, a
-// tag and a number, is found by itself and by none of the others.
+// wantToldApart checks that each text, as a status, a stage, an e-mail address, an
+// external id, a tag and a number, is found by itself and by none of the others.
 func (s *store) wantToldApart(t *test, account uuid.UUID, texts ...string) {
 	t.Helper()
 	var records []*contacts.ContactRecord
 	for _, text := range texts {
 		r := newContact(account)
-		r.Contact.Status, r.Contact.Stage, r.Contact.Email = text, text, text
+		r.Contact.Status, r.Contact.Stage, r.Contact.Email, r.Contact.ExternalID = text, text, text, text
 		r.Contact.Tags = []string{"other", text}
 		r.Contact.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: "other"}, {ID: newID(), PhoneNumber: text}}
 		records = append(records, r)
@@ -638,7 +640,7 @@ func (s *store) wantToldApart(t *test, account uuid.UUID, texts ...string) {
 	s.create(t, records...)
 	for _, text := range texts {
 		for _, q := range []contacts.ContactQuery{
-			{Status: text}, {Stage: text}, {Email: text}, {Tag: text}, {PhoneNumber: text},
+			{Status: text}, {Stage: text}, {Email: text}, {ExternalID: text}, {Tag: text}, {PhoneNumber: text},
 			{MatchKeys: []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: text}}}, {MatchKeys: []contacts.MatchKey{phoneKey(text)}},
 		} {
 			q.AccountID, q.Limit, q.Count = account, 100, true

@@ -86,8 +86,10 @@ func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 			Country:   "GB",
 			Status:    "contacted",
 			Stage:     "customer",
-			TeamID:    team,
-			Tags:      []string{"vip", "math", "VIP"},
+
+			ExternalID: "A-1815",
+			TeamID:     team,
+			Tags:       []string{"vip", "math", "VIP"},
 			PhoneNumbers: []contacts.PhoneNumber{
 				{ID: newID(), PhoneNumber: "+442079460018", PhoneType: "work", DoNotCall: true},
 				{ID: newID(), PhoneNumber: "+15551234567", PhoneType: "mobile", Primary: true},
@@ -225,6 +227,10 @@ func claiming(r *contacts.ContactRecord, keys ...contacts.MatchKey) contacts.Mut
 	m := create(r)
 	m.Claims = keys
 	return m
+}
+
+func externalKey(id string) contacts.MatchKey {
+	return contacts.MatchKey{Kind: contacts.KeyExternalID, Value: id}
 }
 
 func emailKey(address string) contacts.MatchKey {

@@ -117,7 +117,7 @@ var tenancyCases = []testCase{
 			m.Claims = holder.MatchKeys()
 			s.wantStored(t, m)
 			wantSame(t, "Holders in one account", contacts.MutationOutcome{Holders: []contacts.Holder{
-				{Key: 1, ContactID: twin.Contact.ID}, {Key: 2, ContactID: twin.Contact.ID},
+				{Key: 0, ContactID: twin.Contact.ID}, {Key: 2, ContactID: twin.Contact.ID}, {Key: 3, ContactID: twin.Contact.ID},
 			}}, withoutErr(s.one(t.Context(), claiming(newContact(b), m.Claims...))))
 		},
 	},

@@ -71,6 +71,7 @@ CREATE TABLE contact (
   country          text NOT NULL,
   status           text NOT NULL,
   stage            text NOT NULL,
+  external_id      text NOT NULL, -- the id that the host's own system has for the person
   team_id          bigint NOT NULL, -- 0: none
   phones           text NOT NULL,   -- JSON: [[id, number, type, primary, do not call], ...]; 1 and 0 are true and false
   tags             text NOT NULL,   -- JSON array

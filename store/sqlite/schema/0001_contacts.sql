@@ -85,6 +85,7 @@ CREATE TABLE contact_data (
   country          TEXT NOT NULL,
   status           TEXT NOT NULL,
   stage            TEXT NOT NULL,
+  external_id      TEXT, -- the id that the host's own system has for the person
   team_id          INTEGER,
   phones           TEXT, -- JSON: [[id, number, type, primary 0/1, do not call 0/1], ...]
   tags             TEXT, -- JSON array
@@ -105,7 +106,7 @@ CREATE INDEX contact_deleted_at ON contact_data (account, deleted_at) WHERE dele
 
 -- Where contacts are found: kind 1 by the digits of a phone number, 2 by a hash
 -- of the e-mail address in the form in which addresses are compared, 3 by a hash
--- of a tag. A row here says where to look, and contact_data what is true.
+-- of a tag, 4 by a hash of the external id. A row here says where to look, and contact_data what is true.
 -- Contacts with a seq above that of lookup_state are not in it yet.
 CREATE TABLE lookup (
   account INTEGER NOT NULL,
@@ -199,7 +200,7 @@ SELECT
     || substr(a.hex, 17, 4) || '-' || substr(a.hex, 21) AS account_id,
   c.first_name, c.last_name, c.email, c.company, c.website,
   c.address, c.city, c.state, c.zip_code, c.country, c.status, c.stage,
-  c.team_id, t.name AS team_name,
+  c.external_id, c.team_id, t.name AS team_name,
   c.custom_context, c.industry_context,
   strftime('%Y-%m-%dT%H:%M:%S', c.created_at / 1000000, 'unixepoch')
     || printf('.%06dZ', c.created_at % 1000000) AS created_at,

@@ -1,0 +1,438 @@
+package contacts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// setPolicy sets the policy of the account that owns most keys.
+func (w *world) setPolicy(t testing.TB, p contacts.DuplicatePolicy) {
+	t.Helper()
+	if err := w.admin.SetDuplicatePolicy(t.Context(), w.acme.ID, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reject makes e-mail addresses and phone numbers unique.
+var reject = contacts.DuplicatePolicy{
+	Action: contacts.DuplicateReject,
+	Keys:   []contacts.KeyKind{contacts.KeyEmail, contacts.KeyPhoneNumber},
+}
+
+// wantConflicts fails the test unless err is a CodeDuplicateContact with the
+// conflicts, and its words name no value.
+func wantConflicts(t testing.TB, err error, conflicts ...contacts.Conflict) {
+	t.Helper()
+	wantError(t, err, contacts.CodeDuplicateContact)
+	e, _ := errors.AsType[*contacts.Error](err)
+	if diff := cmp.Diff(conflicts, e.Conflicts); diff != "" {
+		t.Errorf("conflicts (-want +got):\n%s", diff)
+	}
+	if strings.ContainsAny(e.Message, "@+") {
+		t.Errorf("the message holds a value: %s", e.Message)
+	}
+	if !errors.Is(err, contacts.ErrDuplicate) {
+		t.Error("errors.Is does not find ErrDuplicate")
+	}
+}
+
+func ada() contacts.CreateContactInput {
+	return contacts.CreateContactInput{
+		FirstName: "Ada", ExternalID: "A-1", Email: "ada@example.com",
+		PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+442079460018"}, {PhoneNumber: "+15551234567"}},
+	}
+}
+
+func TestPolicyDecidesWhichKeysAreUnique(t *testing.T) {
+	t.Parallel()
+	sameID := contacts.CreateContactInput{FirstName: "Bob", ExternalID: "A-1"}
+	sameEmail := contacts.CreateContactInput{FirstName: "Bob", Email: "ADA@example.com"}
+	sameNumber := contacts.CreateContactInput{FirstName: "Bob", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+1 555 123 4567"}}}
+	for _, c := range []struct {
+		name    string
+		policy  contacts.DuplicatePolicy
+		refused []contacts.CreateContactInput
+		stored  []contacts.CreateContactInput
+	}{
+		{"none", contacts.DuplicatePolicy{}, []contacts.CreateContactInput{sameID}, []contacts.CreateContactInput{sameEmail, sameNumber}},
+		{"allow with keys", contacts.DuplicatePolicy{Action: contacts.DuplicateAllow, Keys: reject.Keys},
+			[]contacts.CreateContactInput{sameID}, []contacts.CreateContactInput{sameEmail, sameNumber}},
+		{"reject", contacts.DuplicatePolicy{Action: contacts.DuplicateReject},
+			[]contacts.CreateContactInput{sameID, sameEmail}, []contacts.CreateContactInput{sameNumber}},
+		{"reject by external id alone", contacts.DuplicatePolicy{Action: contacts.DuplicateReject, Keys: []contacts.KeyKind{contacts.KeyExternalID}},
+			[]contacts.CreateContactInput{sameID}, []contacts.CreateContactInput{sameEmail, sameNumber}},
+		{"reject by all", reject, []contacts.CreateContactInput{sameID, sameEmail, sameNumber}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			onEveryStore(t, func(t *testing.T, store contacts.Store) {
+				w := newWorld(t, store, nil)
+				w.setPolicy(t, c.policy)
+				w.create(t, ada())
+				for _, in := range c.refused {
+					_, err := w.svc.CreateContact(t.Context(), w.key, in)
+					wantError(t, err, contacts.CodeDuplicateContact)
+				}
+				for _, in := range c.stored {
+					w.create(t, in)
+				}
+			})
+		})
+	}
+}
+
+func TestConflictNamesEveryHolder(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		first := w.create(t, ada())
+		second := w.create(t, contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}})
+		w.setPolicy(t, reject)
+		in := ada()
+		in.PhoneNumbers = []contacts.PhoneNumberInput{{PhoneNumber: "+12025550100"}, {PhoneNumber: "+15551234567"}}
+		_, err := w.svc.CreateContact(t.Context(), w.key, in)
+		wantConflicts(t, err,
+			contacts.Conflict{Field: "external_id", ContactID: first.ID},
+			contacts.Conflict{Field: "email", ContactID: first.ID},
+			contacts.Conflict{Field: "phone_numbers[1].phone_number", ContactID: first.ID},
+			contacts.Conflict{Field: "phone_numbers[1].phone_number", ContactID: second.ID})
+	})
+}
+
+func TestHolderThatTheKeyMayNotSeeIsHidden(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	w.setPolicy(t, reject)
+	in := ada()
+	in.TeamID = closedTeam
+	hidden := w.create(t, in)
+	in.TeamID = 0
+	_, seen := w.svc.CreateContact(t.Context(), w.key, in)
+	_, err := w.svc.CreateContact(t.Context(), w.limitedKey, in)
+	fields := []string{"external_id", "email", "phone_numbers[0].phone_number", "phone_numbers[1].phone_number"}
+	var open, closed []contacts.Conflict
+	for _, f := range fields {
+		open = append(open, contacts.Conflict{Field: f, ContactID: hidden.ID})
+		closed = append(closed, contacts.Conflict{Field: f, Hidden: true})
+	}
+	wantConflicts(t, seen, open...)
+	wantConflicts(t, err, closed...)
+	if seen.Error() != err.Error() {
+		t.Errorf("two keys get different words: %v and %v", seen, err)
+	}
+}
+
+func TestDuplicatesFromBeforeAPolicyStay(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		in := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}
+		first, twin := w.create(t, in), w.create(t, in)
+		third := w.create(t, contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com"})
+		w.setPolicy(t, reject)
+		change := func(in contacts.UpdateContactInput) error {
+			_, err := w.svc.UpdateContact(t.Context(), w.writer, twin.ID, in, nil)
+			return err
+		}
+		if err := change(contacts.UpdateContactInput{City: new("Paris"), Email: new("Ada@EXAMPLE.com")}); err != nil {
+			t.Errorf("another field, and the same address in other letters: %v", err)
+		}
+		wantConflicts(t, change(contacts.UpdateContactInput{Email: new("BOB@example.com")}), contacts.Conflict{Field: "email", ContactID: third.ID})
+
+		_, err := w.svc.ReplaceContact(t.Context(), w.writer, twin.ID, contacts.CreateContactInput{FirstName: "Ada", Email: "bob@example.com"}, nil)
+		wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: third.ID})
+
+		if err := w.svc.DeleteContact(t.Context(), w.writer, twin.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.svc.RestoreContact(t.Context(), w.writer, twin.ID, nil)
+		wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: first.ID})
+	})
+}
+
+func TestDeletedTwin(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, reject)
+		create := func(key string, in contacts.CreateContactInput) contacts.CreateResult {
+			t.Helper()
+			results, err := w.svc.CreateContacts(t.Context(), key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in}})
+			if err != nil || results[0].Err != nil {
+				t.Fatal(err, results[0].Err)
+			}
+			return results[0]
+		}
+		remove := func(id uuid.UUID) {
+			t.Helper()
+			if err := w.svc.DeleteContact(t.Context(), w.writer, id, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		in := ada()
+		in.TeamID = closedTeam
+		first := create(w.key, in)
+		if first.DeletedTwin != uuid.Nil {
+			t.Errorf("the first has the twin %v", first.DeletedTwin)
+		}
+		remove(first.Contact.ID)
+		in.TeamID = 0
+		second := create(w.key, in)
+		if second.DeletedTwin != first.Contact.ID {
+			t.Errorf("got the twin %v, want %v", second.DeletedTwin, first.Contact.ID)
+		}
+		_, err := w.svc.RestoreContact(t.Context(), w.writer, first.Contact.ID, nil)
+		wantError(t, err, contacts.CodeDuplicateContact)
+		remove(second.Contact.ID)
+		if _, err := w.svc.RestoreContact(t.Context(), w.writer, first.Contact.ID, nil); err != nil {
+			t.Errorf("restore of the first: %v", err)
+		}
+		remove(first.Contact.ID)
+		third := create(w.limitedKey, in)
+		if third.DeletedTwin != second.Contact.ID {
+			t.Errorf("got the twin %v, want the newest one that the key may see, %v", third.DeletedTwin, second.Contact.ID)
+		}
+	})
+}
+
+func TestBatchSeesItself(t *testing.T) {
+	t.Parallel()
+	contact := func(name string) contacts.CreateContactInput {
+		return contacts.CreateContactInput{FirstName: name, Email: name + "@example.com"}
+	}
+	in := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{contact("ada"), {}, contact("bob"), contact("ADA"), contact("bob")}}
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, reject)
+
+		in := in
+		in.Contacts = slices.Delete(slices.Clone(in.Contacts), 1, 2)
+		in.AllOrNothing = true
+		results, err := w.svc.CreateContacts(t.Context(), w.key, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, results[0].Err, contacts.CodeBatchFailed)
+		wantConflicts(t, results[2].Err, contacts.Conflict{Field: "email", Index: new(0)})
+		wantConflicts(t, results[3].Err, contacts.Conflict{Field: "email", Index: new(1)})
+	})
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, reject)
+		results, err := w.svc.CreateContacts(t.Context(), w.key, in)
+		if err != nil || results[0].Err != nil || results[2].Err != nil {
+			t.Fatal(err, results[0].Err, results[2].Err)
+		}
+		wantError(t, results[1].Err, contacts.CodeMissingFirstName)
+		wantConflicts(t, results[3].Err, contacts.Conflict{Field: "email", ContactID: results[0].Contact.ID, Index: new(0)})
+		wantConflicts(t, results[4].Err, contacts.Conflict{Field: "email", ContactID: results[2].Contact.ID, Index: new(2)})
+	})
+}
+
+func TestConflictsOfAStreamCountFromItsStart(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	w.setPolicy(t, reject)
+	source := func(yield func(contacts.CreateContactInput) bool) {
+		for i := range 1500 {
+			in := contacts.CreateContactInput{FirstName: "Ada", Email: fmt.Sprintf("%d@example.com", i)}
+			switch i {
+			case 1499:
+				in.Email = "1200@example.com" // of the same thousand
+			case 1498:
+				in.Email = "7@example.com" // of an earlier one
+			}
+			if !yield(in) {
+				return
+			}
+		}
+	}
+	results := make([]contacts.CreateResult, 0, 1500)
+	for r, err := range w.svc.CreateContactStream(t.Context(), w.key, source) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, r)
+	}
+	wantConflicts(t, results[1498].Err, contacts.Conflict{Field: "email", ContactID: results[7].Contact.ID})
+	wantConflicts(t, results[1499].Err, contacts.Conflict{Field: "email", ContactID: results[1200].Contact.ID, Index: new(1200)})
+}
+
+func TestReplayBeforeIdentity(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, reject)
+		in := ada()
+		in.IdempotencyKey = "once"
+		first := w.create(t, in)
+		w.setPolicy(t, contacts.DuplicatePolicy{Action: contacts.DuplicateReject})
+		if again := w.create(t, in); again.ID != first.ID {
+			t.Errorf("got %v, want the first result %v", again.ID, first.ID)
+		}
+		in.ExternalID = "A-2"
+		_, err := w.svc.CreateContact(t.Context(), w.key, in)
+		wantError(t, err, contacts.CodeIdempotencyConflict)
+	})
+}
+
+func TestPutKeepsExternalID(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.create(t, ada())
+	put := func(body string) *contacts.Contact {
+		t.Helper()
+		c, err := w.svc.ReplaceContactJSON(t.Context(), w.writer, c.ID, strings.NewReader(body), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	patch := func(body string) *contacts.Contact {
+		t.Helper()
+		c, err := w.svc.UpdateContactJSON(t.Context(), w.writer, c.ID, strings.NewReader(body), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, c := range []struct {
+		got  *contacts.Contact
+		want string
+	}{
+		{put(`{"first_name": "Ada"}`), "A-1"},
+		{put(`{"first_name": "Ada", "external_id": " A-2 "}`), "A-2"},
+		{patch(`{"first_name": "Ada"}`), "A-2"},
+		{patch(`{"external_id": "a-2"}`), "a-2"},
+		{patch(`{"external_id": null}`), ""},
+		{put(`{"first_name": "Ada"}`), ""},
+		{patch(`{"external_id": "A-3"}`), "A-3"},
+		{patch(`{"external_id": ""}`), ""},
+	} {
+		if c.got.ExternalID != c.want {
+			t.Errorf("version %d: got the external id %q, want %q", c.got.Version, c.got.ExternalID, c.want)
+		}
+	}
+	_, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{ExternalID: new(strings.Repeat("ä", 256))}, nil)
+	wantError(t, err, contacts.CodeValidationError, wrong("external_id", contacts.FieldTooLong))
+}
+
+func TestConcurrentCreateStoresOne(t *testing.T) {
+	t.Parallel()
+	const callers, rounds = 16, 20
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, reject)
+		for round := range rounds {
+			in := contacts.CreateContactInput{FirstName: "Ada", Email: fmt.Sprintf("ada.%d@example.com", round)}
+			var wait sync.WaitGroup
+			created := make([]*contacts.Contact, callers)
+			errs := make([]error, callers)
+			for i := range callers {
+				wait.Go(func() { created[i], errs[i] = w.svc.CreateContact(t.Context(), w.key, in) })
+			}
+			wait.Wait()
+			winner := slices.IndexFunc(created, func(c *contacts.Contact) bool { return c != nil })
+			if winner < 0 {
+				t.Fatalf("nobody created: %v", errs)
+			}
+			for i, err := range errs {
+				if i != winner {
+					wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: created[winner].ID})
+				}
+			}
+		}
+	})
+}
+
+func TestPolicyIsReadBack(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		get := func(want contacts.DuplicatePolicy) {
+			t.Helper()
+			got, err := w.admin.DuplicatePolicy(t.Context(), w.acme.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("policy (-want +got):\n%s", diff)
+			}
+		}
+		get(contacts.DuplicatePolicy{})
+		w.setPolicy(t, reject)
+		get(reject)
+		w.setPolicy(t, contacts.DuplicatePolicy{})
+		get(contacts.DuplicatePolicy{})
+
+		err := w.admin.SetDuplicatePolicy(t.Context(), w.acme.ID, contacts.DuplicatePolicy{Action: "merge", Keys: []contacts.KeyKind{"email", "name", "email"}})
+		wantError(t, err, contacts.CodeValidationError,
+			wrong("action", contacts.FieldNotAllowed), wrong("keys[1]", contacts.FieldNotAllowed), wrong("keys[2]", contacts.FieldDuplicate))
+		for _, id := range []uuid.UUID{{}, uuid.New()} {
+			_, err := w.admin.DuplicatePolicy(t.Context(), id)
+			wantError(t, err, contacts.CodeNotFound)
+			wantError(t, w.admin.SetDuplicatePolicy(t.Context(), id, reject), contacts.CodeNotFound)
+		}
+	})
+}
+
+func TestPoliciesAtTheSameTimeAreAllSet(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	const callers = 16
+	var wait sync.WaitGroup
+	for range callers {
+		wait.Go(func() { w.setPolicy(t, reject) })
+	}
+	wait.Wait()
+	account, err := w.store.FindAccount(t.Context(), w.acme.ID)
+	if err != nil || account.SettingsVersion != callers {
+		t.Errorf("got version %d, %v, want %d", account.SettingsVersion, err, callers)
+	}
+}
+
+// staleStore answers so many batches as if the settings had changed meanwhile, and
+// changes them.
+type staleStore struct {
+	contacts.Store
+	left   int
+	change func()
+}
+
+func (s *staleStore) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	if s.left > 0 {
+		s.left--
+		s.change()
+	}
+	return s.Store.Apply(ctx, batch)
+}
+
+func TestStaleSettings(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		stale := &staleStore{Store: store}
+		w := newWorld(t, stale, nil)
+		stale.change = func() { w.setPolicy(t, reject) }
+		first := w.create(t, ada())
+		stale.left = 1
+		_, err := w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "Bob", Email: "ada@example.com"})
+		wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: first.ID})
+
+		stale.left = 3
+		_, err = w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "Bob"})
+		wantError(t, err, contacts.CodeServerError)
+		if !errors.Is(err, contacts.ErrStale) {
+			t.Errorf("got %v, want ErrStale in it", err)
+		}
+	})
+}

@@ -1,0 +1,78 @@
+package contacts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"example.com/contacts"
+)
+
+func ExampleAdmin_SetDuplicatePolicy() {
+	ctx := context.Background()
+	svc, admin, acme, key := serve(nil)
+	err := admin.SetDuplicatePolicy(ctx, acme.ID, contacts.DuplicatePolicy{Action: contacts.DuplicateReject})
+	fmt.Println(err)
+
+	first, _ := svc.CreateContact(ctx, key, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
+	_, err = svc.CreateContact(ctx, key, contacts.CreateContactInput{FirstName: "Ada", Email: "ADA@example.com"})
+	fmt.Println(err)
+	if e, ok := errors.AsType[*contacts.Error](err); ok {
+		fmt.Println(e.Conflicts[0].Field, e.Conflicts[0].ContactID == first.ID)
+	}
+	// Output:
+	// <nil>
+	// contacts: duplicate_contact: email: another contact of the account has it
+	// email true
+}
+
+func ExampleAdmin_DuplicatePolicy() {
+	ctx := context.Background()
+	_, admin, acme, _ := serve(nil)
+	p, err := admin.DuplicatePolicy(ctx, acme.ID)
+	fmt.Printf("%q %v\n", p.Action, err)
+	// Output: "" <nil>
+}
+
+func ExampleService_UpsertContact() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	for _, in := range []contacts.CreateContactInput{
+		{FirstName: "Ada", Email: "ada@example.com"},
+		{FirstName: "Ada", Email: "ada@example.com", City: "London"},
+		{FirstName: "Ada", Email: "ada@example.com", City: "Paris"}, // the city is known
+	} {
+		r, err := svc.UpsertContact(ctx, key, contacts.UpsertContactInput{CreateContactInput: in})
+		fmt.Println(r.Result, r.Contact.City, r.Changes, err)
+	}
+	// Output:
+	// created  [] <nil>
+	// updated London [{city  London}] <nil>
+	// unchanged London [] <nil>
+}
+
+func ExampleService_UpsertContactJSON() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	body := `{"first_name": "Ada", "email": "ada@example.com", "match_on": ["email"], "mode": "overwrite"}`
+	r, err := svc.UpsertContactJSON(ctx, key, "", strings.NewReader(body))
+	fmt.Println(r.Result, err)
+	r, err = svc.UpsertContactJSON(ctx, key, "", strings.NewReader(body))
+	fmt.Println(r.Result, err)
+	// Output:
+	// created <nil>
+	// unchanged <nil>
+}
+
+func ExampleChanges() {
+	before := &contacts.Contact{FirstName: "Ada", Tags: []string{"vip"}, CustomContext: map[string]any{"source": map[string]any{"name": "web"}}}
+	after := &contacts.Contact{FirstName: "Ada", City: "London", CustomContext: map[string]any{"source": map[string]any{"name": "phone"}}}
+	for _, c := range contacts.Changes(before, after) {
+		fmt.Println(c.Field, c.Before, c.After)
+	}
+	// Output:
+	// city  London
+	// tags [vip] []
+	// custom_context.source.name web phone
+}

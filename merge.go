@@ -1,0 +1,156 @@
+package contacts
+
+import "slices"
+
+// A merging says how an input changes the contact that it matches.
+type merging struct {
+	in       *CreateContactInput // what is given
+	made     *ContactRecord      // the same as a new contact, normalised
+	mode     UpsertMode
+	tagsMode TagsMode
+	bad      *problems
+}
+
+// merge returns what an upsert makes of a stored contact, which it may leave as it
+// is. A blank never clears anything. Its error is about the stored record.
+func (r *rules) merge(m merging, stored *ContactRecord) (*draft, error) {
+	overwrite := m.mode == UpsertOverwrite
+	record := *stored
+	d := &draft{record: &record}
+	c, made := &record.Contact, &m.made.Contact
+	given, value, field := m.in.texts(), made.texts(), c.texts()
+	for i := range textFields {
+		isGiven := text(*given[i], textFields[i].name, maxLimit, new(problems)) != "" // and no default
+		if !isGiven || field[i] == &c.ExternalID {
+			continue
+		}
+		if overwrite || *field[i] == "" {
+			*field[i] = *value[i]
+		}
+	}
+	if c.ExternalID == "" {
+		c.ExternalID = made.ExternalID
+	}
+	if made.TeamID != 0 && (overwrite || c.TeamID == 0) {
+		c.TeamID = made.TeamID
+	}
+	c.Tags = r.mergeTags(m, c.Tags)
+	c.PhoneNumbers = r.mergePhoneNumbers(m, c.PhoneNumbers)
+	for _, context := range []struct {
+		name string
+		made string
+		text *string
+		form *map[string]any
+	}{
+		{"custom_context", m.made.CustomContext, &record.CustomContext, &d.forms.custom},
+		{"industry_context", m.made.IndustryContext, &record.IndustryContext, &d.forms.industry},
+	} {
+		old, err := loadFreeform(context.name, *context.text)
+		if err != nil {
+			return nil, err
+		}
+		*context.form = old
+		input, err := loadFreeform(context.name, context.made)
+		if err != nil {
+			return nil, err
+		}
+		patch := withoutNulls(input)
+		if !overwrite {
+			patch = missing(old, patch)
+		}
+		if len(patch) == 0 {
+			continue
+		}
+		e := r.encoder(nil)
+		*context.form = e.merged(old, patch, context.name, m.bad)
+		*context.text = string(e.text)
+	}
+	return d, nil
+}
+
+func (r *rules) mergeTags(m merging, tags []string) []string {
+	made := m.made.Contact.Tags
+	if m.tagsMode == TagsReplace && len(made) > 0 {
+		return made
+	}
+	merged := tags
+	for _, t := range made {
+		if !slices.Contains(tags, t) {
+			merged = append(slices.Clip(merged), t)
+		}
+	}
+	if len(merged) > r.limits.Tags && len(merged) > len(tags) {
+		r.tooManyTags("tags", m.bad)
+	}
+	return merged
+}
+
+// mergePhoneNumbers adds the numbers that the contact does not have. It removes
+// none.
+func (r *rules) mergePhoneNumbers(m merging, phones []PhoneNumber) []PhoneNumber {
+	overwrite := m.mode == UpsertOverwrite
+	merged := slices.Clone(phones)
+	for i, p := range m.made.Contact.PhoneNumbers {
+		primary := overwrite && m.in.PhoneNumbers[i].Primary
+		at := slices.IndexFunc(merged, func(q PhoneNumber) bool { return q.PhoneNumber == p.PhoneNumber })
+		if at < 0 {
+			p.Primary = false
+			merged, at = append(merged, p), len(merged)
+		}
+		was := &merged[at]
+		if p.PhoneType != "" && (overwrite || was.PhoneType == "") {
+			was.PhoneType = p.PhoneType
+		}
+		was.DoNotCall = was.DoNotCall || p.DoNotCall
+		if primary && !was.Primary {
+			for j := range merged {
+				merged[j].Primary = j == at
+			}
+		}
+	}
+	if len(merged) > len(phones) {
+		r.tooManyPhoneNumbers(len(merged), m.bad)
+	}
+	if len(phones) == 0 {
+		checkPhoneNumbers(merged, m.bad)
+	}
+	return merged
+}
+
+// withoutNulls returns the object without members that are null, at every depth of
+// objects.
+func withoutNulls(m map[string]any) map[string]any {
+	kept := make(map[string]any, len(m))
+	for name, v := range m {
+		switch v := v.(type) {
+		case nil:
+		case map[string]any:
+			kept[name] = withoutNulls(v)
+		default:
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+// missing returns the members of an object that another one does not have, at
+// every depth.
+func missing(has, m map[string]any) map[string]any {
+	out := make(map[string]any)
+	for name, v := range m {
+		was, there := has[name]
+		if !there {
+			out[name] = v
+			continue
+		}
+		wasObject, both := was.(map[string]any)
+		object, ok := v.(map[string]any)
+		if !both || !ok {
+			continue
+		}
+		if inner := missing(wasObject, object); len(inner) > 0 {
+			out[name] = inner
+		}
+	}
+	return out
+}

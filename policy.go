@@ -1,0 +1,177 @@
+package contacts
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// A DuplicatePolicy is an account's rule for a contact whose match key another
+// live contact has. An external id is unique under every policy. The zero value
+// allows all other duplicates, as the documented call does.
+type DuplicatePolicy struct {
+	Action DuplicateAction `json:"action,omitempty"` // "": DuplicateAllow
+
+	// Keys are the kinds of match keys that must be unique, beside
+	// KeyExternalID. nil: KeyEmail. Families share phone numbers, so those are
+	// unique only if KeyPhoneNumber is named. With DuplicateAllow they are not
+	// used.
+	Keys []KeyKind `json:"keys,omitempty"`
+}
+
+// A DuplicateAction says what happens to a create whose match key is taken.
+type DuplicateAction string
+
+// The actions.
+const (
+	DuplicateAllow  DuplicateAction = "allow"  // it is stored
+	DuplicateReject DuplicateAction = "reject" // CodeDuplicateContact
+)
+
+// unique reports whether the policy makes keys of that kind unique.
+func (p *DuplicatePolicy) unique(kind KeyKind) bool {
+	switch {
+	case kind == KeyExternalID:
+		return true
+	case p.Action == "" || p.Action == DuplicateAllow:
+		return false
+	case p.Keys == nil:
+		return kind == KeyEmail
+	default:
+		return slices.Contains(p.Keys, kind)
+	}
+}
+
+// uniqueKinds returns the kinds by which an upsert finds a contact if it names
+// none: those that are unique, or all if external ids alone are.
+func (p *DuplicatePolicy) uniqueKinds() (kinds []KeyKind) {
+	for _, kind := range keyKinds {
+		if p.unique(kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	if p.Action == "" || p.Action == DuplicateAllow {
+		return keyKinds[:]
+	}
+	return kinds
+}
+
+// check adds what is wrong with the policy.
+func (p *DuplicatePolicy) check(bad *problems) {
+	if !slices.Contains([]DuplicateAction{"", DuplicateAllow, DuplicateReject}, p.Action) {
+		bad.add("action", FieldNotAllowed, fmt.Sprintf("must be %s or %s", DuplicateAllow, DuplicateReject))
+	}
+	checkKinds("keys", p.Keys, bad)
+}
+
+// checkKinds checks a list of kinds of match keys.
+func checkKinds(field string, kinds []KeyKind, bad *problems) {
+	for i, kind := range kinds {
+		switch {
+		case !slices.Contains(keyKinds[:], kind):
+			bad.add(element(field, i), FieldNotAllowed, fmt.Sprintf("must be one of %s, %s and %s", KeyExternalID, KeyEmail, KeyPhoneNumber))
+		case slices.Contains(kinds[:i], kind):
+			bad.add(element(field, i), FieldDuplicate, "is given twice")
+		}
+	}
+}
+
+// The names of the settings of an account.
+const settingDuplicatePolicy = "duplicate_policy"
+
+// duplicatePolicy returns the policy of the account.
+func (a *AccountRecord) duplicatePolicy() (p DuplicatePolicy, err error) {
+	text, ok := a.Settings[settingDuplicatePolicy]
+	if !ok {
+		return p, nil
+	}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return p, fmt.Errorf("the stored duplicate policy: %w", err)
+	}
+	return p, nil
+}
+
+// SetDuplicatePolicy sets the policy of an account. It holds for every write that
+// begins after SetDuplicatePolicy has returned, in every process on the same
+// store. It looks at no stored contact: duplicates from before stay, and can be
+// changed in their other fields.
+//
+// On PostgreSQL, a create without claims that began before may be stored after.
+//
+// Its errors: CodeValidationError for an unknown action or kind, CodeNotFound for
+// an unknown account, CodeServerError.
+func (a *Admin) SetDuplicatePolicy(ctx context.Context, accountID uuid.UUID, p DuplicatePolicy) error {
+	var bad problems
+	p.check(&bad)
+	if err := bad.err(); err != nil {
+		return err
+	}
+	value, err := json.Marshal(p)
+	if err != nil {
+		return newServerError(err)
+	}
+	return a.set(ctx, SettingRecord{AccountID: accountID, Name: settingDuplicatePolicy, Value: string(value)})
+}
+
+// DuplicatePolicy returns the policy that an account has now. Its errors:
+// CodeNotFound for an unknown account, CodeServerError.
+func (a *Admin) DuplicatePolicy(ctx context.Context, accountID uuid.UUID) (DuplicatePolicy, error) {
+	account, err := a.account(ctx, accountID)
+	if err != nil {
+		return DuplicatePolicy{}, err
+	}
+	p, err := account.duplicatePolicy()
+	if err != nil {
+		return p, newServerError(err)
+	}
+	return p, nil
+}
+
+// account returns an account with its settings.
+func (a *Admin) account(ctx context.Context, id uuid.UUID) (*AccountRecord, error) {
+	if a.store == nil {
+		return nil, noStore()
+	}
+	account, err := a.store.FindAccount(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, noSuch("account")
+	case err != nil:
+		return nil, newServerError(err)
+	}
+	return account, nil
+}
+
+// set stores the next version of the account's settings. If another setting came
+// first, it takes the version after that one.
+func (a *Admin) set(ctx context.Context, setting SettingRecord) error {
+	var bad problems
+	now, err := a.clock.read()
+	if err != nil {
+		return newServerError(err)
+	}
+	setting.At = now
+	setting.Actor = Actor{Kind: ActorAdmin, Name: text(a.actor, "actor", maxAdminName, &bad)}
+	if err := bad.err(); err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		account, err := a.account(ctx, setting.AccountID)
+		if err != nil {
+			return err
+		}
+		setting.Version = account.SettingsVersion + 1
+		_, err = a.store.AddToDirectory(ctx, Directory{Settings: []SettingRecord{setting}})
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrExists) && try < maxTries:
+		default:
+			return newServerError(err)
+		}
+	}
+}
