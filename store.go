@@ -185,18 +185,18 @@ type Store interface {
 	// ListContacts returns the contacts of an account that match every field of
 	// the query, in descending order of id, at most Limit. A field with the zero
 	// value matches everything, unless it says otherwise. IDs and MatchKeys that
-	// are empty and not nil match nothing. Text is compared byte for byte. The next
-	// page starts after the last id of this one, so concurrent
-	// writes never make a listing skip or repeat a contact. An account that does
-	// not exist has none.
+	// are empty and not nil match nothing. Text is compared byte for byte. The
+	// next page starts after the last id of this one, so concurrent writes never
+	// make a listing skip or repeat a contact. An account that does not exist has
+	// none.
 	ListContacts(ctx context.Context, q ContactQuery) (ContactList, error)
 
 	// ListJournal returns the entries of an account that match the query, in
 	// ascending order of sequence, at most Limit, starting after After. With
 	// Backwards it returns them in descending order, starting before After; 0 is
-	// the end of the journal. Subjects that are empty and not nil match nothing. An
-	// entry that has ended is returned as long as it is there. Every field comes back as given, byte for byte. An account that
-	// does not exist has none.
+	// the end of the journal. Subjects that are empty and not nil match nothing.
+	// An entry that has ended is returned as long as it is there. Every field
+	// comes back as given, byte for byte. An account that does not exist has none.
 	ListJournal(ctx context.Context, q JournalQuery) ([]JournalEntry, error)
 
 	// Close finishes what was accepted and releases what the store holds. After
