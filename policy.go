@@ -49,13 +49,13 @@ func (p *DuplicatePolicy) unique(kind KeyKind) bool {
 // uniqueKinds returns the kinds by which an upsert finds a contact if it names
 // none: those that are unique, or all if external ids alone are.
 func (p *DuplicatePolicy) uniqueKinds() (kinds []KeyKind) {
+	if p.Action == "" || p.Action == DuplicateAllow {
+		return keyKinds[:]
+	}
 	for _, kind := range keyKinds {
 		if p.unique(kind) {
 			kinds = append(kinds, kind)
 		}
-	}
-	if p.Action == "" || p.Action == DuplicateAllow {
-		return keyKinds[:]
 	}
 	return kinds
 }
