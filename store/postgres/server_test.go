@@ -264,10 +264,15 @@ func (s *server) answer(ctx context.Context) error {
 	}
 }
 
-// kill ends the server and all its processes at once.
+// kill ends the server and all its processes at once. One that was left over
+// would wait forever for a lock that another had in the memory they shared, and
+// its client with it.
 func (s *server) kill() {
 	first := s.process.Process.Pid
 	syscall.Kill(first, syscall.SIGSTOP) // so that no more come
+	for isRunning(first) {
+		runtime.Gosched()
+	}
 	for _, pid := range append(children(first), first) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
@@ -279,16 +284,33 @@ func (s *server) kill() {
 // says it; elsewhere they notice that the first one is gone, and end.
 func children(of int) []int {
 	var found []int
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		b, _ := os.ReadFile(path)
-		_, after, _ := strings.Cut(string(b), ") ") // after the name
-		if fields := strings.Fields(after); len(fields) > 1 && fields[1] == strconv.Itoa(of) {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+	folders, _ := filepath.Glob("/proc/[0-9]*")
+	for _, folder := range folders {
+		pid, _ := strconv.Atoi(filepath.Base(folder))
+		if _, parent := processState(pid); parent == strconv.Itoa(of) {
 			found = append(found, pid)
 		}
 	}
 	return found
+}
+
+// isRunning reports whether the system says that a process has not stopped yet.
+func isRunning(pid int) bool {
+	const running, sleeping, waiting = "R", "S", "D"
+	state, _ := processState(pid)
+	return state == running || state == sleeping || state == waiting
+}
+
+// processState returns what a process does, as one letter, and the number of the
+// process that started it; empty: the system does not say.
+func processState(pid int) (state, parent string) {
+	b, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	_, after, _ := strings.Cut(string(b), ") ") // after the name
+	fields := strings.Fields(after)
+	if len(fields) < 2 {
+		return "", ""
+	}
+	return fields[0], fields[1]
 }
 
 // stop ends the server and waits for it.
