@@ -65,8 +65,9 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 // CodeInvalidKey, CodePermissionDenied, CodeServerError. An unknown operation is
 // CodePermissionDenied.
 func (s *Service) Authorize(ctx context.Context, key string, op Operation) (*Principal, error) {
-	c, err := s.begin(ctx, key, op)
-	defer c.end(ctx)
+	c := &call{Service: s, op: op, key: key}
+	err := c.authenticate(ctx)
+	c.logFaults(ctx)
 	return c.principal, err
 }
 
@@ -80,40 +81,55 @@ type call struct {
 	account   *AccountRecord // of the principal; nil until it is needed
 	bad       problems       // what is wrong with the input
 	faults    []error        // the causes of server errors
+	tries     int            // how often its write was made
+	observed  *observation   // nil: by nobody
 }
 
-// begin authenticates the key and checks its permission. The call has to be
-// ended, with an error too.
-func (s *Service) begin(ctx context.Context, key string, op Operation) (*call, error) {
+// begin begins a call about so many items, and checks the key. It returns the
+// context for the rest of the call. The call has to be ended, with an error too:
+//
+//	ctx, c, err := s.begin(ctx, key, OpGetContact, 1)
+//	defer c.end(ctx, &err)
+func (s *Service) begin(ctx context.Context, key string, op Operation, items int) (context.Context, *call, error) {
 	c := &call{Service: s, op: op, key: key}
-	if strings.TrimSpace(key) == "" {
-		return c, newError(ErrAuthenticationRequired, nil)
+	if s.observer != nil {
+		return c.beginObserved(ctx, items)
 	}
-	if s.hostAuth {
-		ctx = context.WithValue(ctx, operationKey{}, op)
+	return ctx, c, c.authenticate(ctx)
+}
+
+// authenticate finds the principal of the key and checks its permission.
+func (c *call) authenticate(ctx context.Context) error {
+	if strings.TrimSpace(c.key) == "" {
+		return newError(ErrAuthenticationRequired, nil)
 	}
-	p, err := s.auth.Authenticate(ctx, key)
-	need, known := s.permissions(op)
+	if c.hostAuth {
+		ctx = context.WithValue(ctx, operationKey{}, c.op)
+	}
+	p, err := c.auth.Authenticate(ctx, c.key)
+	need, known := c.permissions(c.op)
 	switch {
 	case err != nil:
-		return c, c.authenticationError(err)
+		return c.authenticationError(err)
 	case p == nil || p.AccountID == uuid.Nil:
-		return c, c.fault(errors.New("the authenticator returned no account and no error"))
-	case !known:
-		return c, newError(ErrPermissionDenied, nil)
+		return c.fault(errors.New("the authenticator returned no account and no error"))
+	}
+	c.observed.account(p.AccountID)
+	if !known {
+		return newError(ErrPermissionDenied, nil)
 	}
 	for _, permission := range need {
 		if permission != "" && !p.Can(permission) {
 			e := newError(ErrPermissionDenied, nil)
 			e.Message = "the API key lacks the permission " + string(permission)
-			return c, e
+			return e
 		}
 	}
 	c.principal = p
 	if p.account != nil && p.account.ID == p.AccountID {
 		c.account = p.account
 	}
-	return c, nil
+	return nil
 }
 
 func (c *call) authenticationError(err error) error {
@@ -128,9 +144,24 @@ func (c *call) authenticationError(err error) error {
 	}
 }
 
-// end logs each server error of the call, with the cause that a client must not
-// see.
-func (c *call) end(ctx context.Context) {
+// end ends the call, of which err is the error. It has to be deferred.
+func (c *call) end(ctx context.Context, err *error) {
+	c.logFaults(ctx)
+	if c.observed == nil {
+		return
+	}
+	p := recover()
+	if p == nil {
+		c.endObservation(ctx, CodeOf(*err))
+		return
+	}
+	c.endObservation(ctx, CodeServerError)
+	panic(p) // goes on as if it had not been seen
+}
+
+// logFaults logs each server error of the call, with the cause that a client must
+// not see.
+func (c *call) logFaults(ctx context.Context) {
 	for _, cause := range c.faults {
 		level := slog.LevelError
 		if ctx.Err() != nil {
@@ -152,6 +183,7 @@ func (c *call) fault(cause error) *Error {
 // a fault for each contact; the first few say enough.
 func (c *call) note(cause error) {
 	const maxFaults = 10
+	c.observed.fault(cause)
 	if len(c.faults) < maxFaults {
 		c.faults = append(c.faults, cause)
 	}
@@ -179,6 +211,7 @@ func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error
 			break
 		}
 		c.account = nil
+		c.tries++
 		if batch.AllOrNothing { // then nothing was stored
 			outcomes, err = c.claim(ctx, batch)
 			continue
@@ -244,6 +277,7 @@ func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome
 		m := &batch.Mutations[i]
 		m.AccountID, m.Settings = c.principal.AccountID, c.account.SettingsVersion
 	}
+	c.tries = max(c.tries, 1)
 	return c.store.Apply(ctx, batch)
 }
 

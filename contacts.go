@@ -23,6 +23,7 @@ type Service struct {
 	rules            rules
 	retention        time.Duration // of idempotency keys
 	log              *slog.Logger
+	observer         Observer // nil: nobody observes
 	clock            clock
 	ids              *idSource
 }
@@ -60,9 +61,10 @@ func New(store Store, opts *Options) (*Service, error) {
 			phoneTypes:   slices.Clone(opts.PhoneTypes),
 			allowUnknown: opts.AllowUnknownFields,
 		},
-		log:   opts.Logger,
-		clock: opts.Now,
-		ids:   newIDSource(opts.NewID),
+		log:      opts.Logger,
+		observer: opts.Observer,
+		clock:    opts.Now,
+		ids:      newIDSource(opts.NewID),
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -83,9 +85,9 @@ func New(store Store, opts *Options) (*Service, error) {
 // CodeInvalidKey, CodePermissionDenied, CodeNotFound, CodeServerError. A contact
 // of another account, a contact in a team that the key may not access, a deleted
 // contact and one that never existed all get the same CodeNotFound.
-func (s *Service) GetContact(ctx context.Context, key string, id uuid.UUID) (*Contact, error) {
-	c, err := s.begin(ctx, key, OpGetContact)
-	defer c.end(ctx)
+func (s *Service) GetContact(ctx context.Context, key string, id uuid.UUID) (_ *Contact, err error) {
+	ctx, c, err := s.begin(ctx, key, OpGetContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -100,5 +102,6 @@ func (s *Service) GetContact(ctx context.Context, key string, id uuid.UUID) (*Co
 	if damaged := d.load(); damaged != nil {
 		return nil, c.fault(damaged)
 	}
+	c.observed.returned(1)
 	return d.contact(), nil
 }

@@ -32,9 +32,9 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 // CreateContactResult is CreateContact, and says more: whether the contact is a
 // replay, and whether a deleted contact has one of its keys. Its error is that of
 // the result.
-func (s *Service) CreateContactResult(ctx context.Context, key string, in CreateContactInput) (CreateResult, error) {
-	c, err := s.begin(ctx, key, OpCreateContact)
-	defer c.end(ctx)
+func (s *Service) CreateContactResult(ctx context.Context, key string, in CreateContactInput) (_ CreateResult, err error) {
+	ctx, c, err := s.begin(ctx, key, OpCreateContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return CreateResult{Err: err}, err
 	}
@@ -61,9 +61,9 @@ func (s *Service) CreateContactJSON(ctx context.Context, key string, body io.Rea
 // idempotency key beside it, as an HTTP request has it in a header; see
 // [CreateContactInput.IdempotencyKey]. "" leaves the key to the body. The body
 // must not name another one.
-func (s *Service) CreateContactResultJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (CreateResult, error) {
-	c, err := s.begin(ctx, key, OpCreateContact)
-	defer c.end(ctx)
+func (s *Service) CreateContactResultJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (_ CreateResult, err error) {
+	ctx, c, err := s.begin(ctx, key, OpCreateContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return CreateResult{Err: err}, err
 	}
@@ -117,9 +117,9 @@ type CreateResult struct {
 // The error is about the call as a whole, and then nothing was stored:
 // CodeAuthenticationRequired, CodeInvalidKey, CodePermissionDenied,
 // CodeValidationError for too many contacts, CodeServerError.
-func (s *Service) CreateContacts(ctx context.Context, key string, in CreateContactsInput) ([]CreateResult, error) {
-	c, err := s.begin(ctx, key, OpCreateContacts)
-	defer c.end(ctx)
+func (s *Service) CreateContacts(ctx context.Context, key string, in CreateContactsInput) (_ []CreateResult, err error) {
+	ctx, c, err := s.begin(ctx, key, OpCreateContacts, len(in.Contacts))
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -169,9 +169,9 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 // time. The contacts are stored when it returns. The sequence can be walked once.
 // Nothing else holds what it has yielded, so a batch takes a few times the memory
 // of its body, whatever the body holds.
-func (s *Service) CreateContactsJSONSeq(ctx context.Context, key string, body io.Reader) (iter.Seq[CreateResult], error) {
-	c, err := s.begin(ctx, key, OpCreateContacts)
-	defer c.end(ctx)
+func (s *Service) CreateContactsJSONSeq(ctx context.Context, key string, body io.Reader) (_ iter.Seq[CreateResult], err error) {
+	ctx, c, err := s.begin(ctx, key, OpCreateContacts, 0)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -329,11 +329,25 @@ func (c *call) createOne(ctx context.Context, n newContact) CreateResult {
 		return CreateResult{Err: err}
 	}
 	c.create(ctx, created)
-	return created.contacts[0].result(0)
+	r := created.contacts[0].result(0)
+	if r.Err == nil {
+		c.observed.wrote(ResultCreated, r.Replayed, nil)
+	}
+	return r
 }
 
 // createMany creates the contacts of a batch.
 func (c *call) createMany(ctx context.Context, created creation) error {
+	if err := c.createAll(ctx, created); err != nil {
+		return err
+	}
+	for i := range created.contacts {
+		c.observed.wrote(ResultCreated, created.contacts[i].replayed, created.contacts[i].err)
+	}
+	return nil
+}
+
+func (c *call) createAll(ctx context.Context, created creation) error {
 	if err := c.prepare(ctx, created); err != nil {
 		return err
 	}

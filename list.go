@@ -106,9 +106,9 @@ type ContactPage struct {
 // If a contact of the page is damaged, the error is a CodeServerError that holds
 // a [*DamagedError], and the page is returned all the same, without that contact.
 // Its NextCursor goes past it.
-func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsInput) (*ContactPage, error) {
-	c, err := s.begin(ctx, key, OpListContacts)
-	defer c.end(ctx)
+func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsInput) (_ *ContactPage, err error) {
+	ctx, c, err := s.begin(ctx, key, OpListContacts, 0)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +171,7 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 		page.Count = list.Count
 		page.Pages = (list.Count + page.Limit - 1) / page.Limit
 	}
+	c.observed.returned(len(page.Contacts))
 	for _, damaged := range page.Damaged {
 		c.note(damaged)
 	}

@@ -61,6 +61,10 @@ type Options struct {
 	// is logged.
 	Logger *slog.Logger
 
+	// Observer sees each call begin and end. A call waits for it: an Observer that
+	// blocks, blocks the call. nil: nothing is measured, which costs nothing.
+	Observer Observer
+
 	// Now is the clock. Where it is not in the years 1 to 9999, nothing is
 	// stored: the call is CodeServerError. Where it goes back, a change still
 	// gets no time before those that the contact has. nil: time.Now.

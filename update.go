@@ -115,9 +115,9 @@ func (o *ChangeOptions) allow(version int64) bool {
 // CodeMissingFirstName, CodeValidationError, CodeTeamAccessDenied,
 // CodeTeamNotFound, CodeDuplicateContact, CodeServerError. CodeNotFound is as in
 // GetContact. A change claims the match keys alone that it adds.
-func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, in UpdateContactInput, opts *ChangeOptions) (*Contact, error) {
-	c, err := s.begin(ctx, key, OpUpdateContact)
-	defer c.end(ctx)
+func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, in UpdateContactInput, opts *ChangeOptions) (_ *Contact, err error) {
+	ctx, c, err := s.begin(ctx, key, OpUpdateContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +132,9 @@ func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, i
 // A client may send back what it has read. The address may be an object of street,
 // city, state, zip_code and country; a field that is given beside it too must be the
 // same. Members that cannot be changed must be as they are; see ChangeOptions.Shown.
-func (s *Service) UpdateContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (*Contact, error) {
-	c, err := s.begin(ctx, key, OpUpdateContact)
-	defer c.end(ctx)
+func (s *Service) UpdateContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (_ *Contact, err error) {
+	ctx, c, err := s.begin(ctx, key, OpUpdateContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -171,9 +171,9 @@ func (c *call) update(p *patch) nextFunc {
 // version goes up by one.
 //
 // Its errors are those of UpdateContact.
-func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, in CreateContactInput, opts *ChangeOptions) (*Contact, error) {
-	c, err := s.begin(ctx, key, OpReplaceContact)
-	defer c.end(ctx)
+func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, in CreateContactInput, opts *ChangeOptions) (_ *Contact, err error) {
+	ctx, c, err := s.begin(ctx, key, OpReplaceContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -184,9 +184,9 @@ func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, 
 // the create, with ids in its phone numbers. It does not read the body before the
 // key is accepted; CodeInvalidJSON comes after CodePermissionDenied. A client may
 // send back what it has read, as in UpdateContactJSON.
-func (s *Service) ReplaceContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (*Contact, error) {
-	c, err := s.begin(ctx, key, OpReplaceContact)
-	defer c.end(ctx)
+func (s *Service) ReplaceContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (_ *Contact, err error) {
+	ctx, c, err := s.begin(ctx, key, OpReplaceContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -240,9 +240,9 @@ func (c *call) checkNewTeam(ctx context.Context, stored *ContactRecord, next *dr
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeNotFound, CodeConflict,
 // CodeServerError. A deleted contact is not found.
-func (s *Service) DeleteContact(ctx context.Context, key string, id uuid.UUID, opts *ChangeOptions) error {
-	c, err := s.begin(ctx, key, OpDeleteContact)
-	defer c.end(ctx)
+func (s *Service) DeleteContact(ctx context.Context, key string, id uuid.UUID, opts *ChangeOptions) (err error) {
+	ctx, c, err := s.begin(ctx, key, OpDeleteContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return err
 	}
@@ -260,9 +260,9 @@ func (s *Service) DeleteContact(ctx context.Context, key string, id uuid.UUID, o
 // Its errors are those of DeleteContact and, before CodeServerError,
 // CodeDuplicateContact: one of its keys was taken meanwhile. A contact that was
 // removed for good is not found.
-func (s *Service) RestoreContact(ctx context.Context, key string, id uuid.UUID, opts *ChangeOptions) (*Contact, error) {
-	c, err := s.begin(ctx, key, OpRestoreContact)
-	defer c.end(ctx)
+func (s *Service) RestoreContact(ctx context.Context, key string, id uuid.UUID, opts *ChangeOptions) (_ *Contact, err error) {
+	ctx, c, err := s.begin(ctx, key, OpRestoreContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -294,6 +294,18 @@ type change struct {
 	next       nextFunc
 }
 
+// result returns what the change does with a contact that it changes.
+func (ch *change) result() Result {
+	switch {
+	case ch.deletes:
+		return resultDeleted
+	case ch.deletedToo:
+		return ResultRestored
+	default:
+		return ResultUpdated
+	}
+}
+
 // A nextFunc returns what a change makes of a stored contact. A draft with the
 // stored record itself leaves the contact as it is.
 type nextFunc func(ctx context.Context, stored *ContactRecord) (*draft, error)
@@ -318,6 +330,7 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			return nil, err
 		}
 		if next.record == stored {
+			c.observed.wrote(ResultUnchanged, false, nil)
 			return next.contact(), nil
 		}
 		now, err := c.clock.read()
@@ -343,8 +356,10 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		case err != nil:
 			return nil, c.fault(err)
 		case len(outcomes) == 0 || outcomes[0].Err == nil:
+			c.observed.wrote(ch.result(), false, nil)
 			return next.contact(), nil
 		case errors.Is(outcomes[0].Err, ErrConflict) && try < maxTries:
+			c.tries++
 		case errors.Is(outcomes[0].Err, ErrDuplicate):
 			return nil, c.duplicateError(duplicate{code: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: outcomes[0].Holders})
 		default:

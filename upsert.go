@@ -103,9 +103,9 @@ type UpsertResult struct {
 // CodeDuplicateContact means that another contact has a key that must be unique,
 // that the contact has another external id, or that the key may not see the
 // contact.
-func (s *Service) UpsertContact(ctx context.Context, key string, in UpsertContactInput) (*UpsertResult, error) {
-	c, err := s.begin(ctx, key, OpUpsertContact)
-	defer c.end(ctx)
+func (s *Service) UpsertContact(ctx context.Context, key string, in UpsertContactInput) (_ *UpsertResult, err error) {
+	ctx, c, err := s.begin(ctx, key, OpUpsertContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +115,9 @@ func (s *Service) UpsertContact(ctx context.Context, key string, in UpsertContac
 // UpsertContactJSON is UpsertContact for a JSON body, with the idempotency key
 // beside it; see [Service.CreateContactResultJSON]. It does not read the body before
 // the key is accepted; CodeInvalidJSON comes after CodePermissionDenied.
-func (s *Service) UpsertContactJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (*UpsertResult, error) {
-	c, err := s.begin(ctx, key, OpUpsertContact)
-	defer c.end(ctx)
+func (s *Service) UpsertContactJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (_ *UpsertResult, err error) {
+	ctx, c, err := s.begin(ctx, key, OpUpsertContact, 1)
+	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
@@ -159,9 +159,12 @@ func (c *call) upsert(ctx context.Context, in *UpsertContactInput) (*UpsertResul
 		case errors.Is(err, ErrStale) && stale < maxStale-1:
 			stale++
 			c.account = nil
+			c.tries++
 		case errors.Is(err, errAgain) && try < maxTries:
 			stale = 0
+			c.tries++
 		case err == nil:
+			c.observed.wrote(result.Result, result.Replayed, nil)
 			return result, nil
 		default:
 			if e, ok := errors.AsType[*Error](err); ok {
