@@ -253,6 +253,12 @@ func (a *Admin) now() (time.Time, error) {
 	return now, nil
 }
 
+// who returns the host as an actor.
+func (a *Admin) who() (Actor, error) {
+	var bad problems
+	return Actor{Kind: ActorAdmin, Name: text(a.actor, "actor", maxAdminName, &bad)}, bad.err()
+}
+
 // newRecord returns the id and the time of a new record.
 func (a *Admin) newRecord() (id uuid.UUID, now time.Time, err error) {
 	if now, err = a.now(); err != nil {

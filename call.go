@@ -79,6 +79,7 @@ type call struct {
 	key       string // is cut out of causes before they are logged
 	principal *Principal
 	account   *AccountRecord // of the principal; nil until it is needed
+	batch     uuid.UUID      // of the events of the call; zero: it has changed one contact at most
 	bad       problems       // what is wrong with the input
 	faults    []error        // the causes of server errors
 	tries     int            // how often its write was made
@@ -193,8 +194,8 @@ func (c *call) note(cause error) {
 // changed meanwhile. The host changes settings, so once is rare.
 const maxStale = 3
 
-// A write is a batch of mutations of at most one contact each. What they claim is decided
-// when they are sent.
+// A write is a batch of mutations of at most one contact each. What they claim and
+// what they record is decided when they are sent.
 type write struct {
 	MutationBatch
 	stored []*ContactRecord // the contact of each mutation as it was; nil: all are new
@@ -266,6 +267,10 @@ func (c *call) claim(ctx context.Context, w write) ([]MutationOutcome, error) {
 			stored = w.stored[i]
 		}
 		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, stored)
+		w.Mutations[i].Journal = nil
+	}
+	if err := c.recordEvents(ctx, w); err != nil {
+		return nil, err
 	}
 	return c.send(ctx, w.MutationBatch)
 }

@@ -30,3 +30,6 @@ var (
 	EncodeCursor = encodeCursor
 	DecodeCursor = decodeCursor
 )
+
+// RedactEvent is redactEvent.
+func RedactEvent(data string) (string, error) { return redactEvent(data) }

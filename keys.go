@@ -22,12 +22,13 @@ type Permission string
 const (
 	PermissionReadContacts  Permission = "can_read_contacts"
 	PermissionWriteContacts Permission = "can_write_contacts"
+	PermissionReadEvents    Permission = "can_read_events"
 )
 
 // checkPermission says what is wrong with a permission; "": nothing. One that is
 // neither of this package nor declared is misspelt, and no key would ever have it.
 func checkPermission(p Permission, declared []Permission) string {
-	known := append([]Permission{PermissionReadContacts, PermissionWriteContacts}, declared...)
+	known := append([]Permission{PermissionReadContacts, PermissionWriteContacts, PermissionReadEvents}, declared...)
 	if slices.Contains(known, p) {
 		return ""
 	}
@@ -62,8 +63,12 @@ type Principal struct {
 	TeamIDs     []int64 // the teams it may access, beside those of AllTeams
 	AllTeams    bool    // every team of the account
 
+	keyName string         // as it came with the key
 	account *AccountRecord // as it came with the key; nil: not known
 }
+
+// actor returns the principal as an actor.
+func (p *Principal) actor() Actor { return Actor{Kind: ActorKey, KeyID: p.KeyID, Name: p.keyName} }
 
 // Can reports whether the principal has the permission.
 func (p *Principal) Can(perm Permission) bool { return slices.Contains(p.Permissions, perm) }
@@ -128,6 +133,7 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 		Permissions: k.Permissions,
 		TeamIDs:     k.TeamIDs,
 		AllTeams:    k.AllTeams,
+		keyName:     k.Name,
 		account:     k.Account,
 	}, nil
 }

@@ -149,14 +149,12 @@ func (a *Admin) account(ctx context.Context, id uuid.UUID) (*AccountRecord, erro
 // set stores the next version of the account's settings. If another setting came
 // first, it takes the version after that one.
 func (a *Admin) set(ctx context.Context, setting SettingRecord) error {
-	var bad problems
 	now, err := a.clock.read()
 	if err != nil {
 		return newServerError(err)
 	}
 	setting.At = now
-	setting.Actor = Actor{Kind: ActorAdmin, Name: text(a.actor, "actor", maxAdminName, &bad)}
-	if err := bad.err(); err != nil {
+	if setting.Actor, err = a.who(); err != nil {
 		return err
 	}
 	for try := 1; ; try++ {

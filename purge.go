@@ -93,6 +93,10 @@ func (a *Admin) remove(ctx context.Context, records []*ContactRecord) (int, erro
 	if err != nil {
 		return 0, err
 	}
+	events, err := a.eventLog(ctx, account, len(records), now)
+	if err != nil {
+		return 0, err
+	}
 	batch := MutationBatch{Now: now, Mutations: make([]Mutation, len(records))}
 	for i, r := range records {
 		batch.Mutations[i] = Mutation{
@@ -100,6 +104,14 @@ func (a *Admin) remove(ctx context.Context, records []*ContactRecord) (int, erro
 			Settings:  account.SettingsVersion,
 			Contacts:  []ContactChange{{ID: r.Contact.ID, Version: r.Contact.Version}},
 		}
+		if events == nil {
+			continue
+		}
+		event, err := events.remove(EventContactPurged, r.Contact.ID, now)
+		if err != nil {
+			return 0, newServerError(err)
+		}
+		batch.Mutations[i].Journal = []JournalEntry{event}
 	}
 	outcomes, err := a.store.Apply(ctx, batch)
 	if err != nil {

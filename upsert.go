@@ -267,13 +267,17 @@ func (w *upsertWrite) choose() {
 	}
 }
 
-// apply sends one mutation.
-func (w *upsertWrite) apply(ctx context.Context, m Mutation, dryRun bool) (MutationOutcome, error) {
+// apply sends one mutation of a contact that was stored, or was not.
+func (w *upsertWrite) apply(ctx context.Context, stored *ContactRecord, m Mutation, dryRun bool) (MutationOutcome, error) {
 	now, err := w.clock.read()
 	if err != nil {
 		return MutationOutcome{}, err
 	}
-	outcomes, err := w.send(ctx, MutationBatch{Mutations: []Mutation{m}, Now: now, DryRun: dryRun})
+	batch := write{MutationBatch{Mutations: []Mutation{m}, Now: now, DryRun: dryRun}, []*ContactRecord{stored}}
+	if err := w.recordEvents(ctx, batch); err != nil {
+		return MutationOutcome{}, err
+	}
+	outcomes, err := w.send(ctx, batch.MutationBatch)
 	if err != nil || outcomes == nil {
 		return MutationOutcome{}, err
 	}
@@ -282,7 +286,7 @@ func (w *upsertWrite) apply(ctx context.Context, m Mutation, dryRun bool) (Mutat
 
 // create stores the contact as a new one.
 func (w *upsertWrite) create(ctx context.Context, dryRun bool) (MutationOutcome, error) {
-	return w.apply(ctx, Mutation{
+	return w.apply(ctx, nil, Mutation{
 		Idempotency: w.once,
 		Contacts:    []ContactChange{{ID: w.record.Contact.ID, Record: w.record}},
 		Claims:      w.claims,
@@ -445,7 +449,7 @@ func (w *upsertWrite) merge(ctx context.Context, stored *ContactRecord) (*Upsert
 		contact.Version, contact.UpdatedAt = was.Version+1, timeOfChange(was, now)
 		mutation.Contacts = []ContactChange{{ID: was.ID, Version: was.Version, Record: next.record}}
 	}
-	o, err := w.apply(ctx, mutation, false)
+	o, err := w.apply(ctx, stored, mutation, false)
 	switch {
 	case err != nil:
 		return nil, err

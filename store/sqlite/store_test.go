@@ -216,9 +216,13 @@ func TestViews(t *testing.T) {
 	if err := create(t.Context(), s, full, bare); err != nil {
 		t.Fatal(err)
 	}
+	const event = `{"v":1,"type":"contact.updated","version":3,"actor":{"kind":"key","name":"web"},"source":"import","changes":[{"field":"city"}]}`
+	var subject [32]byte
+	copy(subject[:], full.Contact.ID[:])
 	record(t, s, noon, a,
 		contacts.JournalEntry{Kind: contacts.JournalEvent, Subject: [32]byte{7}, At: noon, EndsAt: noon.Add(time.Second), Data: `{"a":1}`},
 		contacts.JournalEntry{Kind: contacts.JournalErasure, At: noon, Data: "{}"},
+		contacts.JournalEntry{Kind: contacts.JournalEvent, Subject: subject, At: noon, Data: event},
 	)
 	c := full.Contact
 	want := map[string]string{
@@ -242,6 +246,11 @@ func TestViews(t *testing.T) {
 		"journal_entry": table([][]any{
 			{a, 1, "event", "07" + strings.Repeat("00", 31), "2026-03-14T12:00:00.123456Z", "2026-03-14T12:00:01.123456Z", `{"a":1}`},
 			{a, 2, "erasure", strings.Repeat("00", 32), "2026-03-14T12:00:00.123456Z", nil, "{}"},
+			{a, 3, "event", strings.ReplaceAll(c.ID.String(), "-", "") + strings.Repeat("00", 16), "2026-03-14T12:00:00.123456Z", nil, event},
+		}),
+		"contact_event": table([][]any{
+			{a, 1, "2026-03-14T12:00:00.123456Z", nil, "07000000-0000-0000-0000-000000000000", nil, nil, nil, nil},
+			{a, 3, "2026-03-14T12:00:00.123456Z", "contact.updated", c.ID, 3, "web", "import", `[{"field":"city"}]`},
 		}),
 	}
 	db := plain(t, path)

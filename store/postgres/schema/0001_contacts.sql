@@ -127,3 +127,20 @@ CREATE TABLE journal (
 CREATE INDEX journal_subject ON journal (account_id, kind, head);
 
 CREATE INDEX journal_ends_at ON journal (account_id, ends_at) WHERE kind = 1 AND ends_at <> 0;
+
+-- One row for each change of a contact that was recorded, for people. The program
+-- never reads it. Changes are NULL where the type has none, and where a person was
+-- erased.
+CREATE VIEW contact_event AS
+SELECT
+  account_id,
+  sequence,
+  to_timestamp(0) + at * interval '1 microsecond' AS at,
+  data::json ->> 'type' AS type,
+  encode(substr(subject, 1, 16), 'hex')::uuid AS contact_id,
+  (data::json ->> 'version')::bigint AS version,
+  coalesce(data::json #>> '{actor,name}', data::json #>> '{actor,key_id}', data::json #>> '{actor,kind}') AS actor,
+  data::json ->> 'source' AS source,
+  data::json ->> 'changes' AS changes
+FROM journal
+WHERE kind = 1;

@@ -248,3 +248,21 @@ SELECT
   j.data
 FROM journal AS j
 JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = j.account;
+
+-- One row for each change of a contact that was recorded. Changes are NULL where
+-- the type has none, and where a person was erased.
+CREATE VIEW contact_event AS
+SELECT
+  substr(a.hex, 1, 8) || '-' || substr(a.hex, 9, 4) || '-' || substr(a.hex, 13, 4) || '-'
+    || substr(a.hex, 17, 4) || '-' || substr(a.hex, 21) AS account_id,
+  e.sequence,
+  strftime('%Y-%m-%dT%H:%M:%S', e.at / 1000000, 'unixepoch') || printf('.%06dZ', e.at % 1000000) AS at,
+  json_extract(e.data, '$.type') AS type,
+  substr(e.hex, 1, 8) || '-' || substr(e.hex, 9, 4) || '-' || substr(e.hex, 13, 4) || '-'
+    || substr(e.hex, 17, 4) || '-' || substr(e.hex, 21, 12) AS contact_id,
+  json_extract(e.data, '$.version') AS version,
+  coalesce(json_extract(e.data, '$.actor.name'), json_extract(e.data, '$.actor.key_id'), json_extract(e.data, '$.actor.kind')) AS actor,
+  json_extract(e.data, '$.source') AS source,
+  json_extract(e.data, '$.changes') AS changes
+FROM (SELECT account, sequence, at, lower(hex(subject)) AS hex, iif(json_valid(data), data, '{}') AS data FROM journal WHERE kind = 1) AS e
+JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = e.account;
