@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +27,7 @@ type Service struct {
 	observer         Observer // nil: nobody observes
 	clock            clock
 	ids              *idSource
+	singles          sync.Pool // of *single
 }
 
 // New returns a Service on the store. The caller closes the store. A nil opts

@@ -126,7 +126,7 @@ func (s *Service) CreateContacts(ctx context.Context, key string, in CreateConta
 	if limit := s.rules.limits.Batch; len(in.Contacts) > limit {
 		return nil, tooManyContacts(limit)
 	}
-	created := creation{make([]newContact, len(in.Contacts)), in.AllOrNothing}
+	created := creation{contacts: make([]newContact, len(in.Contacts)), allOrNothing: in.AllOrNothing}
 	found := 0 // problems
 	for i := range in.Contacts {
 		if err := ctx.Err(); err != nil {
@@ -309,6 +309,13 @@ func (r *rules) newContact(in *CreateContactInput, own bool, bad *problems) newC
 type creation struct {
 	contacts     []newContact
 	allOrNothing bool
+	room         []Mutation // empty, to be used if it is large enough
+}
+
+// A single is the memory of the creation of one contact.
+type single struct {
+	contacts  [1]newContact
+	mutations [1]Mutation
 }
 
 // places returns the place of each contact in the input, by id.
@@ -324,12 +331,21 @@ func (created creation) places() map[uuid.UUID]int {
 
 // createOne creates a single contact.
 func (c *call) createOne(ctx context.Context, n newContact) CreateResult {
-	created := creation{contacts: []newContact{n}}
+	one, ok := c.singles.Get().(*single)
+	if !ok {
+		one = new(single)
+	}
+	defer func() {
+		*one = single{}
+		c.singles.Put(one)
+	}()
+	one.contacts[0] = n
+	created := creation{contacts: one.contacts[:], room: one.mutations[:0]}
 	if err := c.prepare(ctx, created); err != nil {
 		return CreateResult{Err: err}
 	}
 	c.create(ctx, created)
-	r := created.contacts[0].result(0)
+	r := one.contacts[0].result(0)
 	if r.Err == nil {
 		c.observed.wrote(ResultCreated, r.Replayed, nil)
 	}
@@ -437,7 +453,10 @@ func (c *call) createPart(ctx context.Context, created creation, from int) (size
 	if !created.allOrNothing {
 		most = min(most, MaxMutations)
 	}
-	batch := write{MutationBatch: MutationBatch{Mutations: make([]Mutation, 0, most), AllOrNothing: created.allOrNothing}}
+	batch := write{MutationBatch: MutationBatch{Mutations: created.room, AllOrNothing: created.allOrNothing}}
+	if cap(batch.Mutations) < most {
+		batch.Mutations = make([]Mutation, 0, most)
+	}
 	for size < len(part) && len(batch.Mutations) < most {
 		n := &part[size]
 		if size++; n.err != nil {

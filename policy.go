@@ -84,11 +84,15 @@ func checkKinds(field string, kinds []KeyKind, bad *problems) {
 const settingDuplicatePolicy = "duplicate_policy"
 
 // duplicatePolicy returns the policy of the account.
-func (a *AccountRecord) duplicatePolicy() (p DuplicatePolicy, err error) {
+func (a *AccountRecord) duplicatePolicy() (DuplicatePolicy, error) {
 	text, ok := a.Settings[settingDuplicatePolicy]
 	if !ok {
-		return p, nil
+		return DuplicatePolicy{}, nil
 	}
+	return parseDuplicatePolicy(text)
+}
+
+func parseDuplicatePolicy(text string) (p DuplicatePolicy, err error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return p, fmt.Errorf("the stored duplicate policy: %w", err)
 	}

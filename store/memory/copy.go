@@ -13,7 +13,7 @@ type arena struct {
 type common struct {
 	records [1]contacts.ContactRecord
 	phones  [2]contacts.PhoneNumber
-	tags    [3]string
+	tags    [2]string
 }
 
 // newArena returns an arena with room for so many. It takes one allocation for
