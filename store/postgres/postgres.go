@@ -34,9 +34,10 @@
 // to the URL. A pool for [New] needs default_query_exec_mode=cache_describe in its
 // URL.
 //
-// The store changes no setting for longer than a transaction. What the role, the
-// database or the pool has set for synchronous_commit, search_path and
-// bytea_output has no effect on its statements.
+// The store changes no setting for longer than a transaction, except on connections
+// that Open makes directly to the server. What the role, the database or the pool
+// has set for synchronous_commit, search_path and bytea_output has no effect on its
+// statements.
 //
 // # Other engines
 //
@@ -170,6 +171,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if settings["application_name"] == "" {
 		settings["application_name"] = "contacts"
 	}
+	c.AfterConnect = settle
 	s, err := open(ctx, c, opts)
 	if errors.Is(err, errPooler) {
 		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe

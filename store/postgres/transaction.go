@@ -127,7 +127,9 @@ func (t *transaction) end() {
 func begin(conn *pgxpool.Conn, sql string) *transaction {
 	t := &transaction{conn: conn}
 	t.exec(sql)
-	t.exec(settingsSQL)
+	if !isSettled(conn.Conn()) {
+		t.exec(settingsSQL)
+	}
 	return t
 }
 
