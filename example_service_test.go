@@ -219,3 +219,14 @@ func ExampleKeyAuthenticator() {
 	fmt.Println(err)
 	// Output: contacts: permission_denied: come back in the morning
 }
+
+func ExampleParsePhoneNumber() {
+	fmt.Println(contacts.ParsePhoneNumber("(212) 736-5000", "US"))
+	fmt.Println(contacts.ParsePhoneNumber("+44 20 7946 0018", ""))
+	_, err := contacts.ParsePhoneNumber("12345", "US")
+	fmt.Println(err)
+	// Output:
+	// +12127365000 <nil>
+	// +442079460018 <nil>
+	// contacts: validation_error: phone_number: is too short for its country code
+}

@@ -17,6 +17,7 @@ import (
 const (
 	defaultPageSize = 25
 	maxPageSize     = 100
+	walkPageSize    = 1000 // of Contacts, which nobody sends at once
 )
 
 // maxPage keeps the number of skipped contacts within an int of 32 bits.
@@ -106,13 +107,18 @@ type ContactPage struct {
 // If a contact of the page is damaged, the error is a CodeServerError that holds
 // a [*DamagedError], and the page is returned all the same, without that contact.
 // Its NextCursor goes past it.
-func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsInput) (_ *ContactPage, err error) {
+func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsInput) (*ContactPage, error) {
+	return s.listPage(ctx, key, in, maxPageSize)
+}
+
+// listPage is ListContacts with a bound of the size of a page.
+func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput, maxSize int) (_ *ContactPage, err error) {
 	ctx, c, err := s.begin(ctx, key, OpListContacts, 0)
 	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
-	q := s.rules.list(&in, &c.bad)
+	q := s.rules.list(&in, maxSize, &c.bad)
 	if err := c.bad.err(); err != nil {
 		return nil, err
 	}
@@ -182,7 +188,7 @@ func (s *Service) ListContacts(ctx context.Context, key string, in ListContactsI
 }
 
 // Contacts walks all contacts of a list, from its Cursor to the end, along
-// NextCursor. Page must be 0. It holds one page at a time. An error, one of those
+// NextCursor. Page must be 0. It holds one page at a time: Limit 0 is 1,000 contacts. An error, one of those
 // of ListContacts, is the last thing it yields, unless it holds a [*DamagedError]:
 // that is about one contact, and the next contact follows.
 func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput) iter.Seq2[*Contact, error] {
@@ -195,11 +201,12 @@ func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput
 			yield(nil, err)
 			return
 		}
+		size := maxPageSize
 		if in.Limit == 0 {
-			in.Limit = maxPageSize
+			in.Limit, size = walkPageSize, walkPageSize
 		}
 		for in := in; ; {
-			page, err := s.ListContacts(ctx, key, in)
+			page, err := s.listPage(ctx, key, in, size)
 			if page == nil {
 				yield(nil, err)
 				return
@@ -242,7 +249,7 @@ func (p *ContactPage) all() iter.Seq2[*Contact, error] {
 }
 
 // list checks and normalises the filters and the place of a list.
-func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
+func (r *rules) list(in *ListContactsInput, maxSize int, bad *problems) ContactQuery {
 	l := &r.limits
 	email := r.email(in.Email, bad)
 	q := ContactQuery{
@@ -285,8 +292,8 @@ func (r *rules) list(in *ListContactsInput, bad *problems) ContactQuery {
 	switch {
 	case in.Limit == 0:
 		q.Limit = defaultPageSize
-	case in.Limit < 0 || in.Limit > maxPageSize:
-		bad.add("limit", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxPageSize))
+	case in.Limit < 0 || in.Limit > maxSize:
+		bad.add("limit", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxSize))
 	}
 	switch {
 	case in.Page < 0 || in.Page > maxPage:

@@ -23,6 +23,56 @@ func isRegion(region string) bool { return phonenumbers.GetSupportedRegions()[re
 // maxE164Digits is the limit of ITU-T E.164, with the country code.
 const maxE164Digits = 15
 
+// ParsePhoneNumber returns the phone number in text as E.164, by the rules of a
+// create. It is for programs that read files. region is that of national numbers, as
+// two upper-case letters of ISO 3166 ("US"); with "" the number must start with +.
+//
+// Digits without + may be a national number, or a whole one that a spreadsheet has
+// taken the + from. The reading that is in use counts, the national one first. If
+// neither is in use, they are taken where only one of the two is possible, or where
+// both are the same number.
+//
+// Its error is a CodeValidationError about phone_number or region.
+func ParsePhoneNumber(text, region string) (string, error) {
+	if region != "" && !isRegion(region) {
+		return "", NewValidationError(FieldError{"region", FieldInvalid, `must be two upper-case letters of ISO 3166, such as "US"`})
+	}
+	r := phoneRules{region: region}
+	national, why := r.normalise(text)
+	if region == "" || strings.ContainsAny(text, "+＋") {
+		return national, phoneError(why)
+	}
+	if why == "" && isInUse(national) {
+		return national, nil
+	}
+	digits, unread := cleanPhone(text)
+	if unread != "" {
+		return "", phoneError(unread)
+	}
+	whole, noWhole := phoneRules{}.normalise("+" + digits)
+	switch {
+	case noWhole == "" && isInUse(whole):
+		return whole, nil
+	case why == "" && noWhole == "" && whole != national:
+		return "", phoneError("may start with a country code or not; start with + if it does")
+	}
+	return national, phoneError(why)
+}
+
+// isInUse reports whether a number in E.164 is in an assigned range.
+func isInUse(e164 string) bool {
+	parsed, err := phonenumbers.Parse(e164, "")
+	return err == nil && phonenumbers.IsValidNumber(parsed)
+}
+
+// phoneError is the error of a number that is refused. "": nil.
+func phoneError(why string) error {
+	if why == "" {
+		return nil
+	}
+	return NewValidationError(FieldError{"phone_number", FieldInvalid, why})
+}
+
 // normalise returns s as E.164, or why it is refused. It returns its own
 // results unchanged.
 func (r phoneRules) normalise(s string) (e164, why string) {
