@@ -1,0 +1,392 @@
+package contactsio
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"mime/quotedprintable"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emersion/go-vcard"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// properties are those of one card, by name. Their values are raw: escaped as in the
+// file.
+type properties vcard.Card
+
+// unparsedLine stands for lines of a card that are no property.
+const unparsedLine = "(a line that is no property)"
+
+// parseCard reads the properties of a card of any version. What it cannot keep is
+// added to ignored.
+func parseCard(text string, ignored *nameSet) (properties, error) {
+	old := isOldCard(text)
+	var lines strings.Builder
+	lines.WriteString("BEGIN:VCARD\n")
+	want := 0
+	for _, l := range unfold(text, old) {
+		if isMark([]byte(l), "BEGIN:VCARD") || isMark([]byte(l), "END:VCARD") {
+			continue
+		}
+		head, value, ok := cutProperty(l)
+		if !ok {
+			ignored.add(unparsedLine)
+			continue
+		}
+		head, value, kept, err := modern(head, value)
+		if err != nil {
+			return nil, err
+		}
+		if !kept {
+			ignored.add(propertyName([]byte(l)))
+			continue
+		}
+		want++
+		// The parser undoes some escapes. Doubled, all are as in the file.
+		lines.WriteString(strings.ReplaceAll(head+":"+value, `\`, `\\`) + "\n")
+	}
+	lines.WriteString("END:VCARD\n")
+	card, err := vcard.NewDecoder(strings.NewReader(lines.String())).Decode()
+	if err != nil {
+		return nil, err
+	}
+	for _, fields := range card {
+		want -= len(fields)
+	}
+	if want > 0 {
+		ignored.add(unparsedLine)
+	}
+	return properties(card), nil
+}
+
+// isOldCard reports whether a card is of version 2.1.
+func isOldCard(text string) bool {
+	for l := range strings.Lines(text) {
+		if name, version, ok := strings.Cut(l, ":"); ok && strings.EqualFold(strings.TrimSpace(name), "VERSION") {
+			return strings.TrimSpace(version) == "2.1"
+		}
+	}
+	return false
+}
+
+// unfold joins the lines of each property.
+func unfold(text string, old bool) (lines []string) {
+	quoted := false // the last line is quoted-printable, and goes on
+	for l := range strings.Lines(text) {
+		l = strings.TrimRight(l, "\r\n")
+		last := len(lines) - 1
+		switch {
+		case quoted:
+			lines[last] = strings.TrimSuffix(lines[last], "=") + l
+		case last >= 0 && isFolded([]byte(l)) && old:
+			lines[last] += l // version 2.1 folds before a blank and keeps it
+		case last >= 0 && isFolded([]byte(l)):
+			lines[last] += l[1:]
+		default:
+			lines = append(lines, l)
+		}
+		last = len(lines) - 1
+		head, _, _ := strings.Cut(lines[last], ":")
+		quoted = strings.HasSuffix(lines[last], "=") && strings.Contains(strings.ToUpper(head), "QUOTED-PRINTABLE")
+	}
+	return lines
+}
+
+// cutProperty cuts a line at the colon after its name and parameters.
+func cutProperty(l string) (head, value string, ok bool) {
+	quoted := false
+	for i := range len(l) {
+		switch l[i] {
+		case '"':
+			quoted = !quoted
+		case ':':
+			if !quoted {
+				return l[:i], l[i+1:], true
+			}
+		}
+	}
+	return strings.Cut(l, ":") // a quote that is not closed
+}
+
+// modern brings a property of version 2.1 into the form of 3.0: types get their
+// name, and the value is decoded. A value that is no text is not kept.
+func modern(head, value string) (newHead, newValue string, kept bool, err error) {
+	parts := splitOutsideQuotes(head)
+	encoding, charset := "", ""
+	kept = true
+	out := parts[:1]
+	for _, part := range parts[1:] {
+		name, setting, named := strings.Cut(part, "=")
+		name = strings.ToUpper(strings.TrimSpace(name))
+		if !named {
+			switch name {
+			case "QUOTED-PRINTABLE", "BASE64", "B", "8BIT", "7BIT":
+				name, setting = "ENCODING", name
+			case "":
+				continue
+			default:
+				name, setting = "TYPE", name
+			}
+		}
+		switch name {
+		case "ENCODING":
+			encoding = strings.ToUpper(strings.TrimSpace(setting))
+		case "CHARSET":
+			charset = strings.Trim(strings.TrimSpace(setting), `"`)
+		default:
+			out = append(out, name+"="+oneQuoted(setting))
+		}
+	}
+	head = strings.Join(out, ";")
+	switch encoding {
+	case "QUOTED-PRINTABLE":
+		raw, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(value)))
+		if err != nil {
+			return "", "", false, fmt.Errorf("the property %s is no quoted-printable", propertyName([]byte(head+":")))
+		}
+		if value, err = decodeCharset(string(raw), charset); err != nil {
+			return "", "", false, err
+		}
+		value = strings.NewReplacer("\r\n", `\n`, "\n", `\n`, "\r", `\n`).Replace(value)
+	case "BASE64", "B":
+		kept = false
+	}
+	return head, value, kept, nil
+}
+
+// oneQuoted joins the quoted values of a parameter, which the parser takes as one.
+func oneQuoted(setting string) string {
+	if strings.Count(setting, `"`) > 2 {
+		return `"` + strings.ReplaceAll(setting, `"`, "") + `"`
+	}
+	return setting
+}
+
+// decodeCharset decodes text of a charset. "" is UTF-8, or else windows-1252.
+func decodeCharset(text, charset string) (string, error) {
+	if charset == "" {
+		if utf8.ValidString(text) {
+			return text, nil
+		}
+		return charmap.Windows1252.NewDecoder().String(text)
+	}
+	code, err := htmlindex.Get(charset)
+	if err != nil {
+		return "", fmt.Errorf("the card has text in %q, which is no known encoding", shorten(charset))
+	}
+	decoded, err := code.NewDecoder().String(text)
+	if err != nil || strings.Contains(decoded, "\ufffd") {
+		return "", fmt.Errorf("the card holds bytes that are invalid in %s", charset)
+	}
+	return decoded, nil
+}
+
+// splitOutsideQuotes splits the head of a property at its semicolons.
+func splitOutsideQuotes(head string) (parts []string) {
+	quoted, start := false, 0
+	for i := range len(head) {
+		switch head[i] {
+		case '"':
+			quoted = !quoted
+		case ';':
+			if !quoted {
+				parts = append(parts, head[start:i])
+				start = i + 1
+			}
+		}
+	}
+	return append(parts, head[start:])
+}
+
+// splitEscaped splits a raw value at a separator that is not escaped.
+func splitEscaped(raw string, separator byte) (parts []string) {
+	start := 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '\\':
+			i++
+		case separator:
+			parts = append(parts, raw[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, raw[start:])
+}
+
+// unescape returns the text of a raw value.
+func unescape(raw string) string {
+	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";").Replace(raw)
+}
+
+// isGroup reports whether the card is a list of other cards.
+func (p properties) isGroup() bool {
+	for _, name := range [...]string{"KIND", "X-ADDRESSBOOKSERVER-KIND"} {
+		for _, f := range p[name] {
+			if strings.EqualFold(strings.TrimSpace(f.Value), "group") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// first returns the first value of that name. "": there is none.
+func (p properties) first(name string) string {
+	if fields := p[name]; len(fields) > 0 {
+		return fields[0].Value
+	}
+	return ""
+}
+
+// labels returns the labels of Apple, by group.
+func (p properties) labels() map[string]string {
+	labels := make(map[string]string)
+	for _, f := range p["X-ABLABEL"] {
+		label := strings.TrimSpace(unescape(f.Value))
+		if inner, ok := strings.CutPrefix(label, "_$!<"); ok {
+			label = strings.TrimSuffix(inner, ">!$_")
+		}
+		labels[f.Group] = label
+	}
+	return labels
+}
+
+// fromCard takes what the card says.
+func (p *person) fromCard(card properties, uid bool) {
+	labels := card.labels()
+	label := func(f *vcard.Field) string {
+		if f.Group == "" {
+			return ""
+		}
+		return labels[f.Group]
+	}
+	p.cardName(card.first("N"))
+	p.full = unescape(card.first("FN"))
+	p.in.Company = strings.TrimSpace(unescape(splitEscaped(card.first("ORG"), ';')[0]))
+	for _, f := range card["TEL"] {
+		kind, preferred := cardType(f)
+		if l := label(f); l != "" {
+			kind = l
+		}
+		p.phones = append(p.phones, phone{text: unescape(f.Value), label: kind, primary: preferred})
+		p.phoneColumns = append(p.phoneColumns, phoneColumn{name: "TEL"})
+	}
+	for _, f := range card["EMAIL"] {
+		mark := ""
+		if _, preferred := cardType(f); preferred {
+			mark = "* "
+		}
+		p.emails = append(p.emails, email{unescape(f.Value), mark})
+	}
+	for _, f := range card["ADR"] {
+		kind, _ := cardType(f)
+		if l := label(f); l != "" {
+			kind = l
+		}
+		p.addresses = append(p.addresses, cardAddress(f.Value, kind))
+	}
+	for _, f := range card["URL"] {
+		p.websites = append(p.websites, unescape(f.Value))
+	}
+	for _, f := range card["CATEGORIES"] {
+		for _, tag := range splitEscaped(f.Value, ',') {
+			p.in.Tags = append(p.in.Tags, unescape(tag))
+		}
+	}
+	p.cardText("TITLE", "title", card)
+	p.cardText("NOTE", "note", card)
+	if uid {
+		p.in.ExternalID = unescape(card.first("UID"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(card)) {
+		switch name {
+		case "N", "FN", "ORG", "TEL", "EMAIL", "ADR", "URL", "CATEGORIES", "TITLE", "NOTE", "VERSION", "KIND", "X-ADDRESSBOOKSERVER-KIND", "X-ABLABEL", "X-CONTACTS-ERROR":
+		case "UID":
+			if !uid {
+				p.ignored.add(name)
+			}
+		default:
+			p.ignored.add(name)
+		}
+	}
+}
+
+// cardName takes the parts of a name.
+func (p *person) cardName(raw string) {
+	var parts [5]string // family, given, additional, prefixes, suffixes
+	for i, part := range splitEscaped(raw, ';') {
+		if i < len(parts) {
+			names := splitEscaped(part, ',')
+			for i := range names {
+				names[i] = strings.TrimSpace(unescape(names[i]))
+			}
+			parts[i] = strings.TrimSpace(strings.Join(names, " "))
+		}
+	}
+	p.in.LastName, p.in.FirstName, p.middle = parts[0], parts[1], parts[2]
+	if parts[3] != "" || parts[4] != "" {
+		p.note("first_name", NoteNamePart, "a prefix or suffix of the name is left out")
+	}
+}
+
+// cardText keeps a text in the custom context.
+func (p *person) cardText(property, member string, card properties) {
+	var texts []string
+	for _, f := range card[property] {
+		if text := strings.TrimSpace(unescape(f.Value)); text != "" {
+			texts = append(texts, text)
+		}
+	}
+	if texts != nil {
+		p.custom(member, strings.Join(texts, "\n"))
+	}
+}
+
+// cardType returns the type that a property has, and whether it is preferred.
+func cardType(f *vcard.Field) (kind string, preferred bool) {
+	_, preferred = f.Params["PREF"]
+	rank := 0
+	for _, types := range f.Params["TYPE"] {
+		for name := range strings.SplitSeq(types, ",") {
+			name = strings.ToLower(strings.TrimSpace(name))
+			r := 1
+			switch name {
+			case "pref":
+				preferred = true
+				continue
+			case "fax", "pager":
+				r = 4
+			case "cell", "iphone":
+				r = 3
+			case "work", "home":
+				r = 2
+			case "main", "other", "car":
+			default:
+				continue
+			}
+			if r > rank {
+				kind, rank = name, r
+			}
+		}
+	}
+	return kind, preferred
+}
+
+// cardAddress reads an address: post office box, extension, street, city, state, zip
+// code and country.
+func cardAddress(raw, kind string) address {
+	var parts [7]string
+	for i, part := range splitEscaped(raw, ';') {
+		if i < len(parts) {
+			parts[i] = strings.TrimSpace(unescape(part))
+		}
+	}
+	return address{
+		label: kind, street: [3]string{parts[2], parts[1], parts[0]},
+		city: parts[3], state: parts[4], zipCode: parts[5], country: parts[6],
+	}
+}

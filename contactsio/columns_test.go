@@ -1,0 +1,96 @@
+package contactsio_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/contacts/contactsio"
+)
+
+// TestHeaderMaps checks the field of each name, by itself, in a file that its source
+// is told by. A name without a field is ignored, and named.
+func TestHeaderMaps(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ source, signature, names string }{
+		{"contacts", "first_name,external_id", `
+			last_name=last_name; email=email; company=company; website=website; address=address; city=city; state=state; zip_code=zip_code;
+			country=country; status=status; stage=stage; team_id=team_id; tags=tags; full_name=full_name; phone_number=phone_number;
+			phone_type=phone_type; primary=primary; do_not_call=do_not_call; phone_number_2=phone_number; phone_type_50=phone_type;
+			more_phone_numbers=more_phone_numbers; custom_context=custom_context; industry_context=industry_context;
+			id=; account_id=; version=; created_at=; updated_at=; dnc_date=; dnc_reason_2=; error_line=; error_field=; error_code=; error_message=`},
+		{"google", "Phone 1 - Label,First Name", `
+			Middle Name=first_name; Last Name=last_name; Organization Name=company; Organization Title=custom_context.title; Notes=custom_context.note;
+			Labels=tags; E-mail 1 - Label=email; E-mail 7 - Value=email; Phone 1 - Value=phone_number; Phone 12 - Value=phone_number_2;
+			Address 1 - Street=address; Address 2 - City=city; Address 1 - Region=state; Address 1 - Postal Code=zip_code; Address 1 - Country=country;
+			Website 1 - Value=website; Custom Field 1 - Label=custom_context; Custom Field 1 - Value=custom_context;
+			Phonetic First Name=; Name Prefix=; Nickname=; Organization Department=; Birthday=; Photo=; Address 1 - PO Box=; Relation 1 - Value=`},
+		{"google (before 2024)", "Given Name,Phone 1 - Type", `
+			Name=full_name; Additional Name=first_name; Family Name=last_name; Group Membership=tags; Organization 1 - Name=company;
+			Organization 1 - Title=custom_context.title; E-mail 1 - Value=email; Phone 1 - Value=phone_number; Yomi Name=; Gender=`},
+		{"outlook", "E-mail Address,Business Phone", `
+			First Name=first_name; Middle Name=first_name; Last Name=last_name; Company=company; Job Title=custom_context.title; Web Page=website;
+			Categories=tags; Notes=custom_context.note; Business Street=address; Business Street 2=address; Home Street 3=address; Other City=city;
+			Business State=state; Home Postal Code=zip_code; Business Country=country; Other Country/Region=country; E-mail 2 Address=email;
+			E-mail 3 Address=email; Mobile Phone=phone_number_2; Business Phone 2=phone_number_2; Home Phone=phone_number_2; Home Phone 2=phone_number_2;
+			Primary Phone=phone_number_2; Other Phone=phone_number_2; Car Phone=phone_number_2; Company Main Phone=phone_number_2;
+			Title=; Suffix=; Business Fax=; Home Fax=; Other Fax=; Pager=; Telex=; E-mail Display Name=; Birthday=`},
+		{"hubspot", "Record ID,First Name", `
+			Last Name=last_name; Email=email; Phone Number=phone_number; Mobile Phone Number=phone_number; Company Name=company; Associated Company=company;
+			Website URL=website; Street Address=address; City=city; State/Region=state; Postal Code=zip_code; Country/Region=country; Tags=tags;
+			Lifecycle Stage=stage; Lead Status=status; Contact owner=; Create Date=; Last Activity Date=`},
+		{"salesforce", "Contact ID,Mailing Street", `
+			FirstName=first_name; Last Name=last_name; Email=email; Account Name=company; Phone=phone_number; MobilePhone=phone_number; Home Phone=phone_number;
+			MailingCity=city; Mailing State/Province=state; Mailing Zip/Postal Code=zip_code; MailingPostalCode=zip_code; MailingCountry=country;
+			DoNotCall=do_not_call; Do Not Call=do_not_call; HasOptedOutOfEmail=custom_context.email_opt_out; Email Opt Out=custom_context.email_opt_out;
+			Fax=; Account ID=; Lead Source=`},
+		{"mailchimp", "LEID,EUID", `
+			Email Address=email; First Name=first_name; Last Name=last_name; Address=address; Phone Number=phone_number; TAGS=tags;
+			NOTES=custom_context.note; UNSUB_TIME=custom_context.email_opt_out; MEMBER_RATING=; OPTIN_TIME=; OPTIN_IP=; CONFIRM_TIME=; LATITUDE=; GMTOFF=; CC=`},
+		{"", "Company", `
+			Name=full_name; Full Name=full_name; Email=email; E-mail=email; e_mail=email; Phone=phone_number; MOBILE=phone_number; Telephone=phone_number;
+			Street=address; Zip=zip_code; Postcode=zip_code; Town=city; Province=state; DNC=do_not_call; Opted out of calls=do_not_call;
+			phone_number_3=phone_number; Favourite colour=; Fax=`},
+	} {
+		for pair := range strings.SplitSeq(tc.names, ";") {
+			name, field, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			r, err := contactsio.NewReader(strings.NewReader(tc.signature+","+name+"\nx,y,z\n"), nil)
+			if err != nil {
+				t.Errorf("%s: %s: %v", tc.source, name, err)
+				continue
+			}
+			p, err := r.Preview(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Columns[len(p.Columns)-1]; got.Field != field || p.Source != tc.source {
+				t.Errorf("%s: %s is %q of %q, want %q", tc.source, name, got.Field, p.Source, field)
+			}
+		}
+	}
+}
+
+// TestNamesOfOneColumn checks names that are compared without letter case, spaces,
+// underscores, dashes and dots, and what is done with those that occur twice.
+func TestNamesOfOneColumn(t *testing.T) {
+	t.Parallel()
+	_, err := contactsio.NewReader(strings.NewReader("FIRST name,last-name,Nick,Nick,first.name\nA,B,C,D,E\n"), nil)
+	if err == nil || !strings.Contains(err.Error(), "first_name") {
+		t.Errorf("two columns for the first name: %v", err)
+	}
+	r, err := contactsio.NewReader(strings.NewReader("FIRST name,last-name,E-Mail,Nick,E-Mail\nA,B,a@example.com,C,b@example.com\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Preview(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range p.Columns {
+		got = append(got, c.Name+"="+c.Field)
+	}
+	if want := []string{"FIRST name=first_name", "last-name=last_name", "E-Mail=email", "Nick=", "E-Mail (2)="}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

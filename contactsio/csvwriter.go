@@ -1,0 +1,187 @@
+package contactsio
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"example.com/contacts"
+)
+
+// A csvWriter writes a row for each contact.
+type csvWriter struct {
+	columns []csvColumn
+	cells   []string
+	raw     bool
+	mark    bool
+}
+
+// A csvColumn says what a column has of a contact.
+type csvColumn struct {
+	name string
+	cell func(*contacts.Contact) (string, error)
+}
+
+// defaultPhoneColumns is how many phone numbers have columns of their own.
+const defaultPhoneColumns = 3
+
+func newCSVWriter(o *ExportOptions) (*csvWriter, error) {
+	phones := o.PhoneColumns
+	switch {
+	case phones == 0:
+		phones = defaultPhoneColumns
+	case phones < 0 || phones > maxNumbers:
+		return nil, fmt.Errorf("contactsio: ExportOptions.PhoneColumns is %d; give 1 to %d, or 0 for %d", phones, maxNumbers, defaultPhoneColumns)
+	}
+	w := &csvWriter{columns: csvColumns(phones), raw: o.Raw, mark: o.BOM}
+	if o.Columns != nil {
+		all := w.columns
+		w.columns = make([]csvColumn, len(o.Columns))
+		for i, name := range o.Columns {
+			known := slices.IndexFunc(all, func(c csvColumn) bool { return c.name == name })
+			if known < 0 {
+				names := make([]string, len(all))
+				for i := range all {
+					names[i] = all[i].name
+				}
+				return nil, fmt.Errorf("contactsio: ExportOptions.Columns has %q; give some of %s", name, strings.Join(names, ", "))
+			}
+			w.columns[i] = all[known]
+		}
+	}
+	w.cells = make([]string, len(w.columns))
+	return w, nil
+}
+
+// csvColumns are all columns, in their order.
+func csvColumns(phones int) []csvColumn {
+	text := func(name string, cell func(*contacts.Contact) string) csvColumn {
+		return csvColumn{name, func(c *contacts.Contact) (string, error) { return cell(c), nil }}
+	}
+	moment := func(name string, at func(*contacts.Contact) time.Time) csvColumn {
+		return text(name, func(c *contacts.Contact) string { return at(c).Format(time.RFC3339Nano) })
+	}
+	columns := []csvColumn{
+		text("id", func(c *contacts.Contact) string { return c.ID.String() }),
+		text("external_id", func(c *contacts.Contact) string { return c.ExternalID }),
+		text("first_name", func(c *contacts.Contact) string { return c.FirstName }),
+		text("last_name", func(c *contacts.Contact) string { return c.LastName }),
+		text("email", func(c *contacts.Contact) string { return c.Email }),
+		text("company", func(c *contacts.Contact) string { return c.Company }),
+		text("website", func(c *contacts.Contact) string { return c.Website }),
+		text("address", func(c *contacts.Contact) string { return c.Address }),
+		text("city", func(c *contacts.Contact) string { return c.City }),
+		text("state", func(c *contacts.Contact) string { return c.State }),
+		text("zip_code", func(c *contacts.Contact) string { return c.ZipCode }),
+		text("country", func(c *contacts.Contact) string { return c.Country }),
+		text("status", func(c *contacts.Contact) string { return c.Status }),
+		text("stage", func(c *contacts.Contact) string { return c.Stage }),
+		text("team_id", func(c *contacts.Contact) string {
+			if c.TeamID == 0 {
+				return ""
+			}
+			return strconv.FormatInt(c.TeamID, 10)
+		}),
+		text("tags", func(c *contacts.Contact) string { return joinTags(c.Tags) }),
+	}
+	for n := range phones {
+		columns = append(columns, phoneCells(n)...)
+	}
+	return append(columns,
+		csvColumn{"more_phone_numbers", func(c *contacts.Contact) (string, error) {
+			if len(c.PhoneNumbers) <= phones {
+				return "", nil
+			}
+			more := make([]contacts.PhoneNumberInput, 0, len(c.PhoneNumbers)-phones)
+			for _, p := range c.PhoneNumbers[phones:] {
+				more = append(more, contacts.PhoneNumberInput{PhoneNumber: p.PhoneNumber, PhoneType: p.PhoneType, Primary: p.Primary, DoNotCall: p.DoNotCall})
+			}
+			return jsonCell(more)
+		}},
+		csvColumn{"custom_context", func(c *contacts.Contact) (string, error) { return contextCell(c.CustomContext) }},
+		csvColumn{"industry_context", func(c *contacts.Contact) (string, error) { return contextCell(c.IndustryContext) }},
+		moment("created_at", func(c *contacts.Contact) time.Time { return c.CreatedAt }),
+		moment("updated_at", func(c *contacts.Contact) time.Time { return c.UpdatedAt }),
+		text("version", func(c *contacts.Contact) string { return strconv.FormatInt(c.Version, 10) }),
+	)
+}
+
+// phoneCells are the columns of one phone number, from 0.
+func phoneCells(n int) []csvColumn {
+	suffix := ""
+	if n > 0 {
+		suffix = "_" + strconv.Itoa(n+1)
+	}
+	column := func(name string, cell func(*contacts.PhoneNumber) string) csvColumn {
+		return csvColumn{name + suffix, func(c *contacts.Contact) (string, error) {
+			if n >= len(c.PhoneNumbers) {
+				return "", nil
+			}
+			return cell(&c.PhoneNumbers[n]), nil
+		}}
+	}
+	return []csvColumn{
+		column("phone_number", func(p *contacts.PhoneNumber) string { return p.PhoneNumber }),
+		column("phone_type", func(p *contacts.PhoneNumber) string { return p.PhoneType }),
+		column("primary", func(p *contacts.PhoneNumber) string { return strconv.FormatBool(p.Primary) }),
+		column("do_not_call", func(p *contacts.PhoneNumber) string { return strconv.FormatBool(p.DoNotCall) }),
+	}
+}
+
+// contextCell writes a context. One that is absent has no text.
+func contextCell(context map[string]any) (string, error) {
+	if context == nil {
+		return "", nil
+	}
+	return jsonCell(context)
+}
+
+func jsonCell(v any) (string, error) {
+	text, err := appendJSON(nil, v)
+	return strings.TrimSuffix(string(text), "\n"), err
+}
+
+func (w *csvWriter) begin(text []byte) []byte {
+	if w.mark {
+		text = append(text, "\ufeff"...)
+	}
+	for i := range w.columns {
+		w.cells[i] = w.columns[i].name
+	}
+	return appendCSV(text, ',', w.cells)
+}
+
+func (w *csvWriter) contact(text []byte, c *contacts.Contact) ([]byte, error) {
+	for i := range w.columns {
+		cell, err := w.columns[i].cell(c)
+		if err != nil {
+			return text, err
+		}
+		if !w.raw {
+			cell = withFormulaMark(cell)
+		}
+		w.cells[i] = cell
+	}
+	return appendCSV(text, ',', w.cells), nil
+}
+
+// appendCSV appends one row by RFC 4180. Package encoding/csv would change line
+// breaks inside a cell.
+func appendCSV(text []byte, comma rune, cells []string) []byte {
+	for i, cell := range cells {
+		if i > 0 {
+			text = utf8.AppendRune(text, comma)
+		}
+		if !strings.ContainsAny(cell, "\"\r\n") && !strings.ContainsRune(cell, comma) && (cell != "" || len(cells) > 1) {
+			text = append(text, cell...)
+			continue
+		}
+		text = append(text, '"')
+		text = append(text, strings.ReplaceAll(cell, `"`, `""`)...)
+		text = append(text, '"')
+	}
+	return append(text, '\r', '\n')
+}

@@ -1,0 +1,28 @@
+// Package contactsio reads contacts from files and writes them: CSV of the usual
+// programs, JSON lines, and vCard 2.1, 3.0 and 4.0.
+//
+//	r, err := contactsio.NewReader(file, nil)
+//	summary, err := contactsio.Import(ctx, svc, key, r, nil)
+//	fmt.Println(summary.Created, summary.Refused, summary.Ignored)
+//
+// [NewReader] finds out the format, the encoding, the separator and the columns;
+// [ReadOptions] say otherwise. [Reader.Preview] shows what it found. [Import] stores
+// the rows, says which were refused and why, and can go on where it was cut off.
+// [Export] writes the contacts of a list.
+//
+// # Columns
+//
+// The columns of our own files are named like the fields of a create, and phone_number,
+// phone_type, primary and do_not_call of the second number phone_number_2 and so on.
+// Tags are separated by semicolons; a backslash in front of one makes it part of the
+// tag. Columns of Google, Outlook, HubSpot, Salesforce and Mailchimp are known by
+// their names. ReadOptions.Map names all others. A column that is not known is
+// ignored, and [Summary] names it.
+//
+// # Safety
+//
+// A file can be of any size and any content. Memory is bounded by a thousand rows of
+// at most ReadOptions.MaxRow bytes. A row that is broken is refused, and reading goes
+// on. No text is guessed: bytes that are invalid in the encoding of the file refuse
+// their row.
+package contactsio

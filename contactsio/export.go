@@ -1,0 +1,131 @@
+package contactsio
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"example.com/contacts"
+)
+
+// ExportOptions say what is exported, and how. nil and the zero value export all
+// contacts that the key may see as CSV.
+type ExportOptions struct {
+	Format       Format                     // FormatAuto: CSV
+	VCardVersion string                     // "3.0" or "4.0"; "": 3.0
+	Filter       contacts.ListContactsInput // Limit, Cursor and Page are ignored; Deleted exports the deleted contacts
+
+	// Columns are those of a CSV file, in their order. nil: all.
+	Columns []string
+	// PhoneColumns is how many phone numbers have columns of their own. The others
+	// are in the column more_phone_numbers. 0: 3; at most 50.
+	PhoneColumns int
+	// Raw writes each cell as it is. False: what a spreadsheet would run as a formula
+	// gets a ' in front, which [NewReader] takes off again.
+	Raw bool
+	BOM bool // writes a byte order mark in front of CSV, for spreadsheets
+
+	Progress func(contacts int) // is called after each thousand contacts and at the end; nil: never
+}
+
+// A contactWriter writes contacts in a format.
+type contactWriter interface {
+	begin(text []byte) []byte
+	contact(text []byte, c *contacts.Contact) ([]byte, error)
+}
+
+// Export writes the contacts of a list, newest first, and returns how many. It needs
+// what [contacts.Service.Contacts] needs. A contact that was there all the time is
+// written exactly once, whatever others change meanwhile. Memory is that of one page.
+//
+// CSV is UTF-8 with CRLF; each contact has a row, and the header does not depend on
+// the data. JSON lines are contacts in their JSON form. vCards leave out status, stage,
+// team and contexts. What is exported as CSV or JSON lines can be imported again.
+//
+// Its errors are those of Contacts and of w, and what was written is returned too. A
+// contact that is damaged is left out; the export goes on and returns the error at
+// the end.
+func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer, opts *ExportOptions) (int, error) {
+	if opts == nil {
+		opts = new(ExportOptions)
+	}
+	format, err := opts.writer()
+	if err != nil {
+		return 0, err
+	}
+	filter := opts.Filter
+	filter.Limit, filter.Cursor, filter.Page = 0, "", 0
+	out := bufio.NewWriterSize(w, 64<<10)
+	text := format.begin(nil)
+	n := 0
+	var damaged error
+	for c, err := range svc.Contacts(ctx, key, filter) {
+		if _, is := errors.AsType[*contacts.DamagedError](err); is {
+			damaged = cmp.Or(damaged, err)
+			continue
+		}
+		if err != nil {
+			return n, errors.Join(err, out.Flush())
+		}
+		if text, err = format.contact(text, c); err != nil {
+			return n, errors.Join(err, out.Flush())
+		}
+		if _, err := out.Write(text); err != nil {
+			return n, err
+		}
+		text = text[:0]
+		if n++; n%stepRows == 0 && opts.Progress != nil {
+			opts.Progress(n)
+		}
+	}
+	_, err = out.Write(text) // the header, if there is no contact
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return n, err
+	}
+	if opts.Progress != nil {
+		opts.Progress(n)
+	}
+	return n, damaged
+}
+
+// writer returns what writes the format.
+func (o *ExportOptions) writer() (contactWriter, error) {
+	switch o.Format {
+	case FormatAuto, FormatCSV:
+		return newCSVWriter(o)
+	case FormatJSONLines:
+		return lineWriter{}, nil
+	case FormatVCard:
+		switch version := cmp.Or(o.VCardVersion, "3.0"); version {
+		case "3.0", "4.0":
+			return cardWriter{version}, nil
+		default:
+			return nil, fmt.Errorf("contactsio: ExportOptions.VCardVersion is %q; give \"3.0\" or \"4.0\"", version)
+		}
+	default:
+		return nil, fmt.Errorf("contactsio: ExportOptions.Format is %q; give %q, %q or %q", o.Format, FormatCSV, FormatJSONLines, FormatVCard)
+	}
+}
+
+// A lineWriter writes a JSON object on a line for each contact.
+type lineWriter struct{}
+
+func (lineWriter) begin(text []byte) []byte { return text }
+
+func (lineWriter) contact(text []byte, c *contacts.Contact) ([]byte, error) {
+	return appendJSON(text, c)
+}
+
+// appendJSON appends a value and a line break.
+func appendJSON(text []byte, v any) ([]byte, error) {
+	b := bytes.NewBuffer(text)
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
+}

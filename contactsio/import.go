@@ -1,0 +1,333 @@
+package contactsio
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"example.com/contacts"
+)
+
+// ImportOptions say what an import does with the rows. nil and the zero value create
+// a contact for each row.
+type ImportOptions struct {
+	// Job names the import. It is a part of the idempotency keys: the same rows with
+	// another Job are other contacts. "": rows are the same by their content alone.
+	Job string
+
+	// Defaults are for what a row lacks.
+	Defaults contacts.CreateContactInput
+	// Tags are added to those of every row.
+	Tags []string
+
+	// Refused gets the refused rows as they were, to be mended and imported again:
+	// a CSV file with the reasons in the columns error_line, error_field, error_code
+	// and error_message, JSON lines, or vCards with a property X-CONTACTS-ERROR each.
+	// nil: none. It holds personal data.
+	Refused io.Writer
+	// Report gets a JSON object on a line for each row: what became of it, its
+	// contact, its problems and notes. nil: none. It holds personal data.
+	Report io.Writer
+
+	// Progress is called after each thousand rows and at the end. nil: never.
+	Progress func(Progress)
+	// Checkpoint is called after each thousand rows that are stored or refused. An
+	// import that is cut off can go on at the last Position, with ReadOptions.From.
+	// An error ends the import. nil: never.
+	Checkpoint func(Position) error
+
+	// StopAfter ends the import when that many rows were refused. What was read by
+	// then is finished. 0: never.
+	StopAfter int
+}
+
+// A Progress says how far an import is.
+type Progress struct {
+	Rows    int
+	Offset  int64    // bytes of the file that were read
+	Size    int64    // of the file; 0: not known
+	Summary *Summary // so far; it must not be changed
+}
+
+// stepRows is after how many rows an import says how far it is.
+const stepRows = 1000
+
+// Import stores the rows of a file as contacts, in their order, on behalf of an API
+// key. It needs the permission of a create. Memory is that of a thousand rows.
+//
+// A refused row is no error and stops nothing; the summary counts it by its code.
+// Each row has an idempotency key that depends on its content and on
+// ImportOptions.Job, not on its place. So the same file, whole or mended, can be
+// imported again: rows that were stored are Replayed, within
+// [contacts.Options.IdempotencyRetention]. Equal rows of a file are one contact.
+//
+// A server error, an error of Checkpoint, of a writer or of the file ends the
+// import, and it is returned. When ctx is done, reading ends, what was read is
+// finished, and the error is that of ctx. Each time, and after StopAfter, the
+// summary is returned too, and its Next says where to go on.
+func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, opts *ImportOptions) (*Summary, error) {
+	if opts == nil {
+		opts = new(ImportOptions)
+	}
+	from := r.opts.From
+	if from.Fingerprint != "" && from.Job != opts.Job {
+		return nil, fmt.Errorf("contactsio: ImportOptions.Job is %q, and ReadOptions.From is of the job %q; give the same job", opts.Job, from.Job)
+	}
+	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at}
+	if from.Fingerprint != "" && time.Since(from.At) > keyRetention {
+		i.summary.addNote(NoteMayRepeat)
+	}
+	i.refused, i.report = newRefusedFile(r, opts.Refused), newReport(opts.Report)
+	err := i.run(ctx, svc, key)
+	return i.end(err)
+}
+
+// keyRetention is how long a Service keeps idempotency keys by default.
+const keyRetention = 24 * time.Hour
+
+// An importing is an import on its way.
+type importing struct {
+	reader  *Reader
+	opts    *ImportOptions
+	refused *refusedFile
+	report  *report
+
+	waiting []readRow // were given to the stream, and have no result yet
+	doomed  int       // of those that are refused already
+	read    bool      // the file was read to its end
+
+	summary Summary
+	next    Position // after the rows that have a result
+	before  *Summary // of the rows before the first one that met a server error, where next stays; nil: none did
+	fault   error    // why reading ended before the end of the file
+}
+
+// An outcome is what a Service did with a row.
+type outcome struct {
+	contact *contacts.Contact // nil where err is set
+	result  contacts.Result
+	replays bool
+	err     error
+}
+
+// run gives the rows to a stream and takes the results. ctx ends only the source:
+// every row that the source gave is stored and counted.
+func (i *importing) run(ctx context.Context, svc *contacts.Service, key string) error {
+	for result, err := range svc.CreateContactStream(context.WithoutCancel(ctx), key, i.source(ctx)) {
+		if err != nil {
+			return err
+		}
+		i.take(outcome{contact: result.Contact, result: contacts.ResultCreated, replays: result.Replayed, err: result.Err})
+	}
+	return nil
+}
+
+// source yields the inputs of the rows. A row that is refused already goes through
+// the stream as a contact without a name, which the Service refuses. So results come
+// in the order of the file, and no more than a thousand rows ever wait.
+func (i *importing) source(ctx context.Context) iter.Seq[contacts.CreateContactInput] {
+	return func(yield func(contacts.CreateContactInput) bool) {
+		for i.fault == nil {
+			if i.opts.StopAfter > 0 && i.summary.Refused+i.doomed >= i.opts.StopAfter {
+				return
+			}
+			if i.fault = ctx.Err(); i.fault != nil {
+				return
+			}
+			row, err := i.reader.next()
+			if errors.Is(err, io.EOF) {
+				i.read = true
+				return
+			}
+			if err != nil {
+				i.fault = err
+				return
+			}
+			var in contacts.CreateContactInput
+			if row.Problems != nil {
+				i.doomed++
+			} else {
+				in = i.input(row.Contact)
+			}
+			i.waiting = append(i.waiting, row)
+			if !yield(in) {
+				return
+			}
+		}
+	}
+}
+
+// input completes the input of a row.
+func (i *importing) input(in contacts.CreateContactInput) contacts.CreateContactInput {
+	d := &i.opts.Defaults
+	for _, f := range [...]struct{ given, fallback *string }{
+		{&in.FirstName, &d.FirstName}, {&in.LastName, &d.LastName}, {&in.Email, &d.Email}, {&in.Company, &d.Company},
+		{&in.Website, &d.Website}, {&in.Address, &d.Address}, {&in.City, &d.City}, {&in.State, &d.State}, {&in.ZipCode, &d.ZipCode},
+		{&in.Country, &d.Country}, {&in.Status, &d.Status}, {&in.Stage, &d.Stage}, {&in.ExternalID, &d.ExternalID},
+	} {
+		if isBlank(*f.given) {
+			*f.given = *f.fallback
+		}
+	}
+	if in.TeamID == 0 {
+		in.TeamID = d.TeamID
+	}
+	if in.Tags == nil {
+		in.Tags = d.Tags
+	}
+	if in.PhoneNumbers == nil {
+		in.PhoneNumbers = d.PhoneNumbers
+	}
+	if in.CustomContext == nil {
+		in.CustomContext = d.CustomContext
+	}
+	if in.IndustryContext == nil {
+		in.IndustryContext = d.IndustryContext
+	}
+	if len(i.opts.Tags) > 0 {
+		in.Tags = append(in.Tags[:len(in.Tags):len(in.Tags)], i.opts.Tags...)
+	}
+	in.IdempotencyKey = i.key(&in)
+	return in
+}
+
+// key returns a key that depends on the content of the row and the job alone. "": the
+// input has no JSON form, and the Service refuses it.
+func (i *importing) key(in *contacts.CreateContactInput) string {
+	text, err := json.Marshal(struct {
+		Job   string                       `json:"job"`
+		Input *contacts.CreateContactInput `json:"input"`
+	}{i.opts.Job, in})
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return "import " + hex.EncodeToString(sum[:])
+}
+
+// take counts and reports what became of the first row that waits.
+func (i *importing) take(o outcome) {
+	row := i.waiting[0]
+	i.waiting[0] = readRow{} // for the garbage collector
+	i.waiting = i.waiting[1:]
+	e := entry{Number: row.Number, Line: row.Line}
+	s := &i.summary
+	code := contacts.CodeOf(o.err)
+	if row.Problems == nil && code == contacts.CodeServerError && i.before == nil {
+		before := s.clone()
+		i.before = &before
+	}
+	s.Rows++
+	switch {
+	case row.Problems != nil:
+		i.doomed--
+		e.Result, e.Problems = resultRefused, row.Problems
+	case code == contacts.CodeServerError:
+		e.Result = resultNotStored
+	case o.err != nil:
+		e.Result, e.Problems = resultRefused, problemsOf(o.err)
+		switch code {
+		case contacts.CodeDuplicateContact:
+			s.Duplicate++
+		case contacts.CodeAmbiguousMatch:
+			s.Ambiguous++
+		}
+	default:
+		e.Result, e.ContactID = string(o.result), o.contact.ID
+		if o.replays {
+			e.Result = resultReplayed
+		}
+		row.Notes = append(row.Notes, keptDoNotCall(row.Contact.PhoneNumbers, o.contact.PhoneNumbers)...)
+	}
+	e.Notes = row.Notes
+	s.count(&e)
+	if e.Result == resultRefused {
+		i.fail(i.refused.add(&row.Row, e.Problems))
+	}
+	i.fail(i.report.add(&e))
+	if i.before == nil {
+		i.next = row.after
+	}
+	if s.Rows%stepRows == 0 {
+		i.step()
+	}
+}
+
+// keptDoNotCall returns a note for each number that is on the do-not-call list though
+// the row does not say so.
+func keptDoNotCall(given []contacts.PhoneNumberInput, stored []contacts.PhoneNumber) (notes []Note) {
+	for n, p := range given {
+		for _, s := range stored {
+			if s.DoNotCall && !p.DoNotCall && s.PhoneNumber == p.PhoneNumber {
+				notes = append(notes, Note{fmt.Sprintf("phone_numbers[%d].do_not_call", n), NoteKeptDoNotCall, "the number stays on the do-not-call list"})
+			}
+		}
+	}
+	return notes
+}
+
+// fail keeps the first fault.
+func (i *importing) fail(err error) {
+	if err != nil && i.fault == nil {
+		i.fault = err
+	}
+}
+
+// step says how far the import is.
+func (i *importing) step() {
+	if i.opts.Checkpoint != nil && i.before == nil && i.fault == nil {
+		if err := i.opts.Checkpoint(i.position()); err != nil {
+			i.fail(fmt.Errorf("contactsio: checkpoint: %w", err))
+		}
+	}
+	summary := i.sum(i.next.Summary.Blank)
+	i.progress(&summary)
+}
+
+func (i *importing) progress(summary *Summary) {
+	if i.opts.Progress != nil {
+		i.opts.Progress(Progress{Rows: summary.Rows, Offset: i.reader.text.file.n, Size: i.reader.opts.Size, Summary: summary})
+	}
+}
+
+// sum returns the summary so far.
+func (i *importing) sum(blank int) Summary {
+	s := i.summary.clone()
+	s.Blank, s.Ignored = blank, i.reader.ignored.list()
+	return s
+}
+
+// position returns the place after the rows that have a result.
+func (i *importing) position() Position {
+	p := i.next
+	s := i.sum(p.Summary.Blank)
+	if i.before != nil {
+		blank, ignored := s.Blank, s.Ignored
+		s = i.before.clone()
+		s.Blank, s.Ignored = blank, ignored
+	}
+	p.Job, p.At, p.Summary = i.opts.Job, time.Now().UTC(), s
+	return p
+}
+
+// end returns the summary of the whole import.
+func (i *importing) end(err error) (*Summary, error) {
+	i.fail(i.refused.flush())
+	i.fail(i.report.flush())
+	if err == nil {
+		err = i.fault
+	}
+	s := i.sum(i.reader.blank)
+	if !i.read || len(i.waiting) > 0 || i.before != nil {
+		p := i.position()
+		s.Blank, s.Next = p.Summary.Blank, &p
+	}
+	i.progress(&s)
+	return &s, err
+}

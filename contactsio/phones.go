@@ -1,0 +1,180 @@
+package contactsio
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"example.com/contacts"
+)
+
+// checkRegion rejects a region whose phone numbers are not known.
+func checkRegion(region string) error {
+	_, err := contacts.ParsePhoneNumber("", region)
+	if details := detailsOf(err); len(details) > 0 && details[0].Field == "region" {
+		return fmt.Errorf("contactsio: ReadOptions.Region %s", details[0].Message)
+	}
+	return nil
+}
+
+// finishPhones makes the cells phone numbers. A repeated number is folded, and the
+// first one is primary unless one is marked.
+func (p *person) finishPhones() {
+	for i := range p.phones {
+		cell := &p.phones[i]
+		if isBlank(cell.text) {
+			continue
+		}
+		var column phoneColumn
+		if i < len(p.phoneColumns) {
+			column = p.phoneColumns[i]
+		}
+		n := contacts.PhoneNumberInput{
+			PhoneNumber: cell.text, PhoneType: cell.label,
+			Primary: cell.primary || column.primary, DoNotCall: cell.doNotCall || p.doNotCall,
+		}
+		if p.ours {
+			p.addPhone(n)
+			continue
+		}
+		label, marked := strings.CutPrefix(cell.label, "* ")
+		n.PhoneType, n.Primary = phoneType(label), n.Primary || marked
+		if isBlank(label) {
+			n.PhoneType = column.kind
+		}
+		if isFax(n.PhoneType) {
+			p.ignored.add(strings.TrimSpace(column.name + " (" + n.PhoneType + ")"))
+			continue
+		}
+		for n.PhoneNumber = range strings.SplitSeq(cell.text, googleSeparator) {
+			p.addPhone(n)
+		}
+	}
+	for _, more := range p.more {
+		p.addPhone(more)
+	}
+	primary := false
+	for i := range p.in.PhoneNumbers {
+		n := &p.in.PhoneNumbers[i]
+		n.Primary = n.Primary && !primary // the first one that is marked
+		primary = primary || n.Primary
+	}
+	if p.extensions != nil {
+		p.custom("phone_extensions", p.extensions)
+	}
+}
+
+// addPhone adds a number, unless it is there.
+func (p *person) addPhone(n contacts.PhoneNumberInput) {
+	text := strings.TrimSpace(n.PhoneNumber)
+	if text == "" {
+		return
+	}
+	text, extension := splitExtension(repairNumber(text))
+	switch {
+	case lostDigits.MatchString(text):
+		p.refuse(p.numberField(), codeDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
+	case !strings.ContainsAny(text, "+＋") && p.region == "":
+		p.refuse(p.numberField(), codeInvalid, "must start with + and the country code, or the option Region must say whose number it is")
+	default:
+		if e164, err := contacts.ParsePhoneNumber(text, p.region); err == nil {
+			text = e164
+		} else if !strings.ContainsAny(text, "+＋") {
+			p.refuse(p.numberField(), codeInvalid, phoneReason(err))
+		}
+	}
+	for i := range p.in.PhoneNumbers {
+		if other := &p.in.PhoneNumbers[i]; other.PhoneNumber == text {
+			other.DoNotCall = other.DoNotCall || n.DoNotCall
+			other.Primary = other.Primary || n.Primary
+			p.note(p.numberField(), NoteRepeatedNumber, "the number is there before; the first type is kept")
+			return
+		}
+	}
+	if extension != "" {
+		if p.extensions == nil {
+			p.extensions = make(map[string]any)
+		}
+		p.extensions[text] = extension
+		p.note(p.numberField(), NoteExtension, "the extension is kept in custom_context.phone_extensions")
+	}
+	n.PhoneNumber = text
+	p.in.PhoneNumbers = append(p.in.PhoneNumbers, n)
+}
+
+// numberField is the path of the next phone number.
+func (p *person) numberField() string {
+	return fmt.Sprintf("phone_numbers[%d].phone_number", len(p.in.PhoneNumbers))
+}
+
+// detailsOf returns what is wrong with single fields.
+func detailsOf(err error) []contacts.FieldError {
+	if e, ok := errors.AsType[*contacts.Error](err); ok {
+		return e.Details
+	}
+	return nil
+}
+
+// phoneReason is what a person needs to know of an error of ParsePhoneNumber.
+func phoneReason(err error) string {
+	if details := detailsOf(err); len(details) > 0 {
+		return details[0].Message
+	}
+	return err.Error()
+}
+
+var (
+	lostDigits  = regexp.MustCompile(`^'?[+-]?\d+([.,]\d*)?[eE][+-]?\d+$`)
+	pointZero   = regexp.MustCompile(`^(\+?\d+)\.0$`)
+	formulaText = regexp.MustCompile(`^="([^"]*)"$`)
+	extensions  = regexp.MustCompile(`(?i)^(.*\d\)?)(?:;ext=|\s*,?\s*(?:extension|ext\.?|x\.?|#)\s*)(\d{1,10})$`)
+)
+
+// repairNumber undoes what spreadsheets do to a number.
+func repairNumber(text string) string {
+	if isDigits(strings.TrimPrefix(text, "+")) {
+		return text
+	}
+	if m := formulaText.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
+	text = strings.TrimSpace(strings.TrimPrefix(text, "'"))
+	if m := pointZero.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
+	return text
+}
+
+// splitExtension splits a number and its extension.
+func splitExtension(text string) (number, extension string) {
+	if isDigits(strings.TrimPrefix(text, "+")) {
+		return text, ""
+	}
+	if m := extensions.FindStringSubmatch(text); m != nil {
+		return m[1], m[2]
+	}
+	return text, ""
+}
+
+// phoneType is a label as a type: the usual ones in small letters, all others as
+// they are.
+func phoneType(label string) string {
+	label = strings.TrimSpace(label)
+	switch small := strings.ToLower(label); small {
+	case "cell", "cellular", "iphone", "mobile":
+		return "mobile"
+	case "business":
+		return "work"
+	case "work", "home", "main", "other", "car", "pager":
+		return small
+	default:
+		return label
+	}
+}
+
+// isFax reports whether a type is one that nobody can talk to.
+func isFax(kind string) bool {
+	kind = strings.ToLower(kind)
+	return strings.Contains(kind, "fax") || strings.Contains(kind, "pager")
+}

@@ -1,0 +1,330 @@
+package contactsio_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/contacts/contactsio"
+)
+
+// utf16Text encodes text in UTF-16.
+func utf16Text(text string, order binary.ByteOrder) string {
+	var b bytes.Buffer
+	if err := binary.Write(&b, order, utf16.Encode([]rune(text))); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+// names returns the first names of rows; a refused one is its code.
+func names(rows []contactsio.Row) (all []string) {
+	for _, row := range rows {
+		if row.Problems != nil {
+			all = append(all, "!"+row.Problems[0].Code)
+			continue
+		}
+		all = append(all, row.Contact.FirstName)
+	}
+	return all
+}
+
+func TestDialects(t *testing.T) {
+	t.Parallel()
+	const plain = "first_name,last_name\r\nJürgen,Müller\r\n"
+	for name, tc := range map[string]struct {
+		text  string
+		opts  contactsio.ReadOptions
+		want  []string
+		comma rune
+		code  string
+	}{
+		"comma":                      {plain, contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-8"},
+		"semicolon":                  {"first_name;last_name\nA;1,5\nB;2,5\n", contactsio.ReadOptions{}, []string{"A", "B"}, ';', "utf-8"},
+		"tab":                        {"first_name\tlast_name\nA\tB\n", contactsio.ReadOptions{}, []string{"A"}, '\t', "utf-8"},
+		"bar":                        {"first_name|last_name\nA|B\n", contactsio.ReadOptions{}, []string{"A"}, '|', "utf-8"},
+		"stated":                     {"sep=;\r\nfirst_name;last_name\r\nA,;B\r\n", contactsio.ReadOptions{}, []string{"A,"}, ';', "utf-8"},
+		"given":                      {"first_name#last_name\nA#B\n", contactsio.ReadOptions{Comma: '#'}, []string{"A"}, '#', "utf-8"},
+		"semicolons in quoted cells": {"first_name,tags\n\"A\",\"x;y;z\"\n\"B\",\"x;y\"\n", contactsio.ReadOptions{}, []string{"A", "B"}, ',', "utf-8"},
+		"one column":                 {"first_name\nA\n\nB\n", contactsio.ReadOptions{}, []string{"A", "B"}, ',', "utf-8"},
+		"mark":                       {"\ufeff" + plain, contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-8"},
+		"utf-16le with a mark":       {"\xff\xfe" + utf16Text(plain, binary.LittleEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16le"},
+		"utf-16be with a mark":       {"\xfe\xff" + utf16Text(plain, binary.BigEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16be"},
+		"utf-16le":                   {utf16Text(plain, binary.LittleEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16le"},
+		"utf-16be":                   {utf16Text(plain, binary.BigEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16be"},
+		"windows-1252":               {"first_name,last_name\nJ\xfcrgen,\x80\n", contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "windows-1252"},
+		"named":                      {"first_name,last_name\n\xcf\xf0\xe8\xe2\xe5\xf2,x\n", contactsio.ReadOptions{Encoding: "windows-1251"}, []string{"Привет"}, ',', "windows-1251"},
+		"titles above the header":    {"My contacts\n\n,,\nfirst_name,last_name\nA,B\n", contactsio.ReadOptions{}, []string{"A"}, ',', "utf-8"},
+		"one known name":             {"Email\na@example.com\n", contactsio.ReadOptions{}, []string{"a"}, ',', "utf-8"},
+		"no header":                  {"A,B\nC,D\n", contactsio.ReadOptions{NoHeader: true, Map: map[string]string{"1": "first_name", "2": "last_name"}}, []string{"A", "C"}, ',', "utf-8"},
+		"other names":                {"Vorname,Nachname\nA,B\n", contactsio.ReadOptions{Map: map[string]string{"Vorname": "first_name", "nachname": "last_name"}}, []string{"A"}, ',', "utf-8"},
+		"no line break at the end":   {"first_name,last_name\nA,B", contactsio.ReadOptions{}, []string{"A"}, ',', "utf-8"},
+		"header alone":               {"first_name,last_name\n", contactsio.ReadOptions{}, nil, ',', "utf-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := contactsio.NewReader(strings.NewReader(tc.text), &tc.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := r.Preview(10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Comma != tc.comma || p.Encoding != tc.code || p.Format != contactsio.FormatCSV {
+				t.Errorf("got %q, %s, %s; want %q, %s", p.Comma, p.Encoding, p.Format, tc.comma, tc.code)
+			}
+			if diff := cmp.Diff(tc.want, names(rowsOf(t, r))); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]contactsio.Format{
+		"\ufeff\r\n begin:vcard\nEND:VCARD\n": contactsio.FormatVCard,
+		"\n{\"first_name\":\"A\"}\n":          contactsio.FormatJSONLines,
+		"first_name\nA\n":                     contactsio.FormatCSV,
+	} {
+		r, err := contactsio.NewReader(strings.NewReader(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := r.Preview(0); err != nil || p.Format != want {
+			t.Errorf("%q: %+v, %v; want %s", text, p, err, want)
+		}
+	}
+}
+
+func TestReaderErrors(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		text string
+		opts contactsio.ReadOptions
+		want string
+	}{
+		"empty":             {"", contactsio.ReadOptions{}, "the file is empty; its first line must name the columns"},
+		"blank":             {"\r\n \n", contactsio.ReadOptions{}, "the file is empty"},
+		"unknown names":     {"Vorname,Nachname\nA,B\n", contactsio.ReadOptions{}, "NoHeader"},
+		"unknown encoding":  {"first_name\n", contactsio.ReadOptions{Encoding: "klingon"}, "Encoding is \"klingon\""},
+		"unknown format":    {"first_name\n", contactsio.ReadOptions{Format: "xlsx"}, "Format is \"xlsx\""},
+		"a quote as comma":  {"first_name\n", contactsio.ReadOptions{Comma: '"'}, "Comma"},
+		"unknown region":    {"first_name\n", contactsio.ReadOptions{Region: "usa"}, "Region must be two upper-case letters"},
+		"unknown field":     {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "nickname"}}, "\"nickname\"; give a documented field"},
+		"reserved field":    {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "variable.x"}}, "reserved"},
+		"missing column":    {"first_name\n", contactsio.ReadOptions{Map: map[string]string{"c": "city"}}, "\"c\", which the file does not have"},
+		"field given twice": {"Company,Organization\n", contactsio.ReadOptions{}, "are both the field company"},
+		"city given twice":  {"City,Town\n", contactsio.ReadOptions{}, "are both the field city"},
+		"negative row":      {"first_name\n", contactsio.ReadOptions{MaxRow: -1}, "MaxRow"},
+		"another file":      {"first_name\nA\n", contactsio.ReadOptions{From: contactsio.Position{Fingerprint: "x"}}, "not the one of ReadOptions.From"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := contactsio.NewReader(strings.NewReader(tc.text), &tc.opts)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.HasPrefix(err.Error(), "contactsio: ") {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestRows checks what becomes of rows that are not as they should be.
+func TestRows(t *testing.T) {
+	t.Parallel()
+	const header = "first_name,last_name\n"
+	long := strings.Repeat("x", 3000)
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"blank rows":        {header + ",\n\n  ,\t\nA,B\n", []string{"A"}},
+		"padded":            {header + "A\n", []string{"A"}},
+		"too many":          {header + "A,B,C\nD,E\n", []string{"!too_many_fields", "D"}},
+		"NUL":               {header + "A\x00,B\nC,D\n", []string{"!invalid", "C"}},
+		"open quote":        {header + "A,B\nC,\"D\nE,F\nG,H\n", []string{"A", "!csv", "E", "G"}},
+		"open quote, long":  {header + "A,\"B\n" + strings.Repeat("E,F\n", 1000) + "G,H\n", append(append([]string{"!too_long"}, slices.Repeat([]string{"E"}, 1000)...), "G")},
+		"stray quote":       {header + "\"A\nx\ny\" z,B\nC,D\n", []string{"!csv", "!too_few_fields", "!csv", "C"}},
+		"long line":         {header + long + ",B\nC,D\n", []string{"!too_long", "C"}},
+		"long row":          {header + "\"" + strings.Repeat("x\n", 1500) + "\",B\nC,D\n", append([]string{"!too_long"}, append(slices.Repeat([]string{"!too_few_fields"}, 1499), "!csv", "C")...)},
+		"cell with lines":   {header + "\"A\nB\",C\n", []string{"A\nB"}},
+		"lines end with CR": {header + "A,B\r\nC,D\r\n", []string{"A", "C"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := names(read(t, strings.NewReader(tc.text), &contactsio.ReadOptions{MaxRow: 2000}))
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestInvalidBytesAfterTheHead(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("first_name,last_name\n")
+	for b.Len() < 70<<10 {
+		b.WriteString("Ann,Example\n")
+	}
+	b.WriteString("J\xfcrgen,Example\nZoe,Example\n")
+	rows := read(t, strings.NewReader(b.String()), nil)
+	if got := names(rows[len(rows)-2:]); !slices.Equal(got, []string{"!encoding", "Zoe"}) {
+		t.Errorf("got %v", got)
+	}
+	if message := rows[len(rows)-2].Problems[0].Message; !strings.Contains(message, "Encoding") {
+		t.Errorf("no hint: %s", message)
+	}
+}
+
+// TestPlaces checks the number, the line and the offset of rows.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	const text = "\ufeffA title\nfirst_name,last_name\n\n\"A\nB\",C\n,\nD,\"E\nF,G\n"
+	type place struct {
+		Number, Line int
+		Offset       int64
+	}
+	at := func(s string) int64 { return int64(strings.Index(text, s)) }
+	want := []place{{1, 4, at("\"A")}, {2, 7, at("D,")}, {3, 8, at("F,")}}
+	var got []place
+	for _, row := range read(t, strings.NewReader(text), nil) {
+		got = append(got, place{row.Number, row.Line, row.Offset})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
+	}
+}
+
+// A brokenReader fails after its text.
+type brokenReader struct{ io.Reader }
+
+var errBroken = errors.New("broken")
+
+func (r brokenReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = errBroken
+	}
+	return n, err
+}
+
+func TestBrokenFile(t *testing.T) {
+	t.Parallel()
+	text := "first_name,last_name\n" + strings.Repeat("A,B\n", 20_000)
+	r, err := contactsio.NewReader(brokenReader{strings.NewReader(text)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, last := 0, error(nil)
+	for _, err := range r.Rows() {
+		if last = err; err == nil {
+			n++
+		}
+	}
+	if n != 20_000 || !errors.Is(last, errBroken) || !strings.Contains(last.Error(), "after line 20001") {
+		t.Errorf("%d rows, then %v", n, last)
+	}
+}
+
+// TestPhones checks which phone numbers are taken, and what becomes of them.
+func TestPhones(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ region, cell, number, code, note string }{
+		{"", "+15551234567", "+15551234567", "", ""},
+		{"", "+1 (555) 123-4567", "+15551234567", "", ""},
+		{"", "'+15551234567", "+15551234567", "", ""},
+		{"", `="+15551234567"`, "+15551234567", "", ""},
+		{"", "+15551234567.0", "+15551234567", "", ""},
+		{"", "15551234567", "", "invalid", ""},
+		{"US", "15551234567", "+15551234567", "", ""},
+		{"US", "15551234567.0", "+15551234567", "", ""},
+		{"US", "(212) 736-5000", "+12127365000", "", ""},
+		{"US", "447911123456", "+447911123456", "", ""},
+		{"US", "12345", "", "invalid", ""},
+		{"DE", "015123456789", "+4915123456789", "", ""},
+		{"", "1.55512E+10", "", "digits_lost", ""},
+		{"US", "1,55512e10", "", "digits_lost", ""},
+		{"", "+1 555 123 4567 x12", "+15551234567", "", "extension"},
+		{"", "+1 555 123 4567 ext. 12", "+15551234567", "", "extension"},
+		{"", "+1 555 123 4567;ext=12", "+15551234567", "", "extension"},
+		{"", "+nonsense", "+nonsense", "", ""}, // the Service says why
+	} {
+		quoted := `"` + strings.ReplaceAll(tc.cell, `"`, `""`) + `"`
+		rows := read(t, strings.NewReader("first_name,phone_number\nA,"+quoted+"\n"), &contactsio.ReadOptions{Region: tc.region})
+		row := rows[0]
+		code, note, number := "", "", ""
+		if row.Problems != nil {
+			code = row.Problems[0].Code
+		} else if len(row.Contact.PhoneNumbers) > 0 {
+			number = row.Contact.PhoneNumbers[0].PhoneNumber
+		}
+		if row.Notes != nil {
+			note = row.Notes[0].Code
+		}
+		if number != tc.number || code != tc.code || note != tc.note {
+			t.Errorf("%q in %q: number %q, problem %q, note %q; want %q, %q, %q", tc.cell, tc.region, number, code, note, tc.number, tc.code, tc.note)
+		}
+	}
+}
+
+// TestNames checks where a first name comes from.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ row, first, last string }{
+		{"John,Doe,,,,", "John", "Doe"},
+		{",,John Q. Doe,,,", "John Q.", "Doe"},
+		{",,\"Doe, John Q.\",,,", "John Q.", "Doe"},
+		{",,Cher,,,", "Cher", ""},
+		{",Smith,John Doe,,,", "John", "Smith"},
+		{",,,Acme,a@example.com,+15551234567", "Acme", ""},
+		{",,,,a@example.com,+15551234567", "a", ""},
+		{",,,,,+15551234567", "+15551234567", ""},
+		{",Smith,,,,", "", "Smith"},
+	} {
+		rows := read(t, strings.NewReader("First Name,Last Name,Full Name,Company,Email,Phone\n"+tc.row+"\n"), nil)
+		if c := rows[0].Contact; c.FirstName != tc.first || c.LastName != tc.last {
+			t.Errorf("%s: %q %q, want %q %q", tc.row, c.FirstName, c.LastName, tc.first, tc.last)
+		}
+	}
+}
+
+// TestMemory reads rows and cards that are far longer than a row may be. They are
+// read over: the memory of all of it is a few times MaxRow.
+func TestMemory(t *testing.T) {
+	const size, maxRow = 32 << 20, 64 << 10
+	for name, begin := range map[string]string{
+		"open quote": "first_name,last_name\nA,\"", "one line": "first_name,last_name\nA,", "photo": "BEGIN:VCARD\nPHOTO:", "note": "BEGIN:VCARD\nNOTE:",
+	} {
+		file := io.MultiReader(strings.NewReader(begin), io.LimitReader(repeating{}, size), strings.NewReader("\nEND:VCARD\n"))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		rows := read(t, file, &contactsio.ReadOptions{MaxRow: maxRow})
+		runtime.ReadMemStats(&after)
+		if len(rows) == 0 {
+			t.Errorf("%s: no row", name)
+		}
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > size/8 {
+			t.Errorf("%s: reading %d bytes allocated %d", name, size, allocated)
+		}
+	}
+}
+
+// repeating is text without an end.
+type repeating struct{}
+
+func (repeating) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}

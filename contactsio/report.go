@@ -1,0 +1,159 @@
+package contactsio
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// An entry is the line of a row in the report.
+type entry struct {
+	Number    int                    `json:"number"`
+	Line      int                    `json:"line"`
+	Result    string                 `json:"result"`
+	ContactID uuid.UUID              `json:"contact_id,omitzero"`
+	Changes   []contacts.FieldChange `json:"changes,omitempty"`
+	Problems  []contacts.FieldError  `json:"problems,omitempty"`
+	Notes     []Note                 `json:"notes,omitempty"`
+}
+
+// A report writes an entry for each row. A nil report writes nothing.
+type report struct {
+	buffer *bufio.Writer
+	json   *json.Encoder
+}
+
+func newReport(w io.Writer) *report {
+	if w == nil {
+		return nil
+	}
+	r := &report{buffer: bufio.NewWriter(w)}
+	r.json = json.NewEncoder(r.buffer)
+	r.json.SetEscapeHTML(false)
+	return r
+}
+
+func (r *report) add(e *entry) error {
+	if r == nil {
+		return nil
+	}
+	if err := r.json.Encode(e); err != nil {
+		return fmt.Errorf("contactsio: write the report: %w", err)
+	}
+	return nil
+}
+
+func (r *report) flush() error {
+	if r == nil {
+		return nil
+	}
+	if err := r.buffer.Flush(); err != nil {
+		return fmt.Errorf("contactsio: write the report: %w", err)
+	}
+	return nil
+}
+
+// problemsOf returns what is wrong with a row that a Service refused.
+func problemsOf(err error) []contacts.FieldError {
+	e, ok := errors.AsType[*contacts.Error](err)
+	if !ok {
+		return problem("", string(contacts.CodeOf(err)), err.Error())
+	}
+	if e.Code == contacts.CodeValidationError && len(e.Details) > 0 {
+		return slices.Clone(e.Details)
+	}
+	field := ""
+	switch {
+	case len(e.Conflicts) > 0:
+		field = e.Conflicts[0].Field
+	case len(e.Details) > 0:
+		field = e.Details[0].Field
+	}
+	return append(problem(field, string(e.Code), e.Message), e.Details...)
+}
+
+// A refusedFile writes refused rows as they were. A nil one writes nothing.
+type refusedFile struct {
+	reader *Reader
+	buffer *bufio.Writer
+	begun  bool
+}
+
+func newRefusedFile(r *Reader, w io.Writer) *refusedFile {
+	if w == nil {
+		return nil
+	}
+	return &refusedFile{reader: r, buffer: bufio.NewWriter(w)}
+}
+
+// errorColumns come before the columns of the file, so that a row with too many
+// fields moves none.
+var errorColumns = [...]string{"error_line", "error_field", "error_code", "error_message"}
+
+func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
+	if f == nil {
+		return nil
+	}
+	first, messages := problems[0], make([]string, len(problems))
+	for i, p := range problems {
+		messages[i] = p.Message
+		if p.Field != "" {
+			messages[i] = p.Field + ": " + p.Message
+		}
+	}
+	message := strings.Join(messages, "; ")
+	var text []byte
+	switch raw := row.Raw[0]; f.reader.format {
+	case FormatCSV:
+		comma := f.reader.csv.comma
+		if !f.begun {
+			text = appendCSV(text, comma, append(errorColumns[:], f.withoutErrors(f.reader.csv.header)...))
+		}
+		text = appendCSV(text, comma, append([]string{strconv.Itoa(row.Line), first.Field, first.Code, message}, f.withoutErrors(row.Raw)...))
+	case FormatVCard:
+		card := strings.TrimRight(raw, "\r\n")
+		if end := len(card) - len("END:VCARD"); end >= 0 && strings.EqualFold(card[end:], "END:VCARD") {
+			card = card[:end]
+		} else {
+			card += "\r\n"
+		}
+		text = fmt.Appendf(text, "%sX-CONTACTS-ERROR:%s\r\nEND:VCARD\r\n", card, escapeText(first.Code+": "+message))
+	default:
+		text = append(append(text, raw...), '\n')
+	}
+	f.begun = true
+	if _, err := f.buffer.Write(text); err != nil {
+		return fmt.Errorf("contactsio: write the refused rows: %w", err)
+	}
+	return nil
+}
+
+// withoutErrors leaves out the columns that an earlier import added.
+func (f *refusedFile) withoutErrors(cells []string) (rest []string) {
+	header := f.reader.csv.header
+	for i, cell := range cells {
+		if i >= len(header) || !slices.Contains(errorColumns[:], strings.TrimSpace(header[i])) {
+			rest = append(rest, cell)
+		}
+	}
+	return rest
+}
+
+func (f *refusedFile) flush() error {
+	if f == nil {
+		return nil
+	}
+	if err := f.buffer.Flush(); err != nil {
+		return fmt.Errorf("contactsio: write the refused rows: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package contactsio
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"example.com/contacts"
+)
+
+// cardRows reads a file of vCards. It cuts the cards out of the file itself, so that
+// a card has a bound, pictures are not kept, and a broken card harms no other one.
+type cardRows struct {
+	reader *Reader
+	text   []byte // of the present card
+}
+
+// next reads the next card that is no group.
+func (c *cardRows) next() (Row, error) {
+	r := c.reader
+	for {
+		row, err := c.cut()
+		if err != nil {
+			return Row{}, err
+		}
+		row.Raw = []string{strings.ToValidUTF8(string(c.text), "\ufffd")}
+		if row.Problems != nil {
+			return row, nil
+		}
+		if code, message := r.text.misread(c.text); code != "" {
+			row.Problems = problem("", code, message)
+			return row, nil
+		}
+		properties, err := parseCard(string(c.text), &r.ignored)
+		if err != nil {
+			row.Problems = problem("", codeEncoding, err.Error())
+			return row, nil
+		}
+		if properties.isGroup() {
+			r.blank++
+			continue
+		}
+		p := person{region: r.opts.Region, ignored: &r.ignored}
+		p.fromCard(properties, r.opts.UID)
+		p.finish(&row)
+		return row, nil
+	}
+}
+
+// cut reads the text of the next card. Of a card that cannot be read it says why.
+func (c *cardRows) cut() (Row, error) {
+	text := c.reader.text
+	var (
+		row      Row
+		open     bool
+		depth    int    // of cards inside the card
+		agent    bool   // the last line announces a card inside this one
+		dropping bool   // the last line is one of a property that is not kept
+		over     string // why the card is refused
+	)
+	c.text = c.text[:0]
+	for {
+		l, err := text.next()
+		if errors.Is(err, io.EOF) && open {
+			row.Problems = problem("", codeVCard, "the card has no END:VCARD")
+			return row, nil
+		}
+		if err != nil {
+			return Row{}, err
+		}
+		begins, ends := isMark(l.bytes, "BEGIN:VCARD"), isMark(l.bytes, "END:VCARD")
+		announced := agent
+		agent = false
+		switch {
+		case !open && begins:
+			open, row.Line, row.Offset = true, l.number, l.offset
+		case !open:
+			continue
+		case begins && !announced:
+			l.bytes = bytes.Clone(l.bytes)
+			text.unread([]line{l})
+			row.Problems = problem("", codeVCard, "the card has no END:VCARD before the next BEGIN:VCARD")
+			return row, nil
+		case begins:
+			depth++
+			continue
+		case depth > 0 && ends:
+			depth--
+			continue
+		case depth > 0:
+			agent = propertyName(l.bytes) == "AGENT"
+			continue
+		case ends:
+			c.text = append(c.text, "END:VCARD\r\n"...)
+			if over != "" {
+				row.Problems = problem("", contacts.FieldTooLong, over)
+			}
+			return row, nil
+		}
+		name := propertyName(l.bytes)
+		switch {
+		case len(bytes.TrimSpace(l.bytes)) == 0:
+			continue
+		case dropping && (name == "" || isFolded(l.bytes)):
+			continue
+		}
+		dropping = false
+		switch name {
+		case "PHOTO", "LOGO", "SOUND", "KEY":
+			dropping = true
+			c.reader.ignored.add(name)
+			continue
+		case "AGENT":
+			agent = true
+			c.reader.ignored.add(name)
+			continue
+		}
+		if l.cut || len(c.text)+len(l.bytes) > text.max {
+			over = fmt.Sprintf("the card has more than %d bytes without its pictures", text.max)
+			continue
+		}
+		c.text = append(c.text, l.bytes...)
+	}
+}
+
+// isMark reports whether a line is BEGIN:VCARD or END:VCARD, in any letter case.
+func isMark(text []byte, mark string) bool {
+	return len(text) >= len(mark) && bytes.EqualFold(bytes.TrimSpace(text), []byte(mark))
+}
+
+// isFolded reports whether a line belongs to the one before.
+func isFolded(text []byte) bool { return len(text) > 0 && (text[0] == ' ' || text[0] == '\t') }
+
+// propertyName returns the name of the property in a line, without its group. "":
+// the line is the rest of another one.
+func propertyName(text []byte) string {
+	if isFolded(text) {
+		return ""
+	}
+	end := bytes.IndexAny(text, ";:")
+	if end < 0 || bytes.IndexByte(text, ':') < 0 {
+		return ""
+	}
+	name := text[:end]
+	if group := bytes.LastIndexByte(name, '.'); group >= 0 {
+		name = name[group+1:]
+	}
+	return strings.ToUpper(string(name))
+}
