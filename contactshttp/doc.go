@@ -60,6 +60,7 @@
 //	DELETE /contacts/{id}          delete, so that it can be restored: 204
 //	POST   /contacts/{id}/restore  restore: 200
 //	GET    /openapi.json           the description of the API: 200, without a key
+//	GET    /docs                   a page for people, with Options.Docs: 200, without a key
 //
 // A path that takes GET takes HEAD too. OPTIONS returns the methods of a path. In a
 // larger server, give the handler its path as the prefix:

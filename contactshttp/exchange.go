@@ -213,3 +213,39 @@ func (x *exchange) send(w http.ResponseWriter, r *http.Request, a *answer) {
 		x.bytes, _ = w.Write(body) // it fails only if the client is gone
 	}
 }
+
+// show lets a page answer.
+func (x *exchange) show(w http.ResponseWriter, r *http.Request, page http.Handler) {
+	w.Header().Set(headerRequestID, x.id)
+	page.ServeHTTP(&recorder{w, x}, r)
+	if x.status == 0 { // it wrote nothing, which net/http sends as a 200
+		x.status = http.StatusOK
+	}
+}
+
+// A recorder notes for the log what a page answers.
+type recorder struct {
+	http.ResponseWriter
+	x *exchange
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (r *recorder) WriteHeader(status int) {
+	if r.x.status == 0 && status >= http.StatusOK {
+		r.x.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.x.status == 0 {
+		r.x.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.x.bytes += n
+	return n, err
+}
+
+// Unwrap is for [http.ResponseController].
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -46,6 +46,12 @@ type Options struct {
 	// machines, for example. nil: that of RateLimit.
 	Limiter Limiter
 
+	// Docs is a page for people, such as that of package apidocs. It answers GET
+	// and HEAD for {prefix}/docs and for the paths below it. It sees those paths
+	// without the prefix: /docs/FILE. They need no API key and are not counted by
+	// the rate limit. nil: there is no page, and these paths are CodeNotFound.
+	Docs http.Handler
+
 	// RequestID returns the id of a request: that of the router around the
 	// handler, for example. An id must have 1 to 128 printable ASCII characters
 	// without spaces. nil, and for any other id: the X-Request-ID of the request,
@@ -80,6 +86,7 @@ func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 		external:   escape(cleanPrefix(opts.ExternalPrefix)),
 		keyInQuery: opts.KeyInQuery,
 		limiter:    opts.Limiter,
+		docs:       opts.Docs,
 		requestID:  opts.RequestID,
 		log:        slog.New(slog.DiscardHandler),
 		now:        opts.Now,
@@ -111,6 +118,7 @@ type handler struct {
 	external   string // the same, escaped
 	keyInQuery bool
 	limiter    Limiter                    // nil: no limit
+	docs       http.Handler               // nil: no page
 	requestID  func(*http.Request) string // nil: none
 	log        *slog.Logger
 	now        func() time.Time
@@ -153,6 +161,8 @@ func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 		x.send(w, req, r.options())
 	case !ok:
 		x.fail(w, req, errMethod(r.allow()))
+	case e.page != nil:
+		x.show(w, req, e.page)
 	default:
 		a, err := h.answer(&call{request: req, endpoint: e, keyInQuery: h.keyInQuery})
 		if err != nil {

@@ -22,6 +22,7 @@ type endpoint struct {
 	media      []string           // accepted types of the body; nil: the body is not read
 	read       func(*call)        // reads parameters and headers into the call; nil: there are none
 	do         func(*call) (*answer, error)
+	page       http.Handler // in place of all the above: it answers by itself
 }
 
 const (
@@ -33,7 +34,7 @@ const (
 // answer a missing method in its own words.
 func (h *handler) routes() []route {
 	body := []string{typeJSON}
-	return []route{
+	routes := []route{
 		{"/contacts", map[string]endpoint{
 			http.MethodGet: {operation: contacts.OpListContacts, parameters: listParameters(), read: (*call).readList, do: h.list},
 		}},
@@ -62,6 +63,11 @@ func (h *handler) routes() []route {
 		}},
 		{"/", nil}, // all other paths
 	}
+	if h.docs != nil {
+		page := map[string]endpoint{http.MethodGet: {page: h.docs}}
+		routes = append(routes, route{"/docs", page}, route{"/docs/", page})
+	}
+	return routes
 }
 
 // find returns the endpoint of a method. HEAD is a GET whose answer net/http sends

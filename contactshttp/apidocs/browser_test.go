@@ -1,0 +1,300 @@
+package apidocs_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/contacts"
+	"example.com/contacts/contactshttp"
+	"example.com/contacts/contactshttp/apidocs"
+	"example.com/contacts/store/memory"
+)
+
+// TestDocsInBrowser opens the page in a browser that reaches no other server. A
+// script of the test waits until all operations are there, and posts what it sees.
+// With CONTACTS_FAULTS it also opens each of them, enters an API key and sends a
+// request. Then it sends one where the page is at other places.
+func TestDocsInBrowser(t *testing.T) {
+	t.Parallel()
+	browser := findBrowser(t)
+	long := os.Getenv("CONTACTS_FAULTS") != ""
+	for _, test := range []struct {
+		name string
+		site
+		violations []string
+	}{
+		{name: "default", site: site{page: "/api/v1/docs", whole: long}},
+		{name: "prefix", site: site{page: "/crm/v1/docs", prefix: "/crm/v1/"}},
+		{name: "stripped", site: site{page: "/outer/api/v1/docs", strip: "/outer"}},
+		{name: "read only", site: site{page: "/api/v1/docs", docs: apidocs.Options{ReadOnly: true}}},
+		{name: "inline script", site: site{page: "/api/v1/docs", inline: true}, violations: []string{"script-src-elem inline"}},
+	} {
+		if test.name != "default" && !long {
+			continue
+		}
+		t.Run(test.name, func(t *testing.T) {
+			test.try = long
+			v := test.visit(t, browser)
+			if diff := cmp.Diff(test.violations, v.Violations); diff != "" {
+				t.Errorf("violations of the policy (-want +got):\n%s", diff)
+			}
+			if v.Errors != nil || v.Stored != 0 || v.Address != "" {
+				t.Errorf("errors in the page: %q; %d values in the browser's storage; after the #, the address has %q", v.Errors, v.Stored, v.Address)
+			}
+			operations := test.operations(t)
+			if diff := cmp.Diff(operations, v.Operations); diff != "" {
+				t.Errorf("operations (-described +shown):\n%s", diff)
+			}
+			for _, path := range v.Paths {
+				if !strings.HasPrefix(path, strings.TrimSuffix(test.page, "docs")) {
+					t.Errorf("the page shows the path %s, and the client has to ask below %s", path, strings.TrimSuffix(test.page, "docs"))
+				}
+			}
+			switch {
+			case !long:
+			case test.docs.ReadOnly:
+				if v.CanTry || v.CanAuthorize {
+					t.Errorf("read-only, and it can be tried: %t; authorised: %t", v.CanTry, v.CanAuthorize)
+				}
+			case v.Status != "200" || !strings.Contains(v.Answer, `"contacts":`):
+				t.Errorf("a list by Try it out: status %q, %s", v.Status, v.Answer)
+			}
+			if test.whole {
+				if diff := cmp.Diff(operations, v.Opened); diff != "" {
+					t.Errorf("operations that were opened (-described +opened):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// browsers are the names of programs that can be run without a display.
+var browsers = []string{"chromium", "chromium-browser", "google-chrome"}
+
+func findBrowser(t *testing.T) string {
+	for _, name := range browsers {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("none of %v is installed", browsers)
+	}
+	t.Skipf("none of %v is installed", browsers)
+	return ""
+}
+
+// A site is a server with the page.
+type site struct {
+	page   string // its path
+	prefix string // of the handler
+	strip  string // what a StripPrefix around the handler removes
+	docs   apidocs.Options
+	inline bool // the page has an inline script
+	try    bool // the script sends a request
+	whole  bool // the script opens everything
+}
+
+func (s *site) handler(svc *contacts.Service) http.Handler {
+	return http.StripPrefix(s.strip, contactshttp.NewHandler(svc, &contactshttp.Options{Prefix: s.prefix, Docs: apidocs.Handler(&s.docs)}))
+}
+
+// A visit is what the script saw.
+type visit struct {
+	Operations   []string `json:"operations"` // method and path
+	Paths        []string `json:"paths"`
+	Opened       []string `json:"opened"`
+	CanTry       bool     `json:"can_try"`
+	CanAuthorize bool     `json:"can_authorize"`
+	Status       string   `json:"status"` // of a list by Try it out
+	Answer       string   `json:"answer"`
+	Stored       int      `json:"stored"` // values in the browser's storage
+	Address      string   `json:"address"`
+	Errors       []string `json:"errors"`
+	Violations   []string `json:"violations"`
+}
+
+// visit opens the page in the browser.
+func (s *site) visit(t *testing.T, browser string) *visit {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	store := memory.New()
+	key := setUp(ctx, t, store)
+	svc, err := contacts.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &probe{site: s, key: key, api: s.handler(svc), done: make(chan *visit, 1)}
+	server := httptest.NewServer(p)
+	defer server.Close()
+
+	var log bytes.Buffer
+	args := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--disable-extensions", "--disable-features=SpareRendererForSitePerProcess", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--window-size=600,400", "--disable-software-rasterizer", "--blink-settings=imagesEnabled=false",
+		"--remote-debugging-port=0", "--user-data-dir=" + t.TempDir(), server.URL + s.page}
+	command := exec.CommandContext(ctx, browser, args...)
+	command.Stderr = &log
+	command.WaitDelay = 10 * time.Second
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cancel() // ends the browser
+		_ = command.Wait()
+	}()
+	select {
+	case v := <-p.done:
+		v.Violations = append(v.Violations, p.reported()...)
+		slices.Sort(v.Violations)
+		v.Violations = slices.Compact(v.Violations)
+		return v
+	case <-ctx.Done():
+		t.Fatalf("the page did not end; it waited for %q\n%s", p.waits(), log.Bytes())
+		return nil
+	}
+}
+
+// setUp stores a contact, and returns an API key.
+func setUp(ctx context.Context, t *testing.T, store contacts.Store) (key string) {
+	t.Helper()
+	admin := contacts.NewAdmin(store, nil)
+	account, err := admin.CreateAccount(ctx, "Acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err = admin.IssueKey(ctx, contacts.IssueKeyInput{AccountID: account.ID, Permissions: []contacts.Permission{contacts.PermissionReadContacts}, AllTeams: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := contacts.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.CreateContact(ctx, key, contacts.CreateContactInput{FirstName: "Ada", LastName: "Lovelace"}); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// A probe serves the site with a script of its own in the page, and takes what the
+// script and the browser report.
+type probe struct {
+	*site
+	key  string
+	api  http.Handler
+	done chan *visit
+
+	mu         sync.Mutex
+	violations []string
+	waiting    string
+}
+
+func (p *probe) reported() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.violations
+}
+
+func (p *probe) waits() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case p.page:
+		p.servePage(w, r)
+	case "/probe.js":
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = w.Write(p.script())
+	case "/probe/violation":
+		var report struct {
+			Body struct {
+				Directive string `json:"effective-directive"`
+				Blocked   string `json:"blocked-uri"`
+			} `json:"csp-report"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&report) // a report that cannot be read is one too
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.violations = append(p.violations, report.Body.Directive+" "+report.Body.Blocked)
+	case "/probe/waiting":
+		what, _ := io.ReadAll(r.Body)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.waiting = string(what)
+	case "/probe/done":
+		v := new(visit)
+		if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+			v.Errors = append(v.Errors, err.Error())
+		}
+		p.done <- v
+	default:
+		p.api.ServeHTTP(w, r)
+	}
+}
+
+// servePage serves the page with the script, and has violations reported.
+func (p *probe) servePage(w http.ResponseWriter, r *http.Request) {
+	page := httptest.NewRecorder()
+	p.api.ServeHTTP(page, r)
+	maps.Copy(w.Header(), page.Header())
+	w.Header().Del("Content-Length")
+	w.Header().Set("Content-Security-Policy", page.Header().Get("Content-Security-Policy")+"; report-uri /probe/violation")
+	add := `<head><script src="/probe.js"></script>`
+	if p.inline {
+		add += `<script>document.title = "inline"</script>`
+	}
+	w.WriteHeader(page.Code)
+	_, _ = io.WriteString(w, strings.Replace(page.Body.String(), "<head>", add, 1))
+}
+
+// script returns the script with what it has to know.
+func (p *probe) script() []byte {
+	settings, _ := json.Marshal(map[string]any{"key": p.key, "try": p.try, "whole": p.whole, "readOnly": p.docs.ReadOnly}) // plain values
+	text, err := os.ReadFile(filepath.Join("testdata", "probe.js"))
+	if err != nil {
+		return fmt.Appendf(nil, "fetch('/probe/done', {method: 'POST', body: %q})", err)
+	}
+	return fmt.Appendf(nil, "const settings = %s;\n%s", settings, text)
+}
+
+// operations returns what the description has, and the page must show.
+func (s *site) operations(t *testing.T) (all []string) {
+	t.Helper()
+	var document struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal(contactshttp.OpenAPI(strings.TrimSuffix(s.page, "/docs")), &document); err != nil {
+		t.Fatal(err)
+	}
+	for path, methods := range document.Paths {
+		for method := range methods {
+			if slices.Contains([]string{"get", "put", "post", "patch", "delete"}, method) {
+				all = append(all, method+" "+path)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
