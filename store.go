@@ -54,12 +54,11 @@ import (
 // Now is set. The records of a mutation belong to the mutation's account and
 // have the ids of their changes. A mutation is never empty. No two changes of one
 // mutation have the same id. A change without a Record has a Version. Claims hold
-// no key twice, and a mutation with claims has at least one record. Each
-// idempotency record has a Result. A mutation appends at most 10,000 journal
-// entries. It replaces the Data of events and of do-not-call entries, never that
-// of an erasure. A journal query has at most 10,000 subjects, in ascending order.
-// With DryRun, no two mutations of a batch have a contact, a match key or an
-// idempotency key in common. A Service never sets Verbatim.
+// no key twice. Each idempotency record has a Result. A mutation appends at most
+// 10,000 journal entries. It replaces the Data of events and of do-not-call
+// entries, never that of an erasure. A journal query has at most 10,000 subjects,
+// in ascending order. With DryRun, no two mutations of a batch have a contact, a
+// match key or an idempotency key in common. A Service never sets Verbatim.
 type Store interface {
 	// AddToDirectory stores all records of add in one atomic step and returns
 	// them as stored, in the order given. Records of one call may refer to each
@@ -142,13 +141,13 @@ type Store interface {
 	// idempotency record outlives the contact that it was stored with.
 	//
 	// A live contact of the account holds a claim if one of its MatchKeys equals
-	// it. No live contact outside the mutation may hold one. ErrDuplicate comes
-	// with the holders of all claims: at most 10 for each claim, in ascending
-	// order of id. The outcome of a stored mutation with claims has at most one
-	// holder: the deleted contact outside the mutation with the highest id that
-	// holds one of them. No other outcome has holders. Of mutations that claim one
-	// key for their contacts at the same time, in any number of processes, at most
-	// one is stored.
+	// it. No live contact outside the mutation may hold one. That holds for a
+	// mutation that stores no contact, too. ErrDuplicate comes with the holders of
+	// all claims: at most 10 for each claim, in ascending order of id. The outcome
+	// of a stored mutation with claims has at most one holder: the deleted contact
+	// outside the mutation with the highest id that holds one of them. No other
+	// outcome has holders. Of mutations that claim one key for their contacts at
+	// the same time, in any number of processes, at most one is stored.
 	//
 	// A journal entry with Sequence 0 is appended and gets the next number of its
 	// account, starting at 1. The entries of one mutation get consecutive numbers

@@ -306,6 +306,34 @@ var claimCases = []testCase{
 		},
 	},
 	{
+		"without a record",
+		holdsRule + " That holds for a mutation that stores no contact, too.",
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			number := func(c *contacts.Contact) {
+				c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: "+15551234567"}}
+			}
+			doomed, relative := named(a, "doomed", number), named(a, "relative", number)
+			s.create(t, doomed, relative)
+			removal := mutationOf(a, removalOf(doomed))
+			note := contacts.Mutation{AccountID: a, Journal: []contacts.JournalEntry{newEntry(1)}}
+			removal.Claims, note.Claims = []contacts.MatchKey{phoneKey("+15551234567")}, []contacts.MatchKey{phoneKey("+15551234567")}
+			refused := func(m contacts.Mutation, holders ...contacts.Holder) {
+				t.Helper()
+				got := s.one(t.Context(), m)
+				wantErr(t, "Apply", got.Err, contacts.ErrDuplicate)
+				wantSame(t, "Holders", holders, got.Holders)
+			}
+			refused(removal, contacts.Holder{ContactID: relative.Contact.ID})
+			refused(note, contacts.Holder{ContactID: doomed.Contact.ID}, contacts.Holder{ContactID: relative.Contact.ID})
+			gone := changeOf(relative, deleted(noon))
+			s.update(t, gone)
+			for _, m := range []contacts.Mutation{removal, note} {
+				wantErr(t, "Apply when no live contact holds the key", s.one(t.Context(), m).Err, nil)
+			}
+		},
+	},
+	{
 		"to the byte",
 		bytesRule,
 		func(t *test, s *store) {

@@ -142,6 +142,11 @@ var claimFaults = []fault{
 		}
 		return o, err
 	})},
+	{"judges the claims of records alone", "claims/without a record", onMutation(func(m *contacts.Mutation) {
+		if !slices.ContainsFunc(m.Contacts, func(c contacts.ContactChange) bool { return c.Record != nil }) {
+			m.Claims = nil
+		}
+	})},
 	{"compares claims by a prefix", "claims/to the byte", holding(func(key contacts.MatchKey, r *contacts.ContactRecord) bool {
 		return slices.ContainsFunc(r.MatchKeys(), func(own contacts.MatchKey) bool {
 			return own.Kind == key.Kind && own.Value[:min(9, len(own.Value))] == key.Value[:min(9, len(key.Value))]
