@@ -27,6 +27,10 @@ const (
 	OpDeleteContact  Operation = "delete_contact"  // WritePermission
 	OpRestoreContact Operation = "restore_contact" // WritePermission
 	OpUpsertContact  Operation = "upsert_contact"  // CreatePermission and WritePermission
+
+	OpListEvents     Operation = "list_events"       // EventsPermission
+	OpContactHistory Operation = "contact_history"   // EventsPermission
+	OpGetContactAsOf Operation = "get_contact_as_of" // ReadPermission and EventsPermission
 )
 
 // OperationOf returns the operation of the call for which a [Service] asks the
@@ -51,6 +55,10 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 		all[0] = s.writePermission
 	case OpUpsertContact:
 		all[0], all[1] = s.createPermission, s.writePermission
+	case OpListEvents, OpContactHistory:
+		all[0] = s.eventsPermission
+	case OpGetContactAsOf:
+		all[0], all[1] = s.readPermission, s.eventsPermission
 	default:
 		return all, false
 	}

@@ -18,7 +18,7 @@ import (
 type Code string
 
 // The codes. Those up to CodeServerError are the documented ones of the
-// create; CodeNotFound is that of its sibling calls; the last five are ours.
+// create; CodeNotFound is that of its sibling calls; the others are ours.
 const (
 	CodeMissingFirstName       Code = "missing_first_name"      // 400
 	CodeInvalidJSON            Code = "invalid_json"            // 400
@@ -51,6 +51,8 @@ func (c Code) HTTPStatus() int {
 		return 404
 	case CodeConflict, CodeIdempotencyConflict, CodeDuplicateContact, CodeAmbiguousMatch:
 		return 409
+	case CodeEventsGone:
+		return 410
 	case CodeBatchFailed:
 		return 424
 	default:
@@ -83,6 +85,10 @@ type Error struct {
 	Details []FieldError `json:"details,omitempty"`
 
 	Conflicts []Conflict `json:"conflicts,omitempty"` // of CodeDuplicateContact and CodeAmbiguousMatch
+
+	// NextSequence is that of the next event that is there, of CodeEventsGone from
+	// a reader of events. Where none is there, it is that of the next one to come.
+	NextSequence int64 `json:"next_sequence,omitempty"`
 
 	cause error
 }
@@ -120,6 +126,7 @@ var (
 	ErrTeamAccessDenied       error = &Error{Code: CodeTeamAccessDenied, Message: "no access to this team"}
 	ErrTeamNotFound           error = &Error{Code: CodeTeamNotFound, Message: "team not found"}
 	ErrAmbiguous              error = &Error{Code: CodeAmbiguousMatch, Message: "the keys of the contact belong to different contacts"}
+	ErrEventsGone             error = &Error{Code: CodeEventsGone, Message: "the events do not go back so far"}
 	ErrServer                 error = &Error{Code: CodeServerError, Message: "an unexpected server error"}
 )
 
@@ -214,13 +221,13 @@ func (e *Error) Is(target error) bool {
 	return ok && t != nil && e != nil && t.Code == e.Code
 }
 
-// Equal reports whether the two have the same JSON form: code, message, details
-// and conflicts. Causes are not compared. It serves go-cmp, and two nil errors are equal.
+// Equal reports whether the two have the same JSON form. Causes are not compared.
+// It serves go-cmp, and two nil errors are equal.
 func (e *Error) Equal(other *Error) bool {
 	if e == nil || other == nil {
 		return e == other
 	}
-	return e.Code == other.Code && e.Message == other.Message &&
+	return e.Code == other.Code && e.Message == other.Message && e.NextSequence == other.NextSequence &&
 		slices.Equal(e.Details, other.Details) && slices.EqualFunc(e.Conflicts, other.Conflicts, Conflict.equal)
 }
 

@@ -28,7 +28,11 @@ type Options struct {
 	// contact. "": PermissionWriteContacts.
 	WritePermission Permission
 
-	// Permissions are the host's own permissions, which the three options above may
+	// EventsPermission is what a key needs to read events and the history of a
+	// contact. "": PermissionReadEvents.
+	EventsPermission Permission
+
+	// Permissions are the host's own permissions, which the options above may
 	// name too. Declare the same in AdminOptions.Permissions. nil: none.
 	Permissions []Permission
 
@@ -166,7 +170,10 @@ func (o *Options) check(limits Limits) error {
 	for _, p := range []struct {
 		name       string
 		permission Permission
-	}{{"CreatePermission", o.CreatePermission}, {"ReadPermission", o.ReadPermission}, {"WritePermission", o.WritePermission}} {
+	}{
+		{"CreatePermission", o.CreatePermission}, {"ReadPermission", o.ReadPermission},
+		{"WritePermission", o.WritePermission}, {"EventsPermission", o.EventsPermission},
+	} {
 		if p.permission == "" {
 			continue
 		}
