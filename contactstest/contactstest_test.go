@@ -278,6 +278,9 @@ var operations = map[string]contacts.Operation{
 	"ReplaceContactJSON":      contacts.OpReplaceContact,
 	"DeleteContact":           contacts.OpDeleteContact,
 	"RestoreContact":          contacts.OpRestoreContact,
+	"Events":                  contacts.OpListEvents,
+	"History":                 contacts.OpContactHistory,
+	"GetContactAsOf":          contacts.OpGetContactAsOf,
 }
 
 func TestFailFailsTheNamedOperationOnly(t *testing.T) {
