@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
@@ -29,6 +31,11 @@ type ExportOptions struct {
 	// gets a ' in front, which [NewReader] takes off again.
 	Raw bool
 	BOM bool // writes a byte order mark in front of CSV, for spreadsheets
+
+	// History adds the events of each contact to its JSON line, newest first, as the
+	// member history: with a Filter, the answer to a person who asks what is known of
+	// them. It needs Options.EventsPermission.
+	History bool
 
 	Progress func(contacts int) // is called after each thousand contacts and at the end; nil: never
 }
@@ -57,6 +64,22 @@ func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer,
 	format, err := opts.writer()
 	if err != nil {
 		return 0, err
+	}
+	if opts.History {
+		if opts.Format != FormatJSONLines {
+			return 0, fmt.Errorf("contactsio: ExportOptions.History is for the format %q alone", FormatJSONLines)
+		}
+		format = lineWriter{func(id uuid.UUID) (events []contacts.Event, err error) {
+			for event, err := range svc.History(ctx, key, id) {
+				if err != nil && contacts.CodeOf(err) != contacts.CodeNotFound { // not found: it was purged meanwhile
+					return nil, err
+				}
+				if err == nil {
+					events = append(events, event)
+				}
+			}
+			return events, nil
+		}}
 	}
 	filter := opts.Filter
 	filter.Limit, filter.Cursor, filter.Page = 0, "", 0
@@ -113,12 +136,24 @@ func (o *ExportOptions) writer() (contactWriter, error) {
 }
 
 // A lineWriter writes a JSON object on a line for each contact.
-type lineWriter struct{}
+type lineWriter struct {
+	history func(id uuid.UUID) ([]contacts.Event, error) // nil: lines have no history
+}
 
 func (lineWriter) begin(text []byte) []byte { return text }
 
-func (lineWriter) contact(text []byte, c *contacts.Contact) ([]byte, error) {
-	return appendJSON(text, c)
+func (w lineWriter) contact(text []byte, c *contacts.Contact) ([]byte, error) {
+	if w.history == nil {
+		return appendJSON(text, c)
+	}
+	events, err := w.history(c.ID)
+	if err != nil {
+		return text, err
+	}
+	return appendJSON(text, struct {
+		*contacts.Contact
+		History []contacts.Event `json:"history"`
+	}{c, events})
 }
 
 // appendJSON appends a value and a line break.
