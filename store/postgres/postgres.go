@@ -162,21 +162,15 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if opts.MaxConns < 0 {
 		return nil, fmt.Errorf("postgres: open: Options.MaxConns is %d: set how many connections there may be, or 0 for the default", opts.MaxConns)
 	}
-	c, err := pgxpool.ParseConfig(url)
+	c, err := parseURL(url)
 	if err != nil {
-		// What the parser says may hold a part of the password.
-		return nil, errors.New("postgres: open: the URL cannot be read: it has the form postgres://user:password@host:5432/database?sslmode=verify-full, with reserved characters percent-encoded")
+		return nil, fmt.Errorf("postgres: open: %w", err)
 	}
 	switch {
 	case opts.MaxConns > 0:
 		c.MaxConns = int32(min(opts.MaxConns, 1<<20))
 	case !strings.Contains(url, "pool_max_conns"):
 		c.MaxConns = defaultMaxConns
-	}
-	settings := c.ConnConfig.RuntimeParams
-	settings["client_encoding"] = "UTF8"
-	if settings["application_name"] == "" {
-		settings["application_name"] = "contacts"
 	}
 	c.AfterConnect = settle
 	s, err := open(ctx, c, opts)
@@ -188,6 +182,21 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("postgres: open: %w", classify(ctx, err))
 	}
 	return s, nil
+}
+
+// parseURL returns what a URL says of connections, with the settings that they need.
+func parseURL(url string) (*pgxpool.Config, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// What the parser says may hold a part of the password.
+		return nil, errors.New("the URL cannot be read: it has the form postgres://user:password@host:5432/database?sslmode=verify-full, with reserved characters percent-encoded")
+	}
+	settings := c.ConnConfig.RuntimeParams
+	settings["client_encoding"] = "UTF8"
+	if settings["application_name"] == "" {
+		settings["application_name"] = "contacts"
+	}
+	return c, nil
 }
 
 // open opens a store with a pool of its own.

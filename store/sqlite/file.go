@@ -92,16 +92,23 @@ func targetOf(path string) string {
 
 // prepareFile makes sure that there is a file at path that SQLite may write: one
 // of ours or an empty one. It creates it if there is none.
-//
-// A file looks wrong for a moment while another process creates it or copies the
-// -wal file into it. So a bad verdict is checked again.
 func prepareFile(ctx context.Context, path string, newest int) error {
-	const checks = 4
-	for i := 1; ; i++ {
+	return persist(ctx, path, func(path string) error {
 		err := inspect(path, newest)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = create(path)
 		}
+		return err
+	})
+}
+
+// persist returns what look says of the file at path. A file looks wrong for a moment
+// while another process creates it or copies the -wal file into it. So a bad verdict
+// is checked again.
+func persist(ctx context.Context, path string, look func(path string) error) error {
+	const checks = 4
+	for i := 1; ; i++ {
+		err := look(path)
 		wrong := errors.Is(err, ErrNotDatabase) || errors.Is(err, ErrForeign) || errors.Is(err, ErrForeignLog) || errors.Is(err, ErrCorrupt)
 		if !wrong || i == checks {
 			return err

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A duration is that of Go, with d for days: "90d", "1d12h".
+type duration time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *duration) UnmarshalText(text []byte) error {
+	wrong := fmt.Errorf("%q is no duration: give a number with d, h, m or s, such as 90d or 1d12h", text)
+	rest := string(text)
+	if rest == "" {
+		return wrong
+	}
+	var days int64
+	if number, after, ok := strings.Cut(rest, "d"); ok {
+		n, err := strconv.ParseInt(number, 10, 64)
+		const most = 36_500
+		if err != nil || n < 0 || n > most {
+			return wrong
+		}
+		days, rest = n, after
+	}
+	sum := time.Duration(days) * 24 * time.Hour
+	if rest != "" {
+		more, err := time.ParseDuration(rest)
+		if err != nil || more < 0 {
+			return wrong
+		}
+		sum += more
+	}
+	*d = duration(sum)
+	return nil
+}

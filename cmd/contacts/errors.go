@@ -1,0 +1,112 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"example.com/contacts"
+)
+
+// The exit codes.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitFinding = 5
+)
+
+// A usageError is a command line that is wrong. Nothing was done.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// An exitError ends the process with a code. What it means is in the output already.
+type exitError int
+
+// Error implements error.
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// fail prints an error and returns its exit code.
+func (s *session) fail(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if code, ok := errors.AsType[exitError](err); ok {
+		return int(code)
+	}
+	if errors.Is(err, syscall.EPIPE) { // nobody reads on
+		return exitFailed
+	}
+	if s.JSON {
+		text, _ := json.Marshal(newFailure(err)) // it is made of strings
+		fmt.Fprintf(s.errors, "%s\n", text)
+	} else {
+		fmt.Fprintf(s.errors, "contacts: %s\n", textOf(err))
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// textOf returns an error for people: its code and message, a line for each field,
+// and the cause of a server error.
+func textOf(err error) string {
+	e, ok := errors.AsType[*contacts.Error](err)
+	if !ok {
+		return secretFree(err.Error())
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", e.Code, e.Message)
+	for _, d := range e.Details {
+		fmt.Fprintf(&b, "\n  %s: %s (%s)", d.Field, d.Message, d.Code)
+	}
+	for _, c := range e.Conflicts {
+		fmt.Fprintf(&b, "\n  %s: %s", c.Field, c.ContactID)
+	}
+	if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
+		fmt.Fprintf(&b, "\n  cause: %v", cause)
+	}
+	return secretFree(b.String())
+}
+
+// A failure is an error for programs.
+type failure struct {
+	Error     contacts.Code         `json:"error"`
+	Message   string                `json:"message"`
+	Details   []contacts.FieldError `json:"details,omitempty"`
+	Conflicts []contacts.Conflict   `json:"conflicts,omitempty"`
+	Cause     string                `json:"cause,omitempty"`
+}
+
+// codeUsage is the code of a usageError, and codeFailed that of an error that is not
+// the library's.
+const (
+	codeUsage  contacts.Code = "usage"
+	codeFailed contacts.Code = "failed"
+)
+
+func newFailure(err error) failure {
+	if e, ok := errors.AsType[*contacts.Error](err); ok {
+		f := failure{Error: e.Code, Message: secretFree(e.Message), Details: e.Details, Conflicts: e.Conflicts}
+		if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
+			f.Cause = secretFree(cause.Error())
+		}
+		return f
+	}
+	f := failure{Error: codeFailed, Message: secretFree(err.Error())}
+	if _, ok := errors.AsType[usageError](err); ok {
+		f.Error = codeUsage
+	}
+	return f
+}
+
+// secrets finds API keys, and passwords in URLs.
+var secrets = regexp.MustCompile(`\b[0-9a-z]{1,16}_[0-9A-Za-z]{43,}|(://[^/@\s:]*:)[^/@\s]*@|\b((?:ssl)?password=)[^&\s]*`)
+
+// secretFree cuts API keys and passwords out of a text.
+func secretFree(text string) string { return secrets.ReplaceAllString(text, "$1$2…") }

@@ -1,0 +1,79 @@
+// Contacts is the command of the library: what a host or an operator does without
+// writing Go. To serve the API on a SQLite file, with a page that describes it:
+//
+//	contacts serve --db contacts.db --docs
+//
+// Each command has its own help: contacts COMMAND --help.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// A grammar is the command line. Kong reads it from the tags. The commands are in
+// the files of their names.
+type grammar struct {
+	globals
+
+	Serve    serveCommand    `cmd:"" help:"Serve the REST API."`
+	Accounts accountsCommand `cmd:"" help:"List, create, disable and set up accounts."`
+	Teams    teamsCommand    `cmd:"" help:"List and create the teams of an account."`
+	Keys     keysCommand     `cmd:"" help:"List, issue and revoke the API keys of an account."`
+	Backup   backupCommand   `cmd:"" help:"Write all that is stored to a new file, while others go on writing. For SQLite."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the store to the schema of this program."`
+	Version  versionCommand  `cmd:"" help:"Print the versions of the program, of Go, of SQLite and of the schemas."`
+}
+
+// globals are the flags of every command.
+type globals struct {
+	DB    storeAddress `name:"db" env:"CONTACTS_DB" placeholder:"STORE" help:"The store: the path of a SQLite file, or postgres://… for PostgreSQL. env:NAME takes it from the variable NAME."`
+	JSON  bool         `name:"json" help:"Print one JSON object on a line, for programs."`
+	Quiet bool         `short:"q" help:"Print nothing but results and errors."`
+}
+
+const description = "Keeps contacts in a SQLite file or a PostgreSQL database. It ends with 0 if it is done, 1 if it failed, " +
+	"2 if the command line is wrong, 3 if some rows were refused, 4 if a number must not be called, and 5 if there is a finding."
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
+	signal.Ignore(syscall.SIGPIPE) // a closed output is an error like others
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program. It returns the exit code.
+func run(ctx context.Context, args []string) int {
+	var g grammar
+	s := &session{globals: &g.globals, in: os.Stdin, out: newOutput(os.Stdout), errors: os.Stderr}
+	parser, err := kong.New(&g,
+		kong.Name("contacts"),
+		kong.Description(description),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s),
+	)
+	if err != nil {
+		return s.fail(err)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return s.fail(usage("%w; contacts --help lists the commands and flags", err))
+	}
+	s.out.json = g.JSON
+	if err := checkArguments(command); err != nil {
+		return s.fail(err)
+	}
+	err = command.Run()
+	if flushed := s.out.flush(); err == nil {
+		err = flushed
+	}
+	return s.fail(err)
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// An output prints the results of a command.
+type output struct {
+	w    *bufio.Writer
+	json bool // one JSON object on a line
+}
+
+func newOutput(w io.Writer) *output { return &output{w: bufio.NewWriter(w)} }
+
+func (o *output) flush() error { return o.w.Flush() }
+
+// object prints v as JSON.
+func (o *output) object(v any) error {
+	e := json.NewEncoder(o.w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// A column is one of a table for people.
+type column[T any] struct {
+	name string
+	text func(T) string
+}
+
+// list prints records: a table for people, objects for programs.
+func list[T any](o *output, records iter.Seq2[T, error], columns ...column[T]) error {
+	table := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', 0)
+	line := func(text func(column[T]) string) {
+		cells := make([]string, len(columns))
+		for i, c := range columns {
+			cells[i] = text(c)
+		}
+		fmt.Fprintln(table, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+	}
+	if !o.json {
+		line(func(c column[T]) string { return c.name })
+	}
+	for record, err := range records {
+		if err != nil {
+			return err
+		}
+		if o.json {
+			if err := o.object(record); err != nil {
+				return err
+			}
+			continue
+		}
+		line(func(c column[T]) string { return c.text(record) })
+	}
+	return table.Flush()
+}
+
+// these yields records that are there already.
+func these[T any](records ...T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, r := range records {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// clock returns a time for people; "" for the zero time.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}

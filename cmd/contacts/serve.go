@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"example.com/contacts"
+	"example.com/contacts/contactshttp"
+	"example.com/contacts/contactshttp/apidocs"
+)
+
+type serveCommand struct {
+	Addr             string   `env:"CONTACTS_ADDR" default:"127.0.0.1:8080" help:"The address to listen on. Port 0 is a free one."`
+	Prefix           string   `env:"CONTACTS_PREFIX" default:"/api/v1" help:"The path of the API."`
+	RateLimit        int      `env:"CONTACTS_RATE_LIMIT" default:"60" help:"How many requests one API key may make in a minute. 0: no limit."`
+	TLSCert          string   `name:"tls-cert" env:"CONTACTS_TLS_CERT" and:"tls" placeholder:"FILE" help:"The certificate and its chain, for HTTPS."`
+	TLSKey           string   `name:"tls-key" env:"CONTACTS_TLS_KEY" and:"tls" placeholder:"FILE" help:"The private key of the certificate."`
+	Insecure         bool     `help:"Serve other machines without TLS, for a proxy in front that has it."`
+	KeyInQuery       bool     `help:"Accept the API key in the query too. Queries appear in logs."`
+	Docs             bool     `help:"Serve the reference page of the API at PREFIX/docs."`
+	DefaultRegion    string   `placeholder:"US" help:"The region whose national phone numbers are accepted too."`
+	ValidNumbersOnly bool     `help:"Refuse phone numbers that are in no assigned range."`
+	Grace            duration `default:"10s" help:"How long requests under way may take once the server is told to stop."`
+	Log              string   `enum:"json,text" default:"json" help:"The form of the log on standard error: json or text."`
+}
+
+// Run serves until ctx is done.
+func (c *serveCommand) Run(ctx context.Context, s *session) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	log := c.logger(s)
+	return s.withStore(ctx, func(store contacts.Store) error {
+		svc, err := contacts.New(store, &contacts.Options{DefaultRegion: c.DefaultRegion, ValidNumbersOnly: c.ValidNumbersOnly, Logger: log})
+		if err != nil {
+			return err
+		}
+		if err := welcome(ctx, store, log); err != nil {
+			return err
+		}
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+		if err != nil {
+			return err
+		}
+		return c.serve(ctx, listener, store, svc, log)
+	})
+}
+
+// check refuses to send API keys and contacts over a network in the clear.
+func (c *serveCommand) check() error {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return usage("--addr is %q: give HOST:PORT, such as 127.0.0.1:8080", c.Addr)
+	}
+	ip := net.ParseIP(host)
+	if loopback := host == "localhost" || ip != nil && ip.IsLoopback(); !loopback && c.TLSCert == "" && !c.Insecure {
+		return usage("other machines can reach %s: give --tls-cert and --tls-key, or --insecure if a proxy in front has TLS", c.Addr)
+	}
+	return nil
+}
+
+func (c *serveCommand) logger(s *session) *slog.Logger {
+	opts := new(slog.HandlerOptions)
+	if s.Quiet {
+		opts.Level = slog.LevelError
+	}
+	if c.Log == "text" {
+		return slog.New(slog.NewTextHandler(s.errors, opts))
+	}
+	return slog.New(slog.NewJSONHandler(s.errors, opts))
+}
+
+// welcome says what to do with a store that nobody can use yet.
+func welcome(ctx context.Context, store contacts.Store, log *slog.Logger) error {
+	for _, err := range contacts.NewAdmin(store, nil).Accounts(ctx) {
+		return err
+	}
+	log.Warn("the store has no account yet, so no API key is valid",
+		"create_account", "contacts accounts create NAME",
+		"issue_key", "contacts keys issue --name NAME --can can_read_contacts,can_write_contacts --all-teams")
+	return nil
+}
+
+// serve serves until ctx is done. Then it takes no new requests, and gives those
+// under way the time of --grace.
+func (c *serveCommand) serve(ctx context.Context, listener net.Listener, store contacts.Store, svc *contacts.Service, log *slog.Logger) error {
+	var stopping atomic.Bool
+	// These limits bound what a slow or hostile client can use.
+	server := &http.Server{
+		Handler:           c.handler(store, svc, &stopping, log),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       time.Minute, // a batch may have 16 MiB
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	log.Info("listening", "url", c.url(listener.Addr()))
+	served := make(chan error, 1)
+	go func() {
+		if c.TLSCert == "" {
+			served <- server.Serve(listener)
+		} else {
+			served <- server.ServeTLS(listener, c.TLSCert, c.TLSKey)
+		}
+	}()
+	select {
+	case err := <-served:
+		return errors.Join(err, server.Close())
+	case <-ctx.Done():
+	}
+	stopping.Store(true)
+	log.Info("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(c.Grace))
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		log.Warn("requests under way took longer than --grace and were cut off")
+		return server.Close()
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// url is where the API is, as seen from this machine.
+func (c *serveCommand) url(address net.Addr) string {
+	scheme, host := "http://", address.String()
+	if c.TLSCert != "" {
+		scheme = "https://"
+	}
+	if a, ok := address.(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+		_, port, _ := net.SplitHostPort(host) // a TCPAddr has this form
+		host = net.JoinHostPort("localhost", port)
+	}
+	return scheme + host + c.Prefix
+}
+
+// handler returns the API, and what tells whether it is served.
+func (c *serveCommand) handler(store contacts.Store, svc *contacts.Service, stopping *atomic.Bool, log *slog.Logger) http.Handler {
+	opts := &contactshttp.Options{Prefix: c.Prefix, KeyInQuery: c.KeyInQuery, RateLimit: c.RateLimit, Logger: log}
+	if c.Docs {
+		opts.Docs = apidocs.Handler(nil)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", contactshttp.NewHandler(svc, opts))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok\n")) // it fails only if the client is gone
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		_, err := store.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1})
+		switch {
+		case stopping.Load():
+			http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
+		case err != nil:
+			log.Error("the store does not answer", "cause", secretFree(err.Error()))
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+		default:
+			_, _ = w.Write([]byte("ok\n"))
+		}
+	})
+	return mux
+}

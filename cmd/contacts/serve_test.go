@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/contacts"
+	"example.com/contacts/contactshttp"
+	"example.com/contacts/store/memory"
+)
+
+// A gatekeeper holds every request until it may go on.
+type gatekeeper struct{ arrived, goOn chan struct{} }
+
+func (g *gatekeeper) Authenticate(ctx context.Context, _ string) (*contacts.Principal, error) {
+	g.arrived <- struct{}{}
+	select {
+	case <-g.goOn:
+		return nil, contacts.ErrInvalidKey
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// get asks for a path and returns the status; 0: there was no answer.
+func get(t *testing.T, client *http.Client, url string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	r.Header.Set("X-API-Key", "any")
+	resp, err := client.Do(r)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
+// TestServe checks what the server answers, and how it stops.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		grace time.Duration
+		done  bool // the request under way is answered
+	}{
+		{"a request under way is finished", time.Minute, true},
+		{"a request under way is cut off after the grace", 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			store := memory.New()
+			defer store.Close()
+			g := &gatekeeper{make(chan struct{}), make(chan struct{})}
+			svc, err := contacts.New(store, &contacts.Options{Authenticator: g})
+			if err != nil {
+				t.Fatal(err)
+			}
+			listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			log, lines := io.Pipe()
+			c := &serveCommand{Prefix: "/crm", Grace: duration(test.grace), Docs: true}
+			served := make(chan error, 1)
+			go func() {
+				served <- c.serve(ctx, listener, store, svc, slog.New(slog.NewTextHandler(lines, nil)))
+				lines.Close()
+			}()
+			stopping := make(chan struct{})
+			go func() {
+				text, told := "", false
+				for buffer := make([]byte, 1024); ; {
+					n, err := log.Read(buffer)
+					text += string(buffer[:n])
+					if !told && strings.Contains(text, "msg=stopping") {
+						told = true
+						close(stopping)
+					}
+					if err != nil {
+						return
+					}
+				}
+			}()
+			url := "http://" + listener.Addr().String()
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/crm/openapi.json": 200, "/crm/docs": 200, "/api/v1/openapi.json": 404} {
+				if got, body := get(t, client, url+path); got != want {
+					t.Errorf("%s: status %d, want %d: %s", path, got, want, body)
+				}
+			}
+			answered := make(chan int, 1)
+			go func() {
+				status, _ := get(t, client, url+"/crm/contacts")
+				answered <- status
+			}()
+			<-g.arrived
+			stop()
+			<-stopping
+			if test.done {
+				close(g.goOn)
+			}
+			if got := <-answered; (got == http.StatusUnauthorized) != test.done {
+				t.Errorf("the request under way was answered with %d", got)
+			}
+			if err := <-served; err != nil {
+				t.Errorf("serve: %v", err)
+			}
+			if got, _ := get(t, client, url+"/healthz"); got != 0 {
+				t.Errorf("after the end: status %d", got)
+			}
+		})
+	}
+}
+
+// A brokenStore does not answer.
+type brokenStore struct{ contacts.Store }
+
+func (brokenStore) ListDirectory(context.Context, contacts.DirectoryQuery) (contacts.Directory, error) {
+	return contacts.Directory{}, errors.New("the disk is gone")
+}
+
+func TestServeSaysWhetherItIsReady(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	defer store.Close()
+	svc, err := contacts.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name     string
+		store    contacts.Store
+		stopping bool
+		want     int
+	}{
+		{"ready", store, false, 200},
+		{"stopping", store, true, 503},
+		{"without its store", brokenStore{store}, false, 503},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var stopping atomic.Bool
+			stopping.Store(test.stopping)
+			h := (&serveCommand{}).handler(test.store, svc, &stopping, slog.New(slog.DiscardHandler))
+			for path, want := range map[string]int{"/readyz": test.want, "/healthz": 200} {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+				if w.Code != want {
+					t.Errorf("%s: status %d, want %d", path, w.Code, want)
+				}
+			}
+		})
+	}
+}
+
+func TestServeOverTLS(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	defer store.Close()
+	svc, err := contacts.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := httptest.NewTLSServer(contactshttp.NewHandler(svc, nil)) // which has a certificate, and a client for it
+	defer known.Close()
+	certificate := known.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	c := &serveCommand{TLSCert: filepath.Join(folder, "cert.pem"), TLSKey: filepath.Join(folder, "key.pem"), Grace: duration(time.Minute)}
+	for name, block := range map[string]*pem.Block{
+		c.TLSCert: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]},
+		c.TLSKey:  {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- c.serve(ctx, listener, store, svc, slog.New(slog.DiscardHandler)) }()
+	if got, body := get(t, known.Client(), "https://"+listener.Addr().String()+"/healthz"); got != 200 {
+		t.Errorf("status %d: %s", got, body)
+	}
+	known.Client().CloseIdleConnections()
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
