@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -28,9 +29,13 @@ const (
 	OpRestoreContact Operation = "restore_contact" // WritePermission
 	OpUpsertContact  Operation = "upsert_contact"  // CreatePermission and WritePermission
 
-	OpListEvents     Operation = "list_events"       // EventsPermission
-	OpContactHistory Operation = "contact_history"   // EventsPermission
-	OpGetContactAsOf Operation = "get_contact_as_of" // ReadPermission and EventsPermission
+	OpCanCall         Operation = "can_call"           // ReadPermission
+	OpCanCallMany     Operation = "can_call_many"      // ReadPermission
+	OpDoNotCallStatus Operation = "do_not_call_status" // ReadPermission
+	OpBlockCalls      Operation = "block_calls"        // WritePermission
+	OpBlockCallsBatch Operation = "block_calls_batch"  // DoNotCallPermission
+	OpGrantCalls      Operation = "grant_calls"        // DoNotCallPermission
+	OpListDoNotCall   Operation = "list_do_not_call"   // DoNotCallPermission
 )
 
 // OperationOf returns the operation of the call for which a [Service] asks the
@@ -49,16 +54,14 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 	switch op {
 	case OpCreateContact, OpCreateContacts:
 		all[0] = s.createPermission
-	case OpGetContact, OpListContacts:
+	case OpGetContact, OpListContacts, OpCanCall, OpCanCallMany, OpDoNotCallStatus:
 		all[0] = s.readPermission
-	case OpUpdateContact, OpReplaceContact, OpDeleteContact, OpRestoreContact:
+	case OpUpdateContact, OpReplaceContact, OpDeleteContact, OpRestoreContact, OpBlockCalls:
 		all[0] = s.writePermission
 	case OpUpsertContact:
 		all[0], all[1] = s.createPermission, s.writePermission
-	case OpListEvents, OpContactHistory:
-		all[0] = s.eventsPermission
-	case OpGetContactAsOf:
-		all[0], all[1] = s.readPermission, s.eventsPermission
+	case OpBlockCallsBatch, OpGrantCalls, OpListDoNotCall:
+		all[0] = s.manageDoNotCall
 	default:
 		return all, false
 	}
@@ -284,14 +287,26 @@ func (c *call) claim(ctx context.Context, w write) ([]MutationOutcome, error) {
 }
 
 // send is one call of the store, with mutations that were decided by the settings
-// that policy read.
+// that policy read. What they ask of the do-not-call ledger becomes a part of them,
+// and what was stored gets its marks.
 func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
+	marks, err := c.addBlocks(ctx, batch)
+	switch {
+	case errors.Is(err, ErrStale):
+		return slices.Repeat([]MutationOutcome{{Err: err}}, len(batch.Mutations)), nil
+	case err != nil:
+		return nil, err
+	}
 	for i := range batch.Mutations {
 		m := &batch.Mutations[i]
 		m.AccountID, m.Settings = c.principal.AccountID, c.account.SettingsVersion
 	}
 	c.tries = max(c.tries, 1)
-	return c.store.Apply(ctx, batch)
+	outcomes, err := c.store.Apply(ctx, batch)
+	if err == nil {
+		marks.show(ctx, batch, outcomes)
+	}
+	return outcomes, err
 }
 
 // errNoAccount is the fault of an Authenticator.

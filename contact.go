@@ -53,7 +53,10 @@ type PhoneNumberInput struct {
 	PhoneNumber string `json:"phone_number"` // E.164; spaces, dots, dashes, parentheses and invisible characters are dropped
 	PhoneType   string `json:"phone_type,omitempty"`
 	Primary     bool   `json:"primary,omitempty"`
-	DoNotCall   bool   `json:"do_not_call,omitempty"`
+
+	// DoNotCall puts the number on the do-not-call list of the account. False
+	// says nothing: only [Service.GrantCalls] takes a number off the list.
+	DoNotCall bool `json:"do_not_call,omitempty"`
 
 	// ID names a phone number that the contact has, for
 	// [Service.ReplaceContact]. Zero in a new contact.
@@ -95,6 +98,13 @@ type Contact struct {
 
 	Version   int64     `json:"version"`             // 1, and one more with every change
 	DeletedAt time.Time `json:"deleted_at,omitzero"` // zero: not deleted
+
+	// What the do-not-call ledger has on the numbers of the contact and on their
+	// equivalent forms, for servers that make an entity tag: the sequence of the
+	// newest entry, and when the next one expires. The marks of the numbers are the
+	// same while neither has passed. Zero: there is none.
+	DoNotCallSequence  int64     `json:"-"`
+	DoNotCallChangesAt time.Time `json:"-"`
 }
 
 // DecodeCustomContext decodes the custom context into the value that v points to,
@@ -111,5 +121,11 @@ type PhoneNumber struct {
 	PhoneNumber string    `json:"phone_number"` // E.164
 	PhoneType   string    `json:"phone_type,omitempty"`
 	Primary     bool      `json:"primary"`
-	DoNotCall   bool      `json:"do_not_call"`
+
+	// DoNotCall reports whether the number is on the do-not-call list of the
+	// account, whoever put it there, as of the moment of the call. It is not a part
+	// of the contact: see [Service.CanCall].
+	DoNotCall       bool      `json:"do_not_call"`
+	DoNotCallDate   time.Time `json:"dnc_date,omitzero"`    // when the person said so last; UTC, whole microseconds; zero: not listed
+	DoNotCallReason string    `json:"dnc_reason,omitempty"` // "": none, or not listed
 }

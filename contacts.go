@@ -21,9 +21,10 @@ type Service struct {
 	createPermission Permission
 	readPermission   Permission
 	writePermission  Permission
-	eventsPermission Permission
+	manageDoNotCall  Permission
 	rules            rules
 	retention        time.Duration // of idempotency keys
+	ledgers          ledgers
 	log              *slog.Logger
 	observer         Observer // nil: nobody observes
 	clock            clock
@@ -55,7 +56,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		createPermission: cmp.Or(opts.CreatePermission, PermissionReadContacts),
 		readPermission:   cmp.Or(opts.ReadPermission, PermissionReadContacts),
 		writePermission:  cmp.Or(opts.WritePermission, PermissionWriteContacts),
-		eventsPermission: cmp.Or(opts.EventsPermission, PermissionReadEvents),
+		manageDoNotCall:  cmp.Or(opts.DoNotCallPermission, PermissionManageDoNotCall),
 		retention:        cmp.Or(opts.IdempotencyRetention, defaultRetention),
 		rules: rules{
 			limits:       limits,
@@ -79,6 +80,7 @@ func New(store Store, opts *Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.ledgers = ledgers{store, s.clock, newLedgerSecrets(opts.DoNotCallSecrets)}
 	return s, nil
 }
 
@@ -105,6 +107,9 @@ func (s *Service) GetContact(ctx context.Context, key string, id uuid.UUID) (_ *
 	d := draft{record: record}
 	if damaged := d.load(); damaged != nil {
 		return nil, c.fault(damaged)
+	}
+	if err := c.mark(ctx, &record.Contact); err != nil {
+		return nil, c.fault(err)
 	}
 	c.observed.returned(1)
 	return d.contact(), nil

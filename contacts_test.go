@@ -32,14 +32,14 @@ func TestDocumentedExampleIsStoredNormalisedAndReadBackEqual(t *testing.T) {
 			Tags: []string{"vip", "newsletter"},
 			PhoneNumbers: []contacts.PhoneNumber{
 				{ID: created.PhoneNumbers[0].ID, PhoneNumber: "+15551234567", PhoneType: "mobile", Primary: true},
-				{ID: created.PhoneNumbers[1].ID, PhoneNumber: "+15557654321", PhoneType: "work", DoNotCall: true},
+				{ID: created.PhoneNumbers[1].ID, PhoneNumber: "+15557654321", PhoneType: "work", DoNotCall: true, DoNotCallDate: stamp},
 			},
 			CustomContext: map[string]any{
 				"source": "web", "score": json.Number("42"),
 				"nested": map[string]any{"list": []any{json.Number("1.5"), true, nil}},
 			},
 			IndustryContext: map[string]any{"industry": "software"},
-			CreatedAt:       stamp, UpdatedAt: stamp, Version: 1,
+			CreatedAt:       stamp, UpdatedAt: stamp, Version: 1, DoNotCallSequence: 1,
 		}
 		if diff := cmp.Diff(want, created); diff != "" {
 			t.Errorf("CreateContact (-want +got):\n%s", diff)

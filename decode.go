@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -269,8 +270,18 @@ func (r *contactReader) phoneNumber(i int) (p PhoneNumberInput, given phoneField
 			given |= primaryGiven
 			r.boolean(&p.Primary, path)
 		case name == "do_not_call":
-			given |= doNotCallGiven
+			if r.kind() != 'n' { // null says nothing, like false in a create
+				given |= doNotCallGiven
+			}
 			r.boolean(&p.DoNotCall, path)
+		case r.stored && (name == "dnc_date" || name == "dnc_reason"):
+			// A client sends back what it has read. They are of the number, and
+			// change without the contact.
+			if name == "dnc_date" {
+				r.time(new(time.Time), path)
+			} else {
+				r.string(new(string), path)
+			}
 		case name == "id" && r.stored:
 			r.id(&p.ID, path)
 		default:

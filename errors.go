@@ -18,7 +18,8 @@ import (
 type Code string
 
 // The codes. Those up to CodeServerError are the documented ones of the
-// create; CodeNotFound is that of its sibling calls; the others are ours.
+// create; CodeNotFound and CodeDoNotCall are those of its sibling calls; the others
+// are ours.
 const (
 	CodeMissingFirstName       Code = "missing_first_name"      // 400
 	CodeInvalidJSON            Code = "invalid_json"            // 400
@@ -35,6 +36,7 @@ const (
 	CodeDuplicateContact       Code = "duplicate_contact"       // 409, with Conflicts
 	CodeAmbiguousMatch         Code = "ambiguous_match"         // 409, with Conflicts
 	CodeBatchFailed            Code = "batch_failed"            // 424
+	CodeDoNotCall              Code = "do_not_call"             // 403, with DoNotCall
 )
 
 // HTTPStatus returns the HTTP status of the code, as documented: 500 for
@@ -45,14 +47,12 @@ func (c Code) HTTPStatus() int {
 		return 400
 	case CodeAuthenticationRequired, CodeInvalidKey:
 		return 401
-	case CodePermissionDenied, CodeTeamAccessDenied:
+	case CodePermissionDenied, CodeTeamAccessDenied, CodeDoNotCall:
 		return 403
 	case CodeTeamNotFound, CodeNotFound:
 		return 404
 	case CodeConflict, CodeIdempotencyConflict, CodeDuplicateContact, CodeAmbiguousMatch:
 		return 409
-	case CodeEventsGone:
-		return 410
 	case CodeBatchFailed:
 		return 424
 	default:
@@ -86,9 +86,7 @@ type Error struct {
 
 	Conflicts []Conflict `json:"conflicts,omitempty"` // of CodeDuplicateContact and CodeAmbiguousMatch
 
-	// NextSequence is that of the next event that is there, of CodeEventsGone from
-	// a reader of events. Where none is there, it is that of the next one to come.
-	NextSequence int64 `json:"next_sequence,omitempty"`
+	DoNotCall *DoNotCallVerdict `json:"do_not_call,omitempty"` // of CodeDoNotCall
 
 	cause error
 }
@@ -113,6 +111,7 @@ const (
 	FieldInvalid    = "invalid"       // not of the form that the field takes
 	FieldNotAllowed = "not_allowed"   // not in the vocabulary that an option closed
 	FieldDuplicate  = "duplicate"     // given before
+	FieldDoNotCall  = "do_not_call"   // the number is on the do-not-call list
 )
 
 // One for each code, for [errors.Is]: an [Error] matches the one of its code.
@@ -125,8 +124,8 @@ var (
 	ErrPermissionDenied       error = &Error{Code: CodePermissionDenied, Message: "the API key lacks the required permission"}
 	ErrTeamAccessDenied       error = &Error{Code: CodeTeamAccessDenied, Message: "no access to this team"}
 	ErrTeamNotFound           error = &Error{Code: CodeTeamNotFound, Message: "team not found"}
+	ErrDoNotCall              error = &Error{Code: CodeDoNotCall, Message: "the number is on the do-not-call list"}
 	ErrAmbiguous              error = &Error{Code: CodeAmbiguousMatch, Message: "the keys of the contact belong to different contacts"}
-	ErrEventsGone             error = &Error{Code: CodeEventsGone, Message: "the events do not go back so far"}
 	ErrServer                 error = &Error{Code: CodeServerError, Message: "an unexpected server error"}
 )
 
@@ -221,14 +220,15 @@ func (e *Error) Is(target error) bool {
 	return ok && t != nil && e != nil && t.Code == e.Code
 }
 
-// Equal reports whether the two have the same JSON form. Causes are not compared.
-// It serves go-cmp, and two nil errors are equal.
+// Equal reports whether the two have the same JSON form: code, message, details
+// and conflicts. Causes are not compared. It serves go-cmp, and two nil errors are equal.
 func (e *Error) Equal(other *Error) bool {
 	if e == nil || other == nil {
 		return e == other
 	}
-	return e.Code == other.Code && e.Message == other.Message && e.NextSequence == other.NextSequence &&
-		slices.Equal(e.Details, other.Details) && slices.EqualFunc(e.Conflicts, other.Conflicts, Conflict.equal)
+	return e.Code == other.Code && e.Message == other.Message &&
+		slices.Equal(e.Details, other.Details) && slices.EqualFunc(e.Conflicts, other.Conflicts, Conflict.equal) &&
+		e.DoNotCall.equal(other.DoNotCall)
 }
 
 // MarshalJSON returns the documented error body.

@@ -161,13 +161,13 @@ func encodeChanges(before, after *Contact) (json.RawMessage, error) {
 // deletedAtField is the one field of changes that no caller can set.
 const deletedAtField = "deleted_at"
 
-// An eventPhone is a phone number as an event keeps it.
+// An eventPhone is a phone number as an event keeps it. What the do-not-call ledger
+// says of it is not a part of the contact.
 type eventPhone struct {
 	ID          uuid.UUID `json:"id"`
 	PhoneNumber string    `json:"phone_number"`
 	PhoneType   string    `json:"phone_type,omitempty"`
 	Primary     bool      `json:"primary,omitempty"`
-	DoNotCall   bool      `json:"do_not_call,omitempty"`
 }
 
 // eventValue returns a value of a change in the form that an event keeps.
@@ -178,7 +178,7 @@ func eventValue(v any) any {
 	}
 	form := make([]eventPhone, len(phones))
 	for i, p := range phones {
-		form[i] = eventPhone(p)
+		form[i] = eventPhone{p.ID, p.PhoneNumber, p.PhoneType, p.Primary}
 	}
 	return form
 }
@@ -204,7 +204,7 @@ func decodeValue(field string, text json.RawMessage) (v any, err error) {
 		form, err = decodeAs[[]eventPhone](text)
 		phones := make([]PhoneNumber, len(form))
 		for i, p := range form {
-			phones[i] = PhoneNumber(p)
+			phones[i] = PhoneNumber{ID: p.ID, PhoneNumber: p.PhoneNumber, PhoneType: p.PhoneType, Primary: p.Primary}
 		}
 		v = phones
 	default:

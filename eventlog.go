@@ -65,6 +65,9 @@ func (c *call) recordEvents(ctx context.Context, w write) error {
 		if w.stored != nil {
 			stored = w.stored[i]
 		}
+		if stored != nil && stored.Contact.Version == m.Contacts[0].Record.Contact.Version {
+			continue // a number is blocked, and the contact stays as it is
+		}
 		event, err := log.change(stored, m.Contacts[0].Record)
 		if err != nil {
 			return err
@@ -98,6 +101,7 @@ func (l *eventLog) change(before, after *ContactRecord) (JournalEntry, error) {
 	}
 	was, is := before.Contact, after.Contact
 	was.CustomContext, was.IndustryContext, is.CustomContext, is.IndustryContext = nil, nil, nil, nil
+	was.PhoneNumbers, is.PhoneNumbers = withoutMarks(was.PhoneNumbers), withoutMarks(is.PhoneNumbers)
 	for _, context := range []struct {
 		name          string
 		before, after string

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -59,6 +60,24 @@ func (r *jsonReader) id(dst *uuid.UUID, field string) {
 		return
 	}
 	*dst = id
+}
+
+// time reads a time of RFC 3339.
+func (r *jsonReader) time(dst *time.Time, field string) {
+	var text string
+	if r.kind() != '"' {
+		r.string(&text, field) // null, or the wrong type
+		return
+	}
+	r.string(&text, field)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		if r.err == nil {
+			r.bad.add(field, FieldInvalid, "must be a time of RFC 3339, such as 2026-11-01T10:00:00Z")
+		}
+		return
+	}
+	*dst = t
 }
 
 func (r *jsonReader) string(dst *string, field string) {

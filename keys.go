@@ -23,12 +23,14 @@ const (
 	PermissionReadContacts  Permission = "can_read_contacts"
 	PermissionWriteContacts Permission = "can_write_contacts"
 	PermissionReadEvents    Permission = "can_read_events"
+
+	PermissionManageDoNotCall Permission = "can_manage_do_not_call"
 )
 
 // checkPermission says what is wrong with a permission; "": nothing. One that is
 // neither of this package nor declared is misspelt, and no key would ever have it.
 func checkPermission(p Permission, declared []Permission) string {
-	known := append([]Permission{PermissionReadContacts, PermissionWriteContacts, PermissionReadEvents}, declared...)
+	known := append([]Permission{PermissionReadContacts, PermissionWriteContacts, PermissionReadEvents, PermissionManageDoNotCall}, declared...)
 	if slices.Contains(known, p) {
 		return ""
 	}

@@ -173,6 +173,9 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 		}
 		page.Contacts = append(page.Contacts, d.contact())
 	}
+	if err := c.mark(ctx, page.Contacts...); err != nil {
+		return nil, c.fault(err)
+	}
 	if in.Page > 0 {
 		page.Count = list.Count
 		page.Pages = (list.Count + page.Limit - 1) / page.Limit

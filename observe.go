@@ -54,10 +54,10 @@ type Outcome struct {
 	// first. 0: it came to no write.
 	Tries int
 
-	Created   int // new contacts
+	Created   int // new contacts, and new entries of the do-not-call ledger
 	Existing  int // contacts that were found in place of a new one
 	Updated   int // contacts that were changed
-	Unchanged int // contacts that already were as they should be
+	Unchanged int // contacts that already were as they should be, and blocks that were not needed
 	Restored  int // deleted contacts that were brought back
 	Deleted   int // contacts that were deleted
 	Replayed  int // items that an earlier call with the same idempotency key has stored
@@ -186,5 +186,22 @@ func (o *observation) wrote(r Result, replayed bool, err error) {
 		out.Restored++
 	case r == resultDeleted:
 		out.Deleted++
+	}
+}
+
+// blocked counts the entries of a list of numbers that must not be called.
+func (o *observation) blocked(r *BlockCallsResult) {
+	if o == nil {
+		return
+	}
+	o.outcome.Created += r.Added
+	o.outcome.Unchanged += r.Unchanged + r.Granted
+	o.outcome.Failed += r.Failed
+}
+
+// listed counts a number of the question that is on the do-not-call list.
+func (o *observation) listed() {
+	if o != nil {
+		o.outcome.Listed++
 	}
 }

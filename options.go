@@ -28,11 +28,20 @@ type Options struct {
 	// contact. "": PermissionWriteContacts.
 	WritePermission Permission
 
-	// EventsPermission is what a key needs to read events and the history of a
-	// contact. "": PermissionReadEvents.
-	EventsPermission Permission
+	// DoNotCallPermission is what a key needs to give grants, to record lists of
+	// numbers that must not be called, and to list the ledger.
+	// "": PermissionManageDoNotCall.
+	DoNotCallPermission Permission
 
-	// Permissions are the host's own permissions, which the options above may
+	// DoNotCallSecrets are the secrets by which the do-not-call ledger finds a
+	// number, each of 32 bytes or more. The first makes new entries, and all are
+	// tried in a look-up. Keep every secret that made an entry: entries whose
+	// number was erased are found by it alone. nil: the library makes a secret for
+	// each account and stores it there. That one protects exports, logs and dumps
+	// for support. It does not protect a stolen database.
+	DoNotCallSecrets [][]byte
+
+	// Permissions are the host's own permissions, which the three options above may
 	// name too. Declare the same in AdminOptions.Permissions. nil: none.
 	Permissions []Permission
 
@@ -170,16 +179,16 @@ func (o *Options) check(limits Limits) error {
 	for _, p := range []struct {
 		name       string
 		permission Permission
-	}{
-		{"CreatePermission", o.CreatePermission}, {"ReadPermission", o.ReadPermission},
-		{"WritePermission", o.WritePermission}, {"EventsPermission", o.EventsPermission},
-	} {
+	}{{"CreatePermission", o.CreatePermission}, {"ReadPermission", o.ReadPermission}, {"WritePermission", o.WritePermission}, {"DoNotCallPermission", o.DoNotCallPermission}} {
 		if p.permission == "" {
 			continue
 		}
 		if why := checkPermission(p.permission, o.Permissions); why != "" {
 			return fmt.Errorf("contacts: Options.%s is %q, which %s", p.name, p.permission, why)
 		}
+	}
+	if err := checkLedgerSecrets("Options.DoNotCallSecrets", o.DoNotCallSecrets); err != nil {
+		return err
 	}
 	if o.IdempotencyRetention < 0 {
 		return fmt.Errorf("contacts: Options.IdempotencyRetention is %s; give how long an idempotency key is kept, or 0 for %s", o.IdempotencyRetention, defaultRetention)

@@ -196,13 +196,10 @@ func (r *rules) patchPhoneNumbers(stored []PhoneNumber, p *patch, bad *problems)
 		if given&phoneTypeGiven != 0 || !known {
 			phone.PhoneType = r.phoneType(i, n.PhoneType, bad)
 		}
-		phone.Primary, phone.DoNotCall = n.Primary, n.DoNotCall
+		phone.Primary, phone.DoNotCall = n.Primary, n.DoNotCall // true asks for a block
 		if given&primaryGiven == 0 {
 			phone.Primary = was.Primary && !primary
 			primary = primary || phone.Primary
-		}
-		if given&doNotCallGiven == 0 {
-			phone.DoNotCall = was.DoNotCall
 		}
 	}
 	checkPhoneNumbers(out, bad)

@@ -220,6 +220,83 @@ func withoutTrunk(n *phonenumbers.PhoneNumber, digit byte) *phonenumbers.PhoneNu
 // hasZeros reports whether numbers of the plan start with 0.
 func hasZeros(n *phonenumbers.PhoneNumber) bool { return callingCodes()[n.GetCountryCode()].zeros }
 
+// A PhoneForm is a phone number that reaches the same line as another one.
+type PhoneForm struct {
+	Number string `json:"number"` // E.164
+	Name   string `json:"name"`   // of the rule; "": the number itself
+}
+
+// The names of the rules.
+const (
+	formBrazil    = "br_ninth_digit"
+	formArgentina = "ar_mobile_nine"
+	formMexico    = "mx_mobile_one"
+)
+
+// PhoneForms returns the numbers that reach the line of a number in E.164: the
+// number itself first, and at most two more. Numbers of Brazil have them with and
+// without the ninth digit of mobile numbers, those of Argentina with and without
+// the 9 after +54, and those of Mexico with and without the 1 after +52. They serve
+// comparisons alone: nothing that is stored is rewritten. The do-not-call ledger
+// looks for all of them. Safe for concurrent use.
+func PhoneForms(number string) []PhoneForm {
+	forms := []PhoneForm{{Number: number}}
+	if len(number) < 12 || len(number) > 14 || number[0] != '+' || strings.Trim(number[1:], "0123456789") != "" {
+		return forms
+	}
+	digits := number[3:] // after a country code of two digits
+	switch number[:3] {
+	case "+55":
+		const area = 2
+		subscriber := digits[area:]
+		switch {
+		case len(subscriber) == 9 && subscriber[0] == '9' && subscriber[1] >= '6':
+			return append(forms, PhoneForm{number[:3+area] + subscriber[1:], formBrazil})
+		case len(subscriber) == 8 && subscriber[0] >= '6':
+			return append(forms, PhoneForm{number[:3+area] + "9" + subscriber, formBrazil})
+		}
+	case "+54":
+		return withAndWithout(forms, "9", formArgentina)
+	case "+52":
+		return withAndWithout(forms, "1", formMexico)
+	}
+	return forms
+}
+
+// withAndWithout adds the form of a number that has a digit after its country
+// code, or lacks it, before ten more digits.
+func withAndWithout(forms []PhoneForm, digit, name string) []PhoneForm {
+	const ten = 10
+	code, digits := forms[0].Number[:3], forms[0].Number[3:]
+	switch rest, has := strings.CutPrefix(digits, digit); {
+	case has && len(rest) == ten:
+		return append(forms, PhoneForm{code + rest, name})
+	case len(digits) == ten:
+		return append(forms, PhoneForm{code + digit + digits, name})
+	}
+	return forms
+}
+
+// listed returns a number that the do-not-call ledger takes, or why it is refused.
+// A number that is out of use is taken if an equivalent form of it is possible. A
+// block must not fail because a range is not assigned.
+func (r phoneRules) listed(s string) (e164, why string) {
+	r.validOnly = false
+	if e164, why = r.normalise(s); why == "" {
+		return e164, ""
+	}
+	number, whyNot := cleanPhone(s)
+	if whyNot != "" {
+		return "", why
+	}
+	for _, form := range PhoneForms(number)[1:] {
+		if possible, _ := r.normalise(form.Number); possible == form.Number {
+			return number, ""
+		}
+	}
+	return "", why
+}
+
 func whyNotParsed(err error) string {
 	switch {
 	case errors.Is(err, phonenumbers.ErrInvalidCountryCode):

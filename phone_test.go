@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nyaruka/phonenumbers"
 	"pgregory.net/rapid"
 
@@ -423,6 +424,55 @@ func FuzzNormalisePhone(f *testing.F) {
 		}
 		if want, ok := byParser(got); !ok || want != got {
 			t.Fatalf("%q becomes %q, which the parser reads as %q, %t", s, got, want, ok)
+		}
+	})
+}
+
+func TestForms(t *testing.T) {
+	t.Parallel()
+	type forms = []contacts.PhoneForm
+	for _, tt := range []struct {
+		a, b, name string // b "": no other form
+	}{
+		{"+5511987654321", "+551187654321", "br_ninth_digit"},
+		{"+5511961234567", "+551161234567", "br_ninth_digit"},
+		{"+5511951234567", "", ""}, // a subscriber who never had eight digits
+		{"+551151234567", "", ""},  // a fixed line
+		{"+5491123456789", "+541123456789", "ar_mobile_nine"},
+		{"+5499123456789", "+549123456789", "ar_mobile_nine"},
+		{"+5215512345678", "+525512345678", "mx_mobile_one"},
+		{"+52155123456789", "", ""},
+		{"+390612345678", "", ""},
+		{"+15551234567", "", ""},
+		{"", "", ""},
+		{"+", "", ""},
+		{"+54911234567x9", "", ""},
+	} {
+		want := forms{{Number: tt.a}}
+		if tt.b != "" {
+			want = append(want, contacts.PhoneForm{Number: tt.b, Name: tt.name})
+			back := forms{{Number: tt.b}, {Number: tt.a, Name: tt.name}}
+			if diff := cmp.Diff(back, contacts.PhoneForms(tt.b)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.b, diff)
+			}
+		}
+		if diff := cmp.Diff(want, contacts.PhoneForms(tt.a)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.a, diff)
+		}
+	}
+	eachExample(t, func(region string, n *phonenumbers.PhoneNumber) {
+		number := phonenumbers.Format(n, phonenumbers.E164)
+		got := contacts.PhoneForms(number)
+		if len(got) == 0 || len(got) > 3 || got[0] != (contacts.PhoneForm{Number: number}) {
+			t.Fatalf("%s: got %v; want it and at most two more", number, got)
+		}
+		if len(got) > 1 && region != "BR" && region != "AR" && region != "MX" {
+			t.Errorf("%s of %s: got %v, want it alone", number, region, got)
+		}
+		for _, form := range got[1:] {
+			if back := contacts.PhoneForms(form.Number); len(back) != 2 || back[1].Number != number || back[1].Name != form.Name {
+				t.Errorf("%s has the form %v, whose forms are %v", number, form, back)
+			}
 		}
 	})
 }

@@ -24,7 +24,8 @@ import (
 //   - Durability: a write that returned without an error outlives the process,
 //     if the store promises to outlive it at all. Every later read sees it, from
 //     any process on the same store.
-//   - Fidelity: a record comes back equal, field by field. Text keeps every
+//   - Fidelity: a record comes back equal, field by field. The do-not-call fields
+//     of a contact and of its phone numbers are not kept. Text keeps every
 //     byte and its letter case. Times keep their microseconds, are in UTC, and
 //     the zero time stays the zero time. Empty slices come back as nil.
 //   - Tenancy: a record is found only under the account it was stored under.

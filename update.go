@@ -153,6 +153,9 @@ func (c *call) update(p *patch) nextFunc {
 		if err == nil {
 			err = c.rules.checkRepeats(stored, p, bad)
 		}
+		if err == nil {
+			err = c.refuseUnblocking(ctx, p, next, bad)
+		}
 		if err != nil {
 			return nil, c.fault(err)
 		}
@@ -330,6 +333,9 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			return nil, err
 		}
 		if next.record == stored {
+			if err := c.mark(ctx, was); err != nil {
+				return nil, c.fault(err)
+			}
 			c.observed.wrote(ResultUnchanged, false, nil)
 			return next.contact(), nil
 		}

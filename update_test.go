@@ -65,7 +65,9 @@ func TestUpdateChangesWhatIsGivenAndNothingElse(t *testing.T) {
 		{"no team", contacts.UpdateContactInput{TeamID: new(int64(0))}, `{"team_id":null}`, func(c *contacts.Contact) { c.TeamID = 0 }},
 		{"tags replaced", contacts.UpdateContactInput{Tags: &[]string{" b ", "a", "b"}}, `{"tags":[" b ","a","b"]}`, func(c *contacts.Contact) { c.Tags = []string{"b", "a"} }},
 		{"tags cleared", contacts.UpdateContactInput{Tags: new([]string)}, `{"tags":null}`, func(c *contacts.Contact) { c.Tags = nil }},
-		{"phone numbers cleared", contacts.UpdateContactInput{PhoneNumbers: new([]contacts.UpdatePhoneNumber)}, `{"phone_numbers":[]}`, func(c *contacts.Contact) { c.PhoneNumbers = nil }},
+		{"phone numbers cleared", contacts.UpdateContactInput{PhoneNumbers: new([]contacts.UpdatePhoneNumber)}, `{"phone_numbers":[]}`, func(c *contacts.Contact) {
+			c.PhoneNumbers, c.DoNotCallSequence = nil, 0
+		}},
 		{"a context merged", contacts.UpdateContactInput{CustomContext: &map[string]any{"source": nil, "nested": map[string]any{"more": time.Duration(7)}}},
 			`{"custom_context":{"source":null,"nested":{"more":7}}}`, func(c *contacts.Contact) {
 				delete(c.CustomContext, "source")
@@ -164,8 +166,8 @@ func TestPhoneNumbersAreChangedInPlace(t *testing.T) {
 	}{
 		{"left alone", `[{"id":"` + idA + `"},{"id":"` + idB + `"}]`, `[{"id":"$A","phone_number":"+15551234567","phone_type":"mobile","primary":true},{"id":"$B","phone_number":"+15557654321","phone_type":"work","do_not_call":true}]`,
 			[]number{{PhoneNumber: a, PhoneType: "mobile", Primary: true}, {PhoneNumber: b, PhoneType: "work", DoNotCall: true}}},
-		{"one changed", `[{"id":"$A"},{"id":"$B","phone_number":"+1 555 000 1111"}]`, `[{"id":"$A","phone_number":"+15551234567","phone_type":"mobile"},{"id":"$B","phone_number":"+1 555 000 1111","phone_type":"work","do_not_call":true}]`,
-			[]number{{PhoneNumber: a, PhoneType: "mobile", Primary: true}, {PhoneNumber: fresh, PhoneType: "work", DoNotCall: true}}},
+		{"one changed", `[{"id":"$A"},{"id":"$B","phone_number":"+1 555 000 1111"}]`, `[{"id":"$A","phone_number":"+15551234567","phone_type":"mobile"},{"id":"$B","phone_number":"+1 555 000 1111","phone_type":"work"}]`,
+			[]number{{PhoneNumber: a, PhoneType: "mobile", Primary: true}, {PhoneNumber: fresh, PhoneType: "work"}}},
 		{"one removed", `[{"id":"$A"}]`, `[{"id":"$A","phone_number":"+15551234567","phone_type":"mobile"}]`,
 			[]number{{PhoneNumber: a, PhoneType: "mobile", Primary: true}}},
 		{"the primary removed", `[{"id":"$B"}]`, `[{"id":"$B","phone_number":"+15557654321","phone_type":"work","do_not_call":true}]`,
@@ -180,8 +182,8 @@ func TestPhoneNumbersAreChangedInPlace(t *testing.T) {
 		{"one added", `[{"id":"$A","phone_type":"home"},{"phone_number":"+15550001111"}]`, `[{"id":"$A","phone_number":"+15551234567","phone_type":"home"},{"phone_number":"+15550001111"}]`,
 			[]number{{PhoneNumber: a, PhoneType: "home", Primary: true}, {PhoneNumber: fresh}}},
 		{"numbers swapped", `[{"id":"$A","phone_number":"+15557654321"},{"id":"$B","phone_number":"+15551234567"}]`,
-			`[{"id":"$A","phone_number":"+15557654321","phone_type":"mobile"},{"id":"$B","phone_number":"+15551234567","phone_type":"work","do_not_call":true}]`,
-			[]number{{PhoneNumber: b, PhoneType: "mobile", Primary: true}, {PhoneNumber: a, PhoneType: "work", DoNotCall: true}}},
+			`[{"id":"$A","phone_number":"+15557654321","phone_type":"mobile"},{"id":"$B","phone_number":"+15551234567","phone_type":"work"}]`,
+			[]number{{PhoneNumber: b, PhoneType: "mobile", Primary: true, DoNotCall: true}, {PhoneNumber: a, PhoneType: "work"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -206,7 +208,7 @@ func TestPhoneNumbersAreChangedInPlace(t *testing.T) {
 				bare := make([]number, len(got.PhoneNumbers))
 				for i, p := range got.PhoneNumbers {
 					bare[i] = p
-					bare[i].ID = uuid.Nil
+					bare[i].ID, bare[i].DoNotCallDate = uuid.Nil, time.Time{}
 					switch id, was := ids[p.PhoneNumber]; {
 					case p.ID == uuid.Nil:
 						t.Errorf("%s: number %d has no id", method, i)
@@ -356,7 +358,8 @@ func TestWhatAnUpdateLeavesAloneIsNotCheckedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	created.PhoneNumbers[0].DoNotCall, created.Version, created.UpdatedAt = true, 3, got.UpdatedAt
+	created.PhoneNumbers[0].DoNotCall, created.PhoneNumbers[0].DoNotCallDate, created.DoNotCallSequence = true, got.UpdatedAt, 3
+	created.Version, created.UpdatedAt = 3, got.UpdatedAt
 	if diff := cmp.Diff(created, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -415,7 +415,11 @@ func (w *upsertWrite) merge(ctx context.Context, stored *ContactRecord) (*Upsert
 	old := *before.contact()
 	contact := &next.record.Contact
 	contact.DeletedAt = time.Time{}
-	result.Changes = Changes(&old, next.contact())
+	differ, err := w.difference(ctx, &old, next.contact())
+	if err != nil {
+		return nil, err
+	}
+	result.Changes = differ.changes
 	contact.CustomContext, contact.IndustryContext = nil, nil // as a store keeps them
 
 	mutation := Mutation{Claims: w.policy.claims(next.record, stored)}
@@ -427,7 +431,7 @@ func (w *upsertWrite) merge(ctx context.Context, stored *ContactRecord) (*Upsert
 	switch {
 	case !was.DeletedAt.IsZero():
 		result.Result = ResultRestored
-	case result.Changes == nil:
+	case !differ.record && !differ.blocks:
 		result.Result = ResultUnchanged
 	}
 	if w.once != nil {
@@ -437,7 +441,7 @@ func (w *upsertWrite) merge(ctx context.Context, stored *ContactRecord) (*Upsert
 	}
 	if result.Result == ResultUnchanged {
 		mutation.Claims = nil
-		result.Contact = next.contact()
+		result.Contact = &old
 		if mutation.Idempotency == nil {
 			return result, nil
 		}
@@ -446,7 +450,9 @@ func (w *upsertWrite) merge(ctx context.Context, stored *ContactRecord) (*Upsert
 		if err != nil {
 			return nil, err
 		}
-		contact.Version, contact.UpdatedAt = was.Version+1, timeOfChange(was, now)
+		if differ.record || result.Result == ResultRestored { // else the blocks are stored alone
+			contact.Version, contact.UpdatedAt = was.Version+1, timeOfChange(was, now)
+		}
 		mutation.Contacts = []ContactChange{{ID: was.ID, Version: was.Version, Record: next.record}}
 	}
 	o, err := w.apply(ctx, stored, mutation, false)
@@ -502,5 +508,5 @@ func (w *upsertWrite) replay(ctx context.Context, result string) (*UpsertResult,
 		return nil, damaged
 	}
 	r.Contact = d.contact()
-	return r, nil
+	return r, w.mark(ctx, r.Contact)
 }

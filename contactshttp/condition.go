@@ -15,16 +15,39 @@ type entityTag struct {
 	opaque string // the text between the quotes
 }
 
-// versionTag returns the entity tag of a contact of that version. It is strong:
-// the answer for a version is always the same, byte for byte.
-func versionTag(version int64) string { return `"v` + strconv.FormatInt(version, 10) + `"` }
+// tagOf returns the entity tag of a contact: "v7" for version 7, and "v7.184" where
+// entry 184 is the newest that the do-not-call ledger has on its numbers. It is
+// strong: the answer for a tag is always the same, byte for byte. It is "" for a
+// contact whose answer changes with the clock.
+func tagOf(c *contacts.Contact) string {
+	if !c.DoNotCallChangesAt.IsZero() {
+		return ""
+	}
+	tag := `"v` + strconv.FormatInt(c.Version, 10)
+	if c.DoNotCallSequence != 0 {
+		tag += "." + strconv.FormatInt(c.DoNotCallSequence, 10)
+	}
+	return tag + `"`
+}
 
 // version returns the version that the tag names. It returns false if no contact
-// can have the tag.
+// can have the tag. A block of calls to a number does not come before a change, so
+// what the tag says of the ledger is not judged.
 func (t entityTag) version() (int64, bool) {
 	digits, ok := strings.CutPrefix(t.opaque, "v")
-	v, err := strconv.ParseInt(digits, 10, 64)
-	return v, ok && err == nil && v > 0 && strconv.FormatInt(v, 10) == digits
+	digits, sequence, more := strings.Cut(digits, ".")
+	v, is := positive(digits)
+	if more {
+		_, isSequence := positive(sequence)
+		is = is && isSequence
+	}
+	return v, ok && is
+}
+
+// positive returns the number that the digits are in their shortest form.
+func positive(digits string) (int64, bool) {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, err == nil && n > 0 && strconv.FormatInt(n, 10) == digits
 }
 
 // isStar reports whether If-Match or If-None-Match is "*".
@@ -57,9 +80,9 @@ func entityTags(values []string) iter.Seq2[entityTag, bool] {
 	}
 }
 
-// unchanged reports whether If-None-Match names the version. A header that cannot
-// be read is ignored.
-func unchanged(h http.Header, version int64) bool {
+// unchanged reports whether If-None-Match names the tag. A header that cannot be
+// read is ignored.
+func unchanged(h http.Header, tag string) bool {
 	values := h.Values("If-None-Match")
 	if isStar(values) {
 		return true
@@ -69,8 +92,7 @@ func unchanged(h http.Header, version int64) bool {
 		if !ok {
 			return false
 		}
-		v, is := t.version()
-		found = found || is && v == version // weak or not: RFC 9110, section 13.1.2
+		found = found || `"`+t.opaque+`"` == tag // weak or not: RFC 9110, section 13.1.2
 	}
 	return found
 }

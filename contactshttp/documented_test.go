@@ -36,7 +36,7 @@ const documentedDetail = `{
 	"timezone": null,
 	"phone_numbers": [
 		{"id": "id-2", "phone_number": "+15551234567", "phone_type": "mobile", "primary": true, "do_not_call": false, "dnc_date": null, "dnc_reason": null},
-		{"id": "id-3", "phone_number": "+15557654321", "phone_type": "", "primary": false, "do_not_call": true, "dnc_date": null, "dnc_reason": null}
+		{"id": "id-3", "phone_number": "+15557654321", "phone_type": "", "primary": false, "do_not_call": true, "dnc_date": "2026-01-02T12:00:00.123456Z", "dnc_reason": null}
 	],
 	"tags": ["new", "website"], "recent_notes": [],
 	"custom_context": {"big": 12345678901234567890.10, "source": "<website> & more"},
@@ -54,7 +54,7 @@ func TestDocumentedCalls(t *testing.T) {
 	if got := created.header.Get("Location"); got != path {
 		t.Errorf("Location: %q, want %q", got, path)
 	}
-	if got := created.header.Get("ETag"); got != `"v1"` {
+	if got := created.header.Get("ETag"); got != `"v1.1"` {
 		t.Errorf("ETag: %q", got)
 	}
 	if got, ok := created.header["Idempotency-Replayed"]; ok {
@@ -62,7 +62,7 @@ func TestDocumentedCalls(t *testing.T) {
 	}
 
 	got := s.want(t, 200, ask{path: created.header.Get("Location"), key: s.reader})
-	if got.body != created.body || got.header.Get("ETag") != `"v1"` {
+	if got.body != created.body || got.header.Get("ETag") != `"v1.1"` {
 		t.Errorf("GET differs from the create: %s", cmp.Diff(created.body, got.body))
 	}
 
@@ -75,11 +75,11 @@ func TestDocumentedCalls(t *testing.T) {
 	"stage": "hot_lead", "stage_display": "Hot Lead", "status": "not_contacted", "status_display": "Not Contacted",
 	"address": {"street": "123 Main St", "city": "New York", "state": "NY", "zip_code": "10001", "country": "US"},
 	"timezone": null,
-	"phone_numbers": [{"id": "id-2", "phone_number": "+15557654321", "phone_type": "", "primary": true, "do_not_call": true, "dnc_date": null, "dnc_reason": null}],
+	"phone_numbers": [{"id": "id-2", "phone_number": "+15557654321", "phone_type": "", "primary": true, "do_not_call": true, "dnc_date": "2026-01-02T12:00:00.123456Z", "dnc_reason": null}],
 	"tags": ["vip"], "recent_notes": [], "custom_context": {"source": "<website> & more"}, "industry_context": {"budget": 250000},
 	"external_id": "", "team_id": 101, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:01.123456Z", "version": 2
 	}`, patched.body)
-	if got := patched.header.Get("ETag"); got != `"v2"` {
+	if got := patched.header.Get("ETag"); got != `"v2.1"` {
 		t.Errorf("ETag of the PATCH: %q", got)
 	}
 	if decode[contact](t, patched.body).PhoneNumbers[0].ID != john.PhoneNumbers[1].ID {
@@ -135,7 +135,7 @@ func TestWhatWasReadCanBeSentBack(t *testing.T) {
 			send(func(m map[string]any) { m["nickname"] = "Jo" }).wantFailure(t, 400, contacts.CodeValidationError, "nickname")
 			send(func(m map[string]any) { m["city"] = "Oslo" }).wantFailure(t, 400, contacts.CodeValidationError, "address.city")
 			if strings.Contains(read, "dnc_date") {
-				send(func(m map[string]any) { m["phone_numbers"].([]any)[0].(map[string]any)["dnc_reason"] = "asked" }).
+				send(func(m map[string]any) { m["phone_numbers"].([]any)[0].(map[string]any)["dnc_reason"] = 7 }).
 					wantFailure(t, 400, contacts.CodeValidationError, "phone_numbers[0].dnc_reason")
 			}
 

@@ -68,9 +68,9 @@ func (h *handler) get(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unchanged(c.request.Header, contact.Version) {
+	if tag := tagOf(contact); unchanged(c.request.Header, tag) {
 		a := &answer{status: http.StatusNotModified}
-		a.set("ETag", versionTag(contact.Version))
+		a.setTag(tag)
 		return a, nil
 	}
 	return contactAnswer(http.StatusOK, contact), nil
@@ -99,6 +99,14 @@ func (h *handler) delete(c *call) (*answer, error) {
 	return &answer{status: http.StatusNoContent}, nil
 }
 
+// canCall answers GET {prefix}/do-not-call/check.
+func (h *handler) canCall(c *call) (*answer, error) {
+	if err := h.svc.CanCall(c.request.Context(), c.key, c.phoneNumber); err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusNoContent}, nil
+}
+
 // describe answers GET {prefix}/openapi.json.
 func (h *handler) describe(c *call) (*answer, error) {
 	a := &answer{status: http.StatusOK, raw: h.description}
@@ -118,6 +126,6 @@ func (c *call) changed(contact *contacts.Contact, err error) (*answer, error) {
 
 func contactAnswer(status int, contact *contacts.Contact) *answer {
 	a := &answer{status: status, body: contactOf(contact)}
-	a.set("ETag", versionTag(contact.Version))
+	a.setTag(tagOf(contact))
 	return a
 }

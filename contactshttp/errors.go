@@ -20,11 +20,12 @@ const (
 
 // An ErrorBody is the documented body of an error, with the id of the request.
 type ErrorBody struct {
-	Error     contacts.Code         `json:"error"`
-	Message   string                `json:"message"`
-	Details   []contacts.FieldError `json:"details,omitempty"`
-	Conflicts []contacts.Conflict   `json:"conflicts,omitempty"`  // of duplicate_contact and ambiguous_match
-	RequestID string                `json:"request_id,omitempty"` // that of X-Request-ID; "" in a result of a batch
+	Error     contacts.Code              `json:"error"`
+	Message   string                     `json:"message"`
+	Details   []contacts.FieldError      `json:"details,omitempty"`
+	Conflicts []contacts.Conflict        `json:"conflicts,omitempty"`   // of duplicate_contact and ambiguous_match
+	DoNotCall *contacts.DoNotCallVerdict `json:"do_not_call,omitempty"` // of do_not_call
+	RequestID string                     `json:"request_id,omitempty"`  // that of X-Request-ID; "" in a result of a batch
 }
 
 // A failure is an error as it is sent.
@@ -36,13 +37,14 @@ type failure struct {
 	header  [2]string // its name and value; "": none
 
 	conflicts []contacts.Conflict
+	doNotCall *contacts.DoNotCallVerdict
 }
 
 // Error implements error.
 func (f *failure) Error() string { return "contactshttp: " + string(f.code) + ": " + f.message }
 
 func (f *failure) body() *ErrorBody {
-	return &ErrorBody{Error: f.code, Message: f.message, Details: f.details, Conflicts: f.conflicts}
+	return &ErrorBody{Error: f.code, Message: f.message, Details: f.details, Conflicts: f.conflicts, DoNotCall: f.doNotCall}
 }
 
 // answer returns the answer to the request with that id.
@@ -66,7 +68,7 @@ func failureOf(err error) *failure {
 	if !ok { // a Service returns no other errors
 		return failureOf(contacts.ErrServer)
 	}
-	f := &failure{status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details, conflicts: e.Conflicts}
+	f := &failure{status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details, conflicts: e.Conflicts, doNotCall: e.DoNotCall}
 	switch {
 	case errors.Is(err, contacts.ErrBodyTooLarge) || isMaxBytes(err):
 		f.status, f.code, f.message = http.StatusRequestEntityTooLarge, CodeBodyTooLarge, strings.TrimPrefix(e.Message, "invalid JSON: ")

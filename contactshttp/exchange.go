@@ -166,6 +166,13 @@ func (a *answer) set(name, value string) {
 	a.header.Set(name, value)
 }
 
+// setTag sets the entity tag, if there is one.
+func (a *answer) setTag(tag string) {
+	if tag != "" {
+		a.set("ETag", tag)
+	}
+}
+
 // setReplayed says that the answer is that of an earlier request.
 func (a *answer) setReplayed(replayed bool) {
 	if replayed {

@@ -50,6 +50,13 @@ func (c *call) refuseIdempotencyKey() {
 	}
 }
 
+// refuseKeyOfCreate refuses the header for a call that is no create.
+func (c *call) refuseKeyOfCreate() {
+	if len(c.request.Header.Values(headerIdempotencyKey)) > 0 {
+		c.wrong.add(headerIdempotencyKey, contacts.FieldInvalid, "must not be given for this call, which is safe to send again")
+	}
+}
+
 // parseIdempotencyKey returns the text of a string in quotes (RFC 9651, section
 // 4.2.5). Text that does not start with a quote is returned as it is.
 func parseIdempotencyKey(s string) (key string, ok bool) {

@@ -397,6 +397,8 @@ func (s *proof) valid(op string) asked {
 		r.body = `{"contacts": [{"first_name": "John"}]}`
 	case "updateContact":
 		r.body = `{"stage": "customer"}`
+	case "canCall":
+		r.query.Set("phone_number", "+12025550100")
 	case "listContacts", "getContact", "deleteContact", "restoreContact", "getOpenAPI":
 	default:
 		s.t.Fatalf("the test does not know the operation %s", op)

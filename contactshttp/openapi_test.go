@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -52,6 +53,7 @@ func ExampleOpenAPI() {
 	// /crm/v1/contacts/{id}
 	// /crm/v1/contacts/{id}/restore
 	// /crm/v1/contacts/{id}/update
+	// /crm/v1/do-not-call/check
 	// /crm/v1/openapi.json
 }
 
@@ -76,6 +78,7 @@ func TestOpenAPI(t *testing.T) {
 		{"conditions", proveConditions},
 		{"teams", proveTeams},
 		{"codes of fields", proveFieldCodes},
+		{"do not call", proveDoNotCall},
 		{"values", proveValues},
 		{"limits of bodies", proveBodyLimits},
 		{"limits of parameters", proveParameterLimits},
@@ -213,7 +216,8 @@ func proveLife(t *testing.T, s *proof) {
 				continue
 			}
 			r := s.valid(op.id)
-			r.header, r.query = key.header, key.query
+			r.header = key.header
+			maps.Copy(r.query, key.query)
 			if a := s.send(r); a.status >= 300 {
 				t.Errorf("%s: got %d %s", op.id, a.status, a.text)
 			}
@@ -563,6 +567,29 @@ func proveTeams(t *testing.T, s *proof) {
 	}
 }
 
+func proveDoNotCall(t *testing.T, s *proof) {
+	const number = "+5511987654321"
+	check := asked{op: "canCall", query: url.Values{"phone_number": {number}}}
+	s.want(204, "", check)
+	at := time.Now().Add(-time.Hour)
+	for _, in := range []contacts.DoNotCallInput{
+		{PhoneNumber: "+551187654321", At: at, ExpiresAt: at.AddDate(1, 0, 0)},
+		{PhoneNumber: number, At: at},
+	} {
+		if _, err := s.f.Service.BlockCalls(t.Context(), s.f.Key, in); err != nil {
+			t.Fatal(err)
+		}
+		s.want(403, "do_not_call", check)
+	}
+	r := s.valid("updateContact")
+	r.body = `{"phone_numbers": [{"phone_number": "` + number + `", "do_not_call": false}]}`
+	if a := s.want(400, "validation_error", r); !slices.Equal(a.fields(), []string{"phone_numbers[0].do_not_call do_not_call"}) {
+		t.Errorf("a number that is said to be not listed: %s", a.text)
+	}
+	check.header = http.Header{"Idempotency-Key": {"once"}}
+	s.want(400, "validation_error", check)
+}
+
 func proveFieldCodes(t *testing.T, s *proof) {
 	closed := s.with(s.service(&contacts.Options{Stages: []string{"lead", "customer"}}, nil), contactshttp.Options{})
 	for body, want := range map[string]string{
@@ -584,7 +611,7 @@ func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n)
 
 // looser are the fields whose form a schema cannot express. The handler may refuse
 // values of them that the description accepts.
-var looser = []string{"email", "website", "phone_number", "id"}
+var looser = []string{"email", "website", "phone_number", "id", "do_not_call"}
 
 // repeated are the fields that a change may repeat and not change. The handler
 // refuses all values but the stored one.
@@ -601,13 +628,13 @@ func proveValues(t *testing.T, s *proof) {
 	}
 	for _, c := range []struct{ op, schema, body string }{
 		{"createContact", "CreateContact", `{"first_name": "John", %s}`},
-		{"createContact", "CreatePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
+		{"createContact", "CreatePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+12025550177", %s}]}`},
 		{"upsertContact", "UpsertContact", `{"first_name": "John", "email": "values@example.com", %s}`},
 		{"createContacts", "CreateBatch", `{%s}`},
 		{"replaceContact", "ReplaceContact", `{"first_name": "John", %s}`},
-		{"replaceContact", "ReplacePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
+		{"replaceContact", "ReplacePhoneNumber", `{"first_name": "John", "phone_numbers": [{"phone_number": "+12025550177", %s}]}`},
 		{"updateContact", "PatchContact", `{%s}`},
-		{"updateContact", "PatchPhoneNumber", `{"phone_numbers": [{"phone_number": "+15551234567", %s}]}`},
+		{"updateContact", "PatchPhoneNumber", `{"phone_numbers": [{"phone_number": "+12025550177", %s}]}`},
 		{"replaceContact", "ChangedAddress", `{"first_name": "John", "address": {%s}}`},
 		{"updateContact", "ChangedAddress", `{"address": {%s}}`},
 	} {
@@ -625,7 +652,7 @@ func proveValues(t *testing.T, s *proof) {
 				member := fmt.Sprintf("%q: %s", name, value)
 				r.body = fmt.Sprintf(c.body, member)
 				// A field that is in the body already is given once.
-				for _, twice := range []string{`"first_name": "John", `, `"email": "values@example.com", `, `"phone_number": "+15551234567", `} {
+				for _, twice := range []string{`"first_name": "John", `, `"email": "values@example.com", `, `"phone_number": "+12025550177", `} {
 					if strings.HasPrefix(twice, fmt.Sprintf("%q", name)) {
 						r.body = strings.Replace(r.body, twice, "", 1)
 					}

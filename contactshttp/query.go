@@ -110,10 +110,7 @@ func (c *call) readList() {
 		Limit:       int(c.number("limit", strconv.IntSize)),
 		Page:        int(c.number("page", strconv.IntSize)),
 	}
-	// A plus that is not encoded means a space, and no number starts with one.
-	if number, ok := strings.CutPrefix(in.PhoneNumber, " "); ok && strings.Contains(c.request.URL.RawQuery, "phone_number=+") {
-		in.PhoneNumber = "+" + number
-	}
+	in.PhoneNumber = c.withPlus(in.PhoneNumber)
 	if c.query.Has("updated_after") {
 		// No time has a space, but an offset has a plus that may not be encoded.
 		t, err := time.Parse(time.RFC3339, strings.Replace(get("updated_after"), " ", "+", 1))
@@ -131,6 +128,22 @@ func (c *call) readList() {
 		c.wrong.add("cursor", contacts.FieldInvalid, "must not be given together with page")
 	}
 	c.list = in
+}
+
+// withPlus returns a phone number of the query. A plus that is not encoded means a
+// space, and no number starts with one.
+func (c *call) withPlus(number string) string {
+	if rest, ok := strings.CutPrefix(number, " "); ok && strings.Contains(c.request.URL.RawQuery, "phone_number=+") {
+		return "+" + rest
+	}
+	return number
+}
+
+// readNumber reads the query of a call about one phone number. The Service refuses
+// an empty one.
+func (c *call) readNumber() {
+	c.refuseKeyOfCreate()
+	c.phoneNumber = c.withPlus(c.query.Get("phone_number"))
 }
 
 // boolean returns the value of a parameter: false if it was not given.

@@ -26,6 +26,7 @@ type call struct {
 	idempotencyKey string
 	condition      condition
 	list           contacts.ListContactsInput
+	phoneNumber    string
 }
 
 // id returns the id in the path. Text that is no UUID becomes the zero id. No

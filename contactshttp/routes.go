@@ -58,6 +58,9 @@ func (h *handler) routes() []route {
 		{"/contacts/{id}/restore", map[string]endpoint{
 			http.MethodPost: {operation: contacts.OpRestoreContact, read: (*call).readCondition, do: h.restore},
 		}},
+		{"/do-not-call/check", map[string]endpoint{
+			http.MethodGet: {operation: contacts.OpCanCall, parameters: []string{"phone_number"}, read: (*call).readNumber, do: h.canCall},
+		}},
 		{"/openapi.json", map[string]endpoint{
 			http.MethodGet: {do: h.describe},
 		}},

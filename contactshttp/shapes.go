@@ -65,8 +65,8 @@ type PhoneNumber struct {
 	PhoneType   string     `json:"phone_type"`
 	Primary     bool       `json:"primary"`
 	DoNotCall   bool       `json:"do_not_call"`
-	DNCDate     *time.Time `json:"dnc_date"`   // always nil for now
-	DNCReason   *string    `json:"dnc_reason"` // always nil for now
+	DNCDate     *time.Time `json:"dnc_date"`   // nil: the number is not listed
+	DNCReason   *string    `json:"dnc_reason"` // nil: none is known
 }
 
 // contactOf returns the documented form of a contact.
@@ -97,12 +97,21 @@ func contactOf(c *contacts.Contact) *Contact {
 	for i, p := range c.PhoneNumbers {
 		d.PhoneNumbers[i] = PhoneNumber{
 			ID: p.ID, PhoneNumber: p.PhoneNumber, PhoneType: p.PhoneType, Primary: p.Primary, DoNotCall: p.DoNotCall,
+			DNCDate: known(p.DoNotCallDate), DNCReason: known(p.DoNotCallReason),
 		}
 	}
 	if c.TeamID != 0 {
 		d.TeamID = &c.TeamID
 	}
 	return d
+}
+
+// known returns nil for a zero value.
+func known[T comparable](v T) *T {
+	if v == *new(T) {
+		return nil
+	}
+	return &v
 }
 
 // A ContactSummary is the documented form of a contact in a list.

@@ -62,7 +62,7 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 	f.Key, _, err = f.Admin.IssueKey(ctx, contacts.IssueKeyInput{
 		AccountID:   f.Account.ID,
 		Name:        "Test key",
-		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionReadEvents},
+		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionManageDoNotCall},
 		AllTeams:    true,
 	})
 	if err != nil {

@@ -138,20 +138,6 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			}
 			return errors.New("the walk yields no contact")
 		},
-		"Events": func(ctx context.Context) error {
-			_, err := f.Service.Events(ctx, f.Key, contacts.EventsInput{})
-			return err
-		},
-		"History": func(ctx context.Context) error {
-			for _, err := range f.Service.History(ctx, f.Key, john.ID) {
-				return err
-			}
-			return nil // events are off
-		},
-		"GetContactAsOf": func(ctx context.Context) error {
-			_, err := f.Service.GetContactAsOf(ctx, f.Key, john.ID, john.UpdatedAt)
-			return err
-		},
 		"UpdateContact": func(ctx context.Context) error {
 			_, err := f.Service.UpdateContact(ctx, f.Key, john.ID, contacts.UpdateContactInput{FirstName: &name}, nil)
 			return err
@@ -175,6 +161,59 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			_, err := f.Service.RestoreContact(ctx, f.Key, john.ID, nil)
 			return err
 		},
+		"CanCall": func(ctx context.Context) error { return f.Service.CanCall(ctx, f.Key, "+12025550100") },
+		"CanCallMany": func(ctx context.Context) error {
+			_, err := f.Service.CanCallMany(ctx, f.Key, []string{"+12025550100"})
+			return err
+		},
+		"CanCallManyJSON": func(ctx context.Context) error {
+			_, err := f.Service.CanCallManyJSON(ctx, f.Key, body(`{"phone_numbers":["+12025550100"]}`))
+			return err
+		},
+		"DoNotCallStatus": func(ctx context.Context) error {
+			_, err := f.Service.DoNotCallStatus(ctx, f.Key, "+12025550100")
+			return err
+		},
+		"BlockCalls": func(ctx context.Context) error {
+			_, err := f.Service.BlockCalls(ctx, f.Key, contacts.DoNotCallInput{PhoneNumber: "+12025550100"})
+			return err
+		},
+		"BlockCallsJSON": func(ctx context.Context) error {
+			_, err := f.Service.BlockCallsJSON(ctx, f.Key, body(`{"phone_number":"+12025550100"}`))
+			return err
+		},
+		"GrantCalls": func(ctx context.Context) error {
+			_, err := f.Service.GrantCalls(ctx, f.Key, contacts.DoNotCallInput{PhoneNumber: "+12025550100", Reason: "asked", Reference: "call 1"})
+			return err
+		},
+		"GrantCallsJSON": func(ctx context.Context) error {
+			_, err := f.Service.GrantCallsJSON(ctx, f.Key, body(`{"phone_number":"+12025550100","reason":"asked","reference":"call 1"}`))
+			return err
+		},
+		"BlockCallsBatch": func(ctx context.Context) error {
+			_, err := f.Service.BlockCallsBatch(ctx, f.Key, contacts.BlockCallsBatchInput{Entries: []contacts.DoNotCallInput{{PhoneNumber: "+12025550100"}}})
+			return err
+		},
+		"BlockCallsBatchJSON": func(ctx context.Context) error {
+			_, err := f.Service.BlockCallsBatchJSON(ctx, f.Key, body(`{"entries":[{"phone_number":"+12025550100"}]}`))
+			return err
+		},
+		"BlockCallsStream": func(ctx context.Context) error {
+			for _, err := range f.Service.BlockCallsStream(ctx, f.Key, slices.Values([]contacts.DoNotCallInput{{PhoneNumber: "+12025550100"}}), nil) {
+				return err
+			}
+			return errors.New("the stream yields no result")
+		},
+		"ListDoNotCall": func(ctx context.Context) error {
+			_, err := f.Service.ListDoNotCall(ctx, f.Key, contacts.ListDoNotCallInput{})
+			return err
+		},
+		"DoNotCallEntries": func(ctx context.Context) error {
+			for _, err := range f.Service.DoNotCallEntries(ctx, f.Key, contacts.ListDoNotCallInput{}) {
+				return err
+			}
+			return nil // the ledger is empty
+		},
 	}
 }
 
@@ -189,6 +228,9 @@ func TestFailNextFailsEveryMethod(t *testing.T) {
 			john, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if method == "CheckDoNotCall" {
+				t.Skip("it takes no key")
 			}
 			if method == "RestoreContact" {
 				if err := f.Service.DeleteContact(t.Context(), f.Key, john.ID, nil); err != nil {
@@ -278,9 +320,19 @@ var operations = map[string]contacts.Operation{
 	"ReplaceContactJSON":      contacts.OpReplaceContact,
 	"DeleteContact":           contacts.OpDeleteContact,
 	"RestoreContact":          contacts.OpRestoreContact,
-	"Events":                  contacts.OpListEvents,
-	"History":                 contacts.OpContactHistory,
-	"GetContactAsOf":          contacts.OpGetContactAsOf,
+	"CanCall":                 contacts.OpCanCall,
+	"CanCallMany":             contacts.OpCanCallMany,
+	"CanCallManyJSON":         contacts.OpCanCallMany,
+	"DoNotCallStatus":         contacts.OpDoNotCallStatus,
+	"BlockCalls":              contacts.OpBlockCalls,
+	"BlockCallsJSON":          contacts.OpBlockCalls,
+	"GrantCalls":              contacts.OpGrantCalls,
+	"GrantCallsJSON":          contacts.OpGrantCalls,
+	"BlockCallsBatch":         contacts.OpBlockCallsBatch,
+	"BlockCallsBatchJSON":     contacts.OpBlockCallsBatch,
+	"BlockCallsStream":        contacts.OpBlockCallsBatch,
+	"ListDoNotCall":           contacts.OpListDoNotCall,
+	"DoNotCallEntries":        contacts.OpListDoNotCall,
 }
 
 func TestFailFailsTheNamedOperationOnly(t *testing.T) {

@@ -1,6 +1,10 @@
 package memory
 
-import "example.com/contacts"
+import (
+	"time"
+
+	"example.com/contacts"
+)
 
 // An arena holds copies of records, which share no slice with the originals.
 type arena struct {
@@ -30,13 +34,19 @@ func newArena(records, phones, tags int) arena {
 	}
 }
 
-// add appends a copy of the record; nil is a record without anything.
+// add appends a copy of the record without its do-not-call fields, which are not
+// kept. nil is a record without anything.
 func (a *arena) add(r *contacts.ContactRecord) *contacts.ContactRecord {
 	a.records = a.records[:len(a.records)+1]
 	c := &a.records[len(a.records)-1]
 	if r != nil {
 		*c = *r
+		c.Contact.DoNotCallSequence, c.Contact.DoNotCallChangesAt = 0, time.Time{}
 		c.Contact.PhoneNumbers = place(&a.phones, r.Contact.PhoneNumbers)
+		for i := range c.Contact.PhoneNumbers {
+			p := &c.Contact.PhoneNumbers[i]
+			p.DoNotCall, p.DoNotCallDate, p.DoNotCallReason = false, time.Time{}, ""
+		}
 		c.Contact.Tags = place(&a.tags, r.Contact.Tags)
 	}
 	return c

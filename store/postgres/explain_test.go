@@ -214,7 +214,7 @@ func fill(t *testing.T, url, schema string, s contacts.Store, n int) []uuid.UUID
 	name := pgx.Identifier{schema}.Sanitize()
 	statements := []string{
 		`INSERT INTO {schema}.contact SELECT ($1::uuid[])[i % 10 + 1], gen_random_uuid(), 'Ada', 'Lovelace ' || i, i || '@example.com', 'Engines', '',
-			repeat('x', 40), 'London', '', '', 'GB', 'status ' || i % 5, 'stage ' || i % 7, '', i % 3, '[["` + uuid.NewString() + `","+1555","mobile",1,0]]', '["vip"]',
+			repeat('x', 40), 'London', '', '', 'GB', 'status ' || i % 5, 'stage ' || i % 7, '', i % 3, '[["` + uuid.NewString() + `","+1555","mobile",1]]', '["vip"]',
 			'{"a":"' || repeat('x', 100) || '"}', '', 'ada lovelace ' || i || chr(10) || i || '@example.com', i, i, 1,
 			CASE WHEN i % 20 = 0 THEN i ELSE 0 END FROM generate_series(1, $2::int) AS i`,
 		`INSERT INTO {schema}.contact_lookup SELECT account_id, gen_random_uuid(), id FROM {schema}.contact, generate_series(1, 4)

@@ -51,7 +51,7 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 			ID: id, AccountID: account, FirstName: "Ada", LastName: "Lovelace", Email: id.String() + "@example.com", Company: "Analytical Engines",
 			Website: "https://example.com", Address: "12 St James's Square", City: "London", State: "England", ZipCode: "SW1Y 4JH", Country: "GB",
 			Status: "not_contacted", Stage: "lead", TeamID: 1, Tags: []string{"vip", "tag " + id.String()},
-			PhoneNumbers: []contacts.PhoneNumber{{ID: newID(), PhoneNumber: number(), PhoneType: "mobile", Primary: true}, {ID: newID(), PhoneNumber: number(), DoNotCall: true}},
+			PhoneNumbers: []contacts.PhoneNumber{{ID: newID(), PhoneNumber: number(), PhoneType: "mobile", Primary: true}, {ID: newID(), PhoneNumber: number()}},
 			CreatedAt:    noon, UpdatedAt: noon, Version: 1,
 		},
 		CustomContext: `{"a": 1}`, IndustryContext: `{"b":[1,2]}`,

@@ -40,7 +40,7 @@ func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]cont
 
 // applyBatch applies the batch in one transaction.
 func (s *Store) applyBatch(ctx context.Context, a *application) error {
-	j := job{size: a.size, contacts: a.contacts, run: a.apply, batch: a, caller: s.meter.Enter(ctx)}
+	j := job{size: a.size, contacts: a.contacts, run: a.apply}
 	if !a.allOrNothing {
 		return s.writer.do(ctx, j)
 	}
@@ -65,11 +65,10 @@ func (c *writeConn) undoable(f func(*writeConn) error) error {
 	if err := c.exec(savepoint); err != nil {
 		return err
 	}
-	before, created := c.unmerged.position(), c.created
+	before := c.unmerged.position()
 	switch err := f(c); {
 	case errors.Is(err, errBatchFailed):
 		c.unmerged.undoTo(before)
-		c.created = created
 		if err := c.exec(rollbackTo); err != nil {
 			return err
 		}
@@ -267,11 +266,7 @@ func (c *writeConn) change(to *change, stored []driver.Value) error {
 		if to.row == nil {
 			return nil // there is no contact, and there shall be none
 		}
-		err := c.exec(insertContact, to.row...)
-		if err == nil {
-			c.created++
-		}
-		return err
+		return c.exec(insertContact, to.row...)
 	case to.row == nil:
 		return c.removeContact(stored)
 	default:

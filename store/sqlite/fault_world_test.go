@@ -133,7 +133,7 @@ func contactOf(id uuid.UUID) *contacts.ContactRecord {
 	for range r.IntN(4) {
 		record.Contact.PhoneNumbers = append(record.Contact.PhoneNumbers, contacts.PhoneNumber{
 			ID: uuid.Must(uuid.NewRandomFromReader(source)), PhoneNumber: fmt.Sprintf("+1555%07d", r.IntN(1e7)), PhoneType: text(8),
-			Primary: r.IntN(2) == 0, DoNotCall: r.IntN(2) == 0,
+			Primary: r.IntN(2) == 0,
 		})
 	}
 	for range r.IntN(4) {

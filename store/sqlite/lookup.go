@@ -207,6 +207,5 @@ func (c *writeConn) moveMark(to int64) error {
 			return err
 		}
 	}
-	c.marked = to
 	return c.exec(setLookup, to)
 }

@@ -239,8 +239,8 @@ func TestViews(t *testing.T) {
 			},
 		}),
 		"contact_phone": table([][]any{
-			{c.ID, 1, c.PhoneNumbers[0].ID, "+15551234567", "mobile", 1, 0},
-			{c.ID, 2, c.PhoneNumbers[1].ID, "+442071234567", nil, 0, 1},
+			{c.ID, 1, c.PhoneNumbers[0].ID, "+15551234567", "mobile", 1},
+			{c.ID, 2, c.PhoneNumbers[1].ID, "+442071234567", nil, 0},
 		}),
 		"contact_tag": table([][]any{{c.ID, 1, "vip"}, {c.ID, 2, c.Tags[1]}}),
 		"journal_entry": table([][]any{

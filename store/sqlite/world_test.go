@@ -195,7 +195,7 @@ func newContact(account uuid.UUID) *contacts.ContactRecord {
 			Country: "US", Status: "not_contacted", Stage: "lead", TeamID: 2, Tags: []string{"math", "poetry"},
 			PhoneNumbers: []contacts.PhoneNumber{
 				{ID: newID(), PhoneNumber: "+15551234567", PhoneType: "mobile", Primary: true},
-				{ID: newID(), PhoneNumber: "+442071234567", DoNotCall: true},
+				{ID: newID(), PhoneNumber: "+442071234567"},
 			},
 			CreatedAt: noon, UpdatedAt: noon.Add(time.Second), Version: 1,
 		},

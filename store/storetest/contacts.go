@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/contacts"
@@ -30,6 +31,20 @@ var contactCases = []testCase{
 			a := s.tenant(t, 1<<53+1)
 			r := newFullContact(a, 1<<53+1)
 			s.create(t, r)
+			s.wantContacts(t, r)
+		},
+	},
+	{
+		"do-not-call fields",
+		"The do-not-call fields of a contact and of its phone numbers are not kept.",
+		func(t *test, s *store) {
+			r := newFullContact(s.tenant(t, 1), 1)
+			given := *r
+			given.Contact.DoNotCallSequence, given.Contact.DoNotCallChangesAt = 1, noon
+			given.Contact.PhoneNumbers = slices.Clone(r.Contact.PhoneNumbers)
+			p := &given.Contact.PhoneNumbers[0]
+			p.DoNotCall, p.DoNotCallDate, p.DoNotCallReason = true, noon, "asked on the phone"
+			s.create(t, &given)
 			s.wantContacts(t, r)
 		},
 	},
@@ -130,7 +145,6 @@ var contactCases = []testCase{
 					ID:          idAt(byte(i * 37 % 50)),
 					PhoneNumber: fmt.Sprintf("+1555%07d", i*37%50),
 					Primary:     i == 33,
-					DoNotCall:   i%3 == 0,
 				})
 			}
 			s.create(t, r)

@@ -16,11 +16,23 @@ import (
 var recordFaults = []fault{
 	{"drops the last name", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.LastName = "" })},
 	{"drops the external id", "contacts/full record", onContact(func(r *contacts.ContactRecord) { r.Contact.ExternalID = "" })},
-	{"drops the do-not-call mark", "contacts/full record", onContact(func(r *contacts.ContactRecord) {
-		for i := range r.Contact.PhoneNumbers {
-			r.Contact.PhoneNumbers[i].DoNotCall = false
-		}
-	})},
+	{"keeps the do-not-call marks", "contacts/do-not-call fields", func(p *process) {
+		marked := make(map[uuid.UUID]contacts.PhoneNumber)
+		onMutation(func(m *contacts.Mutation) {
+			for _, c := range m.Contacts {
+				for _, n := range c.Record.Contact.PhoneNumbers {
+					marked[n.ID] = n
+				}
+			}
+		})(p)
+		changeContacts(p, func(r *contacts.ContactRecord) {
+			for i, n := range r.Contact.PhoneNumbers {
+				if was := marked[n.ID]; was.DoNotCall {
+					r.Contact.PhoneNumbers[i] = was
+				}
+			}
+		})
+	}},
 	{"fills in a default", "contacts/minimal record", onContact(func(r *contacts.ContactRecord) {
 		if r.Contact.Country == "" {
 			r.Contact.Country = "US"

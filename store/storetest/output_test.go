@@ -47,8 +47,8 @@ FAIL
 FAIL
 `,
 		},
-		"drops the do-not-call mark": {
-			harness(faultNamed(t, "drops the do-not-call mark").in), `
+		"drops the external id": {
+			harness(faultNamed(t, "drops the external id").in), `
 --- FAIL: TestOutput
     --- FAIL: TestOutput/contacts
         --- FAIL: TestOutput/contacts/full_record

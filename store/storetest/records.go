@@ -91,7 +91,7 @@ func newFullContact(account uuid.UUID, team int64) *contacts.ContactRecord {
 			TeamID:     team,
 			Tags:       []string{"vip", "math", "VIP"},
 			PhoneNumbers: []contacts.PhoneNumber{
-				{ID: newID(), PhoneNumber: "+442079460018", PhoneType: "work", DoNotCall: true},
+				{ID: newID(), PhoneNumber: "+442079460018", PhoneType: "work"},
 				{ID: newID(), PhoneNumber: "+15551234567", PhoneType: "mobile", Primary: true},
 			},
 			CreatedAt: noon,

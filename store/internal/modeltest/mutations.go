@@ -56,7 +56,7 @@ func fill(t *rapid.T, r *contacts.ContactRecord) {
 	for i := range rapid.IntRange(0, 2).Draw(t, "numbers") {
 		c.PhoneNumbers = append(c.PhoneNumbers, contacts.PhoneNumber{
 			ID: newID(), PhoneNumber: rapid.SampledFrom(someNumbers).Draw(t, "number"),
-			Primary: i == 0, DoNotCall: rapid.Bool().Draw(t, "do not call"),
+			Primary: i == 0,
 		})
 	}
 	r.CustomContext = rapid.SampledFrom(someForms).Draw(t, "custom context")

@@ -1,11 +1,11 @@
 // Package packed holds the one JSON form in which stores keep the phone numbers
 // and the tags of a contact in a column:
 //
-//	[["01890a5d-ac96-774b-bcce-b302099a8057","+15550100","mobile",1,0], …]
+//	[["01890a5d-ac96-774b-bcce-b302099a8057","+15550100","mobile",1], …]
 //	["vip","new"]
 //
-// A phone number is its id, the number, its type, whether it is primary, and
-// whether it is not to be called. 1 and 0 are true and false: the short form,
+// A phone number is its id, the number, its type, and whether it is primary. 1 and
+// 0 are true and false: the short form,
 // which SQLite returns from json_extract as it is, and which PostgreSQL's ->>
 // yields as a text that can be cast to boolean. Nothing has the form "".
 package packed
@@ -37,7 +37,7 @@ func FormatPhones(phones []contacts.PhoneNumber) string {
 		b = appendID(append(b, ",["...), p.ID)
 		b = appendText(append(b, ','), p.PhoneNumber)
 		b = appendText(append(b, ','), p.PhoneType)
-		b = append(b, ',', digit(p.Primary), ',', digit(p.DoNotCall), ']')
+		b = append(b, ',', digit(p.Primary), ']')
 	}
 	b[0] = '['
 	return string(append(b, ']'))
@@ -61,8 +61,6 @@ func ParsePhones(s string) ([]contacts.PhoneNumber, error) {
 		n.PhoneType = p.text()
 		p.token(',')
 		n.Primary = p.digit()
-		p.token(',')
-		n.DoNotCall = p.digit()
 		p.token(']')
 		phones = append(phones, n)
 	}

@@ -19,10 +19,10 @@ const anID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 var twoPhones = []contacts.PhoneNumber{
 	{ID: uuid.MustParse(anID), PhoneNumber: "+15550100", PhoneType: "mobile", Primary: true},
-	{PhoneNumber: "+15550101", DoNotCall: true},
+	{PhoneNumber: "+15550101"},
 }
 
-const twoPacked = `[["` + anID + `","+15550100","mobile",1,0],["00000000-0000-0000-0000-000000000000","+15550101","",0,1]]`
+const twoPacked = `[["` + anID + `","+15550100","mobile",1],["00000000-0000-0000-0000-000000000000","+15550101","",0]]`
 
 func TestPhonesHaveOneForm(t *testing.T) {
 	t.Parallel()
@@ -46,7 +46,7 @@ func TestTagsHaveOneForm(t *testing.T) {
 
 func TestWhiteSpaceAndEscapesAreRead(t *testing.T) {
 	t.Parallel()
-	phones, err := packed.ParsePhones(" [ [ \"\\u0030" + anID[1:] + "\",\t\"\\u002b15550100\" , \"mobile\" ,1 ,\n0 ] ]\r\n")
+	phones, err := packed.ParsePhones(" [ [ \"\\u0030" + anID[1:] + "\",\t\"\\u002b15550100\" , \"mobile\" ,\n1 ] ]\r\n")
 	if diff := cmp.Diff(twoPhones[:1], phones); diff != "" || err != nil {
 		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}
@@ -63,25 +63,25 @@ func TestWrongKindsAreErrors(t *testing.T) {
 		"an object":          `{}`,
 		"an empty array":     `[]`,
 		"null for a phone":   `[null]`,
-		"id null":            `[[null,"+15550100","",1,0]]`,
-		"id a number":        `[[1,"+15550100","",1,0]]`,
-		"id without dashes":  `[["01890a5dac96774bbcceb302099a8057","+15550100","",1,0]]`,
-		"id of another text": `[["01890a5d-ac96-774b-bcce-b302099a805x","+15550100","",1,0]]`,
-		"number null":        `[["` + anID + `",null,"",1,0]]`,
-		"number a number":    `[["` + anID + `",15550100,"",1,0]]`,
-		"type null":          `[["` + anID + `","+15550100",null,1,0]]`,
-		"primary null":       `[["` + anID + `","+15550100","",null,0]]`,
-		"primary a text":     `[["` + anID + `","+15550100","","1",0]]`,
-		"primary true":       `[["` + anID + `","+15550100","",true,0]]`,
-		"primary 2":          `[["` + anID + `","+15550100","",2,0]]`,
-		"primary 10":         `[["` + anID + `","+15550100","",10,0]]`,
-		"an element less":    `[["` + anID + `","+15550100","",1]]`,
-		"an element more":    `[["` + anID + `","+15550100","",1,0,0]]`,
-		"a trailing comma":   `[["` + anID + `","+15550100","",1,0],]`,
-		"not closed":         `[["` + anID + `","+15550100","",1,0]`,
+		"id null":            `[[null,"+15550100","",1]]`,
+		"id a number":        `[[1,"+15550100","",1]]`,
+		"id without dashes":  `[["01890a5dac96774bbcceb302099a8057","+15550100","",1]]`,
+		"id of another text": `[["01890a5d-ac96-774b-bcce-b302099a805x","+15550100","",1]]`,
+		"number null":        `[["` + anID + `",null,"",1]]`,
+		"number a number":    `[["` + anID + `",15550100,"",1]]`,
+		"type null":          `[["` + anID + `","+15550100",null,1]]`,
+		"primary null":       `[["` + anID + `","+15550100","",null]]`,
+		"primary a text":     `[["` + anID + `","+15550100","","1"]]`,
+		"primary true":       `[["` + anID + `","+15550100","",true]]`,
+		"primary 2":          `[["` + anID + `","+15550100","",2]]`,
+		"primary 10":         `[["` + anID + `","+15550100","",10]]`,
+		"an element less":    `[["` + anID + `","+15550100",""]]`,
+		"an element more":    `[["` + anID + `","+15550100","",1,0]]`,
+		"a trailing comma":   `[["` + anID + `","+15550100","",1],]`,
+		"not closed":         `[["` + anID + `","+15550100","",1]`,
 		"cut short":          `[["` + anID + `","+1555`,
 		"cut after escape":   `[["` + anID + `","\`,
-		"more after it":      `[["` + anID + `","+15550100","",1,0]] 1`,
+		"more after it":      `[["` + anID + `","+15550100","",1]] 1`,
 		"white space alone":  ` `,
 	} {
 		if got, err := packed.ParsePhones(s); !errors.Is(err, packed.ErrSyntax) || got != nil {
@@ -117,7 +117,6 @@ func somePhones() *rapid.Generator[[]contacts.PhoneNumber] {
 			PhoneNumber: rapid.String().Draw(t, "number"),
 			PhoneType:   rapid.String().Draw(t, "type"),
 			Primary:     rapid.Bool().Draw(t, "primary"),
-			DoNotCall:   rapid.Bool().Draw(t, "do not call"),
 		}
 	}))
 }
@@ -167,8 +166,8 @@ func TestEveryTagComesBack(t *testing.T) {
 // read.
 func FuzzParsePhones(f *testing.F) {
 	f.Add(twoPacked)
-	f.Add(`[ ["` + anID + `", "\u002b\ud83d\ude00", "\"", 0, 1] ]`)
-	f.Add(`[["` + anID + `","+15550100","",true,null]]`)
+	f.Add(`[ ["` + anID + `", "\u002b\ud83d\ude00", "\"", 0] ]`)
+	f.Add(`[["` + anID + `","+15550100","",true]]`)
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := packed.ParsePhones(s)
 		want := phonesOfJSON(s)
@@ -198,7 +197,7 @@ func phonesOfJSON(s string) (phones []contacts.PhoneNumber) {
 		return nil
 	}
 	for _, e := range list {
-		const fields = 5
+		const fields = 4
 		if len(e) != fields {
 			return nil
 		}
@@ -209,12 +208,12 @@ func phonesOfJSON(s string) (phones []contacts.PhoneNumber) {
 			}
 		}
 		id, err := uuid.Parse(*texts[0])
-		primary, doNotCall := string(e[3]), string(e[4])
-		if err != nil || len(*texts[0]) != len(anID) || primary != "0" && primary != "1" || doNotCall != "0" && doNotCall != "1" {
+		primary := string(e[3])
+		if err != nil || len(*texts[0]) != len(anID) || primary != "0" && primary != "1" {
 			return nil
 		}
 		phones = append(phones, contacts.PhoneNumber{
-			ID: id, PhoneNumber: *texts[1], PhoneType: *texts[2], Primary: primary == "1", DoNotCall: doNotCall == "1",
+			ID: id, PhoneNumber: *texts[1], PhoneType: *texts[2], Primary: primary == "1",
 		})
 	}
 	return phones

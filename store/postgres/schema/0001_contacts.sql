@@ -73,7 +73,7 @@ CREATE TABLE contact (
   stage            text NOT NULL,
   external_id      text NOT NULL, -- the id that the host's own system has for the person
   team_id          bigint NOT NULL, -- 0: none
-  phones           text NOT NULL,   -- JSON: [[id, number, type, primary, do not call], ...]; 1 and 0 are true and false
+  phones           text NOT NULL,   -- JSON: [[id, number, type, primary], ...]; 1 and 0 are true and false
   tags             text NOT NULL,   -- JSON array
   custom_context   text NOT NULL,   -- JSON object, byte for byte
   industry_context text NOT NULL,   -- JSON object, byte for byte
@@ -144,3 +144,21 @@ SELECT
   data::json ->> 'changes' AS changes
 FROM journal
 WHERE kind = 1;
+-- For people; the program never reads it. One row for each block and each grant of
+-- calls to a number. These are entries, and no verdicts: a number is listed while a
+-- block on it, or on an equivalent form of it, has neither ended nor a later grant.
+CREATE VIEW do_not_call AS
+SELECT
+  account_id, sequence,
+  data::jsonb ->> 'type' AS type,
+  data::jsonb ->> 'phone_number' AS phone_number, -- NULL: erased
+  data::jsonb ->> 'at' AS dnc_date,
+  data::jsonb ->> 'expires_at' AS expires_at,
+  timestamp '0001-01-01' + at / 1000000 * interval '1 second' + at % 1000000 * interval '1 microsecond' AS recorded_at,
+  data::jsonb ->> 'source' AS source,
+  data::jsonb ->> 'reason' AS dnc_reason,
+  data::jsonb ->> 'reference' AS reference,
+  data::jsonb ->> 'contact_id' AS contact_id,
+  data::jsonb ->> 'actor' AS actor
+FROM journal
+WHERE kind = 2 AND data::jsonb ->> 'type' IN ('block', 'grant');

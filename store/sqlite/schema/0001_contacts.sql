@@ -87,7 +87,7 @@ CREATE TABLE contact_data (
   stage            TEXT NOT NULL,
   external_id      TEXT, -- the id that the host's own system has for the person
   team_id          INTEGER,
-  phones           TEXT, -- JSON: [[id, number, type, primary 0/1, do not call 0/1], ...]
+  phones           TEXT, -- JSON: [[id, number, type, primary 0/1], ...]
   tags             TEXT, -- JSON array
   custom_context   TEXT, -- JSON object
   industry_context TEXT, -- JSON object
@@ -222,8 +222,7 @@ SELECT
   json_extract(p.value, '$[0]') AS id,
   json_extract(p.value, '$[1]') AS phone_number,
   nullif(json_extract(p.value, '$[2]'), '') AS phone_type,
-  json_extract(p.value, '$[3]') AS is_primary,
-  json_extract(p.value, '$[4]') AS do_not_call
+  json_extract(p.value, '$[3]') AS is_primary
 FROM (SELECT phones, lower(hex(id)) AS hex FROM contact_data) AS c, json_each(c.phones) AS p;
 
 -- One row for each tag; position counts from 1.
@@ -234,6 +233,28 @@ SELECT
   t.key + 1 AS position,
   t.value AS tag
 FROM (SELECT tags, lower(hex(id)) AS hex FROM contact_data) AS c, json_each(c.tags) AS t;
+
+-- One row for each block and each grant of calls to a number. These are entries, and
+-- no verdicts: a number is listed while a block on it, or on an equivalent form of it,
+-- has neither ended nor a later grant.
+CREATE VIEW do_not_call AS
+SELECT
+  substr(a.hex, 1, 8) || '-' || substr(a.hex, 9, 4) || '-' || substr(a.hex, 13, 4) || '-'
+    || substr(a.hex, 17, 4) || '-' || substr(a.hex, 21) AS account_id,
+  j.sequence,
+  j.json ->> 'type' AS type,
+  j.json ->> 'phone_number' AS phone_number, -- NULL: erased
+  j.json ->> 'at' AS dnc_date,
+  j.json ->> 'expires_at' AS expires_at,
+  strftime('%Y-%m-%dT%H:%M:%S', j.at / 1000000, 'unixepoch') || printf('.%06dZ', j.at % 1000000) AS recorded_at,
+  j.json ->> 'source' AS source,
+  j.json ->> 'reason' AS dnc_reason,
+  j.json ->> 'reference' AS reference,
+  j.json ->> 'contact_id' AS contact_id,
+  j.json ->> 'actor' AS actor
+FROM (SELECT *, iif(json_valid(data), data, '{}') AS json FROM journal WHERE kind = 2) AS j
+JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = j.account
+WHERE j.json ->> 'type' IN ('block', 'grant');
 
 -- One row for each entry of the journal, as it is kept.
 CREATE VIEW journal_entry AS

@@ -1,0 +1,205 @@
+package contacts
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// A ledgerSecret makes the subjects of do-not-call entries out of phone numbers.
+type ledgerSecret struct {
+	key         []byte
+	fingerprint string // the first 8 bytes of its SHA-256, in hexadecimal
+}
+
+const minLedgerSecret = 32 // bytes
+
+func newLedgerSecret(key []byte) ledgerSecret {
+	sum := sha256.Sum256(key)
+	return ledgerSecret{slices.Clone(key), hex.EncodeToString(sum[:8])}
+}
+
+// newLedgerSecrets returns the secrets of a host.
+func newLedgerSecrets(keys [][]byte) []ledgerSecret {
+	secrets := make([]ledgerSecret, len(keys))
+	for i, key := range keys {
+		secrets[i] = newLedgerSecret(key)
+	}
+	return secrets
+}
+
+// checkLedgerSecrets says what is wrong with the secrets of a host. option is the
+// name of the option.
+func checkLedgerSecrets(option string, keys [][]byte) error {
+	for i, key := range keys {
+		if len(key) < minLedgerSecret {
+			return fmt.Errorf("contacts: %s[%d] has %d bytes; give at least %d bytes from a random source, and keep them for good", option, i, len(key), minLedgerSecret)
+		}
+	}
+	return nil
+}
+
+// subject returns the subject of the entries of a number in E.164.
+func (s *ledgerSecret) subject(account uuid.UUID, number string) (subject [32]byte) {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write(account[:])
+	mac.Write([]byte(number))
+	mac.Sum(subject[:0])
+	return subject
+}
+
+// settingDoNotCall is the name of the setting of an account that has a ledger. It
+// is stored before the first entry, so an account without it has none.
+const settingDoNotCall = "do_not_call"
+
+// A ledgerSetting is the value of settingDoNotCall.
+type ledgerSetting struct {
+	Secret       []byte   `json:"secret,omitempty"` // nil: the host has given its own from the start
+	Fingerprints []string `json:"fingerprints"`     // of every secret that made an entry
+}
+
+// ledgerSetting returns the setting; nil: the account has no ledger.
+func (a *AccountRecord) ledgerSetting() (*ledgerSetting, error) {
+	text, ok := a.Settings[settingDoNotCall]
+	if !ok {
+		return nil, nil
+	}
+	setting := new(ledgerSetting)
+	if err := json.Unmarshal([]byte(text), setting); err != nil {
+		return nil, errors.New("the stored setting " + settingDoNotCall + " cannot be read") // err could have a part of the secret
+	}
+	return setting, nil
+}
+
+// errLedgerSecret: entries would be missed without the secret.
+var errLedgerSecret = errors.New("a secret of the do-not-call ledger is missing")
+
+// ledgers opens the ledgers of accounts.
+type ledgers struct {
+	store   Store
+	clock   clock
+	secrets []ledgerSecret // of the host; nil: each account has its own
+}
+
+// open returns the ledger of an account, to look into it; nil: it is empty. It
+// fails where a secret is missing that made an entry.
+func (s *ledgers) open(account *AccountRecord) (*ledger, error) {
+	setting, err := account.ledgerSetting()
+	if setting == nil || err != nil {
+		return nil, err
+	}
+	l := &ledger{store: s.store, account: account.ID, secrets: slices.Clone(s.secrets)}
+	if setting.Secret != nil {
+		l.secrets = append(l.secrets, newLedgerSecret(setting.Secret))
+	}
+	for _, fingerprint := range setting.Fingerprints {
+		if !slices.ContainsFunc(l.secrets, func(s ledgerSecret) bool { return s.fingerprint == fingerprint }) {
+			return nil, fmt.Errorf("%w: that with the fingerprint %s, for the account %s; give it in DoNotCallSecrets", errLedgerSecret, fingerprint, account.ID)
+		}
+	}
+	return l, nil
+}
+
+// prepare makes the ledger of an account ready to take entries, and returns the
+// account as it is then. Where the setting does not have the secret that makes the
+// entries, it stores the next one. ErrStale: another setting came first.
+func (s *ledgers) prepare(ctx context.Context, account *AccountRecord) (*AccountRecord, error) {
+	if _, err := s.open(account); err != nil {
+		return nil, err
+	}
+	setting, err := account.ledgerSetting()
+	if err != nil {
+		return nil, err
+	}
+	if setting == nil {
+		setting = new(ledgerSetting)
+	}
+	var first ledgerSecret
+	switch {
+	case len(s.secrets) > 0:
+		first = s.secrets[0]
+	case setting.Secret != nil:
+		first = newLedgerSecret(setting.Secret)
+	default:
+		setting.Secret = make([]byte, minLedgerSecret)
+		rand.Read(setting.Secret) // never fails: it ends the program first
+		first = newLedgerSecret(setting.Secret)
+	}
+	if slices.Contains(setting.Fingerprints, first.fingerprint) {
+		return account, nil
+	}
+	setting.Fingerprints = append(setting.Fingerprints, first.fingerprint)
+	value, err := json.Marshal(setting)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.clock.read()
+	if err != nil {
+		return nil, err
+	}
+	next := *account
+	next.SettingsVersion++
+	next.Settings = maps.Clone(account.Settings)
+	if next.Settings == nil {
+		next.Settings = make(map[string]string)
+	}
+	next.Settings[settingDoNotCall] = string(value)
+	_, err = s.store.AddToDirectory(ctx, Directory{Settings: []SettingRecord{{
+		AccountID: account.ID, Version: next.SettingsVersion, Name: settingDoNotCall, Value: string(value), At: now, Actor: Actor{Kind: ActorSystem},
+	}}})
+	if errors.Is(err, ErrExists) {
+		err = ErrStale
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &next, nil
+}
+
+// CheckDoNotCall reports whether every secret that the do-not-call ledgers of the
+// store need is there. Call it when the program starts: without a secret, calls
+// that need the ledger of an account fail. It needs no API key. It reads every
+// account once.
+//
+// Its error is a CodeServerError. Its cause names the accounts, up to ten, and
+// the fingerprints of the missing secrets.
+func (s *Service) CheckDoNotCall(ctx context.Context) error {
+	const named = 10
+	var missing []error
+	q := DirectoryQuery{Kind: DirectoryAccounts, Limit: maxPageSize}
+	for {
+		d, err := s.store.ListDirectory(ctx, q)
+		if err != nil {
+			return newServerError(err)
+		}
+		for _, a := range d.Accounts {
+			account, err := s.store.FindAccount(ctx, a.ID)
+			if err != nil {
+				return newServerError(err)
+			}
+			if _, err := s.ledgers.open(account); err != nil {
+				missing = append(missing, err)
+			}
+			if len(missing) == named {
+				return newServerError(errors.Join(missing...))
+			}
+		}
+		if len(d.Accounts) < q.Limit {
+			break
+		}
+		q.After = d.Accounts[len(d.Accounts)-1].ID
+	}
+	if missing != nil {
+		return newServerError(errors.Join(missing...))
+	}
+	return nil
+}

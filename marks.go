@@ -1,0 +1,335 @@
+package contacts
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// A ledgerView is what was read of the ledger: the entries on some numbers and on
+// their equivalent forms, by number.
+type ledgerView map[string][]ledgerEntry
+
+// look reads the ledger for the numbers and their equivalent forms. The ledger is
+// nil where the account has none.
+func (l *ledger) look(ctx context.Context, numbers []string) (ledgerView, error) {
+	if l == nil || len(numbers) == 0 {
+		return nil, nil
+	}
+	all := make([]string, 0, len(numbers))
+	for _, n := range numbers {
+		for _, form := range PhoneForms(n) {
+			all = append(all, form.Number)
+		}
+	}
+	return l.find(ctx, all)
+}
+
+// state judges a number.
+func (v ledgerView) state(number string, now time.Time) ledgerState {
+	if len(v) == 0 {
+		return ledgerState{}
+	}
+	var forms []formEntries
+	for _, form := range PhoneForms(number) {
+		if entries := v[form.Number]; len(entries) > 0 {
+			forms = append(forms, formEntries{form.Name, entries})
+		}
+	}
+	return doNotCallState(forms, now)
+}
+
+// blocks returns the active blocks on this very number, the latest first.
+func (v ledgerView) blocks(number string, now time.Time) []*ledgerEntry {
+	f := formEntries{entries: v[number]}
+	f.sort()
+	return f.active(now)
+}
+
+// mark gives the phone numbers of a contact their do-not-call fields.
+func (v ledgerView) mark(c *Contact, now time.Time) {
+	c.DoNotCallSequence, c.DoNotCallChangesAt = 0, time.Time{}
+	for i := range c.PhoneNumbers {
+		p := &c.PhoneNumbers[i]
+		s := v.state(p.PhoneNumber, now)
+		p.DoNotCall, p.DoNotCallDate, p.DoNotCallReason = s.listed, s.date, s.reason
+		c.DoNotCallSequence = max(c.DoNotCallSequence, s.sequence)
+		if !s.changesAt.IsZero() && (c.DoNotCallChangesAt.IsZero() || s.changesAt.Before(c.DoNotCallChangesAt)) {
+			c.DoNotCallChangesAt = s.changesAt
+		}
+	}
+}
+
+// withoutMarks returns phone numbers without their do-not-call fields.
+func withoutMarks(phones []PhoneNumber) []PhoneNumber {
+	bare := slices.Clone(phones)
+	for i := range bare {
+		bare[i].DoNotCall, bare[i].DoNotCallDate, bare[i].DoNotCallReason = false, time.Time{}, ""
+	}
+	return bare
+}
+
+// numbersOf returns the phone numbers of contacts.
+func numbersOf(contacts ...*Contact) (numbers []string) {
+	for _, c := range contacts {
+		for i := range c.PhoneNumbers {
+			numbers = append(numbers, c.PhoneNumbers[i].PhoneNumber)
+		}
+	}
+	return numbers
+}
+
+// openLedger returns the ledger of the principal's account; nil: it is empty.
+func (c *call) openLedger(ctx context.Context) (*ledger, error) {
+	if err := c.findAccount(ctx); err != nil {
+		return nil, err
+	}
+	return c.ledgers.open(c.account)
+}
+
+// mark gives contacts that were read their do-not-call fields. The ledger is read
+// after the contacts, so a contact is never shown without the block that was stored
+// with it.
+func (c *call) mark(ctx context.Context, contacts ...*Contact) error {
+	numbers := numbersOf(contacts...)
+	if len(numbers) == 0 {
+		return nil
+	}
+	l, err := c.openLedger(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := c.clock.read()
+	if err != nil {
+		return err
+	}
+	view, err := l.look(ctx, numbers)
+	if err != nil {
+		return err
+	}
+	for _, contact := range contacts {
+		view.mark(contact, now)
+	}
+	return nil
+}
+
+// refuseUnblocking refuses a PATCH that says of a listed number that it may be
+// called: it would seem to have taken the number off the list.
+func (c *call) refuseUnblocking(ctx context.Context, p *patch, next *draft, bad *problems) error {
+	var places []int
+	var numbers []string
+	for i, n := range next.record.Contact.PhoneNumbers {
+		if i < len(p.phones) && p.phones[i]&doNotCallGiven != 0 && !p.in.PhoneNumbers[i].DoNotCall && n.PhoneNumber != "" {
+			places, numbers = append(places, i), append(numbers, n.PhoneNumber)
+		}
+	}
+	if p.given&phoneNumbersField == 0 || places == nil {
+		return nil
+	}
+	l, err := c.openLedger(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := c.clock.read()
+	if err != nil {
+		return err
+	}
+	view, err := l.look(ctx, numbers)
+	if err != nil {
+		return err
+	}
+	for at, n := range numbers {
+		if view.state(n, now).listed {
+			bad.add(element("phone_numbers", places[at])+".do_not_call", FieldDoNotCall, "is on the do-not-call list; only a grant takes it off")
+		}
+	}
+	return nil
+}
+
+// marks are what the writes of a batch do to the ledger and show of it.
+type marks struct {
+	*call
+	ledger *ledger
+	view   ledgerView // as read before the batch is sent
+	now    time.Time
+}
+
+// addBlocks reads the ledger for the contacts that a batch writes, and adds to its
+// mutations the blocks that they ask for. Each is judged by the stored ledger alone:
+// a mutation that is refused must not take the block of another one with it.
+// ErrStale: the settings of the account have changed.
+func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, error) {
+	var shown []*Contact
+	asked := false
+	for i := range batch.Mutations {
+		if contact := batch.Mutations[i].written(); contact != nil {
+			shown = append(shown, contact)
+			asked = asked || slices.ContainsFunc(contact.PhoneNumbers, func(p PhoneNumber) bool { return p.DoNotCall })
+		}
+	}
+	m := &marks{call: c, now: batch.Now}
+	numbers := numbersOf(shown...)
+	if len(numbers) == 0 {
+		return m, nil
+	}
+	var err error
+	if asked && !batch.DryRun {
+		if c.account, err = c.ledgers.prepare(ctx, c.account); err != nil {
+			return nil, err
+		}
+	}
+	if m.ledger, err = c.ledgers.open(c.account); err != nil {
+		return nil, err
+	}
+	if m.view, err = m.ledger.look(ctx, numbers); err != nil || batch.DryRun {
+		return m, err
+	}
+	for i := range batch.Mutations {
+		mutation := &batch.Mutations[i]
+		contact := mutation.written()
+		if contact == nil {
+			continue
+		}
+		mutation.Journal = slices.DeleteFunc(mutation.Journal, func(e JournalEntry) bool { return e.Kind == JournalDoNotCall }) // of an earlier try
+		for _, e := range m.asked(contact) {
+			block, err := e.journal()
+			if err != nil {
+				return nil, err
+			}
+			origin, err := (&ledgerOrigin{contactID: contact.ID, subject: e.subject}).journal(m.now)
+			if err != nil {
+				return nil, err
+			}
+			mutation.Journal = append(mutation.Journal, block, origin)
+		}
+	}
+	return m, nil
+}
+
+// written returns the contact that the mutation stores; nil: it stores none, or
+// one that is deleted.
+func (m *Mutation) written() *Contact {
+	if len(m.Contacts) == 0 || m.Contacts[0].Record == nil || !m.Contacts[0].Record.Contact.DeletedAt.IsZero() {
+		return nil
+	}
+	return &m.Contacts[0].Record.Contact
+}
+
+// asked returns the blocks that a contact asks for: on each number that is said to
+// be not called, and on which no block is active.
+func (m *marks) asked(c *Contact) (blocks []ledgerEntry) {
+	for i := range c.PhoneNumbers {
+		p := &c.PhoneNumbers[i]
+		if !p.DoNotCall || len(m.view.blocks(p.PhoneNumber, m.now)) > 0 {
+			continue
+		}
+		e := ledgerEntry{DoNotCallEntry: DoNotCallEntry{
+			Type: DoNotCallBlock, PhoneNumber: p.PhoneNumber, RecordedAt: m.now, Source: sourceContact, Actor: m.principal.actor(), ContactID: c.ID,
+		}}
+		e.At = m.view.timeOfBlock(p.PhoneNumber, m.now)
+		if m.ledger != nil { // else in a dry run
+			e.sign(m.ledger)
+		}
+		blocks = append(blocks, e)
+	}
+	return blocks
+}
+
+// timeOfBlock returns the time of a block that somebody asks for now: never before
+// the grants that are there already, although clocks differ.
+func (v ledgerView) timeOfBlock(number string, now time.Time) time.Time {
+	for _, e := range v[number] {
+		if e.Type == DoNotCallGrant && !e.expired(now) && e.At.After(now) {
+			now = e.At
+		}
+	}
+	return now
+}
+
+// sign gives an entry the subject of its number.
+func (e *ledgerEntry) sign(l *ledger) {
+	e.subject, e.secret = l.secrets[0].subject(l.account, e.PhoneNumber), l.secrets[0].fingerprint
+}
+
+// show gives the contacts of a batch that were stored, or were stored before, the
+// marks that they have now. Those that were refused still ask for theirs: they may
+// be sent again.
+func (m *marks) show(ctx context.Context, batch MutationBatch, outcomes []MutationOutcome) {
+	var again []*Contact // to be looked at again
+	var blocks []ledgerEntry
+	for i := range batch.Mutations {
+		contact := batch.Mutations[i].written()
+		switch {
+		case contact == nil || outcomes != nil && outcomes[i].Err != nil:
+		case outcomes != nil && outcomes[i].Result != "": // by another call, which may have added blocks
+			again = append(again, contact)
+		default:
+			if asked := m.asked(contact); len(asked) > 0 {
+				again, blocks = append(again, contact), append(blocks, asked...)
+			}
+		}
+	}
+	view := m.view
+	if len(again) > 0 {
+		view = view.with(blocks)
+		if !batch.DryRun {
+			// The sequences of the new entries are in the store alone. Without them
+			// the marks are right all the same, so an error is none of the write.
+			if newer, err := m.ledger.look(ctx, numbersOf(again...)); err == nil {
+				maps.Copy(view, newer)
+			}
+		}
+	}
+	for i := range batch.Mutations {
+		contact := batch.Mutations[i].written()
+		if contact != nil && (outcomes == nil || outcomes[i].Err == nil) {
+			view.mark(contact, m.now)
+		}
+	}
+}
+
+// with returns a view that has more entries.
+func (v ledgerView) with(entries []ledgerEntry) ledgerView {
+	more := make(ledgerView, len(v)+len(entries))
+	maps.Copy(more, v)
+	for _, e := range entries {
+		more[e.PhoneNumber] = append(slices.Clip(more[e.PhoneNumber]), e)
+	}
+	return more
+}
+
+// A contactDifference is what a write makes of a contact.
+type contactDifference struct {
+	changes []FieldChange // as callers see the contact, with its marks
+	record  bool          // the contact itself changes
+	blocks  bool          // a number is blocked
+}
+
+// difference returns what differs between a stored contact and what a write makes
+// of it. It gives the stored contact its marks.
+func (c *call) difference(ctx context.Context, stored, next *Contact) (d contactDifference, err error) {
+	l, err := c.openLedger(ctx)
+	if err != nil {
+		return d, err
+	}
+	m := marks{call: c}
+	if m.now, err = c.clock.read(); err != nil {
+		return d, err
+	}
+	if m.view, err = l.look(ctx, numbersOf(stored, next)); err != nil {
+		return d, err
+	}
+	blocks := m.asked(next)
+	shown := *next
+	shown.PhoneNumbers = slices.Clone(next.PhoneNumbers)
+	m.view.mark(stored, m.now)
+	m.view.mark(&shown, m.now)
+	d.changes = Changes(stored, &shown)
+	d.record, d.blocks = d.changes != nil, len(blocks) > 0
+	if d.blocks {
+		m.view.with(blocks).mark(&shown, m.now)
+		d.changes = Changes(stored, &shown)
+	}
+	return d, nil
+}
