@@ -38,6 +38,10 @@ type AdminOptions struct {
 	// 200 characters. "": nobody is named.
 	Actor string
 
+	// EventPoll is how long [Admin.Events] waits between two looks for new events.
+	// 0: 250 ms; at least 10 ms.
+	EventPoll time.Duration
+
 	// Now is the clock. Where it is not in the years 1 to 9999, nothing is
 	// stored: the call is CodeServerError. nil: time.Now.
 	Now func() time.Time
@@ -59,6 +63,7 @@ type Admin struct {
 	prefix      string
 	permissions []Permission // the host's own
 	actor       string
+	eventPoll   time.Duration
 	clock       clock
 	ids         *idSource
 }
@@ -73,6 +78,7 @@ func NewAdmin(store Store, opts *AdminOptions) *Admin {
 		prefix:      cmp.Or(opts.KeyPrefix, defaultKeyPrefix),
 		permissions: slices.Clone(opts.Permissions),
 		actor:       opts.Actor,
+		eventPoll:   max(minEventPoll, cmp.Or(opts.EventPoll, defaultEventPoll)),
 		clock:       opts.Now,
 		ids:         newIDSource(opts.NewID),
 	}

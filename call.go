@@ -29,6 +29,10 @@ const (
 	OpRestoreContact Operation = "restore_contact" // WritePermission
 	OpUpsertContact  Operation = "upsert_contact"  // CreatePermission and WritePermission
 
+	OpListEvents     Operation = "list_events"       // EventsPermission
+	OpContactHistory Operation = "contact_history"   // EventsPermission
+	OpGetContactAsOf Operation = "get_contact_as_of" // ReadPermission and EventsPermission
+
 	OpCanCall         Operation = "can_call"           // ReadPermission
 	OpCanCallMany     Operation = "can_call_many"      // ReadPermission
 	OpDoNotCallStatus Operation = "do_not_call_status" // ReadPermission
@@ -60,6 +64,10 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 		all[0] = s.writePermission
 	case OpUpsertContact:
 		all[0], all[1] = s.createPermission, s.writePermission
+	case OpListEvents, OpContactHistory:
+		all[0] = s.eventsPermission
+	case OpGetContactAsOf:
+		all[0], all[1] = s.readPermission, s.eventsPermission
 	case OpBlockCallsBatch, OpGrantCalls, OpListDoNotCall:
 		all[0] = s.manageDoNotCall
 	default:

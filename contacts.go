@@ -21,6 +21,7 @@ type Service struct {
 	createPermission Permission
 	readPermission   Permission
 	writePermission  Permission
+	eventsPermission Permission
 	manageDoNotCall  Permission
 	rules            rules
 	retention        time.Duration // of idempotency keys
@@ -56,6 +57,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		createPermission: cmp.Or(opts.CreatePermission, PermissionReadContacts),
 		readPermission:   cmp.Or(opts.ReadPermission, PermissionReadContacts),
 		writePermission:  cmp.Or(opts.WritePermission, PermissionWriteContacts),
+		eventsPermission: cmp.Or(opts.EventsPermission, PermissionReadEvents),
 		manageDoNotCall:  cmp.Or(opts.DoNotCallPermission, PermissionManageDoNotCall),
 		retention:        cmp.Or(opts.IdempotencyRetention, defaultRetention),
 		rules: rules{

@@ -53,6 +53,8 @@ func (c Code) HTTPStatus() int {
 		return 404
 	case CodeConflict, CodeIdempotencyConflict, CodeDuplicateContact, CodeAmbiguousMatch:
 		return 409
+	case CodeEventsGone:
+		return 410
 	case CodeBatchFailed:
 		return 424
 	default:
@@ -85,6 +87,10 @@ type Error struct {
 	Details []FieldError `json:"details,omitempty"`
 
 	Conflicts []Conflict `json:"conflicts,omitempty"` // of CodeDuplicateContact and CodeAmbiguousMatch
+
+	// NextSequence is that of the next event that is there, of CodeEventsGone from
+	// a reader of events. Where none is there, it is that of the next one to come.
+	NextSequence int64 `json:"next_sequence,omitempty"`
 
 	DoNotCall *DoNotCallVerdict `json:"do_not_call,omitempty"` // of CodeDoNotCall
 
@@ -126,6 +132,7 @@ var (
 	ErrTeamNotFound           error = &Error{Code: CodeTeamNotFound, Message: "team not found"}
 	ErrDoNotCall              error = &Error{Code: CodeDoNotCall, Message: "the number is on the do-not-call list"}
 	ErrAmbiguous              error = &Error{Code: CodeAmbiguousMatch, Message: "the keys of the contact belong to different contacts"}
+	ErrEventsGone             error = &Error{Code: CodeEventsGone, Message: "the events do not go back so far"}
 	ErrServer                 error = &Error{Code: CodeServerError, Message: "an unexpected server error"}
 )
 
@@ -220,13 +227,13 @@ func (e *Error) Is(target error) bool {
 	return ok && t != nil && e != nil && t.Code == e.Code
 }
 
-// Equal reports whether the two have the same JSON form: code, message, details
-// and conflicts. Causes are not compared. It serves go-cmp, and two nil errors are equal.
+// Equal reports whether the two have the same JSON form. Causes are not compared.
+// It serves go-cmp, and two nil errors are equal.
 func (e *Error) Equal(other *Error) bool {
 	if e == nil || other == nil {
 		return e == other
 	}
-	return e.Code == other.Code && e.Message == other.Message &&
+	return e.Code == other.Code && e.Message == other.Message && e.NextSequence == other.NextSequence &&
 		slices.Equal(e.Details, other.Details) && slices.EqualFunc(e.Conflicts, other.Conflicts, Conflict.equal) &&
 		e.DoNotCall.equal(other.DoNotCall)
 }

@@ -50,6 +50,10 @@ type Event struct {
 	// changes.
 	Changes  []FieldChange `json:"changes,omitempty"`
 	Redacted bool          `json:"redacted,omitempty"` // the person was erased: Changes and Source are gone
+
+	// Contact is the contact as it was after the event. Only [Service.History]
+	// sets it.
+	Contact *Contact `json:"-"`
 }
 
 // MarshalJSON returns the JSON form. It has no changes where the type has none,

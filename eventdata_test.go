@@ -171,7 +171,7 @@ func TestEventSettings(t *testing.T) {
 		if err := w.admin.SetEvents(ctx, w.acme.ID, set); err != nil {
 			t.Fatal(err)
 		}
-		if want = set; set.Keep == 0 {
+		if want = set; set.On && set.Keep == 0 {
 			want.Keep = 30 * day
 		}
 	}

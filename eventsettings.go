@@ -53,11 +53,12 @@ func (s *EventSettings) UnmarshalJSON(text []byte) error {
 const settingEvents = "events"
 
 // eventSettings returns the settings of the account.
-func (a *AccountRecord) eventSettings() (s EventSettings, err error) {
+func (a *AccountRecord) eventSettings() (EventSettings, error) {
 	text, ok := a.Settings[settingEvents]
-	if !ok {
-		return s, nil
+	if !ok { // as for most accounts: nothing is allocated
+		return EventSettings{}, nil
 	}
+	var s EventSettings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return s, fmt.Errorf("the stored event settings: %w", err)
 	}
@@ -76,6 +77,9 @@ func (a *AccountRecord) eventSettings() (s EventSettings, err error) {
 // Its errors: CodeValidationError for a Keep that is too short or too long,
 // CodeNotFound for an unknown account, CodeServerError.
 func (a *Admin) SetEvents(ctx context.Context, accountID uuid.UUID, s EventSettings) error {
+	if s == (EventSettings{}) { // as they were before they were ever set
+		return a.set(ctx, SettingRecord{AccountID: accountID, Name: settingEvents})
+	}
 	switch {
 	case s.Keep == 0:
 		s.Keep = defaultKeep

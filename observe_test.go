@@ -185,6 +185,18 @@ var uses = map[string]struct {
 		}
 		return errors.New("no contacts")
 	}},
+	"GetContactAsOf": {contacts.OpGetContactAsOf, 1, func(ctx context.Context, c *caller) error {
+		return only(c.GetContactAsOf(ctx, c.key, c.john, noon))
+	}},
+	"Events": {contacts.OpListEvents, 0, func(ctx context.Context, c *caller) error {
+		return only(c.Events(ctx, c.key, contacts.EventsInput{}))
+	}},
+	"History": {contacts.OpContactHistory, 0, func(ctx context.Context, c *caller) error {
+		for _, err := range c.History(ctx, c.key, c.john) {
+			return err
+		}
+		return errors.New("no events")
+	}},
 	"UpdateContact": {contacts.OpUpdateContact, 1, func(ctx context.Context, c *caller) error {
 		return only(c.UpdateContact(ctx, c.key, c.john, contacts.UpdateContactInput{City: new("Rome")}, nil))
 	}},
@@ -255,9 +267,10 @@ func newCaller(t *testing.T, opts contacts.Options, before func(ctx context.Cont
 	r, store := &recorder{}, &watchedStore{closing(t, memory.New()), func(context.Context, string) error { return nil }}
 	opts.Observer = r
 	w := newWorld(t, store, &opts)
+	key, _ := w.switchOn(t, 0)
 	in := lovelace()
 	in.ExternalID, in.IdempotencyKey = "taken", "taken"
-	c := &caller{w.svc, w.writer, w.create(t, in).ID, w.acme.ID}
+	c := &caller{w.svc, key, w.create(t, in).ID, w.acme.ID}
 	r.take()
 	if before != nil {
 		store.before = before

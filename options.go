@@ -28,6 +28,10 @@ type Options struct {
 	// contact. "": PermissionWriteContacts.
 	WritePermission Permission
 
+	// EventsPermission is what a key needs to read events and the history of a
+	// contact. "": PermissionReadEvents.
+	EventsPermission Permission
+
 	// DoNotCallPermission is what a key needs to give grants, to record lists of
 	// numbers that must not be called, and to list the ledger.
 	// "": PermissionManageDoNotCall.
@@ -41,7 +45,7 @@ type Options struct {
 	// for support. It does not protect a stolen database.
 	DoNotCallSecrets [][]byte
 
-	// Permissions are the host's own permissions, which the three options above may
+	// Permissions are the host's own permissions, which the options above may
 	// name too. Declare the same in AdminOptions.Permissions. nil: none.
 	Permissions []Permission
 
@@ -179,7 +183,11 @@ func (o *Options) check(limits Limits) error {
 	for _, p := range []struct {
 		name       string
 		permission Permission
-	}{{"CreatePermission", o.CreatePermission}, {"ReadPermission", o.ReadPermission}, {"WritePermission", o.WritePermission}, {"DoNotCallPermission", o.DoNotCallPermission}} {
+	}{
+		{"CreatePermission", o.CreatePermission}, {"ReadPermission", o.ReadPermission},
+		{"WritePermission", o.WritePermission}, {"EventsPermission", o.EventsPermission},
+		{"DoNotCallPermission", o.DoNotCallPermission},
+	} {
 		if p.permission == "" {
 			continue
 		}

@@ -112,6 +112,9 @@ func cutProperty(l string) (head, value string, ok bool) {
 	return strings.Cut(l, ":") // a quote that is not closed
 }
 
+// lineBreaks writes line breaks as they are escaped.
+var lineBreaks = strings.NewReplacer("\r\n", `\n`, "\n", `\n`, "\r", `\n`)
+
 // modern brings a property of version 2.1 into the form of 3.0: types get their
 // name, and the value is decoded. A value that is no text is not kept.
 func modern(head, value string) (newHead, newValue string, kept bool, err error) {
@@ -151,7 +154,7 @@ func modern(head, value string) (newHead, newValue string, kept bool, err error)
 		if value, err = decodeCharset(string(raw), charset); err != nil {
 			return "", "", false, err
 		}
-		value = strings.NewReplacer("\r\n", `\n`, "\n", `\n`, "\r", `\n`).Replace(value)
+		value = lineBreaks.Replace(value)
 	case "BASE64", "B":
 		kept = false
 	}
@@ -217,10 +220,11 @@ func splitEscaped(raw string, separator byte) (parts []string) {
 	return append(parts, raw[start:])
 }
 
+// rawEscapes are those of a raw value.
+var rawEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";")
+
 // unescape returns the text of a raw value.
-func unescape(raw string) string {
-	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";").Replace(raw)
-}
+func unescape(raw string) string { return rawEscapes.Replace(raw) }
 
 // isGroup reports whether the card is a list of other cards.
 func (p properties) isGroup() bool {

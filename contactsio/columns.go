@@ -592,11 +592,14 @@ func mailchimpTags(cell string) []string {
 	return tags
 }
 
+// tagEscapes are those of a tag in a cell with more of them.
+var tagEscapes = strings.NewReplacer(`\`, `\\`, `;`, `\;`)
+
 // joinTags writes tags into one cell. splitOurTags is its inverse.
 func joinTags(tags []string) string {
 	escaped := make([]string, len(tags))
 	for i, tag := range tags {
-		escaped[i] = strings.NewReplacer(`\`, `\\`, `;`, `\;`).Replace(tag)
+		escaped[i] = tagEscapes.Replace(tag)
 	}
 	return strings.Join(escaped, ";")
 }

@@ -18,7 +18,8 @@ import (
 // a contact for each row.
 type ImportOptions struct {
 	// Job names the import. It is a part of the idempotency keys: the same rows with
-	// another Job are other contacts. "": rows are the same by their content alone.
+	// another Job are other contacts. Events have the source "import:" and the Job. "":
+	// rows are the same by their content alone, and events have no source.
 	Job string
 
 	// Defaults are for what a row lacks.
@@ -119,7 +120,11 @@ type outcome struct {
 // run gives the rows to a stream and takes the results. ctx ends only the source:
 // every row that the source gave is stored and counted.
 func (i *importing) run(ctx context.Context, svc *contacts.Service, key string) error {
-	for result, err := range svc.CreateContactStream(context.WithoutCancel(ctx), key, i.source(ctx)) {
+	whole := context.WithoutCancel(ctx)
+	if i.opts.Job != "" {
+		whole = contacts.WithEventSource(whole, "import:"+i.opts.Job)
+	}
+	for result, err := range svc.CreateContactStream(whole, key, i.source(ctx)) {
 		if err != nil {
 			return err
 		}

@@ -60,10 +60,12 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 		t.Fatalf("contactstest: create the team: %v", err)
 	}
 	f.Key, _, err = f.Admin.IssueKey(ctx, contacts.IssueKeyInput{
-		AccountID:   f.Account.ID,
-		Name:        "Test key",
-		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionManageDoNotCall},
-		AllTeams:    true,
+		AccountID: f.Account.ID,
+		Name:      "Test key",
+		Permissions: []contacts.Permission{
+			contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionReadEvents, contacts.PermissionManageDoNotCall,
+		},
+		AllTeams: true,
 	})
 	if err != nil {
 		t.Fatalf("contactstest: issue the key: %v", err)

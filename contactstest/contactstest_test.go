@@ -138,6 +138,20 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			}
 			return errors.New("the walk yields no contact")
 		},
+		"Events": func(ctx context.Context) error {
+			_, err := f.Service.Events(ctx, f.Key, contacts.EventsInput{})
+			return err
+		},
+		"History": func(ctx context.Context) error {
+			for _, err := range f.Service.History(ctx, f.Key, john.ID) {
+				return err
+			}
+			return nil // events are off
+		},
+		"GetContactAsOf": func(ctx context.Context) error {
+			_, err := f.Service.GetContactAsOf(ctx, f.Key, john.ID, john.UpdatedAt)
+			return err
+		},
 		"UpdateContact": func(ctx context.Context) error {
 			_, err := f.Service.UpdateContact(ctx, f.Key, john.ID, contacts.UpdateContactInput{FirstName: &name}, nil)
 			return err
@@ -320,6 +334,9 @@ var operations = map[string]contacts.Operation{
 	"ReplaceContactJSON":      contacts.OpReplaceContact,
 	"DeleteContact":           contacts.OpDeleteContact,
 	"RestoreContact":          contacts.OpRestoreContact,
+	"Events":                  contacts.OpListEvents,
+	"History":                 contacts.OpContactHistory,
+	"GetContactAsOf":          contacts.OpGetContactAsOf,
 	"CanCall":                 contacts.OpCanCall,
 	"CanCallMany":             contacts.OpCanCallMany,
 	"CanCallManyJSON":         contacts.OpCanCallMany,

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/meter"
 )
 
 // Apply implements [contacts.Store]. Batches that come at the same time share a
@@ -38,8 +39,10 @@ func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]cont
 	case batch.DryRun:
 		err = s.dryRun(ctx, w)
 	case batch.AllOrNothing:
-		err = s.transact(ctx, nil, func(ctx context.Context, t *transaction) error { return s.apply(ctx, t, w) })
+		w.caller = s.meter.Enter(ctx)
+		err = s.commitWrites(ctx, nil, []*write{w}, false)
 	default:
+		w.caller = s.meter.Enter(ctx)
 		err = s.writes.Do(ctx, w)
 	}
 	if errors.Is(err, errRefused) {
@@ -64,6 +67,7 @@ type write struct {
 	mutations    []*mutation
 	allOrNothing bool
 	account      uuid.UUID // of all mutations; zero: of several accounts
+	caller       meter.Caller
 }
 
 // A mutation is one of a write, and what became of it.
@@ -155,9 +159,20 @@ func (w *write) outcomes() []contacts.MutationOutcome {
 	return column(w.mutations, func(m *mutation) contacts.MutationOutcome { return m.outcome })
 }
 
-// commitWrites stores the batches of a group in one transaction.
-func (s *Store) commitWrites(ctx context.Context, first *pgxpool.Conn, all []*write) error {
-	return s.transact(ctx, first, func(ctx context.Context, t *transaction) error { return s.apply(ctx, t, all...) })
+// commitWrites stores the batches of a group in one transaction. It releases the
+// connection; nil: it takes one of the pool.
+func (s *Store) commitWrites(ctx context.Context, first *pgxpool.Conn, all []*write, retry bool) error {
+	measured := s.measure(all)
+	again := retry
+	err := s.transact(ctx, first, func(ctx context.Context, t *transaction) error {
+		if again {
+			measured.Retry()
+		}
+		again = true
+		return s.apply(ctx, t, all...)
+	})
+	measured.End(resultOf(ctx, all, err))
+	return err
 }
 
 // dryRun judges the batch and stores nothing.

@@ -65,3 +65,18 @@ func ExampleNew() {
 	}
 	defer store.Close() // before the pool
 }
+
+func ExampleStore_Stats() {
+	ctx := context.Background()
+	store, err := postgres.Open(ctx, os.Getenv("DATABASE_URL"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+
+	stats := store.Stats()
+	fmt.Println(stats.System, stats.Transactions, stats.Mutations, stats.Waiting)
+	// It needs a server, so that it is compiled and not run. It prints:
+	//
+	//	postgresql 0 0 0
+}

@@ -12,7 +12,7 @@ import (
 
 // newQueue returns a queue whose flights commit on a connection of the pool.
 // Commit releases the connection.
-func newQueue[J any](pool *pgxpool.Pool, lanes int, size func(J) int, alike func(a, b J) bool, commit func(context.Context, *pgxpool.Conn, []J) error) *groupcommit.Queue[J] {
+func newQueue[J any](pool *pgxpool.Pool, lanes int, size func(J) int, alike func(a, b J) bool, commit commitFunc[J]) *groupcommit.Queue[J] {
 	return groupcommit.New(groupcommit.Config[J]{
 		Lanes: lanes,
 		Max:   contacts.MaxMutations,
@@ -28,15 +28,18 @@ func newQueue[J any](pool *pgxpool.Pool, lanes int, size func(J) int, alike func
 	})
 }
 
+// A commitFunc commits the jobs of a flight; see [groupcommit.Tx].
+type commitFunc[J any] func(ctx context.Context, conn *pgxpool.Conn, jobs []J, retry bool) error
+
 // A flight is what the jobs of a group share.
 type flight[J any] struct {
 	conn   *pgxpool.Conn
-	commit func(context.Context, *pgxpool.Conn, []J) error
+	commit commitFunc[J]
 }
 
 // Commit implements [groupcommit.Tx].
-func (f *flight[J]) Commit(ctx context.Context, jobs []J, _ bool) error {
-	err := f.commit(ctx, f.conn, jobs)
+func (f *flight[J]) Commit(ctx context.Context, jobs []J, retry bool) error {
+	err := f.commit(ctx, f.conn, jobs, retry)
 	if err != nil && len(jobs) > 1 && isOfOne(err) {
 		return fmt.Errorf("%w: %w", groupcommit.ErrSolo, err)
 	}

@@ -82,7 +82,7 @@ func (s *Store) find(ctx context.Context, search *search) error {
 
 // findAll runs the searches of a group with one query of each kind. The query
 // begins after each of the calls did.
-func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search) error {
+func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search, _ bool) error {
 	keys := make(map[[32]byte]*contacts.KeyRecord, len(all))
 	accounts := make(map[uuid.UUID]*contacts.AccountRecord)
 	var hashes [][]byte

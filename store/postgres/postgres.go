@@ -77,6 +77,7 @@ import (
 	"example.com/contacts"
 	"example.com/contacts/store/internal/gate"
 	"example.com/contacts/store/internal/groupcommit"
+	"example.com/contacts/store/internal/meter"
 	"example.com/contacts/store/internal/migration"
 )
 
@@ -108,6 +109,11 @@ type Options struct {
 	// round trip to the server takes long. Fewer make larger groups. Batches that
 	// are all or nothing do not count. 0: 2.
 	Writers int
+
+	// Observer sees each transaction that writes contacts. Writes wait for it: an
+	// Observer that blocks, blocks them. Reads are not observed; for those set a
+	// tracer in the configuration of a pool, and call New. nil: nobody is told.
+	Observer contacts.StoreObserver
 }
 
 // A Store is a [contacts.Store] in a PostgreSQL database. [Open] and [New] make
@@ -131,6 +137,7 @@ type Store struct {
 	searches   *groupcommit.Queue[*search]
 	accounts   accountCache
 	gate       gate.Gate
+	meter      *meter.Meter
 }
 
 // The defaults of Options.
@@ -241,7 +248,7 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []mi
 	case writers == 0:
 		writers = defaultWriters
 	}
-	s := &Store{pool: pool, schema: name, quoted: pgx.Identifier{name}.Sanitize()}
+	s := &Store{pool: pool, schema: name, quoted: pgx.Identifier{name}.Sanitize(), meter: meter.New("postgresql", opts.Observer)}
 	if err := s.checkEnvironment(ctx); err != nil {
 		return nil, err
 	}

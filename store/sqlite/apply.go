@@ -40,7 +40,7 @@ func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]cont
 
 // applyBatch applies the batch in one transaction.
 func (s *Store) applyBatch(ctx context.Context, a *application) error {
-	j := job{size: a.size, contacts: a.contacts, run: a.apply}
+	j := job{size: a.size, contacts: a.contacts, run: a.apply, batch: a, caller: s.meter.Enter(ctx)}
 	if !a.allOrNothing {
 		return s.writer.do(ctx, j)
 	}
@@ -65,10 +65,11 @@ func (c *writeConn) undoable(f func(*writeConn) error) error {
 	if err := c.exec(savepoint); err != nil {
 		return err
 	}
-	before := c.unmerged.position()
+	before, created := c.unmerged.position(), c.created
 	switch err := f(c); {
 	case errors.Is(err, errBatchFailed):
 		c.unmerged.undoTo(before)
+		c.created = created
 		if err := c.exec(rollbackTo); err != nil {
 			return err
 		}
@@ -266,7 +267,11 @@ func (c *writeConn) change(to *change, stored []driver.Value) error {
 		if to.row == nil {
 			return nil // there is no contact, and there shall be none
 		}
-		return c.exec(insertContact, to.row...)
+		err := c.exec(insertContact, to.row...)
+		if err == nil {
+			c.created++
+		}
+		return err
 	case to.row == nil:
 		return c.removeContact(stored)
 	default:

@@ -69,3 +69,37 @@ func ExampleOpen() {
 	fmt.Println(john.FirstName, john.Country, john.Stage, john.Status)
 	// Output: John US lead not_contacted
 }
+
+func ExampleStore_Stats() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "contacts")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	store, err := sqlite.Open(ctx, filepath.Join(dir, "contacts.db"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	admin := contacts.NewAdmin(store, nil)
+	acme, err := admin.CreateAccount(ctx, "Acme Corp")
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, _, err := admin.IssueKey(ctx, contacts.IssueKeyInput{AccountID: acme.ID, Permissions: []contacts.Permission{contacts.PermissionReadContacts}, AllTeams: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	svc, err := contacts.New(store, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	batch := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "John"}, {FirstName: "Jane"}}}
+	if _, err := svc.CreateContacts(ctx, key, batch); err != nil {
+		log.Fatal(err)
+	}
+	stats := store.Stats()
+	fmt.Println(stats.System, stats.Transactions, stats.Mutations, stats.LargestTransaction)
+	// Output: sqlite 1 2 2
+}

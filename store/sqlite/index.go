@@ -35,7 +35,11 @@ type indexer struct {
 
 	// The flight of the writer alone touches these.
 	run     *run
-	written int // contacts since it was last seen how many are not in the look-ups
+	written int   // contacts since it was last seen how many are not in the look-ups
+	mark    int64 // the contact up to which the look-ups have come, as far as is known
+	newest  int64 // the last contact that there ever was, as far as is known
+
+	unmerged atomic.Int64 // contacts that are not in the look-ups, for Stats
 
 	mu       sync.Mutex
 	prepared *run
@@ -68,12 +72,26 @@ func newIndexer(r *readers, c *config) *indexer {
 	return x
 }
 
+// look sees how many contacts are not in the look-ups. It is for a store that has
+// just been opened.
+func (x *indexer) look(ctx context.Context) error {
+	state, err := x.readers.row(ctx, lookupState)
+	if err != nil {
+		return err
+	}
+	x.mark, x.newest = integer(state[0]), integer(state[1])
+	x.unmerged.Store(x.newest - x.mark)
+	return nil
+}
+
 // merge merges a part of the run that is ready, in proportion to the contacts
 // that the open transaction holds. It reports whether it wrote anything.
 func (x *indexer) merge(c *writeConn, contacts int) (bool, error) {
 	x.written += contacts
 	if x.run == nil {
-		x.next()
+		if err := x.next(c); err != nil {
+			return false, err
+		}
 	}
 	if x.run == nil {
 		return false, nil
@@ -82,13 +100,18 @@ func (x *indexer) merge(c *writeConn, contacts int) (bool, error) {
 }
 
 // next takes the run that was prepared, or has one prepared when it is time.
-func (x *indexer) next() {
+func (x *indexer) next(c *writeConn) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
 	case x.prepared != nil:
 		x.run, x.prepared = x.prepared, nil
 	case !x.working && x.written >= x.runLength && x.ctx.Err() == nil:
+		var state [2]driver.Value
+		if _, err := c.row(lookupState, state[:]); err != nil {
+			return err
+		}
+		x.mark, x.newest = integer(state[0]), integer(state[1])-c.created // what other processes did, too
 		x.written = 0
 		x.working = true
 		x.busy.Go(func() {
@@ -101,6 +124,14 @@ func (x *indexer) next() {
 			x.prepared, x.working = r, false
 		})
 	}
+	return nil
+}
+
+// wroteContacts is told that the transaction of the connection is in the file.
+func (x *indexer) wroteContacts(c *writeConn) {
+	x.mark = max(x.mark, c.marked)
+	x.newest = max(x.newest+c.created, x.mark)
+	x.unmerged.Store(x.newest - x.mark)
 }
 
 // committed is told that what merge wrote is in the file.

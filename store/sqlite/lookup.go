@@ -207,5 +207,6 @@ func (c *writeConn) moveMark(to int64) error {
 			return err
 		}
 	}
+	c.marked = to
 	return c.exec(setLookup, to)
 }

@@ -32,6 +32,7 @@ type place struct {
 	info fs.FileInfo
 
 	moved atomic.Bool  // what the last look found
+	size  atomic.Int64 // of the -wal file, when it was last looked at
 	next  atomic.Int64 // when a read has to look again, in nanoseconds since 1970
 }
 
@@ -56,9 +57,12 @@ func newPlace(path string, before fs.FileInfo) (*place, error) {
 
 // look returns ErrMoved if other files are at the path, or none.
 func (p *place) look() error {
-	err := isStill(p.path, p.main)
+	_, err := still(p.path, p.main)
 	if err == nil {
-		err = isStill(p.log.Name(), p.info)
+		var log fs.FileInfo
+		if log, err = still(p.log.Name(), p.info); log != nil {
+			p.size.Store(log.Size())
+		}
 	}
 	p.moved.Store(err != nil)
 	return err
@@ -80,18 +84,19 @@ func (p *place) connect(ctx context.Context, c *connector) (*sqlite3.SQLiteConn,
 	return db, nil
 }
 
-// isStill returns ErrMoved if the named file is not the one that info is of.
-func isStill(name string, info fs.FileInfo) error {
-	now, err := os.Stat(name)
+// still returns what the named file is like now, nil if that cannot be known. If
+// it is not the file that info is of, the error is ErrMoved.
+func still(name string, info fs.FileInfo) (now fs.FileInfo, err error) {
+	now, err = os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrPermission): // the process has given up rights since
-		return nil
+		return nil, nil
 	case err == nil && os.SameFile(now, info):
-		return nil
+		return now, nil
 	case err == nil || errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w", name, ErrMoved)
+		return nil, fmt.Errorf("%s: %w", name, ErrMoved)
 	default:
-		return fmt.Errorf("%s: %w: %w", name, ErrMoved, err)
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrMoved, err)
 	}
 }
 

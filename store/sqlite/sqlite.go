@@ -26,6 +26,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/gate"
+	"example.com/contacts/store/internal/meter"
 	"example.com/contacts/store/internal/migration"
 )
 
@@ -39,6 +40,10 @@ type Options struct {
 	// runs can run long, so they never take the last connection. With 1, a
 	// second connection is opened for the short reads.
 	ReadConnections int
+
+	// Observer sees each transaction that writes contacts. Writes wait for it: an
+	// Observer that blocks, blocks them. nil: nobody is told.
+	Observer contacts.StoreObserver
 }
 
 // A Store is a [contacts.Store] in a SQLite file. [Open] makes it; the zero
@@ -56,6 +61,7 @@ type Store struct {
 	maxLookupHits int
 	walkPart      int
 	sync          func(*os.File) error
+	meter         *meter.Meter
 }
 
 // Open opens the contacts in the file at path and creates it, with mode 0600,
@@ -73,7 +79,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 		opts = &Options{}
 	}
 	c := defaultConfig()
-	c.readConnections = opts.ReadConnections
+	c.readConnections, c.observer = opts.ReadConnections, opts.Observer
 	s, err := open(ctx, path, c)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %q: %w", path, classify(err))
@@ -84,6 +90,7 @@ func Open(ctx context.Context, path string, opts *Options) (*Store, error) {
 // A config is all that opening a store depends on besides its path.
 type config struct {
 	readConnections   int
+	observer          contacts.StoreObserver
 	maxPerTransaction int                 // rows
 	runLength         int                 // contacts whose look-ups are merged together
 	catchUpAfter      int                 // contacts not in the look-ups from which on a search has them merged
@@ -131,8 +138,8 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err := prepareFile(ctx, path, len(c.steps)); err != nil {
 		return nil, err
 	}
-	unmerged := newUnmergedKeys(2 * c.runLength)
-	w, err := openWriter(ctx, &connector{path, c.writerSettings, c.connected}, c.steps, c.maxPerTransaction, unmerged)
+	unmerged, m := newUnmergedKeys(2*c.runLength), meter.New("sqlite", c.observer)
+	w, err := openWriter(ctx, &connector{path, c.writerSettings, c.connected}, c.steps, c.maxPerTransaction, unmerged, m)
 	if err != nil {
 		return nil, err
 	}
@@ -141,9 +148,12 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	w.index = newIndexer(r, &c)
+	if err := w.index.look(ctx); err != nil {
+		return nil, errors.Join(err, r.close(), w.close())
+	}
 	return &Store{
 		writer: w, readers: r, directory: newDirectoryCache(r), index: w.index, unmerged: unmerged,
-		maxLookupHits: c.maxLookupHits, walkPart: c.walkPart, sync: c.sync,
+		maxLookupHits: c.maxLookupHits, walkPart: c.walkPart, sync: c.sync, meter: m,
 	}, nil
 }
 

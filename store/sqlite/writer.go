@@ -14,6 +14,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/groupcommit"
+	"example.com/contacts/store/internal/meter"
 	"example.com/contacts/store/internal/migration"
 )
 
@@ -29,6 +30,7 @@ type writer struct {
 	unmerged *unmergedKeys
 
 	place *place
+	meter *meter.Meter
 
 	// The flight under way alone touches what follows. conn is nil if the last
 	// connection could not be made sound again, until the next flight.
@@ -47,6 +49,9 @@ type job struct {
 	size     int // in rows
 	contacts int // how many of them are contacts that are created or changed
 	run      func(*writeConn) error
+
+	batch  *application // whose mutations the job applies; nil: it has none
+	caller meter.Caller
 }
 
 // defaultMaxPerTransaction is where larger transactions gain little more.
@@ -60,10 +65,12 @@ type writeConn struct {
 	pruneAt  int64          // the earliest time of their batches
 	prunedTo prunePosition  // how far pruneEntries has come
 	args     []driver.Value // of an update, to be used again
+	created  int64          // contacts in the open transaction
+	marked   int64          // how far the open transaction has moved the look-ups; 0: not at all
 }
 
-func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPerTransaction int, unmerged *unmergedKeys) (*writer, error) {
-	w := &writer{connector: c, steps: steps, maxPerTransaction: maxPerTransaction, unmerged: unmerged}
+func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPerTransaction int, unmerged *unmergedKeys, m *meter.Meter) (*writer, error) {
+	w := &writer{connector: c, steps: steps, maxPerTransaction: maxPerTransaction, unmerged: unmerged, meter: m}
 	w.queue = groupcommit.New(groupcommit.Config[job]{
 		Max:   maxPerTransaction,
 		Size:  func(j job) int { return j.size },
@@ -94,7 +101,7 @@ func (w *writer) connect(ctx context.Context) error {
 		}
 		// Opening a file for the first time may give it a new place on the disk.
 		// Otherwise another process has just replaced it.
-		if err := isStill(w.connector.path, before); err != nil && w.place == nil && ctx.Err() == nil {
+		if _, err := still(w.connector.path, before); err != nil && w.place == nil && ctx.Err() == nil {
 			if err := db.Close(); err != nil {
 				return err
 			}
@@ -140,7 +147,13 @@ func (w *writer) doSolo(ctx context.Context, j job) error { return w.queue.DoSol
 
 // begin begins a flight. It waits for other processes until ctx ends.
 func (w *writer) begin(ctx context.Context) (groupcommit.Tx[job], error) {
-	if err := retry(ctx, func() error { return w.tryBegin(ctx) }); err != nil {
+	err := w.tryBegin(ctx)
+	if isBusy(err) {
+		ended := w.meter.LockWait()
+		err = retry(ctx, func() error { return w.tryBegin(ctx) })
+		ended()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -158,6 +171,7 @@ func (w *writer) tryBegin(ctx context.Context) error {
 	if err := w.conn.exec(beginWrite); err != nil {
 		return err
 	}
+	w.conn.created, w.conn.marked = 0, 0
 	err := w.unmerged.begin(&w.conn.conn)
 	if err == nil && w.unmarked {
 		err = w.mark()
@@ -175,7 +189,9 @@ func (w *writer) mark() error {
 
 // Commit implements [groupcommit.Tx].
 func (w *writer) Commit(_ context.Context, jobs []job, retry bool) error {
+	t := w.measure(jobs, retry)
 	merged, err := w.run(jobs, !retry)
+	t.End(resultOf(jobs, err))
 	if err != nil && (len(jobs) > 1 || merged || isBusy(err)) && !errors.Is(err, contacts.ErrOutcomeUnknown) {
 		return groupcommit.ErrSolo
 	}
@@ -229,6 +245,7 @@ func (w *writer) commit() error {
 		return err
 	}
 	w.unmerged.commit()
+	w.index.wroteContacts(w.conn)
 	if err := w.place.look(); err != nil {
 		return err
 	}

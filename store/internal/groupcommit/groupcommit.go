@@ -181,6 +181,16 @@ func (q *Queue[J]) Waiting() int {
 	return len(q.queue)
 }
 
+// Sum returns the sum of f over the jobs that wait for a flight to take them.
+func (q *Queue[J]) Sum(f func(J) int) (sum int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range q.queue {
+		sum += f(w.job)
+	}
+	return sum
+}
+
 // Drain returns when no flight is under way, also none whose callers have given
 // up. It is to be called when every Do has returned and none will come.
 func (q *Queue[J]) Drain() {

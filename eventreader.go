@@ -1,0 +1,111 @@
+package contacts
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// CodeEventsGone says that events have ended, or that the events of a contact do
+// not go back so far. Its HTTP status is 410. A reader of events gets NextSequence with it.
+const CodeEventsGone Code = "events_gone"
+
+// eventPage is how many entries of a journal are read at a time.
+const eventPage = 1000
+
+// An eventReader reads the events of an account in their order, and misses none: it
+// says so where events have ended.
+type eventReader struct {
+	store   Store
+	account uuid.UUID
+	contact uuid.UUID // the events of this contact alone; zero: of all
+	after   int64     // the newest number that was read
+
+	// lenient: missing numbers are no error. They are none before the first event
+	// of a reader that begins at 0, and none among the events of one contact.
+	lenient bool
+}
+
+// newEventReader returns a reader of the events after a sequence.
+func newEventReader(store Store, account, contact uuid.UUID, after int64) *eventReader {
+	return &eventReader{store: store, account: account, contact: contact, after: after, lenient: after == 0 || contact != uuid.Nil}
+}
+
+// next returns the events of the next entries, which are so many, and whether
+// there may be more. It returns the events before those that have ended, and the
+// next time CodeEventsGone.
+func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (events []Event, more bool, err error) {
+	at, gone := r.after, false
+	for {
+		page, err := r.list(ctx, at, entries)
+		if err != nil {
+			return nil, false, newServerError(err)
+		}
+		for i := range page {
+			e := &page[i]
+			missing := e.Sequence != at+1
+			at = e.Sequence
+			if e.ended(now) {
+				missing = true
+			}
+			gone = gone || missing && !r.lenient
+			if e.ended(now) || e.Kind != JournalEvent {
+				continue
+			}
+			if gone {
+				return r.stop(events, e.Sequence)
+			}
+			event, err := e.event(r.account)
+			if err != nil {
+				return nil, false, newServerError(err)
+			}
+			events = append(events, event)
+			r.after, r.lenient = at, r.contact != uuid.Nil
+		}
+		switch {
+		case len(page) == entries && gone: // what is there after those that have ended?
+		case gone:
+			return r.stop(events, at+1)
+		default:
+			r.after = at
+			return events, len(page) == entries, nil
+		}
+	}
+}
+
+// stop returns the events before those that have ended. Where there are none, the
+// answer is CodeEventsGone.
+func (r *eventReader) stop(events []Event, next int64) ([]Event, bool, error) {
+	if events != nil {
+		return events, true, nil
+	}
+	e := newError(ErrEventsGone, nil)
+	e.Message = fmt.Sprintf("the events after %d have ended; the next one that is there is %d", r.after, next)
+	e.NextSequence = next
+	return nil, false, e
+}
+
+// list returns the next entries after a number.
+func (r *eventReader) list(ctx context.Context, after int64, limit int) ([]JournalEntry, error) {
+	q := JournalQuery{AccountID: r.account, After: after, Limit: limit}
+	if r.contact != uuid.Nil {
+		q.Kind, q.Subjects = JournalEvent, [][32]byte{eventSubject(r.contact)}
+	}
+	return r.store.ListJournal(ctx, q)
+}
+
+// ended reports whether the entry may no longer be read.
+func (e *JournalEntry) ended(now time.Time) bool {
+	return e.Kind == JournalEvent && !e.EndsAt.IsZero() && !e.EndsAt.After(now)
+}
+
+// event returns the event of an entry of the kind JournalEvent.
+func (e *JournalEntry) event(account uuid.UUID) (Event, error) {
+	d, err := decodeEvent(e.Data)
+	if err != nil {
+		return Event{}, err
+	}
+	return d.event(account, e)
+}
