@@ -80,11 +80,7 @@ func (c *csvRows) findHeader(head []byte, skip int) (lines int, err error) {
 		if first != nil && number+skip > maxTitleLines {
 			break
 		}
-		end := int(parser.InputOffset())
-		lines := bytes.Count(head[:end], []byte("\n")) + skip
-		if head[end-1] != '\n' {
-			lines++
-		}
+		lines := linesOf(head[:parser.InputOffset()]) + skip
 		if first == nil {
 			first, firstLines, firstLine = names, lines, number+skip
 			if c.reader.opts.NoHeader {

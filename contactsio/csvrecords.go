@@ -51,6 +51,15 @@ func separatorOf(head []byte, given rune) (comma rune, lines, size int) {
 	}
 }
 
+// linesOf returns how many lines a text has, which is not empty.
+func linesOf(text []byte) int {
+	n := bytes.Count(text, []byte("\n"))
+	if text[len(text)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
 func newParser(from io.Reader, comma rune) *csv.Reader {
 	parser := csv.NewReader(from)
 	parser.Comma, parser.FieldsPerRecord = comma, -1

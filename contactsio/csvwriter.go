@@ -62,7 +62,7 @@ func csvColumns(phones int) []csvColumn {
 		return csvColumn{name, func(c *contacts.Contact) (string, error) { return cell(c), nil }}
 	}
 	moment := func(name string, at func(*contacts.Contact) time.Time) csvColumn {
-		return text(name, func(c *contacts.Contact) string { return at(c).Format(time.RFC3339Nano) })
+		return text(name, func(c *contacts.Contact) string { return timeCell(at(c)) })
 	}
 	columns := []csvColumn{
 		text("id", func(c *contacts.Contact) string { return c.ID.String() }),
@@ -128,7 +128,17 @@ func phoneCells(n int) []csvColumn {
 		column("phone_type", func(p *contacts.PhoneNumber) string { return p.PhoneType }),
 		column("primary", func(p *contacts.PhoneNumber) string { return strconv.FormatBool(p.Primary) }),
 		column("do_not_call", func(p *contacts.PhoneNumber) string { return strconv.FormatBool(p.DoNotCall) }),
+		column("dnc_date", func(p *contacts.PhoneNumber) string { return timeCell(p.DoNotCallDate) }),
+		column("dnc_reason", func(p *contacts.PhoneNumber) string { return p.DoNotCallReason }),
 	}
+}
+
+// timeCell writes a time. One that is not set has no text.
+func timeCell(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
 }
 
 // contextCell writes a context. One that is absent has no text.

@@ -21,7 +21,7 @@ func serve(ctx context.Context) (svc *contacts.Service, key string) {
 		log.Fatal(err)
 	}
 	key, _, err = admin.IssueKey(ctx, contacts.IssueKeyInput{
-		AccountID: account.ID, Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}, AllTeams: true,
+		AccountID: account.ID, Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionManageDoNotCall}, AllTeams: true,
 	})
 	if err != nil {
 		log.Fatal(err)

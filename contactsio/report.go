@@ -99,18 +99,23 @@ func newRefusedFile(r *Reader, w io.Writer) *refusedFile {
 // fields moves none.
 var errorColumns = [...]string{"error_line", "error_field", "error_code", "error_message"}
 
-func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
-	if f == nil {
-		return nil
-	}
-	first, messages := problems[0], make([]string, len(problems))
+// errorCells say why a row is refused.
+func errorCells(line int, problems []contacts.FieldError) []string {
+	messages := make([]string, len(problems))
 	for i, p := range problems {
 		messages[i] = p.Message
 		if p.Field != "" {
 			messages[i] = p.Field + ": " + p.Message
 		}
 	}
-	message := strings.Join(messages, "; ")
+	return []string{strconv.Itoa(line), problems[0].Field, problems[0].Code, strings.Join(messages, "; ")}
+}
+
+func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
+	if f == nil {
+		return nil
+	}
+	why := errorCells(row.Line, problems)
 	var text []byte
 	switch raw := row.Raw[0]; f.reader.format {
 	case FormatCSV:
@@ -118,7 +123,7 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 		if !f.begun {
 			text = appendCSV(text, comma, append(errorColumns[:], f.withoutErrors(f.reader.csv.header)...))
 		}
-		text = appendCSV(text, comma, append([]string{strconv.Itoa(row.Line), first.Field, first.Code, message}, f.withoutErrors(row.Raw)...))
+		text = appendCSV(text, comma, append(why, f.withoutErrors(row.Raw)...))
 	case FormatVCard:
 		card := strings.TrimRight(raw, "\r\n")
 		if end := len(card) - len("END:VCARD"); end >= 0 && strings.EqualFold(card[end:], "END:VCARD") {
@@ -126,7 +131,7 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 		} else {
 			card += "\r\n"
 		}
-		text = fmt.Appendf(text, "%sX-CONTACTS-ERROR:%s\r\nEND:VCARD\r\n", card, escapeText(first.Code+": "+message))
+		text = fmt.Appendf(text, "%sX-CONTACTS-ERROR:%s\r\nEND:VCARD\r\n", card, escapeText(why[2]+": "+why[3]))
 	default:
 		text = append(append(text, raw...), '\n')
 	}

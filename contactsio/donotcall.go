@@ -1,0 +1,389 @@
+package contactsio
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// DoNotCallImportOptions say how a list of numbers is read. nil and the zero value find
+// out what can be found out.
+type DoNotCallImportOptions struct {
+	// What a row gets that does not say it itself. Give a list its source, its date
+	// and an end.
+	Source, Reason, Reference string
+	At, ExpiresAt             time.Time
+
+	// OverGrants blocks the numbers too whose latest entry is a grant.
+	OverGrants bool
+	// Grants makes each row a grant. It needs a reason and a reference.
+	Grants bool
+
+	Column   string // with the numbers; "": phone_number, phone, number or telephone
+	Encoding string // as in [ReadOptions]
+	Region   string // as in [ReadOptions]; with "US", cells of three and seven digits are one number
+	Comma    rune   // as in [ReadOptions]
+
+	Refused  io.Writer      // gets the refused rows as CSV, with the reasons; nil: none
+	Progress func(Progress) // is called after each thousand rows and at the end, without a Summary; nil: never
+}
+
+// A DoNotCallSummary counts what became of the rows of a list:
+//
+//	Rows = Added + Unchanged + Granted + Refused
+type DoNotCallSummary struct {
+	Rows      int            `json:"rows"`
+	Added     int            `json:"added"`
+	Unchanged int            `json:"unchanged"` // would have changed nothing
+	Granted   int            `json:"granted"`   // left alone, because of a grant
+	Refused   int            `json:"refused"`
+	Blank     int            `json:"blank"` // hold nothing, and are not in Rows
+	ByCode    map[string]int `json:"by_code,omitempty"`
+}
+
+// ImportDoNotCall adds a list of numbers to those that must not be called, on behalf of
+// an API key. It needs what [contacts.Service.BlockCallsStream] needs, or with Grants
+// [contacts.Service.GrantCalls]. The list has one number on each line, or it is a CSV
+// file with a column for them; the columns reason, reference, at and expires_at are read
+// if they are there. The same list given twice adds nothing.
+//
+// A refused row is no error. An error of the Service, of the file or of a writer ends
+// the import, and the summary of what was recorded is returned with it: give the whole
+// list again.
+func ImportDoNotCall(ctx context.Context, svc *contacts.Service, key string, r io.Reader, opts *DoNotCallImportOptions) (*DoNotCallSummary, error) {
+	if opts == nil {
+		opts = new(DoNotCallImportOptions)
+	}
+	l := &numberList{opts: opts}
+	if err := l.open(r); err != nil {
+		return nil, err
+	}
+	run := l.block
+	if opts.Grants {
+		run = l.grant
+	}
+	err := run(ctx, svc, key)
+	if l.refused != nil {
+		err = errors.Join(err, l.refused.Flush())
+	}
+	l.progress()
+	return &l.summary, cmp.Or(err, l.fault)
+}
+
+// A numberList is a list of numbers that is read.
+type numberList struct {
+	opts    *DoNotCallImportOptions
+	records *csvRecords
+	refused *bufio.Writer // nil: none
+	header  []string      // nil: each line has a number
+	summary DoNotCallSummary
+	fault   error // why reading ended before the end of the file
+
+	number, reason, reference, at, expiresAt int // columns; -1: none
+
+	given   []givenNumber // to the stream, and perhaps not judged yet
+	settled int           // numbers before those
+}
+
+// A givenNumber is a row in little memory.
+type givenNumber struct {
+	line int
+	text string // of its cells, as CSV
+}
+
+// open finds the columns.
+func (l *numberList) open(r io.Reader) error {
+	if l.opts.Region != "" {
+		if err := checkRegion(l.opts.Region); err != nil {
+			return err
+		}
+	}
+	text, err := newTextReader(r, l.opts.Encoding, defaultMaxRow)
+	if err != nil {
+		return err
+	}
+	head, err := text.head()
+	if err != nil {
+		return err
+	}
+	comma, lines, size := separatorOf(head, l.opts.Comma)
+	if !isComma(comma) {
+		return fmt.Errorf("contactsio: DoNotCallImportOptions.Comma is %q; give one character that is no quote and no line break, or 0 to find it out", comma)
+	}
+	l.records = newCSVRecords(text, comma, &l.summary.Blank)
+	if l.opts.Refused != nil {
+		l.refused = bufio.NewWriter(l.opts.Refused)
+	}
+	parser := newParser(bytes.NewReader(head[size:]), comma)
+	parser.LazyQuotes = true
+	first, err := parser.Read()
+	if err != nil {
+		return errors.New("contactsio: the list is empty; it must have a number on each line, or a first line that names the columns")
+	}
+	l.number, l.reason, l.reference, l.at, l.expiresAt = 0, -1, -1, -1, -1
+	if number := l.numberColumn(first); number >= 0 {
+		lines += linesOf(head[size:][:parser.InputOffset()])
+		l.header, l.number = slices.Clone(first), number
+		find := func(name string) int {
+			return slices.IndexFunc(first, func(cell string) bool { return plain(strings.TrimSpace(cell)) == plain(name) })
+		}
+		l.reason, l.reference, l.at, l.expiresAt = find("reason"), find("reference"), find("at"), find("expires_at")
+	} else if l.opts.Column != "" || !strings.ContainsAny(first[0], "0123456789") {
+		return fmt.Errorf("contactsio: the first line of the list is %q, which is no number and names no column of numbers; name it in DoNotCallImportOptions.Column", shorten(strings.Join(first, string(comma))))
+	}
+	for range lines {
+		if _, err := text.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numberColumn returns the column with the numbers. -1: the line names none.
+func (l *numberList) numberColumn(names []string) int {
+	wanted := []string{"phonenumber", "phone", "number", "telephone"}
+	if l.opts.Column != "" {
+		wanted = []string{plain(l.opts.Column)}
+	}
+	for _, name := range wanted {
+		if i := slices.IndexFunc(names, func(cell string) bool { return plain(strings.TrimSpace(cell)) == name }); i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// next reads the next number that is not refused.
+func (l *numberList) next(ctx context.Context) (contacts.DoNotCallInput, givenNumber, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return contacts.DoNotCallInput{}, givenNumber{}, err
+		}
+		row, err := l.records.next()
+		if err != nil {
+			return contacts.DoNotCallInput{}, givenNumber{}, err
+		}
+		if l.summary.Rows++; l.summary.Rows%stepRows == 0 {
+			l.progress()
+		}
+		var in contacts.DoNotCallInput
+		if row.Problems == nil {
+			in, row.Problems = l.input(row.Raw)
+		}
+		given := givenNumber{row.Line, string(appendCSV(nil, l.records.comma, l.cells(row.Raw)))}
+		if row.Problems == nil {
+			return in, given, nil
+		}
+		if err := l.refuse(given, row.Problems); err != nil {
+			return in, given, err
+		}
+	}
+}
+
+// cells are those of a row in the file of refused rows.
+func (l *numberList) cells(raw []string) []string {
+	if l.header == nil && len(raw) > 1 && l.opts.Region == "US" {
+		return []string{raw[0] + raw[1]}
+	}
+	return raw
+}
+
+// input reads a row.
+func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.FieldError) {
+	o := l.opts
+	in := contacts.DoNotCallInput{Source: o.Source, Reason: o.Reason, Reference: o.Reference, At: o.At, ExpiresAt: o.ExpiresAt}
+	if l.header != nil && len(cells) > len(l.header) {
+		return in, problem("", codeTooManyCells, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), len(l.header)))
+	}
+	cell := func(column int) string {
+		if column < 0 || column >= len(cells) {
+			return ""
+		}
+		return strings.TrimSpace(withoutFormulaMark(cells[column]))
+	}
+	number := cell(l.number)
+	if l.header == nil && o.Region == "US" && len(cells) > 1 && len(number) == 3 && isDigits(number) && len(cell(1)) == 7 && isDigits(cell(1)) {
+		number += cell(1)
+	}
+	number = repairNumber(number)
+	if lostDigits.MatchString(number) {
+		return in, problem("phone_number", codeDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
+	}
+	if e164, err := contacts.ParsePhoneNumber(number, o.Region); err == nil {
+		number = e164 // else the Service says why not
+	}
+	in.PhoneNumber = number
+	in.Reason, in.Reference = cmp.Or(cell(l.reason), in.Reason), cmp.Or(cell(l.reference), in.Reference)
+	for _, f := range [...]struct {
+		field, text string
+		at          *time.Time
+	}{{"at", cell(l.at), &in.At}, {"expires_at", cell(l.expiresAt), &in.ExpiresAt}} {
+		if f.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, f.text)
+		if err != nil {
+			at, err = time.Parse(time.DateOnly, f.text)
+		}
+		if err != nil {
+			return in, problem(f.field, codeInvalid, "must be a date such as 2026-11-27, or a time of RFC 3339")
+		}
+		*f.at = at
+	}
+	return in, nil
+}
+
+// refuse counts and reports a row.
+func (l *numberList) refuse(given givenNumber, problems []contacts.FieldError) error {
+	l.summary.Refused++
+	if l.summary.ByCode == nil {
+		l.summary.ByCode = make(map[string]int)
+	}
+	l.summary.ByCode[problems[0].Code]++
+	if l.refused == nil {
+		return nil
+	}
+	var text []byte
+	if l.summary.Refused == 1 {
+		header := l.header
+		if header == nil {
+			header = []string{"phone_number"}
+		}
+		text = appendCSV(text, l.records.comma, append(errorColumns[:], header...))
+	}
+	text = appendCSV(text, l.records.comma, errorCells(given.line, problems))
+	text = bytes.TrimSuffix(text, []byte("\r\n"))
+	text = append(text, string(l.records.comma)+given.text...)
+	_, err := l.refused.Write(text)
+	return err
+}
+
+func (l *numberList) progress() {
+	if l.opts.Progress != nil {
+		l.opts.Progress(Progress{Rows: l.summary.Rows, Offset: l.records.text.file.n})
+	}
+}
+
+// block gives the numbers to a stream. It sorts up to a million of them at a time, so
+// that the text of as many rows is held.
+func (l *numberList) block(ctx context.Context, svc *contacts.Service, key string) error {
+	source := func(yield func(contacts.DoNotCallInput) bool) {
+		for {
+			in, given, err := l.next(ctx)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if l.fault = err; err != nil {
+				return
+			}
+			l.given = append(l.given, given)
+			if !yield(in) {
+				return
+			}
+		}
+	}
+	judged := 0
+	for result, err := range svc.BlockCallsStream(ctx, key, source, &contacts.BlockCallsOptions{OverGrants: l.opts.OverGrants}) {
+		s := &l.summary
+		s.Added, s.Unchanged, s.Granted = s.Added+result.Added, s.Unchanged+result.Unchanged, s.Granted+result.Granted
+		for _, e := range result.Errors {
+			if err := l.refuse(l.given[e.Index-l.settled], problemsOf(e.Err)); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		judged += result.Added + result.Unchanged + result.Granted + result.Failed
+		if judged == l.settled+len(l.given) {
+			l.settled, l.given = judged, l.given[:0]
+		}
+	}
+	return nil
+}
+
+// grant makes each row a grant.
+func (l *numberList) grant(ctx context.Context, svc *contacts.Service, key string) error {
+	for {
+		in, given, err := l.next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = svc.GrantCalls(ctx, key, in)
+		switch {
+		case err == nil:
+			l.summary.Added++
+		case contacts.CodeOf(err) != contacts.CodeValidationError:
+			return err
+		default:
+			if err := l.refuse(given, problemsOf(err)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// DoNotCallExportOptions say which entries are exported. nil and the zero value export
+// the active blocks.
+type DoNotCallExportOptions struct {
+	All    bool   // blocks that have ended, and grants, too
+	Source string // of the entries; "": any
+	Raw    bool   // as in [ExportOptions]
+	BOM    bool   // as in [ExportOptions]
+}
+
+// ExportDoNotCall writes the numbers that must not be called as CSV, and returns how
+// many. It needs what [contacts.Service.DoNotCallEntries] needs. An entry of a person
+// that was erased has no number. The file can be imported again.
+func ExportDoNotCall(ctx context.Context, svc *contacts.Service, key string, w io.Writer, opts *DoNotCallExportOptions) (int, error) {
+	if opts == nil {
+		opts = new(DoNotCallExportOptions)
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	var text []byte
+	if opts.BOM {
+		text = append(text, "\ufeff"...)
+	}
+	text = appendCSV(text, ',', []string{"phone_number", "type", "at", "recorded_at", "expires_at", "source", "reason", "reference", "contact_id", "sequence"})
+	n := 0
+	for e, err := range svc.DoNotCallEntries(ctx, key, contacts.ListDoNotCallInput{All: opts.All, Source: opts.Source}) {
+		if err != nil {
+			return n, errors.Join(err, out.Flush())
+		}
+		contact := ""
+		if e.ContactID != uuid.Nil {
+			contact = e.ContactID.String()
+		}
+		cells := []string{
+			e.PhoneNumber, string(e.Type), timeCell(e.At), timeCell(e.RecordedAt), timeCell(e.ExpiresAt), e.Source, e.Reason, e.Reference, contact,
+			strconv.FormatInt(e.Sequence, 10),
+		}
+		if !opts.Raw {
+			for i := range cells {
+				cells[i] = withFormulaMark(cells[i])
+			}
+		}
+		if _, err := out.Write(appendCSV(text, ',', cells)); err != nil {
+			return n, err
+		}
+		text = text[:0]
+		n++
+	}
+	_, err := out.Write(text) // the header, if there is no entry
+	return n, errors.Join(err, out.Flush())
+}

@@ -1,0 +1,166 @@
+package contactsio_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/contacts"
+	"example.com/contacts/contactsio"
+	"example.com/contacts/contactstest"
+)
+
+// listing returns a fixture whose key may keep lists.
+func listing(t *testing.T) *contactstest.Fixture {
+	t.Helper()
+	return contactstest.New(t, &contacts.Options{DoNotCallPermission: contacts.PermissionWriteContacts})
+}
+
+func TestListFiles(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		file    string
+		opts    contactsio.DoNotCallImportOptions
+		want    contactsio.DoNotCallSummary
+		refused string
+	}{
+		"a number on each line": {"+15551230001\n\n+1 555 123 0002\n+15551230001\nnobody 1\n", contactsio.DoNotCallImportOptions{}, contactsio.DoNotCallSummary{Rows: 4, Added: 2, Unchanged: 1, Refused: 1, Blank: 1, ByCode: map[string]int{"invalid": 1}},
+			"5,phone_number,invalid,phone_number: must hold no letters and no extension,nobody 1\r\n"},
+		"columns": {"name;Telephone;reason;at\nA;+15551230001;asked;2026-01-02\nB;+15551230002;;yesterday\nC;1.5E+10;;\n", contactsio.DoNotCallImportOptions{},
+			contactsio.DoNotCallSummary{Rows: 3, Added: 1, Refused: 2, ByCode: map[string]int{"invalid": 1, "digits_lost": 1}},
+			"3;at;invalid;at: must be a date such as 2026-11-27, or a time of RFC 3339;B;+15551230002;;yesterday\r\n" +
+				"4;phone_number;digits_lost;phone_number: is a number with an exponent, which has lost digits; store phone numbers as text;C;1.5E+10;;\r\n"},
+		"a column of its own": {"a,b\nx,+15551230001\n", contactsio.DoNotCallImportOptions{Column: "B"}, contactsio.DoNotCallSummary{Rows: 1, Added: 1}, ""},
+		"area codes":          {"212,7365000\n212,7365001\n", contactsio.DoNotCallImportOptions{Region: "US"}, contactsio.DoNotCallSummary{Rows: 2, Added: 2}, ""},
+		"grants": {"phone_number,reference\n+15551230001,form 1\n+15551230002,\n", contactsio.DoNotCallImportOptions{Grants: true, Reason: "asked for a call"},
+			contactsio.DoNotCallSummary{Rows: 2, Added: 1, Refused: 1, ByCode: map[string]int{"required": 1}},
+			"3,reference,required,\"reference: is required, because only consent that can be shown is consent\",+15551230002,\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := listing(t)
+			tc.opts.Source, tc.opts.At = "list:test", at
+			var refused bytes.Buffer
+			tc.opts.Refused = &refused
+			got, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(tc.file), &tc.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(&tc.want, got); diff != "" {
+				t.Errorf("summary (-want +got):\n%s", diff)
+			}
+			_, rows, _ := strings.Cut(refused.String(), "\r\n")
+			if name != "grants" {
+				if diff := cmp.Diff(tc.refused, strings.ReplaceAll(rows, `"`, "")); diff != "" {
+					t.Errorf("refused rows (-want +got):\n%s", diff)
+				}
+				again, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(tc.file), &tc.opts)
+				if err != nil || again.Added != 0 || again.Unchanged != got.Added+got.Unchanged {
+					t.Errorf("the same list again: %+v, %v", again, err)
+				}
+			}
+		})
+	}
+}
+
+// TestListIsExported exports a list and imports it elsewhere.
+func TestListIsExported(t *testing.T) {
+	t.Parallel()
+	f, other := listing(t), listing(t)
+	const file = "phone_number,reason,expires_at\n+15551230001,=1+1,2100-01-01\n+15551230002,,\n"
+	if s, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(file), &contactsio.DoNotCallImportOptions{Source: "list:a"}); err != nil || s.Added != 2 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	export := func(f *contactstest.Fixture) (rows []string) {
+		var b bytes.Buffer
+		n, err := contactsio.ExportDoNotCall(t.Context(), f.Service, f.Key, &b, nil)
+		if err != nil || n != 2 {
+			t.Fatal(n, err)
+		}
+		for l := range strings.Lines(b.String()) {
+			cells := strings.Split(l, ",")
+			rows = append(rows, strings.Join([]string{cells[0], cells[1], cells[4], cells[5], cells[6]}, ","))
+		}
+		slices.Sort(rows) // a step records in an order of its own
+		return rows
+	}
+	rows := export(f)
+	var b bytes.Buffer
+	if _, err := contactsio.ExportDoNotCall(t.Context(), f.Service, f.Key, &b, nil); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := contactsio.ImportDoNotCall(t.Context(), other.Service, other.Key, &b, &contactsio.DoNotCallImportOptions{Source: "list:a"}); err != nil || s.Added != 2 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if diff := cmp.Diff(rows, export(other)); diff != "" {
+		t.Errorf("the list elsewhere (-first +second):\n%s", diff)
+	}
+	if !strings.Contains(strings.Join(rows, "\n"), ",'=1+1") {
+		t.Errorf("a formula is not marked: %q", rows)
+	}
+}
+
+func TestListErrors(t *testing.T) {
+	t.Parallel()
+	f := listing(t)
+	for file, want := range map[string]string{"": "the list is empty", "name,city\nA,B\n": "names no column of numbers"} {
+		if _, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(file), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", file, err, want)
+		}
+	}
+	if _, err := contactsio.ImportDoNotCall(t.Context(), f.Service, "no key", strings.NewReader("+15551230001\n"), nil); contacts.CodeOf(err) != contacts.CodeInvalidKey {
+		t.Errorf("another key: %v", err)
+	}
+}
+
+// TestKeptDoNotCall imports a contact whose number is listed.
+func TestKeptDoNotCall(t *testing.T) {
+	t.Parallel()
+	f := listing(t)
+	if _, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader("+15551230001\n"), nil); err != nil {
+		t.Fatal(err)
+	}
+	s, err := importFile(t, f, strings.NewReader("first_name,phone_number,do_not_call\nAnn,+15551230001,no\nBob,+15551230002,no\n"), nil, nil)
+	if err != nil || s.KeptDoNotCall != 1 || s.Notes["kept_do_not_call"] != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func ExampleImportDoNotCall() {
+	ctx := context.Background()
+	svc, key := serve(ctx)
+	list := strings.NewReader("+15551234567\n+1 555 123 4568\n")
+	summary, err := contactsio.ImportDoNotCall(ctx, svc, key, list, &contactsio.DoNotCallImportOptions{Source: "list:2026-11"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(summary.Rows, summary.Added)
+	fmt.Println(svc.CanCall(ctx, key, "+15551234567") != nil)
+	// Output:
+	// 2 2
+	// true
+}
+
+func ExampleExportDoNotCall() {
+	ctx := context.Background()
+	svc, key := serve(ctx)
+	if _, err := svc.BlockCalls(ctx, key, contacts.DoNotCallInput{PhoneNumber: "+15551234567", Reason: "asked"}); err != nil {
+		log.Fatal(err)
+	}
+	var file bytes.Buffer
+	n, err := contactsio.ExportDoNotCall(ctx, svc, key, &file, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	header, _, _ := strings.Cut(file.String(), "\r\n")
+	fmt.Println(n, header)
+	// Output: 1 phone_number,type,at,recorded_at,expires_at,source,reason,reference,contact_id,sequence
+}
