@@ -30,7 +30,7 @@ const (
 	OpUpsertContact  Operation = "upsert_contact"  // CreatePermission and WritePermission
 
 	OpListEvents     Operation = "list_events"       // EventsPermission
-	OpContactHistory Operation = "contact_history"   // EventsPermission
+	OpListHistory    Operation = "list_history"      // EventsPermission
 	OpGetContactAsOf Operation = "get_contact_as_of" // ReadPermission and EventsPermission
 
 	OpCanCall         Operation = "can_call"           // ReadPermission
@@ -64,7 +64,7 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 		all[0] = s.writePermission
 	case OpUpsertContact:
 		all[0], all[1] = s.createPermission, s.writePermission
-	case OpListEvents, OpContactHistory:
+	case OpListEvents, OpListHistory:
 		all[0] = s.eventsPermission
 	case OpGetContactAsOf:
 		all[0], all[1] = s.readPermission, s.eventsPermission

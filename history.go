@@ -168,7 +168,7 @@ func (c *call) visible(ctx context.Context, events []Event) ([]Event, error) {
 // CodeServerError. CodeNotFound is as in GetContact, but for deleted contacts.
 func (s *Service) History(ctx context.Context, key string, id uuid.UUID) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		ctx, c, err := s.begin(ctx, key, OpContactHistory, 0)
+		ctx, c, err := s.begin(ctx, key, OpListHistory, 0)
 		defer c.end(ctx, &err)
 		if err == nil {
 			err = c.history(ctx, id, yield)

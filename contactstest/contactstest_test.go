@@ -335,7 +335,7 @@ var operations = map[string]contacts.Operation{
 	"DeleteContact":           contacts.OpDeleteContact,
 	"RestoreContact":          contacts.OpRestoreContact,
 	"Events":                  contacts.OpListEvents,
-	"History":                 contacts.OpContactHistory,
+	"History":                 contacts.OpListHistory,
 	"GetContactAsOf":          contacts.OpGetContactAsOf,
 	"CanCall":                 contacts.OpCanCall,
 	"CanCallMany":             contacts.OpCanCallMany,
