@@ -178,6 +178,16 @@ func (w *csvWriter) contact(text []byte, c *contacts.Contact) ([]byte, error) {
 	return appendCSV(text, ',', w.cells), nil
 }
 
+// needsQuotes reports whether a cell holds what ends a cell.
+func needsQuotes(cell string, comma rune) bool {
+	for _, c := range cell {
+		if c == '"' || c == '\r' || c == '\n' || c == comma {
+			return true
+		}
+	}
+	return false
+}
+
 // appendCSV appends one row by RFC 4180. Package encoding/csv would change line
 // breaks inside a cell.
 func appendCSV(text []byte, comma rune, cells []string) []byte {
@@ -185,7 +195,7 @@ func appendCSV(text []byte, comma rune, cells []string) []byte {
 		if i > 0 {
 			text = utf8.AppendRune(text, comma)
 		}
-		if !strings.ContainsAny(cell, "\"\r\n") && !strings.ContainsRune(cell, comma) && (cell != "" || len(cells) > 1) {
+		if !needsQuotes(cell, comma) && (cell != "" || len(cells) > 1) {
 			text = append(text, cell...)
 			continue
 		}

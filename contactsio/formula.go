@@ -30,12 +30,15 @@ func withoutFormulaMark(s string) string {
 // quotes is one that starts a formula. A number is none, and neither is a phone
 // number in E.164, so that those stay as they are.
 func looksLikeFormula(s string) bool {
+	if s == "" || s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z' || s[0] >= '0' && s[0] <= '9' { // most cells
+		return false
+	}
 	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s, func(c rune) bool {
 		return c == '\'' || c == '"' || c != '\t' && c != '\r' && c != '\n' && unicode.IsSpace(c)
 	}))
 	switch first {
 	case '=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠':
-		return s != "" && !isE164(s) && !isPlainNumber(s)
+		return !isE164(s) && !isPlainNumber(s)
 	default:
 		return false
 	}
