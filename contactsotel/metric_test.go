@@ -35,7 +35,7 @@ func TestMetrics(t *testing.T) {
 	h.GetContact(ctx, "unknown", uuid.Nil)
 	// The calls of the do-not-call list, as a Service would report them.
 	for op, o := range map[contacts.Operation]contacts.Outcome{
-		"can_call":      {Listed: 1},
+		"can_call":      {Code: contacts.CodeDoNotCall, Listed: 1},
 		"can_call_many": {Listed: 2},
 	} {
 		items := map[contacts.Operation]int{"can_call": 1, "can_call_many": 5}[op]
@@ -55,7 +55,7 @@ func TestMetrics(t *testing.T) {
 		"contacts.operation.duration s contacts.operation=create_contacts":                    1,
 		"contacts.operation.duration s contacts.operation=list_contacts":                      1,
 		"contacts.operation.duration s contacts.operation=get_contact error.type=invalid_key": 1,
-		"contacts.operation.duration s contacts.operation=can_call":                           1,
+		"contacts.operation.duration s contacts.operation=can_call error.type=do_not_call":    1,
 		"contacts.operation.duration s contacts.operation=can_call error.type=invalid_key":    1,
 		"contacts.operation.duration s contacts.operation=can_call_many":                      1,
 
