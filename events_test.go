@@ -426,7 +426,8 @@ var ways = map[string]func(ctx context.Context, p *past, id uuid.UUID) error{
 
 // otherMethods change no contact.
 var otherMethods = []string{
-	"Accounts", "Authorize", "ContactAfter", "Contacts", "CreateAccount", "CreateTeam", "DisableAccount", "DuplicatePolicy",
+	"Accounts", "Authorize", "BlockCalls", "BlockCallsBatch", "BlockCallsBatchJSON", "BlockCallsJSON", "BlockCallsStream", "CanCall", "CanCallMany",
+	"CanCallManyJSON", "CheckDoNotCall", "DoNotCallEntries", "DoNotCallStatus", "GrantCalls", "GrantCallsJSON", "ListDoNotCall", "ContactAfter", "Contacts", "CreateAccount", "CreateTeam", "DisableAccount", "DuplicatePolicy",
 	"EnableAccount", "EventSettings", "Events", "GetContact", "GetContactAsOf", "History", "IssueKey", "Keys", "LastSequence",
 	"ListContacts", "PruneEvents", "RevokeKey", "SetDuplicatePolicy", "SetEvents", "Teams",
 }
