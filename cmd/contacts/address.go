@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -56,6 +57,19 @@ func (a storeAddress) String() string {
 	}
 	u.RawQuery = "" // it may hold a password
 	return u.Redacted()
+}
+
+// same reports whether both lead to one store, as far as the addresses tell.
+func (a storeAddress) same(b storeAddress) bool {
+	if a.isURL() || b.isURL() {
+		return a == b
+	}
+	x, errX := os.Stat(string(a))
+	y, errY := os.Stat(string(b))
+	if errX == nil && errY == nil {
+		return os.SameFile(x, y)
+	}
+	return filepath.Clean(string(a)) == filepath.Clean(string(b))
 }
 
 // hasPassword reports whether a URL holds a password.

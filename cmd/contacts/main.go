@@ -25,6 +25,7 @@ type grammar struct {
 	Teams    teamsCommand    `cmd:"" help:"List and create the teams of an account."`
 	Keys     keysCommand     `cmd:"" help:"List, issue and revoke the API keys of an account."`
 	Backup   backupCommand   `cmd:"" help:"Write all that is stored to a new file, while others go on writing. For SQLite."`
+	Copy     copyCommand     `cmd:"" help:"Copy all of a store into another one, of any kind."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the store to the schema of this program."`
 	Version  versionCommand  `cmd:"" help:"Print the versions of the program, of Go, of SQLite and of the schemas."`
 }
