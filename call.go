@@ -28,6 +28,7 @@ const (
 	OpDeleteContact  Operation = "delete_contact"  // WritePermission
 	OpRestoreContact Operation = "restore_contact" // WritePermission
 	OpUpsertContact  Operation = "upsert_contact"  // CreatePermission and WritePermission
+	OpUpsertContacts Operation = "upsert_contacts" // CreatePermission and WritePermission
 
 	OpListEvents     Operation = "list_events"       // EventsPermission
 	OpListHistory    Operation = "list_history"      // EventsPermission
@@ -62,7 +63,7 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 		all[0] = s.readPermission
 	case OpUpdateContact, OpReplaceContact, OpDeleteContact, OpRestoreContact, OpBlockCalls:
 		all[0] = s.writePermission
-	case OpUpsertContact:
+	case OpUpsertContact, OpUpsertContacts:
 		all[0], all[1] = s.createPermission, s.writePermission
 	case OpListEvents, OpListHistory:
 		all[0] = s.eventsPermission
@@ -99,6 +100,7 @@ type call struct {
 	principal *Principal
 	account   *AccountRecord // of the principal; nil until it is needed
 	batch     uuid.UUID      // of the events of the call; zero: it has changed one contact at most
+	many      bool           // it is about more than one contact
 	bad       problems       // what is wrong with the input
 	faults    []error        // the causes of server errors
 	tries     int            // how often its write was made
@@ -218,13 +220,25 @@ const maxStale = 3
 type write struct {
 	MutationBatch
 	stored []*ContactRecord // the contact of each mutation as it was; nil: all are new
+	match  [][]MatchKey     // what each claims beside the keys that must be unique; nil: none does
+}
+
+// add adds a step. A store sees its contact with that version.
+func (w *write) add(s step, version int64) {
+	m := Mutation{Idempotency: s.once}
+	if s.after != nil {
+		s.change[0] = ContactChange{ID: s.after.Contact.ID, Version: version, Record: s.after}
+		m.Contacts = s.change[:]
+	}
+	w.Mutations = append(w.Mutations, m)
+	w.stored, w.match = append(w.stored, s.before), append(w.match, s.on)
 }
 
 // apply judges and stores mutations of the principal's account. Mutations that
 // were decided by old settings are decided again and sent again. The error is
 // about the whole batch.
 func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error) {
-	outcomes, err := c.claim(ctx, batch)
+	outcomes, err := c.decide(ctx, batch)
 	for try := 1; err == nil && try < maxStale; try++ {
 		stale := staleOnes(outcomes)
 		if len(stale) == 0 {
@@ -233,7 +247,7 @@ func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error
 		c.account = nil
 		c.tries++
 		if batch.AllOrNothing { // then nothing was stored
-			outcomes, err = c.claim(ctx, batch)
+			outcomes, err = c.decide(ctx, batch)
 			continue
 		}
 		again := batch
@@ -245,7 +259,7 @@ func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error
 			}
 		}
 		var more []MutationOutcome
-		if more, err = c.claim(ctx, again); err != nil {
+		if more, err = c.decide(ctx, again); err != nil {
 			// The others have their outcomes, so the error is that of these.
 			for _, i := range stale {
 				outcomes[i].Err = err
@@ -271,12 +285,17 @@ func (c *call) policy(ctx context.Context) (DuplicatePolicy, error) {
 	return c.account.duplicatePolicy()
 }
 
-// claim decides what the mutations claim, and sends them.
-func (c *call) claim(ctx context.Context, w write) ([]MutationOutcome, error) {
+// decide is claim by the policy that the account has.
+func (c *call) decide(ctx context.Context, w write) ([]MutationOutcome, error) {
 	policy, err := c.policy(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return c.claim(ctx, policy, w)
+}
+
+// claim decides what the mutations claim, and sends them.
+func (c *call) claim(ctx context.Context, policy DuplicatePolicy, w write) ([]MutationOutcome, error) {
 	for i := range w.Mutations {
 		if len(w.Mutations[i].Contacts) == 0 {
 			continue
@@ -285,7 +304,11 @@ func (c *call) claim(ctx context.Context, w write) ([]MutationOutcome, error) {
 		if w.stored != nil {
 			stored = w.stored[i]
 		}
-		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, stored)
+		var match []MatchKey
+		if w.match != nil {
+			match = w.match[i]
+		}
+		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, stored, match)
 		w.Mutations[i].Journal = nil
 	}
 	if err := c.recordEvents(ctx, w); err != nil {
@@ -298,6 +321,7 @@ func (c *call) claim(ctx context.Context, w write) ([]MutationOutcome, error) {
 // that policy read. What they ask of the do-not-call ledger becomes a part of them,
 // and what was stored gets its marks.
 func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
+	batch.DryRun = batch.DryRun || c.dryRun
 	marks, err := c.addBlocks(ctx, batch)
 	switch {
 	case errors.Is(err, ErrStale):
@@ -408,6 +432,6 @@ func (c *call) decode(ctx context.Context, b body) error {
 // body returns the body of a create or a change, to be read into what read fills.
 func (c *call) body(reader io.Reader, read func(*contactReader)) body {
 	return body{reader, c.rules.limits.BodyBytes, &c.bad, func(r *jsonReader) {
-		read(&contactReader{jsonReader: r, rules: &c.rules})
+		read(&contactReader{jsonReader: r, rules: c.rules})
 	}}
 }

@@ -23,14 +23,15 @@ type Service struct {
 	writePermission  Permission
 	eventsPermission Permission
 	manageDoNotCall  Permission
-	rules            rules
+	rules            *rules
 	retention        time.Duration // of idempotency keys
 	ledgers          ledgers
 	log              *slog.Logger
 	observer         Observer // nil: nobody observes
 	clock            clock
 	ids              *idSource
-	singles          sync.Pool // of *single
+	singles          *sync.Pool // of *single
+	dryRun           bool       // nothing is stored; see DryRun
 }
 
 // New returns a Service on the store. The caller closes the store. A nil opts
@@ -60,7 +61,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		eventsPermission: cmp.Or(opts.EventsPermission, PermissionReadEvents),
 		manageDoNotCall:  cmp.Or(opts.DoNotCallPermission, PermissionManageDoNotCall),
 		retention:        cmp.Or(opts.IdempotencyRetention, defaultRetention),
-		rules: rules{
+		rules: &rules{
 			limits:       limits,
 			phones:       phoneRules{region: opts.DefaultRegion, validOnly: opts.ValidNumbersOnly},
 			statuses:     slices.Clone(opts.Statuses),
@@ -72,6 +73,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		observer: opts.Observer,
 		clock:    opts.Now,
 		ids:      newIDSource(opts.NewID),
+		singles:  new(sync.Pool),
 	}
 	if s.clock == nil {
 		s.clock = time.Now

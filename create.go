@@ -1,7 +1,6 @@
 package contacts
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,16 +95,29 @@ type CreateContactsInput struct {
 	AllOrNothing bool `json:"all_or_nothing,omitempty"`
 }
 
-// A CreateResult is what became of one contact of a batch or a stream.
+// A CreateResult is what became of one contact, alone or of a batch or a stream.
 type CreateResult struct {
 	Index    int      `json:"index"`              // its place among the contacts that were given, from 0
 	Contact  *Contact `json:"contact,omitempty"`  // nil where Err is set
+	Result   Result   `json:"result,omitempty"`   // "" where Err is set; other than ResultCreated by the account's policy
 	Replayed bool     `json:"replayed,omitempty"` // it is the result of an earlier create with the same idempotency key
+
+	// Matched says which fields matched the contact. nil: it was created, or the
+	// result is a replay.
+	Matched []Conflict `json:"matched,omitempty"`
+
+	// Changes are what differs from the contact as it was. nil: nothing, it was
+	// created, or the result is a replay.
+	Changes []FieldChange `json:"changes,omitempty"`
 
 	// DeletedTwin is the newest deleted contact that has a match key of the new
 	// one, if the key may see it. It can be restored or purged in its place. Only
 	// keys that must be unique are looked for. Zero: there is none.
 	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
+
+	// PastOverlay: the stream of a dry run has more keys than Limits.DryRunKeys, so
+	// what the latest of them would have changed is not seen.
+	PastOverlay bool `json:"past_overlay,omitempty"`
 
 	Err error `json:"error,omitempty"` // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
 }
@@ -117,31 +129,42 @@ type CreateResult struct {
 // The error is about the call as a whole, and then nothing was stored:
 // CodeAuthenticationRequired, CodeInvalidKey, CodePermissionDenied,
 // CodeValidationError for too many contacts, CodeServerError.
-func (s *Service) CreateContacts(ctx context.Context, key string, in CreateContactsInput) (_ []CreateResult, err error) {
+func (s *Service) CreateContacts(ctx context.Context, key string, in CreateContactsInput) ([]CreateResult, error) {
+	return s.createContacts(ctx, key, in, part{})
+}
+
+func (s *Service) createContacts(ctx context.Context, key string, in CreateContactsInput, of part) (_ []CreateResult, err error) {
 	ctx, c, err := s.begin(ctx, key, OpCreateContacts, len(in.Contacts))
 	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
-	if limit := s.rules.limits.Batch; len(in.Contacts) > limit {
+	return c.inputs(ctx, len(in.Contacts), in.AllOrNothing, of, func(i int, bad *problems) newContact {
+		return s.rules.newContact(&in.Contacts[i], false, bad)
+	})
+}
+
+// inputs creates the contacts of so many inputs.
+func (c *call) inputs(ctx context.Context, n int, allOrNothing bool, of part, input func(i int, bad *problems) newContact) ([]CreateResult, error) {
+	if limit := c.rules.limits.Batch; n > limit {
 		return nil, tooManyContacts(limit)
 	}
-	created := creation{contacts: make([]newContact, len(in.Contacts)), allOrNothing: in.AllOrNothing}
+	created := creation{contacts: make([]newContact, n), allOrNothing: allOrNothing, part: of}
 	found := 0 // problems
-	for i := range in.Contacts {
+	for i := range created.contacts {
 		if err := ctx.Err(); err != nil {
 			return nil, c.fault(err)
 		}
 		bad := problems{limit: problemLimit(found)}
-		created.contacts[i] = s.rules.newContact(&in.Contacts[i], false, &bad)
+		created.contacts[i] = input(i, &bad)
 		found += len(bad.list)
 	}
-	if err := c.createMany(ctx, created); err != nil {
+	if err := c.createMany(ctx, &created); err != nil {
 		return nil, err
 	}
-	results := make([]CreateResult, len(created.contacts))
+	results := make([]CreateResult, n)
 	for i := range created.contacts {
-		results[i] = created.contacts[i].result(i)
+		results[i] = c.resultOf(&created.contacts[i], of.first+i)
 	}
 	return results, nil
 }
@@ -187,7 +210,7 @@ func (s *Service) CreateContactsJSONSeq(ctx context.Context, key string, body io
 	if err := c.bad.err(); err != nil {
 		return nil, err
 	}
-	if err := c.createMany(ctx, b.creation); err != nil {
+	if err := c.createMany(ctx, &b.creation); err != nil {
 		return nil, err
 	}
 	contacts, next := b.contacts, 0
@@ -196,69 +219,11 @@ func (s *Service) CreateContactsJSONSeq(ctx context.Context, key string, body io
 			n := contacts[next]
 			contacts[next] = newContact{}
 			next++
-			if !yield(n.result(next - 1)) {
+			if !yield(c.resultOf(&n, next-1)) {
 				return
 			}
 		}
 	}, nil
-}
-
-// CreateContactStream creates contacts as they come from the source, for imports
-// of any size. It yields one result for each, in their order. It holds up to
-// 1,000 contacts at a time. Results come when that many were created, or when the
-// source has ended.
-//
-// An error beside the result is one of those of [Service.CreateContacts] and ends
-// the stream. If contacts could not be stored for a CodeServerError, that error
-// follows their results. The key is checked once for each 1,000 contacts.
-//
-// To end a stream early with all results known, end the source. If the caller
-// stops early or ctx is done, up to 1,000 contacts may be stored whose results it
-// has not seen. A nil source holds nothing.
-func (s *Service) CreateContactStream(ctx context.Context, key string, source iter.Seq[CreateContactInput]) iter.Seq2[CreateResult, error] {
-	return func(yield func(CreateResult, error) bool) {
-		done := 0
-		chunk := make([]CreateContactInput, 0, min(MaxMutations, s.rules.limits.Batch))
-		flush := func() bool {
-			if len(chunk) == 0 {
-				return true
-			}
-			results, err := s.CreateContacts(ctx, key, CreateContactsInput{Contacts: chunk})
-			clear(chunk)
-			chunk = chunk[:0]
-			if err != nil {
-				yield(CreateResult{}, err)
-				return false
-			}
-			var fault error
-			for _, r := range results {
-				if CodeOf(r.Err) == CodeServerError {
-					fault = r.Err
-				}
-				r.Index += done
-				if e, ok := errors.AsType[*Error](r.Err); ok {
-					e.shiftConflicts(done)
-				}
-				if !yield(r, nil) {
-					return false
-				}
-			}
-			done += len(results)
-			if fault != nil {
-				yield(CreateResult{}, fault)
-			}
-			return fault == nil
-		}
-		if source == nil {
-			return
-		}
-		for in := range source {
-			if chunk = append(chunk, in); len(chunk) == cap(chunk) && !flush() {
-				return
-			}
-		}
-		flush()
-	}
 }
 
 func tooManyContacts(limit int) error {
@@ -273,24 +238,22 @@ func problemLimit(found int) int {
 	return max(1, min(maxProblems, maxInAll-found))
 }
 
-// shiftConflicts makes places in a part of a stream places in the stream.
-func (e *Error) shiftConflicts(by int) {
-	for i := range e.Conflicts {
-		if index := e.Conflicts[i].Index; index != nil {
-			*index += by
-		}
-	}
-}
-
 // A newContact is a contact on its way from its input to its result.
 type newContact struct {
 	draft
 	key      string             // idempotency key; "": none
 	once     *IdempotencyRecord // nil: none
+	how      *matching          // of an upsert; nil: it is a create
 	change   [1]ContactChange
-	replayed bool
+	defaults fieldSet  // what of it is a default
+	place    int       // in its call
+	wait     int       // for how many passes it waits
+	result   Result    // "": nothing yet
+	found    *finding  // of one that was found; nil: none was
 	twin     uuid.UUID // [CreateResult.DeletedTwin]
-	err      error     // why it is not stored
+	replayed bool
+	past     bool  // [CreateResult.PastOverlay]
+	err      error // why it is not stored
 }
 
 // newContact makes a new contact of an input. own is that of [rules.contact].
@@ -301,7 +264,7 @@ func (r *rules) newContact(in *CreateContactInput, own bool, bad *problems) newC
 			bad.add(element("phone_numbers", i)+".id", FieldInvalid, "must not be given for a new contact")
 		}
 	}
-	return newContact{draft: r.contact(in, own, bad), key: in.IdempotencyKey, err: bad.err()}
+	return newContact{draft: r.contact(in, own, bad), key: in.IdempotencyKey, defaults: in.defaulted(), err: bad.err()}
 }
 
 // A creation is new contacts that are stored together. One contact is a batch of
@@ -309,24 +272,52 @@ func (r *rules) newContact(in *CreateContactInput, own bool, bad *problems) newC
 type creation struct {
 	contacts     []newContact
 	allOrNothing bool
-	room         []Mutation // empty, to be used if it is large enough
+	part         part
+	seen         *overlay          // what the contacts would have stored; nil: they store it
+	places       map[uuid.UUID]int // the new contacts of the call; nil: not known yet
+	room         []Mutation        // empty, to be used if it is large enough
 }
 
 // A single is the memory of the creation of one contact.
 type single struct {
-	contacts  [1]newContact
-	mutations [1]Mutation
+	creation
+	contact  [1]newContact
+	mutation [1]Mutation
 }
 
-// places returns the place of each contact in the input, by id.
-func (created creation) places() map[uuid.UUID]int {
-	places := make(map[uuid.UUID]int, len(created.contacts))
-	for i := range created.contacts {
-		if n := &created.contacts[i]; n.record != nil {
-			places[n.record.Contact.ID] = i
+// conflict returns the conflict of a field with another contact. Hide leaves out
+// the id of one of this call.
+func (created *creation) conflict(field string, id uuid.UUID, hide bool) Conflict {
+	conflict := Conflict{Field: field, ContactID: id}
+	place, own := created.placeOf(id)
+	if own {
+		conflict.Index = &place
+	}
+	if own && hide || isPastID(id) {
+		conflict.ContactID = uuid.Nil
+	}
+	return conflict
+}
+
+// placeOf returns the place in the call of the contact that has the id.
+func (created *creation) placeOf(id uuid.UUID) (place int, own bool) {
+	if isPastID(id) {
+		place = int(pastPlace(id))
+		return place, place != unknownPlace
+	}
+	if created == nil {
+		return 0, false
+	}
+	if created.places == nil {
+		created.places = make(map[uuid.UUID]int, len(created.contacts))
+		for i := range created.contacts {
+			if n := &created.contacts[i]; n.record != nil && !n.replayed && n.found == nil {
+				created.places[n.record.Contact.ID] = created.part.first + i
+			}
 		}
 	}
-	return places
+	place, own = created.places[id]
+	return place, own
 }
 
 // createOne creates a single contact.
@@ -339,51 +330,55 @@ func (c *call) createOne(ctx context.Context, n newContact) CreateResult {
 		*one = single{}
 		c.singles.Put(one)
 	}()
-	one.contacts[0] = n
-	created := creation{contacts: one.contacts[:], room: one.mutations[:0]}
-	if err := c.prepare(ctx, created); err != nil {
+	one.contact[0] = n
+	one.contacts, one.room = one.contact[:], one.mutation[:0]
+	if err := c.prepare(ctx, &one.creation); err != nil {
 		return CreateResult{Err: err}
 	}
-	c.create(ctx, created)
-	r := one.contacts[0].result(0)
+	c.create(ctx, &one.creation)
+	r := c.resultOf(&one.contact[0], 0)
 	if r.Err == nil {
-		c.observed.wrote(ResultCreated, r.Replayed, nil)
+		c.observed.wrote(r.Result, r.Replayed, nil)
 	}
 	return r
 }
 
 // createMany creates the contacts of a batch.
-func (c *call) createMany(ctx context.Context, created creation) error {
-	if err := c.createAll(ctx, created); err != nil {
-		return err
-	}
-	for i := range created.contacts {
-		c.observed.wrote(ResultCreated, created.contacts[i].replayed, created.contacts[i].err)
-	}
-	return nil
-}
-
-func (c *call) createAll(ctx context.Context, created creation) error {
+func (c *call) createMany(ctx context.Context, created *creation) error {
+	c.many = len(created.contacts) > 1
 	if err := c.prepare(ctx, created); err != nil {
 		return err
 	}
+	if c.dryRun {
+		created.seen = newOverlay()
+		created.seen.past = created.part.past
+	}
 	if created.allOrNothing {
-		if err := c.refuseReplays(ctx, created); err != nil {
+		if err := c.createAll(ctx, created); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(created.contacts, func(n newContact) bool { return n.err != nil }) {
-			return c.failBatch(ctx, created)
-		}
+	} else {
+		c.create(ctx, created)
 	}
-	c.create(ctx, created)
+	for i := range created.contacts {
+		n := &created.contacts[i]
+		c.observed.wrote(n.result, n.replayed, n.err)
+	}
+	if past := created.part.past; past != nil {
+		for i := range created.contacts {
+			created.contacts[i].past = past.full
+		}
+		past.keep(created.seen, created.part.first)
+	}
 	return nil
 }
 
 // prepare completes the new contacts that are right so far. Its error is about
 // all of them.
-func (c *call) prepare(ctx context.Context, created creation) error {
+func (c *call) prepare(ctx context.Context, created *creation) error {
 	for i := range created.contacts {
 		n := &created.contacts[i]
+		n.place = i
 		if n.err != nil {
 			continue
 		}
@@ -404,100 +399,36 @@ func (c *call) prepare(ctx context.Context, created creation) error {
 			continue
 		}
 		var err error
-		if n.once, err = newIdempotencyRecord(n.key, n.record, c.retention); err != nil {
+		if n.once, err = newIdempotencyRecord(n.key, n.record, c.retention); err == nil && n.how != nil {
+			err = n.once.addInput(n.how)
+		}
+		if err != nil {
 			return c.fault(err)
 		}
 	}
 	return nil
 }
 
-// failBatch refuses the contacts of an all-or-nothing batch that are right,
-// because others are not. The store does not see them, so a missing team is
-// looked up here: all that is wrong is reported at once.
-func (c *call) failBatch(ctx context.Context, created creation) error {
-	missing := make(map[int64]error) // by team
-	for i := range created.contacts {
-		n := &created.contacts[i]
-		if n.err != nil {
-			continue
-		}
-		team := n.record.Contact.TeamID
-		err, known := missing[team]
-		if !known && team != 0 {
-			if err = c.teamExists(ctx, team); CodeOf(err) == CodeServerError {
-				return err
-			}
-			missing[team] = err
-		}
-		n.err = newError(cmp.Or(err, ErrBatchFailed), nil)
-	}
-	return nil
-}
-
 // create stores the new contacts that are right, and says of each what became of
 // it.
-func (c *call) create(ctx context.Context, created creation) {
-	for from := 0; from < len(created.contacts); {
-		from += c.createPart(ctx, created, from)
+func (c *call) create(ctx context.Context, created *creation) {
+	most := MaxMutations
+	if created.allOrNothing {
+		most = len(created.contacts)
+	}
+	right := make([]*newContact, 0, min(len(created.contacts), most))
+	for i := range created.contacts {
+		if n := &created.contacts[i]; n.err == nil {
+			right = append(right, n)
+		}
+		if len(right) == most || i == len(created.contacts)-1 {
+			c.settle(ctx, created, right)
+			right = right[:0]
+		}
 	}
 	if !created.allOrNothing {
 		c.checkReplays(ctx, created)
 	}
-}
-
-// createPart is create for the contacts that fit into one batch of the store. It
-// returns how many those are, from a place on.
-func (c *call) createPart(ctx context.Context, created creation, from int) (size int) {
-	part := created.contacts[from:]
-	most := len(part)
-	if !created.allOrNothing {
-		most = min(most, MaxMutations)
-	}
-	batch := write{MutationBatch: MutationBatch{Mutations: created.room, AllOrNothing: created.allOrNothing}}
-	if cap(batch.Mutations) < most {
-		batch.Mutations = make([]Mutation, 0, most)
-	}
-	for size < len(part) && len(batch.Mutations) < most {
-		n := &part[size]
-		if size++; n.err != nil {
-			continue
-		}
-		n.change[0] = ContactChange{ID: n.record.Contact.ID, Record: n.record}
-		batch.Mutations = append(batch.Mutations, Mutation{Idempotency: n.once, Contacts: n.change[:]})
-		batch.Now = n.record.Contact.CreatedAt
-	}
-	if len(batch.Mutations) == 0 {
-		return size
-	}
-	outcomes, err := c.apply(ctx, batch)
-	if err != nil {
-		c.note(err)
-	}
-	var places map[uuid.UUID]int
-	sent := 0
-	for i := range part[:size] {
-		n := &part[i]
-		if n.err != nil {
-			continue
-		}
-		switch {
-		case err != nil:
-			n.err = newServerError(err)
-		case outcomes == nil:
-		case errors.Is(outcomes[sent].Err, ErrDuplicate):
-			if places == nil {
-				places = created.places()
-			}
-			n.err = c.duplicateError(duplicate{
-				code: ErrDuplicate, contact: &n.record.Contact, claims: batch.Mutations[sent].Claims,
-				holders: outcomes[sent].Holders, batch: places, stored: !created.allOrNothing,
-			})
-		default:
-			c.finish(n, outcomes[sent])
-		}
-		sent++
-	}
-	return size
 }
 
 // assignIDs gives a new contact its identity and its time.
@@ -535,15 +466,11 @@ func (c *call) finish(n *newContact, o MutationOutcome) {
 	case o.Err != nil:
 		n.err = c.refusal(o.Err)
 	case o.Result != "":
-		n.replayed = true
-		first, err := parseFirstResult(o.Result)
-		if err == nil {
-			err = first.replay(&n.record.Contact)
-		}
-		if err != nil {
+		if err := n.replay(o.Result); err != nil {
 			n.err = c.fault(err)
 		}
 	default:
+		n.result = ResultCreated
 		for _, h := range o.Holders { // a deleted one
 			if c.principal.CanAccessTeam(h.TeamID) {
 				n.twin = h.ContactID
@@ -552,9 +479,10 @@ func (c *call) finish(n *newContact, o MutationOutcome) {
 	}
 }
 
-// result returns the result of a new contact.
-func (n *newContact) result(index int) CreateResult {
-	if n.err == nil {
+// resultOf returns the result of a new contact.
+func (c *call) resultOf(n *newContact, index int) CreateResult {
+	r := CreateResult{Index: index, Result: n.result, Replayed: n.replayed, DeletedTwin: n.twin, PastOverlay: n.past}
+	if n.err == nil && n.record != nil {
 		if damaged := n.load(); damaged != nil {
 			n.err = newServerError(damaged)
 		}
@@ -562,5 +490,11 @@ func (n *newContact) result(index int) CreateResult {
 	if n.err != nil {
 		return CreateResult{Index: index, Err: n.err}
 	}
-	return CreateResult{Index: index, Contact: n.contact(), Replayed: n.replayed, DeletedTwin: n.twin}
+	if n.record != nil {
+		r.Contact = c.result(&n.draft)
+	}
+	if n.found != nil {
+		r.Matched, r.Changes = n.found.matched, n.found.changes
+	}
+	return r
 }

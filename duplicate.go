@@ -36,17 +36,25 @@ func (c Conflict) equal(other Conflict) bool {
 // claims returns the match keys that no other live contact may have if the record
 // is stored. A change claims the keys alone that it adds, so that duplicates from
 // before a policy can be changed. Before is the contact as it was; nil: there was
-// none.
-func (p *DuplicatePolicy) claims(r, before *ContactRecord) []MatchKey {
-	if r == nil || !r.Contact.DeletedAt.IsZero() || r.Contact.ExternalID == "" && !p.unique(KeyEmail) && !p.unique(KeyPhoneNumber) {
+// none. On are the keys by which the contact was looked for; another one with such a
+// key would match too.
+func (p *DuplicatePolicy) claims(r, before *ContactRecord, on []MatchKey) []MatchKey {
+	if r == nil || !r.Contact.DeletedAt.IsZero() || on == nil && r.Contact.ExternalID == "" && !p.unique(KeyEmail) && !p.unique(KeyPhoneNumber) {
 		return nil
 	}
-	keys := slices.DeleteFunc(r.MatchKeys(), func(k MatchKey) bool { return !p.unique(k.Kind) })
-	if before == nil || !before.Contact.DeletedAt.IsZero() { // a deleted contact holds no keys
-		return keys
+	var had []MatchKey
+	if before != nil && before.Contact.DeletedAt.IsZero() { // a deleted contact holds no keys
+		had = before.MatchKeys()
 	}
-	had := before.MatchKeys()
-	return slices.DeleteFunc(keys, func(k MatchKey) bool { return slices.Contains(had, k) })
+	keys := slices.DeleteFunc(r.MatchKeys(), func(k MatchKey) bool {
+		return !slices.Contains(on, k) && (!p.unique(k.Kind) || slices.Contains(had, k))
+	})
+	for _, k := range on {
+		if !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // fieldOf returns the field of the contact that has the key.
@@ -67,8 +75,7 @@ type duplicate struct {
 	contact *Contact
 	claims  []MatchKey
 	holders []Holder
-	batch   map[uuid.UUID]int // the contacts of the call, by id
-	stored  bool              // they are stored
+	created *creation // the call; nil: it creates nothing
 }
 
 // duplicateError returns the error of a duplicate.
@@ -76,18 +83,15 @@ func (c *call) duplicateError(d duplicate) *Error {
 	e := newError(d.code, nil)
 	var fields []string
 	for i, h := range d.holders {
-		conflict := Conflict{Field: d.contact.fieldOf(d.claims[h.Key]), ContactID: h.ContactID}
+		hide := c.dryRun || d.created != nil && d.created.allOrNothing // they are not stored
+		conflict := d.created.conflict(d.contact.fieldOf(d.claims[h.Key]), h.ContactID, hide)
 		if !slices.Contains(fields, conflict.Field) {
 			fields = append(fields, conflict.Field)
 		}
 		if i >= maxConflicts {
 			continue
 		}
-		index, own := d.batch[h.ContactID]
-		if own {
-			conflict.Index = &index
-		}
-		if conflict.Hidden = !c.principal.CanAccessTeam(h.TeamID); conflict.Hidden || own && !d.stored {
+		if conflict.Hidden = !c.principal.CanAccessTeam(h.TeamID); conflict.Hidden {
 			conflict.ContactID = uuid.Nil
 		}
 		e.Conflicts = append(e.Conflicts, conflict)

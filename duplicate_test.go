@@ -205,7 +205,7 @@ func TestDeletedTwin(t *testing.T) {
 	})
 }
 
-func TestBatchSeesItself(t *testing.T) {
+func TestRejectedBatchNamesTheFirst(t *testing.T) {
 	t.Parallel()
 	contact := func(name string) contacts.CreateContactInput {
 		return contacts.CreateContactInput{FirstName: name, Email: name + "@example.com"}

@@ -49,7 +49,7 @@ func (c *call) recordEvents(ctx context.Context, w write) error {
 	for i := range w.Mutations {
 		changes += len(w.Mutations[i].Contacts)
 	}
-	if changes > 1 && c.batch == uuid.Nil {
+	if (c.many || changes > 1) && c.batch == uuid.Nil {
 		if c.batch, err = c.ids.next(w.Now); err != nil {
 			return err
 		}

@@ -74,6 +74,13 @@ var otherFields = [...]string{"team_id", "tags", "phone_numbers", "custom_contex
 // order.
 type fieldSet uint32
 
+// The bits of the text fields that have a default.
+const (
+	countryField fieldSet = 1 << (9 + iota)
+	statusField
+	stageField
+)
+
 // The bits of otherFields.
 const (
 	teamIDField fieldSet = 1 << (len(textFields) + iota)

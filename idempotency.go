@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -107,44 +108,99 @@ func parseFirstResult(text string) (first firstResult, err error) {
 	return first, nil
 }
 
-// replay makes the contact of an input that was sent again the result of the
-// first create.
-func (first *firstResult) replay(c *Contact) error {
+// replay makes the contact of an input that was sent again the result of the first
+// call. If that one did not create it, checkReplays reads it.
+func (n *newContact) replay(result string) error {
+	first, err := parseFirstResult(result)
+	if err != nil {
+		return err
+	}
+	n.replayed, n.result, n.found = true, cmp.Or(first.Result, ResultCreated), nil
+	record := *n.record
+	n.draft.record = &record
+	c := &record.Contact
+	c.ID = first.ID
+	if n.result != ResultCreated {
+		return nil
+	}
 	if len(first.PhoneIDs) != len(c.PhoneNumbers) {
 		return fmt.Errorf("a stored idempotency record has %d phone numbers, and its input %d", len(first.PhoneIDs), len(c.PhoneNumbers))
 	}
-	c.ID, c.CreatedAt, c.UpdatedAt = first.ID, first.CreatedAt, first.CreatedAt
+	c.CreatedAt, c.UpdatedAt = first.CreatedAt, first.CreatedAt
+	c.PhoneNumbers = slices.Clone(c.PhoneNumbers)
 	for i, id := range first.PhoneIDs {
 		c.PhoneNumbers[i].ID = id
 	}
 	return nil
 }
 
-// checkReplays makes a conflict of each replay whose contact has moved into a
-// team that the principal may not access: the key must not learn of it. The
-// others of the batch stand on their own, so they may be stored by then.
-func (c *call) checkReplays(ctx context.Context, created creation) {
-	if c.principal.AllTeams {
-		return
+// replays reports whether an earlier contact of the call has the idempotency key,
+// and then says what becomes of the contact.
+func (p *pass) replays(n *newContact) bool {
+	seen := p.created.seen
+	if seen == nil || n.once == nil {
+		return false
 	}
+	if result, same, found := seen.past.replay(n.once); found {
+		n.draft, n.replayed, n.result = draft{}, true, result
+		if !same {
+			n.err = newError(ErrIdempotencyConflict, nil)
+		}
+		return true
+	}
+	earlier := seen.once[n.once.Key]
+	switch {
+	case earlier == nil:
+		return false
+	case earlier.Input != n.once.Input:
+		n.err = newError(ErrIdempotencyConflict, nil)
+	default:
+		p.finish(n, MutationOutcome{Result: earlier.Result})
+	}
+	return true
+}
+
+// checkReplays reads the contacts of replays. A contact that was created is
+// returned as it was made, and any other as it is now. A replay whose contact has
+// moved into a team that the principal may not access is a conflict: the key must
+// not learn of it. The others of the batch stand on their own, so they may be stored
+// by then.
+func (c *call) checkReplays(ctx context.Context, created *creation) {
+	var replays []*newContact
 	var ids []uuid.UUID
 	for i := range created.contacts {
-		if n := &created.contacts[i]; n.replayed && n.err == nil {
+		n := &created.contacts[i]
+		if n.replayed && n.err == nil && n.record != nil && (n.result != ResultCreated || !c.principal.AllTeams) {
+			replays = append(replays, n)
 			ids = append(ids, n.record.Contact.ID)
 		}
 	}
-	hidden, err := c.hidden(ctx, ids)
+	if len(replays) == 0 {
+		return
+	}
+	records, err := c.recordsOf(ctx, ids, created.seen)
 	if err != nil {
 		c.note(err)
 	}
-	for i := range created.contacts {
-		n := &created.contacts[i]
+	for _, n := range replays {
+		r := records[n.record.Contact.ID]
 		switch {
-		case !n.replayed || n.err != nil:
 		case err != nil:
 			n.err = newServerError(err)
-		case hidden[n.record.Contact.ID]:
+		case r != nil && !c.principal.CanAccessTeam(r.Contact.TeamID):
 			n.err = newError(ErrIdempotencyConflict, nil)
+		case n.result == ResultCreated:
+		case isPastID(n.record.Contact.ID):
+			n.draft = draft{}
+		case r == nil || !r.Contact.DeletedAt.IsZero():
+			n.err = newError(ErrNotFound, nil)
+		default:
+			record := *r
+			record.Contact.Tags, record.Contact.PhoneNumbers = slices.Clone(r.Contact.Tags), slices.Clone(r.Contact.PhoneNumbers)
+			n.draft = draft{record: &record}
+			if err := c.mark(ctx, &record.Contact); err != nil {
+				n.err = c.fault(err)
+			}
 		}
 	}
 }
@@ -157,7 +213,7 @@ func (c *call) checkReplays(ctx context.Context, created creation) {
 // then was visible when it was looked at, and the answer is as of that moment. A
 // replay that the dry run did not find is of a create since, in the team of this
 // input, which the principal may access.
-func (c *call) refuseReplays(ctx context.Context, created creation) error {
+func (c *call) refuseReplays(ctx context.Context, created *creation) error {
 	if c.principal.AllTeams {
 		return nil
 	}
@@ -232,40 +288,46 @@ func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map
 // access. A contact that was removed for good hides nothing, so its first result
 // stays.
 func (c *call) hidden(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	records, err := c.recordsOf(ctx, ids, nil)
 	hidden := make(map[uuid.UUID]bool)
-	for part := range slices.Chunk(ids, MaxMutations) {
-		teams, err := c.teamsOf(ctx, part)
+	for id, r := range records {
+		hidden[id] = !c.principal.CanAccessTeam(r.Contact.TeamID)
+	}
+	return hidden, err
+}
+
+// recordsOf returns the contacts that are stored, deleted ones too, and those that
+// would be another as they would be.
+func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID, seen *overlay) (map[uuid.UUID]*ContactRecord, error) {
+	records := make(map[uuid.UUID]*ContactRecord, len(ids))
+	var rest []uuid.UUID
+	for _, id := range ids {
+		if r := seen.find(id); r != nil {
+			records[id] = r
+		} else if !isPastID(id) {
+			rest = append(rest, id)
+		}
+	}
+	for part := range slices.Chunk(rest, MaxMutations) {
+		list, err := c.store.ListContacts(ctx, ContactQuery{AccountID: c.principal.AccountID, AllTeams: true, IDs: part, Limit: len(part)})
 		if err != nil {
 			return nil, err
 		}
-		for id, team := range teams {
-			hidden[id] = !c.principal.CanAccessTeam(team)
+		for _, r := range list.Records {
+			records[r.Contact.ID] = r
+		}
+		for _, id := range part {
+			if records[id] != nil {
+				continue
+			}
+			r, err := c.store.FindContact(ctx, c.principal.AccountID, id)
+			switch {
+			case err == nil:
+				records[id] = r
+			case !errors.Is(err, ErrNotFound):
+				return nil, err
+			}
 		}
 	}
-	return hidden, nil
-}
-
-// teamsOf returns the teams of the contacts that are stored, deleted ones too.
-func (c *call) teamsOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
-	list, err := c.store.ListContacts(ctx, ContactQuery{AccountID: c.principal.AccountID, AllTeams: true, IDs: ids, Limit: len(ids)})
-	if err != nil {
-		return nil, err
-	}
-	teams := make(map[uuid.UUID]int64, len(ids))
-	for _, r := range list.Records {
-		teams[r.Contact.ID] = r.Contact.TeamID
-	}
-	for _, id := range ids {
-		if _, live := teams[id]; live {
-			continue
-		}
-		r, err := c.store.FindContact(ctx, c.principal.AccountID, id)
-		switch {
-		case err == nil:
-			teams[id] = r.Contact.TeamID
-		case !errors.Is(err, ErrNotFound):
-			return nil, err
-		}
-	}
-	return teams, nil
+	return records, nil
 }

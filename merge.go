@@ -4,11 +4,11 @@ import "slices"
 
 // A merging says how an input changes the contact that it matches.
 type merging struct {
-	in       *CreateContactInput // what is given
-	made     *ContactRecord      // the same as a new contact, normalised
-	mode     UpsertMode
-	tagsMode TagsMode
-	bad      *problems
+	made      *ContactRecord // the input as a new contact
+	defaulted fieldSet       // what of it is a default
+	mode      UpsertMode
+	tagsMode  TagsMode
+	bad       *problems
 }
 
 // merge returns what an upsert makes of a stored contact, which it may leave as it
@@ -18,10 +18,9 @@ func (r *rules) merge(m merging, stored *ContactRecord) (*draft, error) {
 	record := *stored
 	d := &draft{record: &record}
 	c, made := &record.Contact, &m.made.Contact
-	given, value, field := m.in.texts(), made.texts(), c.texts()
+	value, field := made.texts(), c.texts()
 	for i := range textFields {
-		isGiven := text(*given[i], textFields[i].name, maxLimit, new(problems)) != "" // and no default
-		if !isGiven || field[i] == &c.ExternalID {
+		if *value[i] == "" || m.defaulted&(1<<i) != 0 || field[i] == &c.ExternalID {
 			continue
 		}
 		if overwrite || *field[i] == "" {
@@ -34,7 +33,7 @@ func (r *rules) merge(m merging, stored *ContactRecord) (*draft, error) {
 	if made.TeamID != 0 && (overwrite || c.TeamID == 0) {
 		c.TeamID = made.TeamID
 	}
-	c.Tags = r.mergeTags(m, c.Tags)
+	c.Tags = slices.Clone(r.mergeTags(m, c.Tags))
 	c.PhoneNumbers = r.mergePhoneNumbers(m, c.PhoneNumbers)
 	for _, context := range []struct {
 		name string
@@ -90,8 +89,8 @@ func (r *rules) mergeTags(m merging, tags []string) []string {
 func (r *rules) mergePhoneNumbers(m merging, phones []PhoneNumber) []PhoneNumber {
 	overwrite := m.mode == UpsertOverwrite
 	merged := slices.Clone(phones)
-	for i, p := range m.made.Contact.PhoneNumbers {
-		primary := overwrite && m.in.PhoneNumbers[i].Primary
+	for _, p := range m.made.Contact.PhoneNumbers {
+		primary := overwrite && p.Primary && m.defaulted&phoneNumbersField == 0
 		at := slices.IndexFunc(merged, func(q PhoneNumber) bool { return q.PhoneNumber == p.PhoneNumber })
 		if at < 0 {
 			p.Primary = false

@@ -122,7 +122,7 @@ type observation struct {
 
 // beginObserved is begin where there is an observer.
 func (c *call) beginObserved(ctx context.Context, items int) (context.Context, *call, error) {
-	ctx, end := c.observer.Begin(ctx, Call{Operation: c.op, Items: items})
+	ctx, end := c.observer.Begin(ctx, Call{Operation: c.op, Items: items, DryRun: c.dryRun})
 	c.observed = &observation{end: end}
 	defer func() {
 		if p := recover(); p != nil { // there is no end of the call yet
@@ -178,6 +178,8 @@ func (o *observation) wrote(r Result, replayed bool, err error) {
 		out.Replayed++
 	case r == ResultCreated:
 		out.Created++
+	case r == ResultExisting:
+		out.Existing++
 	case r == ResultUpdated:
 		out.Updated++
 	case r == ResultUnchanged:

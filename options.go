@@ -122,6 +122,7 @@ type Limits struct {
 	Search       int // the text of a search; 200
 	Batch        int // contacts in a batch; 10,000
 	BatchBytes   int // the JSON body of a batch as received, in bytes; 16,777,216
+	DryRunKeys   int // keys that the dry run of a stream remembers, of at most 48 bytes each; 16,000,000
 }
 
 // bodyDepth is how deep a JSON body may nest. It needs no option, because the
@@ -161,6 +162,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"Search", &l.Search, 200},
 		{"Batch", &l.Batch, 10_000},
 		{"BatchBytes", &l.BatchBytes, 16 << 20},
+		{"DryRunKeys", &l.DryRunKeys, 16_000_000},
 	} {
 		switch {
 		case *f.value < 0 || *f.value > maxLimit:

@@ -21,6 +21,10 @@ type DuplicatePolicy struct {
 	// unique only if KeyPhoneNumber is named. With DuplicateAllow they are not
 	// used.
 	Keys []KeyKind `json:"keys,omitempty"`
+
+	// Mode and TagsMode say how DuplicateUpsert changes a contact.
+	Mode     UpsertMode `json:"mode,omitempty"`      // "": UpsertFill
+	TagsMode TagsMode   `json:"tags_mode,omitempty"` // "": TagsAdd
 }
 
 // A DuplicateAction says what happens to a create whose match key is taken.
@@ -30,7 +34,20 @@ type DuplicateAction string
 const (
 	DuplicateAllow  DuplicateAction = "allow"  // it is stored
 	DuplicateReject DuplicateAction = "reject" // CodeDuplicateContact
+
+	// The one contact that has the key is returned as it is. It needs
+	// Options.ReadPermission too, else it is CodeDuplicateContact. More than one are
+	// CodeAmbiguousMatch.
+	DuplicateReturnExisting DuplicateAction = "return_existing"
+
+	// The one contact that has the key is changed as [Service.UpsertContact] would.
+	// It needs Options.WritePermission too, else it is CodeDuplicateContact. More than
+	// one are CodeAmbiguousMatch.
+	DuplicateUpsert DuplicateAction = "upsert"
 )
+
+// duplicateActions are all actions.
+var duplicateActions = [...]DuplicateAction{DuplicateAllow, DuplicateReject, DuplicateReturnExisting, DuplicateUpsert}
 
 // unique reports whether the policy makes keys of that kind unique.
 func (p *DuplicatePolicy) unique(kind KeyKind) bool {
@@ -62,10 +79,24 @@ func (p *DuplicatePolicy) uniqueKinds() (kinds []KeyKind) {
 
 // check adds what is wrong with the policy.
 func (p *DuplicatePolicy) check(bad *problems) {
-	if !slices.Contains([]DuplicateAction{"", DuplicateAllow, DuplicateReject}, p.Action) {
-		bad.add("action", FieldNotAllowed, fmt.Sprintf("must be %s or %s", DuplicateAllow, DuplicateReject))
+	if p.Action != "" && !slices.Contains(duplicateActions[:], p.Action) {
+		bad.add("action", FieldNotAllowed, fmt.Sprintf("must be one of %s, %s, %s and %s", DuplicateAllow, DuplicateReject, DuplicateReturnExisting, DuplicateUpsert))
 	}
 	checkKinds("keys", p.Keys, bad)
+	checkModes(p.Mode, p.TagsMode, bad)
+}
+
+// matching returns how a create changes the contact that it matches; nil: it does
+// not.
+func (c *call) matching(p *DuplicatePolicy) *matching {
+	switch p.Action {
+	case DuplicateReturnExisting:
+		return &matching{needs: c.readPermission, leaves: true}
+	case DuplicateUpsert:
+		return &matching{Mode: p.Mode, TagsMode: p.TagsMode, needs: c.writePermission}
+	default:
+		return nil
+	}
 }
 
 // checkKinds checks a list of kinds of match keys.

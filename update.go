@@ -337,7 +337,7 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 				return nil, c.fault(err)
 			}
 			c.observed.wrote(ResultUnchanged, false, nil)
-			return next.contact(), nil
+			return c.result(next), nil
 		}
 		now, err := c.clock.read()
 		if err != nil {
@@ -363,7 +363,7 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			return nil, c.fault(err)
 		case len(outcomes) == 0 || outcomes[0].Err == nil:
 			c.observed.wrote(ch.result(), false, nil)
-			return next.contact(), nil
+			return c.result(next), nil
 		case errors.Is(outcomes[0].Err, ErrConflict) && try < maxTries:
 			c.tries++
 		case errors.Is(outcomes[0].Err, ErrDuplicate):

@@ -50,6 +50,7 @@ func TestUpsertTable(t *testing.T) {
 		{"a field that the contact has", `{"company": "Other"}`, `{}`, `{"company": "Other"}`},
 		{"a field that it does not have", `{"city": "Paris"}`, `{"city": "Paris"}`, `{"city": "Paris"}`},
 		{"blank and null", `{"company": " ", "stage": "", "city": null, "tags": [], "phone_numbers": null, "custom_context": {}}`, `{}`, `{}`},
+		{"fillers, which show nothing", `{"stage": "\u3164", "status": "\u3164 \u200b", "country": "\u200b"}`, `{}`, `{}`},
 		{"another stage", `{"stage": "lost"}`, `{}`, `{"stage": "lost"}`},
 		{"a default that is given", `{"stage": "lead", "status": "not_contacted"}`, `{}`, `{"stage": "lead"}`},
 		{"a country", `{"country": "fr"}`, `{}`, `{"country": "FR"}`},

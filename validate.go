@@ -123,6 +123,27 @@ func (r *rules) country(s string, bad *problems) string {
 	}
 }
 
+// defaulted returns which of the parameters get a default because the input leaves
+// them blank. Phone numbers get the mark of the primary one.
+func (in *CreateContactInput) defaulted() (fields fieldSet) {
+	blank := func(form func(string, string, int, *problems) string, s string) bool {
+		return s == "" || !isPlain(s) && form(s, "", maxLimit, new(problems)) == ""
+	}
+	if blank(text, in.Country) {
+		fields |= countryField
+	}
+	if blank(termText, in.Status) {
+		fields |= statusField
+	}
+	if blank(termText, in.Stage) {
+		fields |= stageField
+	}
+	if !slices.ContainsFunc(in.PhoneNumbers, func(p PhoneNumberInput) bool { return p.Primary }) {
+		fields |= phoneNumbersField
+	}
+	return fields
+}
+
 func (r *rules) status(s string, bad *problems) string {
 	return word(s, "status", r.limits.Status, r.statuses, defaultStatus, bad)
 }

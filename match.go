@@ -1,0 +1,423 @@
+package contacts
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A matching says by which keys a contact is found, and what becomes of it. It is
+// that of an upsert, or of a create under a policy.
+type matching struct {
+	MatchOn        []KeyKind // nil: the kinds that the policy makes unique
+	Mode           UpsertMode
+	TagsMode       TagsMode
+	UpdateOnly     bool
+	RestoreDeleted bool
+
+	needs  Permission // what the key must have to learn of the contact; "": nothing more
+	leaves bool       // it is returned as it is
+}
+
+// probes reports whether it has to be known that no contact matches before one is
+// created.
+func (how *matching) probes() bool { return how != nil && (how.UpdateOnly || how.RestoreDeleted) }
+
+// A match is a contact on its way, and those that have a key of it.
+type match struct {
+	*newContact
+	on      []MatchKey // by which a contact is found
+	claims  []MatchKey // these, and those that must be unique
+	holders []Holder   // of the claims
+
+	id     uuid.UUID      // of the one that it matches
+	stored *ContactRecord // that one, as it is
+}
+
+// A finding says what an upsert did with the contact that it found.
+type finding struct {
+	matched []Conflict
+	changes []FieldChange
+}
+
+// matches reports whether the contact is found by what the holder has.
+func (m *match) matches(h Holder) bool { return slices.Contains(m.on, m.claims[h.Key]) }
+
+// decide says what becomes of a contact of which others have a key.
+func (p *pass) decide(m match) {
+	how := p.of(m.newContact)
+	var found []uuid.UUID
+	hidden := false
+	for _, h := range m.holders {
+		if how != nil && m.matches(h) && !slices.Contains(found, h.ContactID) {
+			found = append(found, h.ContactID)
+			hidden = hidden || !p.principal.CanAccessTeam(h.TeamID)
+		}
+	}
+	switch {
+	case len(found) == 0: // a key that must be unique is another contact's
+		m.err = p.conflict(ErrDuplicate, m, func(Holder) bool { return true })
+	case len(found) > 1:
+		m.err = p.conflict(ErrAmbiguous, m, m.matches)
+	case hidden, how.needs != "" && !p.principal.Can(how.needs):
+		m.err = p.conflict(ErrDuplicate, m, m.matches)
+	default:
+		m.id = found[0]
+		p.found = append(p.found, m)
+	}
+}
+
+// conflict returns an error with the code of a sentinel that names those of the
+// holders that are wanted.
+func (p *pass) conflict(sentinel error, m match, wanted func(Holder) bool) error {
+	d := duplicate{code: sentinel, contact: &m.record.Contact, claims: m.claims, created: p.created}
+	for _, h := range m.holders {
+		if wanted(h) {
+			d.holders = append(d.holders, h)
+		}
+	}
+	return p.duplicateError(d)
+}
+
+// restore finds the deleted contacts that are to be restored, and creates where
+// there is none.
+func (p *pass) restore(ctx context.Context) {
+	absent := p.absent
+	p.absent = nil
+	var creates []*newContact
+	for _, n := range absent {
+		how, on := p.of(n), p.keysOf(n)
+		var deleted []*ContactRecord
+		if how.RestoreDeleted && len(on) > 0 {
+			var err error
+			if deleted, err = p.deleted(ctx, on); err != nil {
+				n.err = p.fault(err)
+				continue
+			}
+		}
+		switch {
+		case len(deleted) == 1:
+			p.found = append(p.found, match{newContact: n, on: on, id: deleted[0].Contact.ID, stored: deleted[0]})
+		case how.UpdateOnly:
+			n.err = newError(ErrNotFound, nil)
+		default:
+			creates = append(creates, n)
+		}
+	}
+	p.create(ctx, creates, false)
+}
+
+// deleted returns deleted contacts with one of the keys that the principal may see:
+// two, if there are more than one.
+func (p *pass) deleted(ctx context.Context, on []MatchKey) ([]*ContactRecord, error) {
+	list, err := p.store.ListContacts(ctx, ContactQuery{
+		AccountID: p.principal.AccountID, AllTeams: p.principal.AllTeams, Teams: slices.Clone(p.principal.TeamIDs),
+		MatchKeys: on, Deleted: true, Limit: 2,
+	})
+	return slices.DeleteFunc(list.Records, func(r *ContactRecord) bool { return p.created.seen.find(r.Contact.ID) != nil }), err
+}
+
+// change changes the contacts that were found.
+func (p *pass) change(ctx context.Context) {
+	if len(p.found) == 0 {
+		return
+	}
+	found, err := p.read(ctx)
+	now, clockErr := p.clock.read()
+	if err = cmp.Or(err, clockErr); err != nil {
+		for _, m := range found {
+			m.err = newServerError(err)
+		}
+		p.note(err)
+		return
+	}
+	seen := p.created.seen
+	var steps []merged
+	sent := make(map[MatchKey]bool)
+	batch := write{MutationBatch: MutationBatch{Now: now, DryRun: seen != nil}}
+	for _, m := range found {
+		next, err := p.merge(ctx, m, now)
+		switch {
+		case err != nil:
+			if e, ok := errors.AsType[*Error](err); ok {
+				m.err = e
+			} else {
+				m.err = p.fault(err)
+			}
+		case next.after == nil && next.once == nil:
+			p.done(next)
+		case seen != nil && next.after != nil && !addAll(sent, next.after.MatchKeys()):
+			p.repeat(m.newContact, errAgain) // those of a dry run have nothing in common
+		default:
+			steps = append(steps, next)
+			batch.add(next.step, seen.storedVersion(next.step))
+		}
+	}
+	if len(steps) == 0 {
+		return
+	}
+	outcomes, err := p.claim(ctx, p.policy, batch)
+	if err != nil {
+		p.note(err)
+	}
+	for i, next := range steps {
+		var o MutationOutcome
+		if outcomes != nil {
+			o = outcomes[i]
+		}
+		if errors.Is(o.Err, ErrDuplicate) && seen != nil && len(seen.holdersOf(batch.Mutations[i].Claims, o.Holders)) == 0 {
+			o.Err = nil
+		}
+		switch {
+		case err != nil:
+			next.err = newServerError(err)
+		case o.Err == nil && o.Result == "":
+			p.done(next)
+		case errors.Is(o.Err, ErrDuplicate) && next.takes(batch.Mutations[i].Claims, o.Holders):
+			next.err = p.duplicateError(duplicate{
+				code: ErrDuplicate, contact: &next.after.Contact, claims: batch.Mutations[i].Claims, holders: o.Holders, created: p.created,
+			})
+		case o.Err == nil, comesAgain(o.Err):
+			p.repeat(next.newContact, o.Err)
+		default:
+			next.err = p.refusal(o.Err)
+		}
+	}
+}
+
+// comesAgain reports whether a change is to be made again: another writer came
+// first.
+func comesAgain(err error) bool {
+	for _, known := range []error{ErrConflict, ErrDuplicate, ErrStale, ErrNotFound, ErrExists} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// addAll adds the keys to a set, unless it has one of them.
+func addAll(set map[MatchKey]bool, keys []MatchKey) bool {
+	for _, k := range keys {
+		if set[k] {
+			return false
+		}
+	}
+	for _, k := range keys {
+		set[k] = true
+	}
+	return true
+}
+
+// read reads the contacts that were found, and returns those matches. Where another
+// writer came between, the contact is done again.
+func (p *pass) read(ctx context.Context) ([]match, error) {
+	const more = 11 // than were found: enough to see that others came between
+	var found []match
+	var keys []MatchKey
+	taken := make(map[uuid.UUID]bool)
+	for _, m := range p.found {
+		switch {
+		case isPastID(m.id):
+			p.matchPast(m)
+			continue
+		case taken[m.id]: // in this pass another one changes it
+			p.repeat(m.newContact, errAgain)
+			continue
+		}
+		taken[m.id] = true
+		if m.stored == nil {
+			m.stored = p.created.seen.find(m.id)
+		}
+		if m.stored == nil {
+			keys = append(keys, m.on...)
+		}
+		found = append(found, m)
+	}
+	if keys == nil {
+		return found, nil
+	}
+	limit := len(found) + more
+	list, err := p.store.ListContacts(ctx, ContactQuery{AccountID: p.principal.AccountID, AllTeams: true, MatchKeys: keys, Limit: limit})
+	if err != nil {
+		return found, err
+	}
+	holders := make(map[MatchKey][]*ContactRecord)
+	for _, r := range list.Records {
+		if p.created.seen.hides(r.Contact.ID) {
+			continue
+		}
+		for _, k := range r.MatchKeys() {
+			holders[k] = append(holders[k], r)
+		}
+	}
+	matches := found[:0]
+	for _, m := range found {
+		alone := len(list.Records) < limit
+		if m.stored == nil {
+			for _, k := range m.on {
+				for _, r := range holders[k] {
+					if r.Contact.ID == m.id {
+						m.stored = r
+					} else {
+						alone = false
+					}
+				}
+			}
+			if m.stored == nil || !alone {
+				p.repeat(m.newContact, errAgain)
+				continue
+			}
+		}
+		matches = append(matches, m)
+	}
+	return matches, nil
+}
+
+// A merged is what becomes of a stored contact.
+type merged struct {
+	step
+	draft       draft
+	result      Result
+	blocksAlone bool // calls to a number are blocked, and the contact stays as it is
+	finding
+}
+
+// takes reports whether a contact that is restored cannot be, because others have
+// keys of its own by now.
+func (m *merged) takes(claims []MatchKey, holders []Holder) bool {
+	given := m.record.MatchKeys()
+	return m.result == ResultRestored && !slices.ContainsFunc(holders, func(h Holder) bool { return slices.Contains(given, claims[h.Key]) })
+}
+
+// merge returns what becomes of the contact that was found.
+func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, err error) {
+	how, was := p.of(m.newContact), &m.stored.Contact
+	next = merged{step: step{newContact: m.newContact, before: m.stored, on: m.on}, result: ResultExisting}
+	next.matched = p.matched(m, p.dryRun)
+	before := draft{record: m.stored}
+	if damaged := before.load(); damaged != nil {
+		return next, damaged
+	}
+	if how.leaves {
+		record := *m.stored
+		record.Contact.Tags, record.Contact.PhoneNumbers = slices.Clone(was.Tags), slices.Clone(was.PhoneNumbers)
+		next.draft = draft{&record, before.forms}
+	} else if err := p.mergeInto(ctx, &next, m, &before); err != nil {
+		return next, err
+	}
+	if next.result != ResultExisting && next.result != ResultUnchanged {
+		contact := &next.draft.record.Contact
+		if !next.blocksAlone {
+			contact.Version, contact.UpdatedAt = was.Version+1, timeOfChange(was, now)
+		}
+		next.after = next.draft.record
+	} else if err := p.mark(ctx, &next.draft.record.Contact); err != nil {
+		return next, err
+	}
+	if m.once != nil {
+		next.once, err = m.once.saying(firstResult{ID: was.ID, CreatedAt: was.CreatedAt, Result: next.result})
+	}
+	return next, err
+}
+
+// mergeInto changes the contact by the rules of an upsert.
+func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *draft) error {
+	how, was, input := p.of(m.newContact), &m.stored.Contact, m.record
+	if was.ExternalID != "" && input.Contact.ExternalID != "" && was.ExternalID != input.Contact.ExternalID {
+		e := newError(ErrDuplicate, nil)
+		e.Conflicts = p.matched(m, p.hides())
+		e.Message = e.Conflicts[0].Field + ": the contact that has it has another external id"
+		return e
+	}
+	added := p.policy.claims(input, m.stored, nil)
+	for _, h := range m.holders { // an upsert adds no key that another contact has
+		if key := m.claims[h.Key]; h.ContactID != m.id && slices.Contains(added, key) && how.adds(was, key) {
+			return p.conflict(ErrDuplicate, m, func(h Holder) bool { return h.ContactID != m.id && m.claims[h.Key] == key })
+		}
+	}
+	var bad problems
+	changed, err := p.rules.merge(merging{made: input, defaulted: m.defaults, mode: how.Mode, tagsMode: how.TagsMode, bad: &bad}, before.record)
+	if err == nil {
+		err = bad.err()
+	}
+	if err != nil {
+		return err
+	}
+	next.draft = *changed
+	changed.record.Contact.DeletedAt = time.Time{}
+	old, is := p.shown(before), p.shown(changed)
+	differ, err := p.difference(ctx, &old, &is)
+	if err != nil {
+		return err
+	}
+	next.changes, next.blocksAlone = differ.changes, differ.blocks && !differ.record
+	switch {
+	case !was.DeletedAt.IsZero():
+		next.result, next.blocksAlone = ResultRestored, false
+	case !differ.record && !differ.blocks:
+		next.result = ResultUnchanged
+		changed.record.Contact.PhoneNumbers = slices.Clone(was.PhoneNumbers)
+	default:
+		next.result = ResultUpdated
+	}
+	return nil
+}
+
+// adds reports whether the contact gets a key that it does not have.
+func (how *matching) adds(c *Contact, key MatchKey) bool {
+	switch key.Kind {
+	case KeyEmail:
+		return how.Mode == UpsertOverwrite || c.Email == ""
+	case KeyExternalID:
+		return c.ExternalID == ""
+	default:
+		return true
+	}
+}
+
+// matched returns the fields of the input by which the contact was found.
+func (p *pass) matched(m match, hide bool) (matched []Conflict) {
+	keys := m.stored.MatchKeys()
+	for _, k := range m.on {
+		if slices.Contains(keys, k) {
+			matched = append(matched, p.created.conflict(m.record.Contact.fieldOf(k), m.stored.Contact.ID, hide))
+		}
+	}
+	return matched
+}
+
+// hides reports whether an error must not name the contacts of this call, because
+// they are not stored.
+func (p *pass) hides() bool { return p.created.allOrNothing || p.dryRun }
+
+// matchPast says what becomes of a contact that matches one of an earlier part of the
+// stream, of which nothing is kept but its keys.
+func (p *pass) matchPast(m match) {
+	n, how := m.newContact, p.of(m.newContact)
+	n.result = ResultUpdated
+	if how.leaves {
+		n.result = ResultExisting
+	} else {
+		p.created.seen.hold(m.id, n.record.MatchKeys())
+	}
+	n.found = new(finding)
+	for _, h := range m.holders {
+		if m.matches(h) {
+			n.found.matched = append(n.found.matched, p.created.conflict(n.record.Contact.fieldOf(m.claims[h.Key]), m.id, true))
+		}
+	}
+	p.created.seen.add(step{newContact: n, once: n.once})
+	n.draft = draft{}
+}
+
+// done says that a contact was changed, or left as it is.
+func (p *pass) done(next merged) {
+	n := next.newContact
+	n.draft, n.result, n.found = next.draft, next.result, &next.finding
+	p.created.seen.add(next.step)
+}

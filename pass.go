@@ -1,0 +1,237 @@
+package contacts
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+)
+
+// settle decides what becomes of contacts that are right so far, and stores it. The
+// contacts are in the order of the call, and each sees those before it. Where more
+// is to do than to create, they are done in passes: a contact waits for every
+// earlier one that has a match key or an idempotency key of it.
+func (c *call) settle(ctx context.Context, created *creation, contacts []*newContact) {
+	ordered := false
+	for stale, try := 0, 1; len(contacts) > 0; {
+		policy, err := c.policy(ctx)
+		if err != nil {
+			c.failAll(contacts, err)
+			return
+		}
+		p := pass{call: c, created: created, policy: policy, how: c.matching(&policy)}
+		size := len(contacts)
+		if p.how != nil || contacts[0].how != nil || created.seen != nil {
+			if !ordered {
+				putInOrder(contacts)
+				ordered = true
+			}
+			size = firstOnes(contacts)
+		}
+		p.run(ctx, contacts[:size])
+		switch {
+		case len(p.again) == 0:
+			stale, try = 0, 1
+		case p.stale != nil:
+			c.tries++
+			c.account = nil
+			if stale++; stale == maxStale {
+				c.failAll(p.again, p.stale)
+				p.again = nil
+			}
+		default:
+			c.tries++
+			stale = 0
+			if try++; try > maxTries {
+				c.failAll(p.again, errAgain)
+				p.again = nil
+			}
+		}
+		contacts = contacts[size-len(p.again):]
+		copy(contacts, p.again)
+	}
+}
+
+// putInOrder puts contacts that wait for others after those.
+func putInOrder(contacts []*newContact) {
+	waits := make(map[MatchKey]int) // for how many passes, by the newest contact with a key
+	once := make(map[[32]byte]int)
+	for _, n := range contacts {
+		keys := n.record.MatchKeys()
+		n.wait = 0
+		for _, k := range keys {
+			n.wait = max(n.wait, waits[k])
+		}
+		if n.once != nil {
+			n.wait = max(n.wait, once[n.once.Key])
+			once[n.once.Key] = n.wait + 1
+		}
+		for _, k := range keys {
+			waits[k] = n.wait + 1
+		}
+	}
+	slices.SortStableFunc(contacts, func(a, b *newContact) int { return cmp.Compare(a.wait, b.wait) })
+}
+
+// firstOnes returns how many of the contacts wait for none of the others.
+func firstOnes(contacts []*newContact) int {
+	n := slices.IndexFunc(contacts, func(n *newContact) bool { return n.wait != contacts[0].wait })
+	if n < 0 {
+		n = len(contacts)
+	}
+	return min(n, MaxMutations)
+}
+
+// failAll makes one fault the error of all.
+func (c *call) failAll(contacts []*newContact, err error) {
+	c.note(err)
+	for _, n := range contacts {
+		n.err = newServerError(err)
+	}
+}
+
+// errAgain: another writer came between a look and a write.
+var errAgain = errors.New("contacts: another change came first")
+
+// A pass makes the steps of contacts of which none waits for another. It creates
+// first, with a claim on every key: the refusal names the contacts that match. Then
+// it reads those that match, and changes them.
+type pass struct {
+	*call
+	created *creation
+	policy  DuplicatePolicy
+	how     *matching // of a create, by the policy; nil: it changes nothing
+
+	found  []match       // each matches one contact
+	absent []*newContact // each matches no live contact, and is not created yet
+	again  []*newContact // are to be done again
+	stale  error         // the settings of the account changed meanwhile
+}
+
+func (p *pass) run(ctx context.Context, contacts []*newContact) {
+	if p.created.seen == nil && p.how == nil && contacts[0].how == nil {
+		p.create(ctx, contacts, false)
+		return
+	}
+	var creates, probes []*newContact
+	for _, n := range contacts {
+		how := p.of(n)
+		switch {
+		case how != nil && how.UpdateOnly && len(p.keysOf(n)) == 0:
+			n.err = NewValidationError(FieldError{"match_on", FieldRequired, "must name a key that the contact has, because of update_only"})
+		case p.replays(n):
+		case how.probes():
+			probes = append(probes, n)
+		default:
+			creates = append(creates, n)
+		}
+	}
+	p.create(ctx, creates, false)
+	p.create(ctx, probes, true)
+	p.restore(ctx)
+	p.change(ctx)
+}
+
+// of returns how a contact changes the one that it matches; nil: it does not.
+func (p *pass) of(n *newContact) *matching {
+	if n.how != nil {
+		return n.how
+	}
+	return p.how
+}
+
+// keysOf returns the keys by which the contact that it matches is found.
+func (p *pass) keysOf(n *newContact) []MatchKey {
+	how := p.of(n)
+	if how == nil {
+		return nil
+	}
+	kinds := how.MatchOn
+	if kinds == nil {
+		kinds = p.policy.uniqueKinds()
+	}
+	return slices.DeleteFunc(n.record.MatchKeys(), func(k MatchKey) bool { return !slices.Contains(kinds, k.Kind) })
+}
+
+// create stores the contacts as new ones, if nobody has their keys. A probe is
+// judged alone.
+func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
+	if len(contacts) == 0 {
+		return
+	}
+	batch := write{MutationBatch: MutationBatch{
+		Mutations:    p.created.room,
+		AllOrNothing: p.created.allOrNothing && p.created.seen == nil,
+		DryRun:       probe || p.created.seen != nil,
+	}}
+	if cap(batch.Mutations) < len(contacts) {
+		batch.Mutations = make([]Mutation, 0, len(contacts))
+	}
+	if p.how != nil || contacts[0].how != nil {
+		batch.match = make([][]MatchKey, 0, len(contacts))
+	}
+	for _, n := range contacts {
+		record := n.record
+		if batch.DryRun && !p.dryRun { // its marks are not of what is stored later
+			record = &ContactRecord{}
+			*record = *n.record
+			record.Contact.PhoneNumbers = slices.Clone(n.record.Contact.PhoneNumbers)
+		}
+		n.change[0] = ContactChange{ID: record.Contact.ID, Record: record}
+		batch.Mutations = append(batch.Mutations, Mutation{Idempotency: n.once, Contacts: n.change[:]})
+		batch.Now = n.record.Contact.CreatedAt
+		if batch.match != nil {
+			batch.match = append(batch.match, p.keysOf(n))
+		}
+	}
+	outcomes, err := p.claim(ctx, p.policy, batch)
+	if err != nil {
+		p.failAll(contacts, err)
+		return
+	}
+	for i, n := range contacts {
+		var o MutationOutcome
+		if outcomes != nil {
+			o = outcomes[i]
+		}
+		switch {
+		case o.Err == nil && o.Result != "":
+			p.finish(n, o)
+		case errors.Is(o.Err, ErrStale):
+			p.repeat(n, o.Err)
+		case o.Err == nil || errors.Is(o.Err, ErrDuplicate):
+			m := match{newContact: n, claims: batch.Mutations[i].Claims}
+			if batch.match != nil {
+				m.on = batch.match[i]
+			}
+			if o.Err != nil {
+				m.holders = o.Holders
+			}
+			if seen := p.created.seen; seen != nil {
+				m.holders = seen.holdersOf(m.claims, m.holders)
+			}
+			switch {
+			case len(m.holders) > 0:
+				p.decide(m)
+			case probe:
+				p.absent = append(p.absent, n)
+			default:
+				if o.Err != nil { // who holds the keys would do so no more
+					o = MutationOutcome{}
+				}
+				p.finish(n, o)
+				p.created.seen.add(step{newContact: n, after: n.record, once: n.once, on: m.on})
+			}
+		default:
+			p.finish(n, o)
+		}
+	}
+}
+
+// repeat has the contact done again.
+func (p *pass) repeat(n *newContact, why error) {
+	if errors.Is(why, ErrStale) {
+		p.stale = why
+	}
+	p.again = append(p.again, n)
+}

@@ -1,0 +1,176 @@
+package contacts
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// A past is what earlier parts of a stream would have stored: no contacts, so that
+// memory stays small, but who has which keys. A key is a 64-bit hash, and two keys
+// of one hash count as one. Nil is that of a call without earlier parts.
+type past struct {
+	seed  maphash.Seed
+	limit int // how many keys are kept
+
+	// For each match key, the place in the stream of the contact that has it, for
+	// each contact that is stored and would be another, the place that changed it,
+	// and for each key that such a contact would have no more, that place. The
+	// lowest bit says that more than one contact has the key.
+	places map[uint64]uint64
+
+	// For each idempotency key, a hash of the input. Its lowest bits are the place
+	// of the result in pastResults.
+	once map[uint64]uint64
+
+	full bool // a key was not kept
+}
+
+// pastResults are the results that an idempotency key of a stream may have.
+var pastResults = [...]Result{ResultCreated, ResultExisting, ResultUpdated, ResultUnchanged, ResultRestored}
+
+const pastResultBits = 7
+
+func newPast(limit int) *past {
+	return &past{seed: maphash.MakeSeed(), limit: limit, places: make(map[uint64]uint64), once: make(map[uint64]uint64)}
+}
+
+// A lostKey is a key that a stored contact would have no more.
+type lostKey struct {
+	id  uuid.UUID
+	key MatchKey
+}
+
+// keep keeps what an overlay holds of a part of the stream that starts at a place.
+func (p *past) keep(o *overlay, first int) {
+	for _, s := range o.steps {
+		if s.once != nil {
+			p.keepOnce(s.once, s.result)
+		}
+		if s.after == nil {
+			continue
+		}
+		id := s.after.Contact.ID
+		r := o.records[id]
+		if r.record.Contact.Version != s.after.Contact.Version { // a later step changed it again
+			continue
+		}
+		place := uint64(first + r.place)
+		keys := r.record.MatchKeys()
+		for _, k := range keys {
+			p.put(maphash.Comparable(p.seed, k), place)
+		}
+		if r.stored == nil {
+			continue
+		}
+		p.put(maphash.Comparable(p.seed, id), place)
+		for _, k := range r.stored.MatchKeys() {
+			if !slices.Contains(keys, k) {
+				p.put(maphash.Comparable(p.seed, lostKey{id, k}), place)
+			}
+		}
+	}
+	for k, ids := range o.holders {
+		for _, id := range ids {
+			if isPastID(id) {
+				p.put(maphash.Comparable(p.seed, k), pastPlace(id))
+			}
+		}
+	}
+}
+
+func (p *past) put(hash, place uint64) {
+	was, ok := p.places[hash]
+	switch {
+	case ok && was>>1 != place:
+		p.places[hash] = was | 1
+	case !ok && p.room():
+		p.places[hash] = place << 1
+	}
+}
+
+func (p *past) keepOnce(r *IdempotencyRecord, result Result) {
+	hash := maphash.Comparable(p.seed, r.Key)
+	if _, ok := p.once[hash]; ok || p.room() {
+		p.once[hash] = p.input(r) | uint64(max(0, slices.Index(pastResults[:], result)))
+	}
+}
+
+func (p *past) input(r *IdempotencyRecord) uint64 {
+	return maphash.Comparable(p.seed, r.Input) &^ pastResultBits
+}
+
+// room reports whether one more key is kept.
+func (p *past) room() bool {
+	p.full = p.full || len(p.places)+len(p.once) >= p.limit
+	return !p.full
+}
+
+// replay returns the result of an earlier contact with the same idempotency key.
+func (p *past) replay(r *IdempotencyRecord) (result Result, same, found bool) {
+	if p == nil {
+		return "", false, false
+	}
+	was, found := p.once[maphash.Comparable(p.seed, r.Key)]
+	if !found {
+		return "", false, false
+	}
+	return pastResults[was&pastResultBits], was&^pastResultBits == p.input(r), true
+}
+
+// holders returns the contacts that have a key.
+func (p *past) holders(k MatchKey) []uuid.UUID {
+	if p == nil {
+		return nil
+	}
+	was, ok := p.places[maphash.Comparable(p.seed, k)]
+	switch {
+	case !ok:
+		return nil
+	case was&1 == 0:
+		return []uuid.UUID{pastID(was >> 1)}
+	default:
+		return []uuid.UUID{pastID(was >> 1), pastID(unknownPlace)}
+	}
+}
+
+// changed returns what stands for a stored contact that would be another; zero: it
+// would not.
+func (p *past) changed(id uuid.UUID) uuid.UUID {
+	if p == nil {
+		return uuid.Nil
+	}
+	was, ok := p.places[maphash.Comparable(p.seed, id)]
+	if !ok {
+		return uuid.Nil
+	}
+	return pastID(was >> 1)
+}
+
+// lost reports whether a stored contact would not have a key any more.
+func (p *past) lost(id uuid.UUID, k MatchKey) bool {
+	if p == nil {
+		return false
+	}
+	_, lost := p.places[maphash.Comparable(p.seed, lostKey{id, k})]
+	return lost
+}
+
+// A contact of the past has an id that no other contact has: the place in the
+// stream of what made it, or changed it first.
+const (
+	pastPrefix   = 1<<64 - 2
+	unknownPlace = 1<<63 - 1
+)
+
+func pastID(place uint64) (id uuid.UUID) {
+	binary.BigEndian.PutUint64(id[:8], pastPrefix)
+	binary.BigEndian.PutUint64(id[8:], place)
+	return id
+}
+
+func isPastID(id uuid.UUID) bool { return binary.BigEndian.Uint64(id[:8]) == pastPrefix }
+
+func pastPlace(id uuid.UUID) uint64 { return binary.BigEndian.Uint64(id[8:]) }
