@@ -177,6 +177,16 @@ var uses = map[string]struct {
 	"UpsertContactJSON": {contacts.OpUpsertContact, 1, func(ctx context.Context, c *caller) error {
 		return only(c.UpsertContactJSON(ctx, c.key, "", strings.NewReader(`{"first_name": "Ada"}`)))
 	}},
+	"UpsertContacts": {contacts.OpUpsertContacts, 2, func(ctx context.Context, c *caller) error {
+		two := []contacts.UpsertContactInput{{CreateContactInput: lovelace()}, {CreateContactInput: lovelace()}}
+		return only(c.UpsertContacts(ctx, c.key, contacts.UpsertContactsInput{Contacts: two}))
+	}},
+	"UpsertContactStream": {contacts.OpUpsertContacts, 1, func(ctx context.Context, c *caller) error {
+		for _, err := range c.UpsertContactStream(ctx, c.key, slices.Values([]contacts.UpsertContactInput{{CreateContactInput: lovelace()}})) {
+			return err
+		}
+		return errors.New("no results")
+	}},
 	"GetContact": {contacts.OpGetContact, 1, func(ctx context.Context, c *caller) error {
 		return only(c.GetContact(ctx, c.key, c.john))
 	}},

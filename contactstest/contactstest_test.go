@@ -124,6 +124,20 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			}
 			return errors.New("the stream yields no result")
 		},
+		"UpsertContacts": func(ctx context.Context) error {
+			_, err := f.Service.UpsertContacts(ctx, f.Key, contacts.UpsertContactsInput{Contacts: []contacts.UpsertContactInput{{CreateContactInput: create}}})
+			return err
+		},
+		"UpsertContactStream": func(ctx context.Context) error {
+			for _, err := range f.Service.UpsertContactStream(ctx, f.Key, slices.Values([]contacts.UpsertContactInput{{CreateContactInput: create}})) {
+				return err
+			}
+			return errors.New("the stream yields no result")
+		},
+		"DryRun": func(ctx context.Context) error {
+			_, err := f.Service.DryRun().CreateContact(ctx, f.Key, create)
+			return err
+		},
 		"GetContact": func(ctx context.Context) error {
 			_, err := f.Service.GetContact(ctx, f.Key, john.ID)
 			return err
@@ -321,6 +335,9 @@ var operations = map[string]contacts.Operation{
 	"CreateContactResultJSON": contacts.OpCreateContact,
 	"UpsertContact":           contacts.OpUpsertContact,
 	"UpsertContactJSON":       contacts.OpUpsertContact,
+	"UpsertContacts":          contacts.OpUpsertContacts,
+	"UpsertContactStream":     contacts.OpUpsertContacts,
+	"DryRun":                  contacts.OpCreateContact,
 	"CreateContacts":          contacts.OpCreateContacts,
 	"CreateContactsJSON":      contacts.OpCreateContacts,
 	"CreateContactsJSONSeq":   contacts.OpCreateContacts,
