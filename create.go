@@ -345,10 +345,16 @@ func (c *call) createOne(ctx context.Context, n newContact) CreateResult {
 
 // createMany creates the contacts of a batch.
 func (c *call) createMany(ctx context.Context, created *creation) error {
-	c.many = len(created.contacts) > 1
 	if err := c.prepare(ctx, created); err != nil {
 		return err
 	}
+	right := 0
+	for i := range created.contacts {
+		if created.contacts[i].err == nil {
+			right++
+		}
+	}
+	c.many = right > 1
 	if c.dryRun {
 		created.seen = newOverlay()
 		created.seen.past = created.part.past

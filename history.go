@@ -145,17 +145,14 @@ func (c *call) visible(ctx context.Context, events []Event) ([]Event, error) {
 			ids = append(ids, e.ContactID)
 		}
 	}
-	may := make(map[uuid.UUID]bool)
-	for part := range slices.Chunk(ids, MaxMutations) {
-		teams, err := c.teamsOf(ctx, part)
-		if err != nil {
-			return nil, err
-		}
-		for id, team := range teams {
-			may[id] = c.principal.CanAccessTeam(team)
-		}
+	records, err := c.recordsOf(ctx, ids, nil)
+	if err != nil {
+		return nil, err
 	}
-	return slices.DeleteFunc(events, func(e Event) bool { return !may[e.ContactID] }), nil
+	return slices.DeleteFunc(events, func(e Event) bool {
+		r := records[e.ContactID]
+		return r == nil || !c.principal.CanAccessTeam(r.Contact.TeamID)
+	}), nil
 }
 
 // History yields the events of a contact, newest first, each with the contact as it
