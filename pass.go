@@ -196,6 +196,7 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 		}
 		switch {
 		case o.Err == nil && o.Result != "":
+			n.draft.record = n.change[0].Record // with its marks
 			p.finish(n, o)
 		case errors.Is(o.Err, ErrStale):
 			p.repeat(n, o.Err)
