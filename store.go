@@ -48,8 +48,8 @@ import (
 // and keys are unique (UUIDv7) and set. Ids of teams are not negative. Times are
 // UTC and whole microseconds. The contexts of a record are JSON objects with
 // sorted names. A query has a known kind and a positive limit, and its search is
-// in the form of [FoldSearch]. A directory update names one key, with a time, or
-// one account.
+// in the form of [FoldSearch]. Its Position may be any text. A directory update
+// names one key, with a time, or one account.
 //
 // A batch has at most [MaxMutations] mutations, unless it is all or nothing. Its
 // Now is set. The records of a mutation belong to the mutation's account and
@@ -189,6 +189,17 @@ type Store interface {
 	// next page starts after the last id of this one, so concurrent writes never
 	// make a listing skip or repeat a contact. An account that does not exist has
 	// none.
+	//
+	// With Shared it returns groups in place of contacts, at most Limit. A group is
+	// two or more contacts that match the query and have the same match key of that
+	// kind. It has their Count, and the first MaxGroupRecords of them in ascending
+	// order of id. After, Skip and Count of the query are not used. The order of the
+	// groups is the store's own, and stable. The next page starts after the group at
+	// Position, so writes to other contacts never make a walk skip or repeat a
+	// group. A group that changes meanwhile is returned as it is then. Position is
+	// "" if no group follows.
+	//
+	// ErrNotFound: the query has a Position that the store never returns.
 	ListContacts(ctx context.Context, q ContactQuery) (ContactList, error)
 
 	// ListJournal returns the entries of an account that match the query, in
@@ -208,6 +219,9 @@ type Store interface {
 // MaxMutations is how many mutations a [Service] puts into one batch, unless it
 // is all or nothing. Larger transactions gain little more.
 const MaxMutations = 1000
+
+// MaxGroupRecords is how many records a [ContactGroup] has at most.
+const MaxGroupRecords = 100
 
 // A MutationBatch is what one call of Apply judges and stores. One contact is a
 // batch of one.
@@ -323,6 +337,11 @@ type ContactQuery struct {
 
 	// Count asks how many contacts match, regardless of After, Skip and Limit.
 	Count bool
+
+	// Shared asks for groups of contacts that have the same match key of this kind.
+	// "": for contacts.
+	Shared   KeyKind
+	Position string // with Shared, the Position of the page before; "": the first page
 }
 
 // A ContactList is one page of contacts.
@@ -333,6 +352,16 @@ type ContactList struct {
 	// Damaged are those of the records that could not be read whole. Such a
 	// record has all that could be read, with its id and its version.
 	Damaged []*DamagedError
+
+	Groups   []ContactGroup // with Shared
+	Position string         // with Shared, where the next page starts; "": there is none
+}
+
+// A ContactGroup is the contacts that have one match key.
+type ContactGroup struct {
+	Key     MatchKey
+	Records []*ContactRecord // in ascending order of id, at most MaxGroupRecords
+	Count   int              // of all of them
 }
 
 // A ContactRecord is a contact as a store keeps it.

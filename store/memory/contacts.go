@@ -39,8 +39,11 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 	if a == nil {
 		return list, nil
 	}
-	a.lockToList(q.MatchKeys != nil)
+	a.lockToList(q.MatchKeys != nil || q.Shared != "")
 	defer a.mu.RUnlock()
+	if q.Shared != "" {
+		return a.groups(ctx, &q)
+	}
 	ids := a.candidates(&q)
 	end := len(ids) // of those after the query's position
 	if q.After != uuid.Nil {

@@ -124,16 +124,17 @@ func contactArrays(rows []*contactRow) []any {
 	}
 }
 
-// scanContact returns the contact in a row of an id and contactColumns. With a
-// [*contacts.DamagedError] the other columns are there.
-func scanContact(rows pgx.Rows, account uuid.UUID) (*contacts.ContactRecord, error) {
+// scanContact returns the contact in a row of an id and contactColumns, after
+// columns that it scans into before. With a [*contacts.DamagedError] the other
+// columns are there.
+func scanContact(rows pgx.Rows, account uuid.UUID, before ...any) (*contacts.ContactRecord, error) {
 	r := &contacts.ContactRecord{}
 	c := &r.Contact
 	c.AccountID = account
 	var phones, tags string
 	var created, updated, deleted int64
-	err := rows.Scan((*[16]byte)(&c.ID), &c.FirstName, &c.LastName, &c.Email, &c.Company, &c.Website, &c.Address, &c.City, &c.State, &c.ZipCode,
-		&c.Country, &c.Status, &c.Stage, &c.ExternalID, &c.TeamID, &phones, &tags, &r.CustomContext, &r.IndustryContext, &created, &updated, &c.Version, &deleted)
+	err := rows.Scan(append(before, (*[16]byte)(&c.ID), &c.FirstName, &c.LastName, &c.Email, &c.Company, &c.Website, &c.Address, &c.City, &c.State, &c.ZipCode,
+		&c.Country, &c.Status, &c.Stage, &c.ExternalID, &c.TeamID, &phones, &tags, &r.CustomContext, &r.IndustryContext, &created, &updated, &c.Version, &deleted)...)
 	if err != nil {
 		return nil, err
 	}

@@ -329,6 +329,10 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 				}
 				_, err := s.ListContacts(ctx, q)
 				must(err)
+				shared := q
+				shared.Shared = contacts.KeyEmail
+				_, err = s.ListContacts(ctx, shared)
+				must(err)
 				q.After = newID() // so that the count has a statement of its own
 				_, err = s.ListContacts(ctx, q)
 				must(err)

@@ -38,6 +38,9 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 }
 
 func (s *Store) listContacts(ctx context.Context, q *contacts.ContactQuery) (list contacts.ContactList, err error) {
+	if q.Shared != "" {
+		return s.listGroups(ctx, q)
+	}
 	page := pageQuery(q)
 	if list, err = s.queryContacts(ctx, q.AccountID, s.sql(page.text.String()), page.args...); err != nil || !q.Count {
 		return list, err
@@ -75,9 +78,28 @@ func countQuery(q *contacts.ContactQuery) *queryBuilder {
 // addSource adds where the contacts come from, and the query's conditions. It
 // returns the column of their ids that is in order.
 func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
-	const sameContact = " AND EXISTS (SELECT 1 FROM {schema}.contact_lookup AS m WHERE m.account_id = c.account_id AND m.contact_id = c.id AND m.value = "
 	account := pgUUID(q.AccountID)
-	var by, anyOf []pgtype.UUID // all of by; one of anyOf
+	by := lookupValues(q)
+	order = "l.contact_id"
+	switch {
+	case by != nil:
+		b.add(` FROM {schema}.contact_lookup AS l JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id
+			WHERE l.account_id = ? AND l.value = ?`, account, by[0])
+		addLookups(b, by[1:])
+		addMatchKeys(b, q)
+	case q.MatchKeys != nil:
+		b.add(` FROM (SELECT DISTINCT contact_id FROM {schema}.contact_lookup WHERE account_id = ? AND value = ANY(?)) AS l
+			JOIN {schema}.contact AS c ON c.account_id = ? AND c.id = l.contact_id WHERE true`, account, matchKeyValues(q), account)
+	default:
+		order = "c.id"
+		b.add(" FROM {schema}.contact AS c WHERE c.account_id = ?", account)
+	}
+	addConditions(b, q)
+	return order
+}
+
+// lookupValues returns the values that contact_lookup must all have of a contact.
+func lookupValues(q *contacts.ContactQuery) (by []pgtype.UUID) {
 	if q.PhoneNumber != "" {
 		by = append(by, pgUUID(byPhone.value(q.PhoneNumber)))
 	}
@@ -90,28 +112,32 @@ func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
 	if q.Tag != "" {
 		by = append(by, pgUUID(byTag.value(q.Tag)))
 	}
+	return by
+}
+
+// matchKeyValues returns the values of which contact_lookup must have one.
+func matchKeyValues(q *contacts.ContactQuery) []pgtype.UUID {
+	return column(q.MatchKeys, func(k contacts.MatchKey) pgtype.UUID { return pgUUID(keyLookup(k)) })
+}
+
+const sameContactSQL = " AND EXISTS (SELECT 1 FROM {schema}.contact_lookup AS m WHERE m.account_id = c.account_id AND m.contact_id = c.id AND m.value = "
+
+// addLookups adds that contact_lookup has all of the values.
+func addLookups(b *queryBuilder, values []pgtype.UUID) {
+	for _, value := range values {
+		b.add(sameContactSQL+"?)", value)
+	}
+}
+
+// addMatchKeys adds that the contact has one of the match keys.
+func addMatchKeys(b *queryBuilder, q *contacts.ContactQuery) {
 	if q.MatchKeys != nil {
-		anyOf = column(q.MatchKeys, func(k contacts.MatchKey) pgtype.UUID { return pgUUID(keyLookup(k)) })
+		b.add(sameContactSQL+"ANY(?))", matchKeyValues(q))
 	}
-	switch {
-	case by != nil:
-		order = "l.contact_id"
-		b.add(` FROM {schema}.contact_lookup AS l JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id
-			WHERE l.account_id = ? AND l.value = ?`, account, by[0])
-		for _, value := range by[1:] {
-			b.add(sameContact+"?)", value)
-		}
-		if anyOf != nil {
-			b.add(sameContact+"ANY(?))", anyOf)
-		}
-	case anyOf != nil:
-		order = "l.contact_id"
-		b.add(` FROM (SELECT DISTINCT contact_id FROM {schema}.contact_lookup WHERE account_id = ? AND value = ANY(?)) AS l
-			JOIN {schema}.contact AS c ON c.account_id = ? AND c.id = l.contact_id WHERE true`, account, anyOf, account)
-	default:
-		order = "c.id"
-		b.add(" FROM {schema}.contact AS c WHERE c.account_id = ?", account)
-	}
+}
+
+// addConditions adds what the query asks of the row of a contact.
+func addConditions(b *queryBuilder, q *contacts.ContactQuery) {
 	if q.IDs != nil {
 		b.add(" AND c.id = ANY(?)", column(q.IDs, pgUUID))
 	}
@@ -148,5 +174,4 @@ func addSource(b *queryBuilder, q *contacts.ContactQuery) (order string) {
 	for _, word := range q.SearchWords() {
 		b.add(" AND strpos(c.search, ?) > 0", word)
 	}
-	return order
 }

@@ -35,18 +35,27 @@ func (k lookupKind) value(text string) uuid.UUID {
 	return uuid.UUID(sum[:16])
 }
 
+// lookupKindOf returns the kind of a kind of match keys.
+func lookupKindOf(kind contacts.KeyKind) lookupKind {
+	switch kind {
+	case contacts.KeyExternalID:
+		return byID
+	case contacts.KeyEmail:
+		return byEmail
+	case contacts.KeyPhoneNumber:
+		return byPhone
+	default: // a kind that no contact has
+		return byOther
+	}
+}
+
 // keyLookup returns what stands for a match key in contact_lookup.
 func keyLookup(k contacts.MatchKey) uuid.UUID {
-	switch k.Kind {
-	case contacts.KeyExternalID:
-		return byID.value(k.Value)
-	case contacts.KeyEmail:
-		return byEmail.value(k.Value)
-	case contacts.KeyPhoneNumber:
-		return byPhone.value(k.Value)
-	default: // a kind that no contact has
-		return byOther.value(string(k.Kind) + "\x00" + k.Value)
+	kind := lookupKindOf(k.Kind)
+	if kind == byOther {
+		return kind.value(string(k.Kind) + "\x00" + k.Value)
 	}
+	return kind.value(k.Value)
 }
 
 // lookupsOf returns the values that the contact is found by, each once.

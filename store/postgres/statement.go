@@ -9,7 +9,7 @@ const givenRows = ` LIMIT cardinality($1::uuid[])`
 // them.
 type statements struct {
 	createPlain, readContacts, lockContacts, insertContacts, updateContacts, deleteContacts, findContact string
-	insertLookups, deleteLookups, holders, places                                                        string
+	insertLookups, deleteLookups, holders, places, sharedValues                                          string
 	readOnce, insertOnce, deleteOnce, pruneOnce                                                          string
 	readStates, lockStates, writeStates, readEntries, appendEntries, replaceEntries, pruneEntries        string
 	prunable                                                                                             string
@@ -25,7 +25,8 @@ func newStatements(sql func(string) string) statements {
 		insertContacts: sql(insertContactsSQL), updateContacts: sql(updateContactsSQL), deleteContacts: sql(deleteContactsSQL),
 		findContact:   sql(findContactSQL),
 		insertLookups: sql(insertLookupsSQL), deleteLookups: sql(deleteLookupsSQL), holders: sql(holdersSQL), places: sql(placesSQL),
-		readOnce: sql(readOnceSQL), insertOnce: sql(insertOnceSQL), deleteOnce: sql(deleteOnceSQL), pruneOnce: sql(pruneOnceSQL),
+		sharedValues: sql(sharedValuesSQL),
+		readOnce:     sql(readOnceSQL), insertOnce: sql(insertOnceSQL), deleteOnce: sql(deleteOnceSQL), pruneOnce: sql(pruneOnceSQL),
 		readStates: sql(readStatesSQL), lockStates: sql(lockStatesSQL), writeStates: sql(writeStatesSQL),
 		readEntries: sql(readEntriesSQL), appendEntries: sql(appendEntriesSQL), replaceEntries: sql(replaceEntriesSQL),
 		pruneEntries: sql(pruneEntriesSQL), prunable: sql(prunableSQL),

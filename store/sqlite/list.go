@@ -206,7 +206,11 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 	}
 	defer s.gate.Leave()
 
-	list, err := s.listContacts(ctx, &q)
+	find := s.listContacts
+	if q.Shared != "" {
+		find = s.listGroups
+	}
+	list, err := find(ctx, &q)
 	if err != nil {
 		return contacts.ContactList{}, fmt.Errorf(op, classify(err))
 	}

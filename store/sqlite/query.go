@@ -43,6 +43,9 @@ const (
 	chooseIDs
 	chooseKeys
 	chooseExpired
+	endShared
+	sharedValues
+	sharedContacts
 	listJournal
 	listJournalBackwards
 	listSubjects
@@ -129,6 +132,9 @@ var statementSQL = planOnce([queries]string{
 	chooseIDs:             chooseIDsSQL,
 	chooseKeys:            chooseKeysSQL,
 	chooseExpired:         chooseExpiredSQL,
+	endShared:             endSharedSQL,
+	sharedValues:          sharedValuesSQL,
+	sharedContacts:        sharedContactsSQL,
 	listJournal:           listJournalSQL,
 	listJournalBackwards:  listJournalBackwardsSQL,
 	listSubjects:          listSubjectsSQL,

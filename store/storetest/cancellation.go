@@ -257,6 +257,10 @@ func (s *store) everyCall(t *test) []call {
 			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, Tag: "vip", Search: "ada", Limit: 9, Count: true})
 			return err
 		}},
+		{"ListContacts of groups", func(ctx context.Context) error {
+			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, AllTeams: true, Shared: contacts.KeyEmail, Limit: 9})
+			return err
+		}},
 		{"ListContacts of match keys", func(ctx context.Context) error {
 			_, err := s.ListContacts(ctx, contacts.ContactQuery{AccountID: a, AllTeams: true, MatchKeys: old.MatchKeys(), Limit: 9})
 			return err

@@ -251,6 +251,16 @@ var concurrencyCases = []testCase{
 		goesOnRule,
 		func(t *test, s *store) { walkWhileWritten(t, s, s.second(t)) },
 	},
+	{
+		"a walk over groups while others write",
+		groupPagesRule,
+		func(t *test, s *store) { walkGroupsWhileWritten(t, s, s) },
+	},
+	{
+		"a walk over groups while another process writes",
+		groupPagesRule,
+		func(t *test, s *store) { walkGroupsWhileWritten(t, s, s.second(t)) },
+	},
 }
 
 // together calls f for 0 to n-1, all at once, and returns when all have.

@@ -26,7 +26,7 @@ func (f fault) String() string { return f.fail + "/" + f.name }
 
 var faults = slices.Concat(
 	directoryFaults, recordFaults, batchFaults, mutationFaults, updateFaults, removalFaults, claimFaults,
-	idempotencyFaults, journalFaults, dryRunFaults, listingFaults, guaranteeFaults,
+	idempotencyFaults, journalFaults, dryRunFaults, listingFaults, groupFaults, guaranteeFaults,
 )
 
 // The ways to break a method that more than one fault takes.

@@ -81,7 +81,7 @@ FAIL
 	}
 }
 
-const buildOrder = "Build a store in this order: directory, settings, keys, contacts, text, listing, updates, removal, journal, idempotency, " +
+const buildOrder = "Build a store in this order: directory, settings, keys, contacts, text, listing, updates, removal, groups, journal, idempotency, " +
 	"pruning, claims, mutations, batches, dry run, tenancy, ownership, concurrency, cancellation, errors, durability, closing."
 
 func faultNamed(t *testing.T, name string) fault {

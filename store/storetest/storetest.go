@@ -122,6 +122,7 @@ var groups = []group{
 	{"listing", listingCases},
 	{"updates", updateCases},
 	{"removal", removalCases},
+	{"groups", groupCases},
 	{"journal", journalCases},
 	{"idempotency", idempotencyCases},
 	{"pruning", pruningCases},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ func (s *stores) check(t rapid.TB) {
 			"list":     m.list,
 			"list2":    m.list,
 			"list3":    m.list,
+			"groups":   m.groups,
 			"find":     m.find,
 			"journal":  m.listJournal,
 			"settings": m.addSetting,
@@ -235,6 +237,31 @@ func (m *model) list(t *rapid.T) {
 	for _, s := range m.tested {
 		got, err := s.ListContacts(t.Context(), q)
 		same(t, fmt.Sprintf("ListContacts(%+v)", q), want, got, wantErr, err)
+	}
+}
+
+// groups compares all groups of contacts in both stores. Each has an order of its own.
+func (m *model) groups(t *rapid.T) {
+	q := m.contactQuery(t)
+	q.Shared = rapid.SampledFrom([]contacts.KeyKind{contacts.KeyEmail, contacts.KeyPhoneNumber, contacts.KeyExternalID}).Draw(t, "shared")
+	want, wantErr := allGroups(t, m.memory, q)
+	for _, s := range m.tested {
+		got, err := allGroups(t, s, q)
+		same(t, fmt.Sprintf("ListContacts(%+v)", q), want, got, wantErr, err)
+	}
+}
+
+func allGroups(t *rapid.T, s contacts.Store, q contacts.ContactQuery) (groups []contacts.ContactGroup, err error) {
+	for {
+		list, err := s.ListContacts(t.Context(), q)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, list.Groups...)
+		if q.Position = list.Position; q.Position == "" {
+			slices.SortFunc(groups, func(a, b contacts.ContactGroup) int { return strings.Compare(a.Key.Value, b.Key.Value) })
+			return groups, nil
+		}
 	}
 }
 

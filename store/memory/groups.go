@@ -1,0 +1,71 @@
+package memory
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"example.com/contacts"
+)
+
+// groups returns a page of the contacts that share a match key, in the order of
+// the keys' values.
+func (a *account) groups(ctx context.Context, q *contacts.ContactQuery) (list contacts.ContactList, err error) {
+	after, err := parsePosition(q.Position)
+	if err != nil {
+		return list, err
+	}
+	var values []string
+	n := 0
+	for key, ids := range a.index {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return list, ctx.Err()
+		}
+		if key.Kind == q.Shared && len(ids) > 1 && (q.Position == "" || key.Value > after) {
+			values = append(values, key.Value)
+		}
+	}
+	slices.Sort(values)
+	for _, value := range values {
+		if ctx.Err() != nil {
+			return contacts.ContactList{}, ctx.Err()
+		}
+		g := contacts.ContactGroup{Key: contacts.MatchKey{Kind: q.Shared, Value: value}}
+		for _, id := range a.index[g.Key] {
+			if r := a.contacts[id]; q.Matches(r) {
+				if g.Count++; g.Count <= contacts.MaxGroupRecords {
+					g.Records = append(g.Records, copyContact(r))
+				}
+			}
+		}
+		switch {
+		case g.Count < 2:
+		case len(list.Groups) == q.Limit:
+			list.Position = formatPosition(list.Groups[q.Limit-1].Key.Value)
+			return list, nil
+		default:
+			list.Groups = append(list.Groups, g)
+		}
+	}
+	return list, nil
+}
+
+// The position of a group is the value of its key, which may be empty, after one
+// letter.
+const positionForm = "x"
+
+func formatPosition(value string) string { return positionForm + hex.EncodeToString([]byte(value)) }
+
+// parsePosition returns the value of a key; "" if there is no position.
+func parsePosition(position string) (string, error) {
+	if position == "" {
+		return "", nil
+	}
+	digits, ok := strings.CutPrefix(position, positionForm)
+	value, err := hex.DecodeString(digits)
+	if !ok || err != nil {
+		return "", contacts.ErrNotFound
+	}
+	return string(value), nil
+}

@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"example.com/contacts"
+)
+
+// Contacts that share a match key are found in contact_lookup, which is in the
+// order of the values. One statement takes the next values that more than one
+// contact has. Another reads those of their contacts that match the query, and
+// alone decides which groups there are.
+
+// valuesAtOnce is how many values one statement reads the contacts of.
+const valuesAtOnce = 100
+
+var (
+	sharedValuesSQL = `SELECT value FROM {schema}.contact_lookup WHERE account_id = $1 AND value > $2 AND value < $3
+		GROUP BY value HAVING count(*) > 1 ORDER BY value LIMIT ` + strconv.Itoa(valuesAtOnce)
+
+	// The contacts of groups are found first, so that no more rows are read whole
+	// than are returned.
+	groupsSQL = `SELECT g.value, g.members, c.id, ` + contactColumns + ` FROM (
+		SELECT l.value, l.contact_id, count(*) OVER (PARTITION BY l.value) AS members,
+			row_number() OVER (PARTITION BY l.value ORDER BY l.contact_id) AS place
+		FROM {schema}.contact_lookup AS l JOIN {schema}.contact AS c ON c.account_id = l.account_id AND c.id = l.contact_id
+		WHERE l.account_id = ? AND l.value = ANY(?)`
+	endOfGroupsSQL = `) AS g JOIN {schema}.contact AS c ON c.account_id = ? AND c.id = g.contact_id
+		WHERE g.members > 1 AND g.place <= ? ORDER BY g.value, g.place`
+)
+
+// A group is a group of contacts, with what it is found by.
+type group struct {
+	contacts.ContactGroup
+	value   uuid.UUID
+	damaged []*contacts.DamagedError
+}
+
+// listGroups returns a page of groups, in the order of their values.
+func (s *Store) listGroups(ctx context.Context, q *contacts.ContactQuery) (list contacts.ContactList, err error) {
+	kind := lookupKindOf(q.Shared)
+	from, end := uuid.UUID{byte(kind)}, uuid.UUID{byte(kind) + 1}
+	if q.Position != "" {
+		if from, err = parsePosition(q.Position, kind); err != nil {
+			return list, err
+		}
+	}
+	var last uuid.UUID // of the page
+	for {
+		var values []uuid.UUID
+		err := s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+			var v uuid.UUID
+			err := rows.Scan((*[16]byte)(&v))
+			values = append(values, v)
+			return err
+		}, s.statements.sharedValues, pgUUID(q.AccountID), pgUUID(from), pgUUID(end))
+		if err != nil || len(values) == 0 {
+			return list, err
+		}
+		groups, err := s.groupsWith(ctx, q, values)
+		if err != nil {
+			return contacts.ContactList{}, err
+		}
+		for _, g := range groups {
+			if len(list.Groups) == q.Limit {
+				list.Position = last.String()
+				return list, nil
+			}
+			list.Groups, list.Damaged, last = append(list.Groups, g.ContactGroup), append(list.Damaged, g.damaged...), g.value
+		}
+		if len(values) < valuesAtOnce {
+			return list, nil
+		}
+		from = values[len(values)-1]
+	}
+}
+
+// groupsWith returns the groups that have one of the values.
+func (s *Store) groupsWith(ctx context.Context, q *contacts.ContactQuery, values []uuid.UUID) (groups []group, err error) {
+	var b queryBuilder
+	b.add(groupsSQL, pgUUID(q.AccountID), column(values, func(v uuid.UUID) pgtype.UUID { return pgUUID(v) }))
+	addLookups(&b, lookupValues(q))
+	addMatchKeys(&b, q)
+	addConditions(&b, q)
+	b.add(endOfGroupsSQL, pgUUID(q.AccountID), int64(contacts.MaxGroupRecords))
+	err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+		var value uuid.UUID
+		var members int
+		r, err := scanContact(rows, q.AccountID, (*[16]byte)(&value), &members)
+		damaged, ok := errors.AsType[*contacts.DamagedError](err)
+		if err != nil && !ok {
+			return err
+		}
+		if len(groups) == 0 || groups[len(groups)-1].value != value {
+			groups = append(groups, group{ContactGroup: contacts.ContactGroup{Key: contacts.MatchKey{Kind: q.Shared}, Count: members}, value: value})
+		}
+		g := &groups[len(groups)-1]
+		g.Records = append(g.Records, r)
+		if damaged != nil {
+			g.damaged = append(g.damaged, damaged)
+		}
+		keys := r.MatchKeys() // a damaged contact may have lost the key
+		if i := slices.IndexFunc(keys, func(k contacts.MatchKey) bool { return k.Kind == q.Shared && keyLookup(k) == value }); i >= 0 {
+			g.Key = keys[i]
+		}
+		return nil
+	}, s.sql(b.text.String()), b.args...)
+	return groups, err
+}
+
+// parsePosition returns the value of the group at a position.
+func parsePosition(position string, kind lookupKind) (uuid.UUID, error) {
+	value, err := uuid.Parse(position)
+	if err != nil || value.String() != position || value[0] != byte(kind) {
+		return uuid.UUID{}, contacts.ErrNotFound
+	}
+	return value, nil
+}
