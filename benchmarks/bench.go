@@ -61,6 +61,7 @@ func (b *bench) run(ctx context.Context) error {
 		func(ctx context.Context) error { return b.writesPostgres(ctx, 64, b.size(20_000, 2_000)) },
 		func(ctx context.Context) error { return b.bulkPostgres(ctx, b.size(50_000, 5_000)) },
 		b.grow,
+		b.duplicates,
 		func(ctx context.Context) error { return b.memory(ctx, b.size(20_000, 5_000)) },
 	} {
 		if err := f(ctx); err != nil {

@@ -57,6 +57,8 @@ func figures(growth int) []*figure {
 		{Name: "growth-handwritten", What: fmt.Sprintf("bulk at %s contacts; hand-written, the same batches and size", late), Reach: 3},
 		{Name: "growth-handwritten-early", What: fmt.Sprintf("bulk at %s contacts; hand-written, the same batches and size", early)},
 		{Name: "growth-memory", What: fmt.Sprintf("peak memory of the import (less is better) up to %s contacts; at %s", early, late), Unit: "MB", Reach: 0.8},
+		{Name: "duplicates", What: fmt.Sprintf("all groups by e-mail, of %s contacts, 1 %% of them twins; a walk through all contacts", late), Unit: "contacts/s", Reach: 1},
+		{Name: "duplicates-memory", What: fmt.Sprintf("peak memory of the walk through the groups (less is better) of %s contacts; of %s", early, late), Unit: "MB", Reach: 0.8},
 		{Name: "memory", What: "memory store, create; one `phonenumbers.Parse` (2.0: half its time)", Unit: "1/s", Reach: 2, Beyond: 4},
 	}
 }
