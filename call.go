@@ -23,6 +23,7 @@ const (
 	OpCreateContacts Operation = "create_contacts" // CreatePermission
 	OpGetContact     Operation = "get_contact"     // ReadPermission
 	OpListContacts   Operation = "list_contacts"   // ReadPermission
+	OpFindDuplicates Operation = "find_duplicates" // ReadPermission
 	OpUpdateContact  Operation = "update_contact"  // WritePermission
 	OpReplaceContact Operation = "replace_contact" // WritePermission
 	OpDeleteContact  Operation = "delete_contact"  // WritePermission
@@ -59,7 +60,7 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 	switch op {
 	case OpCreateContact, OpCreateContacts:
 		all[0] = s.createPermission
-	case OpGetContact, OpListContacts, OpCanCall, OpCanCallMany, OpDoNotCallStatus:
+	case OpGetContact, OpListContacts, OpFindDuplicates, OpCanCall, OpCanCallMany, OpDoNotCallStatus:
 		all[0] = s.readPermission
 	case OpUpdateContact, OpReplaceContact, OpDeleteContact, OpRestoreContact, OpBlockCalls:
 		all[0] = s.writePermission

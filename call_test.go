@@ -32,6 +32,7 @@ func TestAuthorizeChecksTheKeyAndThePermissionOfTheOperation(t *testing.T) {
 		{w.key, contacts.OpCreateContacts, ""},
 		{w.key, contacts.OpGetContact, ""},
 		{w.key, contacts.OpListContacts, ""},
+		{w.key, contacts.OpFindDuplicates, ""},
 		{w.key, contacts.OpUpdateContact, contacts.CodePermissionDenied},
 		{w.key, contacts.OpReplaceContact, contacts.CodePermissionDenied},
 		{w.key, contacts.OpDeleteContact, contacts.CodePermissionDenied},

@@ -35,7 +35,11 @@ func (s *damagedStore) FindContact(ctx context.Context, account, id uuid.UUID) (
 
 func (s *damagedStore) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	list, err := s.Store.ListContacts(ctx, q)
-	for _, r := range list.Records {
+	records := slices.Clone(list.Records)
+	for _, g := range list.Groups {
+		records = append(records, g.Records...)
+	}
+	for _, r := range records {
 		if f := s.damage[r.Contact.ID]; f != nil {
 			f(r)
 		}

@@ -76,3 +76,51 @@ func ExampleChanges() {
 	// tags [vip] []
 	// custom_context.source.name web phone
 }
+
+func ExampleService_FindDuplicates() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	for _, in := range []contacts.CreateContactInput{
+		{FirstName: "Ada", Email: "ada@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+12025550100"}}},
+		{FirstName: "Byron", Email: "byron@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+12025550100"}}},
+		{FirstName: "Ada L.", Email: "Ada@example.com"},
+	} {
+		if _, err := svc.CreateContact(ctx, key, in); err != nil {
+			fmt.Println(err)
+		}
+	}
+	page, err := svc.FindDuplicates(ctx, key, contacts.FindDuplicatesInput{Key: contacts.KeyEmail})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, g := range page.Groups {
+		fmt.Println(g.Count, "contacts with one", g.Key)
+		for _, c := range g.Contacts {
+			fmt.Println("  ", c.FirstName)
+		}
+	}
+	// Output:
+	// 2 contacts with one email
+	//    Ada
+	//    Ada L.
+}
+
+func ExampleService_Duplicates() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	for _, name := range []string{"Ada", "Byron"} {
+		in := contacts.CreateContactInput{FirstName: name, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+12025550100"}}}
+		if _, err := svc.CreateContact(ctx, key, in); err != nil {
+			fmt.Println(err)
+		}
+	}
+	for g, err := range svc.Duplicates(ctx, key, contacts.FindDuplicatesInput{}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(g.Contacts[0].FirstName, "shares a", g.Key, "with", g.Count-1)
+	}
+	// Output: Ada shares a phone_number with 1
+}

@@ -2,6 +2,7 @@ package contacts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -151,28 +152,7 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 		records = records[:page.Limit]
 		page.NextCursor = encodeCursor(records[page.Limit-1].Contact.ID)
 	}
-	page.Contacts = make([]*Contact, 0, len(records))
-	unread := make(map[uuid.UUID]*DamagedError, len(list.Damaged))
-	for _, damaged := range list.Damaged {
-		unread[damaged.ContactID] = damaged
-	}
-	for _, r := range records {
-		d, contact := draft{record: r}, &r.Contact
-		damaged := unread[contact.ID]
-		switch {
-		case damaged != nil:
-		case !inCalendar(contact.CreatedAt) || !inCalendar(contact.UpdatedAt) || !inCalendar(contact.DeletedAt):
-			// It has no JSON form, which would spoil the whole page.
-			damaged = &DamagedError{contact.ID, errors.New("a time of it " + wrongYear)}
-		default:
-			damaged = d.load()
-		}
-		if damaged != nil {
-			page.Damaged = append(page.Damaged, damaged)
-			continue
-		}
-		page.Contacts = append(page.Contacts, d.contact())
-	}
+	page.Contacts, page.Damaged = readable(records, list.Damaged)
 	if err := c.mark(ctx, page.Contacts...); err != nil {
 		return nil, c.fault(err)
 	}
@@ -188,6 +168,34 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 		return page, newServerError(page.Damaged[0])
 	}
 	return page, nil
+}
+
+// readable returns the contacts of the records, and those of them that are damaged,
+// some of which a store has found.
+func readable(records []*ContactRecord, found []*DamagedError) (whole []*Contact, damaged []*DamagedError) {
+	whole = make([]*Contact, 0, len(records))
+	unread := make(map[uuid.UUID]*DamagedError, len(found))
+	for _, d := range found {
+		unread[d.ContactID] = d
+	}
+	for _, r := range records {
+		d, contact := draft{record: r}, &r.Contact
+		bad := unread[contact.ID]
+		switch {
+		case bad != nil:
+		case !inCalendar(contact.CreatedAt) || !inCalendar(contact.UpdatedAt) || !inCalendar(contact.DeletedAt):
+			// It has no JSON form, which would spoil the whole page.
+			bad = &DamagedError{contact.ID, errors.New("a time of it " + wrongYear)}
+		default:
+			bad = d.load()
+		}
+		if bad != nil {
+			damaged = append(damaged, bad)
+			continue
+		}
+		whole = append(whole, d.contact())
+	}
+	return whole, damaged
 }
 
 // Contacts walks all contacts of a list, from its Cursor to the end, along
@@ -263,7 +271,6 @@ func (r *rules) list(in *ListContactsInput, maxSize int, bad *problems) ContactQ
 		Email:   email,
 		Search:  FoldSearch(text(in.Search, "search", l.Search, bad)),
 		Deleted: in.Deleted,
-		Limit:   in.Limit,
 		Count:   in.Page > 0,
 
 		ExternalID: text(in.ExternalID, "external_id", l.ExternalID, bad),
@@ -292,12 +299,7 @@ func (r *rules) list(in *ListContactsInput, maxSize int, bad *problems) ContactQ
 			bad.add(f.name, FieldRequired, "must not be blank; leave the filter out to list all")
 		}
 	}
-	switch {
-	case in.Limit == 0:
-		q.Limit = defaultPageSize
-	case in.Limit < 0 || in.Limit > maxSize:
-		bad.add("limit", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxSize))
-	}
+	q.Limit = pageSize(in.Limit, maxSize, bad)
 	switch {
 	case in.Page < 0 || in.Page > maxPage:
 		bad.add("page", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxPage))
@@ -315,22 +317,46 @@ func (r *rules) list(in *ListContactsInput, maxSize int, bad *problems) ContactQ
 	return q
 }
 
-// A cursor is one byte, which tells its form from later ones, and the id of the
-// last contact of a page.
-const cursorForm = 1
-
-func encodeCursor(id uuid.UUID) string {
-	return base64.RawURLEncoding.EncodeToString(append([]byte{cursorForm}, id[:]...))
+// pageSize returns the size of a page: the documented one for 0.
+func pageSize(limit, maxSize int, bad *problems) int {
+	if limit < 0 || limit > maxSize {
+		bad.add("limit", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxSize))
+	}
+	return cmp.Or(limit, defaultPageSize)
 }
 
+// A cursor is one byte, which tells its form from others, and a position: in a list
+// the id of the last contact of a page.
+const (
+	cursorForm           = 1
+	cursorFormDuplicates = 2
+)
+
+func encodeCursor(id uuid.UUID) string { return packCursor(cursorForm, id[:]) }
+
 func decodeCursor(s string) (id uuid.UUID, ok bool) {
-	if len(s) > base64.RawURLEncoding.EncodedLen(1+len(id)) {
+	position, ok := unpackCursor(s, cursorForm)
+	if !ok || len(position) != len(id) {
 		return id, false
+	}
+	id = uuid.UUID(position)
+	return id, id != uuid.Nil
+}
+
+func packCursor(form byte, position []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte{form}, position...))
+}
+
+// maxCursor bounds a cursor that a caller gives, in bytes.
+const maxCursor = 8 << 10
+
+func unpackCursor(s string, form byte) (position []byte, ok bool) {
+	if len(s) > maxCursor {
+		return nil, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != 1+len(id) || b[0] != cursorForm {
-		return id, false
+	if err != nil || len(b) == 0 || b[0] != form {
+		return nil, false
 	}
-	id = uuid.UUID(b[1:])
-	return id, id != uuid.Nil
+	return b[1:], true
 }

@@ -256,6 +256,15 @@ var uses = map[string]struct {
 		}
 		return errors.New("no events")
 	}},
+	"FindDuplicates": {contacts.OpFindDuplicates, 0, func(ctx context.Context, c *caller) error {
+		return only(c.FindDuplicates(ctx, c.key, contacts.FindDuplicatesInput{}))
+	}},
+	"Duplicates": {contacts.OpFindDuplicates, 0, func(ctx context.Context, c *caller) error {
+		for _, err := range c.Duplicates(ctx, c.key, contacts.FindDuplicatesInput{}) {
+			return err
+		}
+		return nil // no contacts share a key
+	}},
 	"UpdateContact": {contacts.OpUpdateContact, 1, func(ctx context.Context, c *caller) error {
 		return only(c.UpdateContact(ctx, c.key, c.john, contacts.UpdateContactInput{City: new("Rome")}, nil))
 	}},

@@ -54,6 +54,7 @@
 //	POST   /contacts/create        create a contact: 201
 //	POST   /contacts/batch         create many, with a result for each: 200
 //	GET    /contacts               list, by page or by cursor: 200
+//	GET    /contacts/duplicates    contacts that share an e-mail address or a number: 200
 //	GET    /contacts/{id}          get: 200, 304
 //	PUT    /contacts/{id}/update   replace: 200
 //	PATCH  /contacts/{id}/update   merge: 200

@@ -62,6 +62,15 @@ func (h *handler) list(c *call) (*answer, error) {
 	return &answer{status: http.StatusOK, body: pageOf(p)}, nil
 }
 
+// findDuplicates answers GET {prefix}/contacts/duplicates.
+func (h *handler) findDuplicates(c *call) (*answer, error) {
+	p, err := h.svc.FindDuplicates(c.request.Context(), c.key, c.duplicates)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusOK, body: duplicatesOf(p)}, nil
+}
+
 // get answers GET {prefix}/contacts/{id}.
 func (h *handler) get(c *call) (*answer, error) {
 	contact, err := h.svc.GetContact(c.request.Context(), c.key, c.id())

@@ -27,6 +27,7 @@ func everyRoute(id string) []ask {
 		{method: "POST", path: api + "/contacts/batch", body: `{"contacts": []}`},
 		{method: "GET", path: api + "/contacts"},
 		{method: "HEAD", path: api + "/contacts"},
+		{method: "GET", path: api + "/contacts/duplicates"},
 		{method: "GET", path: api + "/contacts/" + id},
 		{method: "HEAD", path: api + "/contacts/" + id},
 		{method: "DELETE", path: api + "/contacts/" + id},

@@ -399,7 +399,7 @@ func (s *proof) valid(op string) asked {
 		r.body = `{"stage": "customer"}`
 	case "canCall":
 		r.query.Set("phone_number", "+12025550100")
-	case "listContacts", "getContact", "deleteContact", "restoreContact", "getOpenAPI":
+	case "listContacts", "findDuplicates", "getContact", "deleteContact", "restoreContact", "getOpenAPI":
 	default:
 		s.t.Fatalf("the test does not know the operation %s", op)
 	}

@@ -49,6 +49,7 @@ func ExampleOpenAPI() {
 	// /crm/v1/contacts
 	// /crm/v1/contacts/batch
 	// /crm/v1/contacts/create
+	// /crm/v1/contacts/duplicates
 	// /crm/v1/contacts/upsert
 	// /crm/v1/contacts/{id}
 	// /crm/v1/contacts/{id}/restore
@@ -71,6 +72,7 @@ func TestOpenAPI(t *testing.T) {
 		{"the life of a contact", proveLife},
 		{"lists", proveLists},
 		{"identity", proveIdentity},
+		{"duplicates", proveDuplicates},
 		{"batches", proveBatches},
 		{"errors of every operation", proveCommonErrors},
 		{"errors of bodies", proveBodyErrors},
@@ -292,6 +294,56 @@ func proveLists(t *testing.T, s *proof) {
 		op: "listContacts", query: url.Values{"team_id": {fmt.Sprint(s.other.ID)}}, header: http.Header{"X-Api-Key": {s.limited}},
 	})
 	s.want(400, "validation_error", asked{op: "listContacts", query: url.Values{"page": {"1"}, "cursor": {""}}})
+}
+
+func proveDuplicates(t *testing.T, s *proof) {
+	create := s.valid("createContact")
+	for _, email := range []string{"twin@example.com", "Twin@example.com", "TWIN@example.com", "other@example.com", "Other@example.com"} {
+		create.body = fmt.Sprintf(`{"first_name": "Ada", "email": %q}`, email)
+		s.want(201, "", create)
+	}
+	ask := func(query string) map[string]any {
+		t.Helper()
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := s.want(200, "", asked{op: "findDuplicates", query: values}).body.(map[string]any)
+		return body
+	}
+	counts := make(map[string]bool)
+	pages := 0
+	for cursor := any(""); cursor != nil && pages < 9; pages++ {
+		page := ask("key=email&limit=1&cursor=" + cursor.(string))
+		for _, g := range page["groups"].([]any) {
+			g := g.(map[string]any)
+			first := g["contacts"].([]any)[0].(map[string]any)
+			counts[fmt.Sprint(g["key"], " ", g["count"], " ", first["email"])] = true
+		}
+		cursor = page["next_cursor"]
+	}
+	if want := map[string]bool{"email 3 twin@example.com": true, "email 2 other@example.com": true}; !maps.Equal(want, counts) || pages != 2 {
+		t.Errorf("on %d pages: %v, want %v", pages, counts, want)
+	}
+	if groups := ask("key=external_id&limit=100")["groups"].([]any); len(groups) != 0 {
+		t.Errorf("got %v, but external ids are unique", groups)
+	}
+	if page := ask(""); page["limit"] != json.Number("25") || len(page["groups"].([]any)) < 2 {
+		t.Errorf("got %v", page)
+	}
+	for query, field := range map[string]string{
+		"key=": "key", "key=name": "key", "key=Email": "key", "limit=0": "limit", "limit=101": "limit", "limit=": "limit",
+		"cursor=x": "cursor", "cursor=AQGZtaR8Hn06nwA8WyoeTW8": "cursor",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := s.want(400, "validation_error", asked{op: "findDuplicates", query: values})
+		if len(a.fields()) != 1 || !strings.HasPrefix(a.fields()[0], field+" ") {
+			t.Errorf("%s: got %s", query, a.text)
+		}
+	}
 }
 
 func proveIdentity(t *testing.T, s *proof) {
@@ -1011,6 +1063,8 @@ func proveNames(t *testing.T, s *proof) {
 		"ContactSummary":     names(contactshttp.ContactSummary{}),
 		"ContactPage":        names(contactshttp.ContactPage{}),
 		"ContactSlice":       names(contactshttp.ContactSlice{}),
+		"DuplicatePage":      names(contactshttp.DuplicatePage{}),
+		"DuplicateGroup":     names(contactshttp.DuplicateGroup{}),
 		"BatchResult":        names(contactshttp.BatchResult{}),
 		"Error":              names(contactshttp.ErrorBody{}),
 		"FieldError":         names(contacts.FieldError{}),

@@ -1,6 +1,7 @@
 package contactshttp
 
 import (
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -87,33 +88,25 @@ func listParameters() []string {
 // readList reads the query of the list. The list has pages, unless a cursor is
 // given; the empty cursor gets the first contacts.
 func (c *call) readList() {
-	// The Service takes an empty filter for none, and refuses a blank one. A filter
-	// that is given must not be either.
-	get := func(name string) string {
-		if v := c.query.Get(name); v != "" || !c.query.Has(name) {
-			return v
-		}
-		return " "
-	}
 	in := contacts.ListContactsInput{
-		Stage:       get("stage"),
-		Status:      get("status"),
-		Tag:         get("tag"),
-		Search:      get("search"),
-		PhoneNumber: get("phone_number"),
-		Email:       get("email"),
-		ExternalID:  get("external_id"),
+		Stage:       c.given("stage"),
+		Status:      c.given("status"),
+		Tag:         c.given("tag"),
+		Search:      c.given("search"),
+		PhoneNumber: c.given("phone_number"),
+		Email:       c.given("email"),
+		ExternalID:  c.given("external_id"),
 		MatchEmail:  c.boolean("match_email"),
 		Deleted:     c.boolean("deleted"),
 		Cursor:      c.query.Get("cursor"),
-		TeamID:      c.number("team_id", 64),
-		Limit:       int(c.number("limit", strconv.IntSize)),
-		Page:        int(c.number("page", strconv.IntSize)),
+		TeamID:      c.number("team_id"),
+		Limit:       c.count("limit"),
+		Page:        c.count("page"),
 	}
 	in.PhoneNumber = c.withPlus(in.PhoneNumber)
 	if c.query.Has("updated_after") {
 		// No time has a space, but an offset has a plus that may not be encoded.
-		t, err := time.Parse(time.RFC3339, strings.Replace(get("updated_after"), " ", "+", 1))
+		t, err := time.Parse(time.RFC3339, strings.Replace(c.given("updated_after"), " ", "+", 1))
 		if err != nil {
 			c.wrong.add("updated_after", contacts.FieldInvalid, "must be a time such as 2026-01-15T09:30:00Z")
 		}
@@ -146,6 +139,24 @@ func (c *call) readNumber() {
 	c.phoneNumber = c.withPlus(c.query.Get("phone_number"))
 }
 
+// readDuplicates reads the query of the search for duplicates.
+func (c *call) readDuplicates() {
+	c.duplicates = contacts.FindDuplicatesInput{
+		Key:    contacts.KeyKind(c.given("key")),
+		Cursor: c.query.Get("cursor"),
+		Limit:  c.count("limit"),
+	}
+}
+
+// given returns the value of a parameter. The service takes an empty one for none,
+// and refuses a blank one. A parameter that is given must not be either.
+func (c *call) given(name string) string {
+	if v := c.query.Get(name); v != "" || !c.query.Has(name) {
+		return v
+	}
+	return " "
+}
+
 // boolean returns the value of a parameter: false if it was not given.
 func (c *call) boolean(name string) bool {
 	if !c.query.Has(name) {
@@ -161,17 +172,20 @@ func (c *call) boolean(name string) bool {
 	return false
 }
 
-// number returns the value of a parameter: a positive number that fits in so many
-// bits, 0 if it was not given, and -1 for any other text. The service refuses -1
-// and says which numbers it takes.
-func (c *call) number(name string, bits int) int64 {
+// number returns the value of a parameter: a positive number, 0 if it was not given,
+// and -1 for any other text. The service refuses -1 and says which numbers it takes.
+func (c *call) number(name string) int64 {
 	if !c.query.Has(name) {
 		return 0
 	}
 	s := c.query.Get(name)
-	n, err := strconv.ParseInt(s, 10, bits)
+	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 1 || strconv.FormatInt(n, 10) != s {
 		return -1
 	}
 	return n
 }
+
+// count is number for what fits in an int. A greater one is greater than any that the
+// service takes.
+func (c *call) count(name string) int { return int(min(c.number(name), math.MaxInt32)) }

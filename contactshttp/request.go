@@ -27,6 +27,7 @@ type call struct {
 	condition      condition
 	list           contacts.ListContactsInput
 	phoneNumber    string
+	duplicates     contacts.FindDuplicatesInput
 }
 
 // id returns the id in the path. Text that is no UUID becomes the zero id. No

@@ -47,6 +47,9 @@ func (h *handler) routes() []route {
 		{"/contacts/batch", map[string]endpoint{
 			http.MethodPost: {operation: contacts.OpCreateContacts, media: body, read: (*call).refuseIdempotencyKey, do: h.createBatch},
 		}},
+		{"/contacts/duplicates", map[string]endpoint{
+			http.MethodGet: {operation: contacts.OpFindDuplicates, parameters: []string{"cursor", "key", "limit"}, read: (*call).readDuplicates, do: h.findDuplicates},
+		}},
 		{"/contacts/{id}", map[string]endpoint{
 			http.MethodGet:    {operation: contacts.OpGetContact, do: h.get},
 			http.MethodDelete: {operation: contacts.OpDeleteContact, read: (*call).readCondition, do: h.delete},

@@ -171,18 +171,50 @@ type ContactSlice struct {
 // pageOf returns a ContactPage if a page was asked for by its number, else a
 // ContactSlice.
 func pageOf(p *contacts.ContactPage) any {
-	summaries := make([]ContactSummary, len(p.Contacts))
-	for i, c := range p.Contacts {
-		summaries[i] = summaryOf(c)
-	}
-	var next *string
-	if p.NextCursor != "" {
-		next = &p.NextCursor
-	}
+	summaries, next := summariesOf(p.Contacts), nextOf(p.NextCursor)
 	if p.Page == 0 {
 		return ContactSlice{Limit: p.Limit, NextCursor: next, Contacts: summaries}
 	}
 	return ContactPage{Count: p.Count, Page: p.Page, Limit: p.Limit, Pages: p.Pages, NextCursor: next, Contacts: summaries}
+}
+
+func summariesOf(list []*contacts.Contact) []ContactSummary {
+	summaries := make([]ContactSummary, len(list))
+	for i, c := range list {
+		summaries[i] = summaryOf(c)
+	}
+	return summaries
+}
+
+// nextOf returns the form of a cursor: nil for none.
+func nextOf(cursor string) *string {
+	if cursor == "" {
+		return nil
+	}
+	return &cursor
+}
+
+// A DuplicatePage is one page of contacts that share an e-mail address or a phone
+// number.
+type DuplicatePage struct {
+	Limit      int              `json:"limit"`
+	NextCursor *string          `json:"next_cursor"` // nil: there are no more
+	Groups     []DuplicateGroup `json:"groups"`
+}
+
+// A DuplicateGroup is the contacts that share one.
+type DuplicateGroup struct {
+	Key      contacts.KeyKind `json:"key"`      // of what they share
+	Count    int              `json:"count"`    // of all of them
+	Contacts []ContactSummary `json:"contacts"` // the oldest 100
+}
+
+func duplicatesOf(p *contacts.DuplicatePage) DuplicatePage {
+	d := DuplicatePage{Limit: p.Limit, NextCursor: nextOf(p.NextCursor), Groups: make([]DuplicateGroup, len(p.Groups))}
+	for i, g := range p.Groups {
+		d.Groups[i] = DuplicateGroup{Key: g.Key, Count: g.Count, Contacts: summariesOf(g.Contacts)}
+	}
+	return d
 }
 
 // A BatchResult is the results of a batch.

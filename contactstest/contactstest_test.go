@@ -166,6 +166,16 @@ func calls(f *contactstest.Fixture, john *contacts.Contact) map[string]func(cont
 			_, err := f.Service.GetContactAsOf(ctx, f.Key, john.ID, john.UpdatedAt)
 			return err
 		},
+		"FindDuplicates": func(ctx context.Context) error {
+			_, err := f.Service.FindDuplicates(ctx, f.Key, contacts.FindDuplicatesInput{})
+			return err
+		},
+		"Duplicates": func(ctx context.Context) error {
+			for _, err := range f.Service.Duplicates(ctx, f.Key, contacts.FindDuplicatesInput{}) {
+				return err
+			}
+			return nil
+		},
 		"UpdateContact": func(ctx context.Context) error {
 			_, err := f.Service.UpdateContact(ctx, f.Key, john.ID, contacts.UpdateContactInput{FirstName: &name}, nil)
 			return err
@@ -345,6 +355,8 @@ var operations = map[string]contacts.Operation{
 	"GetContact":              contacts.OpGetContact,
 	"ListContacts":            contacts.OpListContacts,
 	"Contacts":                contacts.OpListContacts,
+	"FindDuplicates":          contacts.OpFindDuplicates,
+	"Duplicates":              contacts.OpFindDuplicates,
 	"UpdateContact":           contacts.OpUpdateContact,
 	"UpdateContactJSON":       contacts.OpUpdateContact,
 	"ReplaceContact":          contacts.OpReplaceContact,
