@@ -34,6 +34,10 @@ type AdminOptions struct {
 	// neither here nor of this package, because they are misspelt. nil: none.
 	Permissions []Permission
 
+	// DoNotCallSecrets are the same as Options.DoNotCallSecrets. They are needed to
+	// erase a person and to verify it. nil: those that the library made.
+	DoNotCallSecrets [][]byte
+
 	// Actor names who uses the Admin, for the record of who changed what: up to
 	// 200 characters. "": nobody is named.
 	Actor string
@@ -64,6 +68,7 @@ type Admin struct {
 	permissions []Permission // the host's own
 	actor       string
 	eventPoll   time.Duration
+	ledgers     ledgers
 	clock       clock
 	ids         *idSource
 }
@@ -85,6 +90,7 @@ func NewAdmin(store Store, opts *AdminOptions) *Admin {
 	if a.clock == nil {
 		a.clock = time.Now
 	}
+	a.ledgers = ledgers{store, a.clock, newLedgerSecrets(opts.DoNotCallSecrets)}
 	return a
 }
 

@@ -73,11 +73,15 @@ func decodeEvent(data string) (d eventData, err error) {
 	return d, nil
 }
 
-// redactEvent returns the data of an event without anything of the person.
+// redactEvent returns the data of an event without anything of the person. It is
+// the same if nothing of the person is in it.
 func redactEvent(data string) (string, error) {
 	d, err := decodeEvent(data)
 	if err != nil {
 		return "", err
+	}
+	if d.Redacted || d.Type == EventContactErased {
+		return data, nil
 	}
 	d.Changes, d.Redacted, d.Source = json.RawMessage("null"), true, ""
 	return d.encode()

@@ -31,6 +31,15 @@ func WhyNoWebsite(s string) string { return whyNoWebsite(s, false) }
 // MaxProblems is how many details an error has at most.
 const MaxProblems = maxProblems
 
+// DigestOf is Erasure.digest.
+func DigestOf(e *Erasure) string {
+	digest, err := e.digest()
+	if err != nil {
+		panic(err)
+	}
+	return digest
+}
+
 // The form of cursors.
 var (
 	EncodeCursor = encodeCursor

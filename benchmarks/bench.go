@@ -63,6 +63,7 @@ func (b *bench) run(ctx context.Context) error {
 		b.grow,
 		b.duplicates,
 		func(ctx context.Context) error { return b.memory(ctx, b.size(20_000, 5_000)) },
+		func(ctx context.Context) error { return b.erasures(ctx, b.size(100_000, 3_000), b.size(50, 3)) },
 	} {
 		if err := f(ctx); err != nil {
 			return err

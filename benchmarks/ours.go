@@ -80,4 +80,6 @@ func (t *ourTarget) find(ctx context.Context, account, id uuid.UUID) (*contacts.
 	return t.store.FindContact(ctx, account, id)
 }
 
+func (t *ourTarget) contactStore() contacts.Store { return t.store }
+
 func (t *ourTarget) close() error { return t.store.Close() }

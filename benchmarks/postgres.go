@@ -172,6 +172,8 @@ func (t *postgresTarget) find(ctx context.Context, account, id uuid.UUID) (*cont
 	return t.store.FindContact(ctx, account, id)
 }
 
+func (t *postgresTarget) contactStore() contacts.Store { return t.store }
+
 func (t *postgresTarget) close() error { return t.store.Close() }
 
 // handwritten is what a program would write for itself: pgx, its pool with as

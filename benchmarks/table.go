@@ -60,6 +60,9 @@ func figures(growth int) []*figure {
 		{Name: "duplicates", What: fmt.Sprintf("all groups by e-mail, of %s contacts, 1 %% of them twins; a walk through all contacts", late), Unit: "contacts/s", Reach: 1},
 		{Name: "duplicates-memory", What: fmt.Sprintf("peak memory of the walk through the groups (less is better) of %s contacts; of %s", early, late), Unit: "MB", Reach: 0.8},
 		{Name: "memory", What: "memory store, create; one `phonenumbers.Parse` (2.0: half its time)", Unit: "1/s", Reach: 2, Beyond: 4},
+		{Name: "erase", What: "erase a contact with 100 events and 2 numbers among 100,000; `UpdateContact` there (0.014: 70 times its time)", Unit: "1/s", Reach: 0.0143},
+		{Name: "erase-verify", What: "`VerifyErasure` of 10 texts there; a walk through the same contacts and journal", Unit: "1/s", Reach: 0.5},
+		{Name: "postgres-erase", What: "Postgres, the same erasure; `UpdateContact` there (0.02: 50 times its time)", Unit: "1/s", Reach: 0.02},
 	}
 }
 

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 type process struct {
 	*exec.Cmd
 	out   *bufio.Scanner
-	stdin io.Closer // closing it asks a role that waits to end
+	stdin io.WriteCloser // closing it asks a role that waits to end
 }
 
 // start runs a role in another process, which ends with the test.

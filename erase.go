@@ -1,0 +1,183 @@
+package contacts
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+)
+
+// An EraseInput says which contact is erased, and how.
+type EraseInput struct {
+	AccountID, ContactID uuid.UUID
+
+	// Suppress appends a block, with the source "erasure", for each number of the
+	// person that no other live contact has. The block has no number, and answers
+	// for it all the same. Set it where a person asked to be left alone, and not
+	// where a period of retention has ended.
+	Suppress bool
+
+	// KeepNotes keeps reasons and references of the do-not-call ledger. They are
+	// free text and may name the person, so false removes them.
+	KeepNotes bool
+
+	// Reason is one word for the cause, such as "request" or "retention", of at
+	// most 100 characters. It stays, so it must not name the person.
+	Reason string
+}
+
+// maxEraseReason is how long a Reason may be, in characters.
+const maxEraseReason = 100
+
+// EraseContact removes a person for good, and returns the receipt. The contact may
+// be live or deleted. These go, in one step:
+//
+//   - the contact;
+//   - the changes in its events, and what their source said;
+//   - in the do-not-call ledger, the numbers of the person that no other live
+//     contact has, those of earlier times too, with their reasons, references and
+//     contact ids; and on numbers that another contact has, those of the entries
+//     that came from this contact.
+//
+// The receipt says what stays: entries of the ledger without their number, which
+// still forbid calls to it, the bare events, and idempotency records until they
+// end. It says nothing of the disk: see the package of the store. Backups bring
+// the person back until [Admin.Reapply] has been called.
+//
+// For a contact that was purged, it removes what is left by the contact's id. A
+// second call returns the receipt of the first, unless the contact has come back
+// from a backup. No API key can erase.
+//
+// Its errors: CodeValidationError, CodeNotFound for an account or a contact that
+// never was, CodeServerError, also where AdminOptions.DoNotCallSecrets lacks a
+// secret of the account's ledger. Nothing was removed then, unless the error
+// matches [ErrOutcomeUnknown] or an entry of the ledger came in between; the call
+// can be made again.
+func (a *Admin) EraseContact(ctx context.Context, in EraseInput) (*Erasure, error) {
+	return a.newErasing(in).run(ctx)
+}
+
+// PreviewErasure returns the receipt that EraseContact would return, without id
+// and digest. It stores nothing. Its errors are those of EraseContact.
+func (a *Admin) PreviewErasure(ctx context.Context, in EraseInput) (*Erasure, error) {
+	e := a.newErasing(in)
+	e.dryRun = true
+	return e.run(ctx)
+}
+
+// An ErasePersonInput names a person by one of three values.
+type ErasePersonInput struct {
+	EraseInput // without ContactID
+
+	Email       string // compared in the form of [MatchEmail]
+	PhoneNumber string // E.164
+	ExternalID  string
+
+	// All erases every contact that has the value. False: more than one is
+	// CodeAmbiguousMatch.
+	All bool
+}
+
+// ErasePerson erases the live and deleted contacts that have an e-mail address, a
+// number or an external id, as EraseContact does. It returns a receipt for each of
+// those that were erased, also with an error.
+//
+// Its errors are those of EraseContact, and CodeAmbiguousMatch with the ids of the
+// contacts, of which it erases none. CodeNotFound: no contact has the value, so a
+// second call returns no receipt.
+func (a *Admin) ErasePerson(ctx context.Context, in ErasePersonInput) ([]Erasure, error) {
+	key, err := in.key()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.account(ctx, in.AccountID); err != nil {
+		return nil, err
+	}
+	var found []Conflict
+	for r, err := range a.records(ctx, ContactQuery{AccountID: in.AccountID, MatchKeys: []MatchKey{key}}) {
+		if err != nil {
+			return nil, newServerError(err)
+		}
+		found = append(found, Conflict{Field: string(key.Kind), ContactID: r.Contact.ID})
+	}
+	switch {
+	case len(found) == 0:
+		return nil, noSuch("contact")
+	case len(found) > 1 && !in.All:
+		e := newError(ErrAmbiguous, nil)
+		e.Message = string(key.Kind) + ": more than one contact has it"
+		e.Conflicts = found[:min(len(found), maxConflicts)]
+		return nil, e
+	}
+	var erasures []Erasure
+	for _, f := range found {
+		one := in.EraseInput
+		one.ContactID = f.ContactID
+		e, err := a.EraseContact(ctx, one)
+		switch {
+		case errors.Is(err, ErrNotFound): // it was purged meanwhile
+		case err != nil:
+			return erasures, err
+		default:
+			erasures = append(erasures, *e)
+		}
+	}
+	return erasures, nil
+}
+
+// key returns the match key that the input names.
+func (in *ErasePersonInput) key() (k MatchKey, err error) {
+	// What is stored may be longer than the limits that hold now.
+	r := rules{limits: Limits{Email: maxLimit}}
+	var bad problems
+	needsAccount(in.AccountID, &bad)
+	if in.ContactID != uuid.Nil {
+		bad.add("contact_id", FieldInvalid, "must not be given; Admin.EraseContact takes it")
+	}
+	given := 0
+	if in.Email != "" {
+		given++
+		k = MatchKey{KeyEmail, MatchEmail(r.email(in.Email, &bad))}
+	}
+	if in.PhoneNumber != "" {
+		given++
+		e164, why := r.phones.normalise(in.PhoneNumber)
+		if why != "" {
+			bad.add("phone_number", FieldInvalid, why)
+		}
+		k = MatchKey{KeyPhoneNumber, e164}
+	}
+	if in.ExternalID != "" {
+		given++
+		k = MatchKey{KeyExternalID, text(in.ExternalID, "external_id", maxLimit, &bad)}
+	}
+	if given != 1 {
+		bad.add("email", FieldRequired, "or phone_number or external_id is required, and one of them alone")
+	}
+	return k, bad.err()
+}
+
+// Reapply erases the contacts of erasures again that have come back from a backup,
+// as they were erased first, and returns how many. The receipts come from
+// [Admin.Erasures], before the restore. It can be called as often as one likes:
+// contacts that are gone are left alone, and so are accounts that are not there.
+//
+// Its errors are those of EraseContact. After an error, those counted are erased.
+func (a *Admin) Reapply(ctx context.Context, erasures []Erasure) (int, error) {
+	n := 0
+	for i := range erasures {
+		first := &erasures[i]
+		e := a.newErasing(EraseInput{
+			AccountID: first.AccountID, ContactID: first.ContactID, Suppress: first.Suppressed, KeepNotes: first.KeptNotes, Reason: first.Reason,
+		})
+		e.repeats = first.ID
+		_, err := e.run(ctx)
+		if e.removed {
+			n++
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return n, err
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,841 @@
+package contacts_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// The numbers of the person in the tests of erasure.
+const (
+	oldNumber   = "+15551110001" // until the person got another one
+	number      = "+15551110002"
+	otherNumber = "+15551110003"
+)
+
+// person creates a contact that has had another number, with entries in the ledger
+// and, if events are on, two events.
+func (w *world) person(t testing.TB) *contacts.Contact {
+	t.Helper()
+	c := w.create(t, contacts.CreateContactInput{
+		FirstName: "Quendolyn", LastName: "Zyxwarth", Email: "quendolyn@zyxwarth.example", ExternalID: "crm-83911", Tags: []string{"quilting"},
+		PhoneNumbers:   []contacts.PhoneNumberInput{{PhoneNumber: oldNumber, DoNotCall: true}, {PhoneNumber: otherNumber}},
+		CustomContext:  map[string]any{"source": map[string]any{"the name": "by \"Zyxwarth\""}},
+		IdempotencyKey: "person",
+	})
+	c, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{
+		LastName: ptr("Zyxwarth-Born"), PhoneNumbers: &[]contacts.UpdatePhoneNumber{{PhoneNumber: ptr(number)}, {PhoneNumber: ptr(otherNumber)}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.block(t, contacts.DoNotCallInput{PhoneNumber: number, Reason: "Quendolyn asked", Reference: "call of Zyxwarth"})
+	return c
+}
+
+func (w *world) block(t testing.TB, in contacts.DoNotCallInput) {
+	t.Helper()
+	if _, err := w.svc.BlockCalls(t.Context(), w.writer, in); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) erase(t testing.TB, in contacts.EraseInput) *contacts.Erasure {
+	t.Helper()
+	in.AccountID = w.acme.ID
+	e, err := w.admin.EraseContact(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// journal returns the journal of acme.
+func (w *world) journal(t testing.TB) []contacts.JournalEntry {
+	t.Helper()
+	entries, err := w.store.ListJournal(t.Context(), contacts.JournalQuery{AccountID: w.acme.ID, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+// entriesOn returns the entries of the ledger on a number, the oldest first.
+func (w *world) entriesOn(t testing.TB, number string) []contacts.DoNotCallEntry {
+	t.Helper()
+	status, err := w.svc.DoNotCallStatus(t.Context(), w.key, number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(status.Entries)
+	return status.Entries
+}
+
+func (w *world) wantListed(t testing.TB, number string) {
+	t.Helper()
+	wantError(t, w.svc.CanCall(t.Context(), w.key, number), contacts.CodeDoNotCall)
+}
+
+func (w *world) verify(t testing.TB, probe contacts.ErasureProbe) []contacts.ErasureFinding {
+	t.Helper()
+	found, err := w.admin.VerifyErasure(t.Context(), w.acme.ID, probe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// ofThePerson are all values of the person.
+func ofThePerson() contacts.ErasureProbe {
+	return contacts.ErasureProbe{
+		Emails: []string{"Quendolyn@zyxwarth.example"}, PhoneNumbers: []string{oldNumber, number, otherNumber}, ExternalIDs: []string{"crm-83911"},
+		Texts: []string{"zyxwarth", "quendolyn", "Quilting"},
+	}
+}
+
+// atNoon are the options of an Admin for which no event has ended.
+func atNoon() *contacts.AdminOptions {
+	return &contacts.AdminOptions{Now: func() time.Time { return noon }}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestErase(t *testing.T) {
+	t.Parallel()
+	for _, deleted := range []bool{false, true} {
+		for _, events := range []bool{false, true} {
+			t.Run(fmt.Sprintf("deleted %t events %t", deleted, events), func(t *testing.T) {
+				t.Parallel()
+				onEveryStore(t, func(t *testing.T, store contacts.Store) {
+					w := newWorld(t, store, nil)
+					want := contacts.ErasureCounts{Contacts: 1, LedgerEntries: 2, Numbers: 3}
+					if events {
+						if err := w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true}); err != nil {
+							t.Fatal(err)
+						}
+						want.Events = 2
+					}
+					c := w.person(t)
+					if deleted {
+						if err := w.svc.DeleteContact(t.Context(), w.writer, c.ID, nil); err != nil {
+							t.Fatal(err)
+						}
+						if events {
+							want.Events++
+						}
+					}
+					if found := w.verify(t, ofThePerson()); len(found) < 10 {
+						t.Fatalf("before: %d findings: %v", len(found), found)
+					}
+					e := w.erase(t, contacts.EraseInput{ContactID: c.ID, Reason: "request"})
+					if diff := cmp.Diff(want, e.Removed); diff != "" {
+						t.Errorf("removed (-want +got):\n%s", diff)
+					}
+					if found := w.verify(t, ofThePerson()); found != nil {
+						t.Errorf("after: %v", found)
+					}
+					if _, err := w.svc.GetContact(t.Context(), w.key, c.ID); contacts.CodeOf(err) != contacts.CodeNotFound {
+						t.Errorf("GetContact: %v", err)
+					}
+					if _, err := w.svc.RestoreContact(t.Context(), w.writer, c.ID, nil); contacts.CodeOf(err) != contacts.CodeNotFound {
+						t.Errorf("RestoreContact: %v", err)
+					}
+					w.wantListed(t, oldNumber)
+					w.wantListed(t, number)
+					if err := w.svc.CanCall(t.Context(), w.key, otherNumber); err != nil {
+						t.Errorf("a number that nobody blocked: %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestReceipt(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.admin = contacts.NewAdmin(store, &contacts.AdminOptions{Actor: "data protection", Now: func() time.Time { return noon }})
+		c := w.person(t)
+		e := w.erase(t, contacts.EraseInput{ContactID: c.ID, Suppress: true, Reason: " request "})
+		want := &contacts.Erasure{
+			AccountID: w.acme.ID, ContactID: c.ID, At: noon.UTC().Truncate(time.Microsecond),
+			Actor: contacts.Actor{Kind: contacts.ActorAdmin, Name: "data protection"}, Reason: "request", Suppressed: true,
+			Removed: contacts.ErasureCounts{Contacts: 1, LedgerEntries: 2, Numbers: 3},
+			Kept:    []contacts.ErasureKept{{What: "ledger_entries", Count: 2}, {What: "idempotency_records"}},
+		}
+		ignore := cmp.Options{cmpopts.IgnoreFields(contacts.Erasure{}, "ID", "Digest"), cmpopts.IgnoreFields(contacts.ErasureKept{}, "Why")}
+		if diff := cmp.Diff(want, e, ignore); diff != "" {
+			t.Errorf("receipt (-want +got):\n%s", diff)
+		}
+		for _, k := range e.Kept {
+			if k.Why == "" {
+				t.Errorf("%s: the receipt does not say why", k.What)
+			}
+		}
+		if e.ID == uuid.Nil || e.Digest != digestOf(t, e) {
+			t.Errorf("id %v, digest %s, want the digest %s", e.ID, e.Digest, digestOf(t, e))
+		}
+
+		before := w.journal(t)
+		again := w.erase(t, contacts.EraseInput{ContactID: c.ID, Reason: "another"})
+		if diff := cmp.Diff(e, again); diff != "" {
+			t.Errorf("a second call (-first +second):\n%s", diff)
+		}
+		if diff := cmp.Diff(before, w.journal(t)); diff != "" {
+			t.Errorf("a second call changed the journal:\n%s", diff)
+		}
+		var listed []contacts.Erasure
+		for e, err := range w.admin.Erasures(t.Context(), w.acme.ID, e.At) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed = append(listed, e)
+		}
+		if diff := cmp.Diff([]contacts.Erasure{*e}, listed); diff != "" {
+			t.Errorf("Erasures (-want +got):\n%s", diff)
+		}
+		for e, err := range w.admin.Erasures(t.Context(), w.acme.ID, e.At.Add(time.Microsecond)) {
+			t.Errorf("Erasures since a later time: %v, %v", e, err)
+		}
+		if text, err := json.Marshal(e); err != nil || strings.Contains(strings.ToLower(string(text)), "zyxwarth") || strings.Contains(string(text), "+1") {
+			t.Errorf("the receipt holds something of the person: %s, %v", text, err)
+		}
+	})
+}
+
+// digestOf computes the digest of a receipt, as its documentation says.
+func digestOf(t testing.TB, e *contacts.Erasure) string {
+	t.Helper()
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		t.Fatal(err)
+	}
+	delete(members, "digest")
+	if text, err = json.Marshal(members); err != nil {
+		t.Fatal(err)
+	}
+	canonical := jsontext.Value(text)
+	if err := canonical.Canonicalize(); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:])
+}
+
+// The digest tells a receipt from every other.
+func TestDigestChangesWithEveryField(t *testing.T) {
+	t.Parallel()
+	receipt := func() *contacts.Erasure {
+		return &contacts.Erasure{
+			ID: uuid.UUID{1}, AccountID: uuid.UUID{2}, ContactID: uuid.UUID{3}, At: noon.UTC(), Actor: contacts.Actor{Kind: contacts.ActorAdmin, Name: "a"}, Reason: "r",
+			Removed: contacts.ErasureCounts{Contacts: 1, Events: 2, LedgerEntries: 3, Numbers: 4}, Kept: []contacts.ErasureKept{{What: "w", Why: "y", Count: 5}},
+		}
+	}
+	first := contacts.DigestOf(receipt())
+	if first != digestOf(t, receipt()) || first != contacts.DigestOf(receipt()) {
+		t.Errorf("%s is not what the documentation says", first)
+	}
+	seen := map[string]int{first: -1}
+	for i, change := range []func(*contacts.Erasure){
+		func(e *contacts.Erasure) { e.ID[15]++ },
+		func(e *contacts.Erasure) { e.AccountID[15]++ },
+		func(e *contacts.Erasure) { e.ContactID[15]++ },
+		func(e *contacts.Erasure) { e.At = e.At.Add(time.Microsecond) },
+		func(e *contacts.Erasure) { e.Actor.Name = "b" },
+		func(e *contacts.Erasure) { e.Actor.Kind = contacts.ActorSystem },
+		func(e *contacts.Erasure) { e.Reason = "q" },
+		func(e *contacts.Erasure) { e.Suppressed = true },
+		func(e *contacts.Erasure) { e.KeptNotes = true },
+		func(e *contacts.Erasure) { e.Removed.Contacts++ },
+		func(e *contacts.Erasure) { e.Removed.Events++ },
+		func(e *contacts.Erasure) { e.Removed.LedgerEntries += 5 },
+		func(e *contacts.Erasure) { e.Removed.Numbers += 7 },
+		func(e *contacts.Erasure) { e.Kept[0].What = "v" },
+		func(e *contacts.Erasure) { e.Kept[0].Why = "x" },
+		func(e *contacts.Erasure) { e.Kept[0].Count++ },
+		func(e *contacts.Erasure) { e.Kept = append(e.Kept, contacts.ErasureKept{}) },
+		func(e *contacts.Erasure) { e.Reapplies = uuid.UUID{4} },
+	} {
+		e := receipt()
+		change(e)
+		digest := contacts.DigestOf(e)
+		if other, twice := seen[digest]; twice {
+			t.Errorf("change %d gives the digest of change %d", i, other)
+		}
+		seen[digest] = i
+	}
+}
+
+func TestPreviewErasure(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		c := w.person(t)
+		w.create(t, contacts.CreateContactInput{FirstName: "Relative", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: otherNumber}}})
+		for _, in := range []contacts.EraseInput{
+			{AccountID: w.acme.ID, ContactID: c.ID, KeepNotes: true},
+			{AccountID: w.acme.ID, ContactID: c.ID, Suppress: true, Reason: "request"},
+		} {
+			journal := w.journal(t)
+			preview, err := w.admin.PreviewErasure(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(journal, w.journal(t)); diff != "" {
+				t.Errorf("the preview changed the journal:\n%s", diff)
+			}
+			if _, err := w.svc.GetContact(t.Context(), w.key, c.ID); err != nil {
+				t.Errorf("the preview removed the contact: %v", err)
+			}
+			if preview.ID != uuid.Nil || preview.Digest != "" {
+				t.Errorf("the preview has the id %v and the digest %q", preview.ID, preview.Digest)
+			}
+			if in.KeepNotes {
+				continue
+			}
+			e := w.erase(t, in)
+			if diff := cmp.Diff(e, preview, cmpopts.IgnoreFields(contacts.Erasure{}, "ID", "At", "Digest")); diff != "" {
+				t.Errorf("receipt and preview differ (-receipt +preview):\n%s", diff)
+			}
+		}
+	})
+}
+
+// A preview with Suppress stores no secret in an account that has no ledger.
+func TestPreviewStoresNoSecret(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.create(t, contacts.CreateContactInput{FirstName: "Ann", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
+	in := contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID, Suppress: true}
+	if _, err := w.admin.PreviewErasure(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	account, err := w.store.FindAccount(t.Context(), w.acme.ID)
+	if err != nil || account.SettingsVersion != 0 {
+		t.Errorf("the account has %d settings, %v", account.SettingsVersion, err)
+	}
+	w.erase(t, in)
+	w.wantListed(t, number)
+	entries := w.entriesOn(t, number)
+	if len(entries) != 1 || entries[0].Source != "erasure" || entries[0].PhoneNumber != "" {
+		t.Errorf("the ledger has %+v", entries)
+	}
+}
+
+func TestSharedNumber(t *testing.T) {
+	t.Parallel()
+	for _, deleted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("deleted relative %t", deleted), func(t *testing.T) {
+			t.Parallel()
+			onEveryStore(t, func(t *testing.T, store contacts.Store) {
+				w := newWorld(t, store, nil)
+				c := w.create(t, contacts.CreateContactInput{
+					FirstName: "Ann", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: true}, {PhoneNumber: otherNumber}},
+				})
+				relative := w.create(t, contacts.CreateContactInput{FirstName: "Bob", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
+				w.block(t, contacts.DoNotCallInput{PhoneNumber: number, Source: "list:x", Reason: "both asked", Reference: "r"})
+				if deleted {
+					if err := w.svc.DeleteContact(t.Context(), w.writer, relative.ID, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				e := w.erase(t, contacts.EraseInput{ContactID: c.ID, Suppress: true})
+				w.wantListed(t, number)
+				w.wantListed(t, otherNumber)
+				entries := w.entriesOn(t, number)
+				if entries[0].ContactID != uuid.Nil {
+					t.Errorf("the entry of the person still has its id")
+				}
+				kept := slices.IndexFunc(e.Kept, func(k contacts.ErasureKept) bool { return k.What == "shared_numbers" })
+				if deleted {
+					if kept >= 0 || e.Removed.Numbers != 2 || entries[0].PhoneNumber != "" || entries[1].PhoneNumber != "" || entries[1].Reason != "" {
+						t.Errorf("receipt %+v, entries %+v", e, entries)
+					}
+					return
+				}
+				if kept < 0 || e.Kept[kept].Count != 1 || e.Removed.Numbers != 1 || e.Removed.LedgerEntries != 1 {
+					t.Errorf("receipt %+v", e)
+				}
+				if len(entries) != 2 || entries[0].PhoneNumber != number || entries[1].PhoneNumber != number || entries[1].Reason != "both asked" || entries[1].Reference != "r" {
+					t.Errorf("entries of a number that a relative has: %+v", entries)
+				}
+			})
+		})
+	}
+}
+
+// Notes stay with KeepNotes, and the number goes all the same.
+func TestKeepNotes(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.create(t, contacts.CreateContactInput{FirstName: "Ann", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
+	w.block(t, contacts.DoNotCallInput{PhoneNumber: number, Reason: "asked", Reference: "call 7"})
+	if e := w.erase(t, contacts.EraseInput{ContactID: c.ID, KeepNotes: true}); !e.KeptNotes {
+		t.Error("the receipt does not say that notes stay")
+	}
+	entries := w.entriesOn(t, number)
+	if len(entries) != 1 || entries[0].PhoneNumber != "" || entries[0].Reason != "asked" || entries[0].Reference != "call 7" {
+		t.Errorf("the ledger has %+v", entries)
+	}
+}
+
+func TestEraseRefuses(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		c := w.person(t)
+		for name, test := range map[string]struct {
+			in   contacts.EraseInput
+			code contacts.Code
+		}{
+			"no account":      {contacts.EraseInput{ContactID: c.ID}, contacts.CodeValidationError},
+			"no contact":      {contacts.EraseInput{AccountID: w.acme.ID}, contacts.CodeValidationError},
+			"long reason":     {contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID, Reason: strings.Repeat("x", 101)}, contacts.CodeValidationError},
+			"unknown account": {contacts.EraseInput{AccountID: uuid.Must(uuid.NewV7()), ContactID: c.ID}, contacts.CodeNotFound},
+			"unknown contact": {contacts.EraseInput{AccountID: w.acme.ID, ContactID: uuid.Must(uuid.NewV7())}, contacts.CodeNotFound},
+			"another account": {contacts.EraseInput{AccountID: w.other.ID, ContactID: c.ID}, contacts.CodeNotFound},
+		} {
+			for what, erase := range map[string]func(context.Context, contacts.EraseInput) (*contacts.Erasure, error){"erase": w.admin.EraseContact, "preview": w.admin.PreviewErasure} {
+				if e, err := erase(t.Context(), test.in); contacts.CodeOf(err) != test.code {
+					t.Errorf("%s, %s: %v, %v; want %s", name, what, e, err, test.code)
+				}
+			}
+		}
+		if _, err := w.svc.GetContact(t.Context(), w.key, c.ID); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What an account disables does not stand in the way of a right.
+func TestEraseInADisabledAccount(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.person(t)
+	if err := w.admin.DisableAccount(t.Context(), w.acme.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.erase(t, contacts.EraseInput{ContactID: c.ID})
+	if found := w.verify(t, ofThePerson()); found != nil {
+		t.Errorf("found %v", found)
+	}
+}
+
+// Without a secret that the ledger needs, entries would be missed.
+func TestEraseNeedsTheSecrets(t *testing.T) {
+	t.Parallel()
+	secrets := [][]byte{[]byte(strings.Repeat("s", 32))}
+	w := memoryWorld(t, &contacts.Options{DoNotCallSecrets: secrets})
+	c := w.person(t)
+	before := w.journal(t)
+	if _, err := w.admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID}); contacts.CodeOf(err) != contacts.CodeServerError {
+		t.Errorf("without the secret: %v", err)
+	}
+	if _, err := w.admin.VerifyErasure(t.Context(), w.acme.ID, ofThePerson()); contacts.CodeOf(err) != contacts.CodeServerError {
+		t.Errorf("VerifyErasure without the secret: %v", err)
+	}
+	if diff := cmp.Diff(before, w.journal(t)); diff != "" {
+		t.Errorf("the journal changed:\n%s", diff)
+	}
+	w.admin = contacts.NewAdmin(w.store, &contacts.AdminOptions{DoNotCallSecrets: secrets})
+	w.erase(t, contacts.EraseInput{ContactID: c.ID})
+	w.wantListed(t, oldNumber)
+	if found := w.verify(t, ofThePerson()); found != nil {
+		t.Errorf("found %v", found)
+	}
+}
+
+// An entry on an equivalent form of a number names the person too.
+func TestErasedForms(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	const short, long = "+551187654321", "+5511987654321"
+	c := w.create(t, contacts.CreateContactInput{FirstName: "Ana", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: long}}})
+	w.block(t, contacts.DoNotCallInput{PhoneNumber: short})
+	w.erase(t, contacts.EraseInput{ContactID: c.ID})
+	if found := w.verify(t, contacts.ErasureProbe{PhoneNumbers: []string{short, long}}); found != nil {
+		t.Errorf("found %v", found)
+	}
+	w.wantListed(t, short)
+	w.wantListed(t, long)
+}
+
+// A contact that was purged leaves its events and the entries that came from it.
+func TestEraseOfAPurgedContact(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		if err := w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true}); err != nil {
+			t.Fatal(err)
+		}
+		c := w.person(t)
+		if err := w.svc.DeleteContact(t.Context(), w.writer, c.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := w.admin.PurgeContacts(t.Context(), contacts.PurgeInput{ContactID: c.ID}); n != 1 || err != nil {
+			t.Fatalf("purged %d, %v", n, err)
+		}
+		e := w.erase(t, contacts.EraseInput{ContactID: c.ID})
+		if diff := cmp.Diff(contacts.ErasureCounts{Events: 4, LedgerEntries: 1, Numbers: 1}, e.Removed); diff != "" {
+			t.Errorf("removed (-want +got):\n%s", diff)
+		}
+		probe := ofThePerson()
+		probe.PhoneNumbers, probe.Texts = []string{oldNumber}, []string{"Zyxwarth-Born"}
+		if found := w.verify(t, probe); found != nil {
+			t.Errorf("found %v", found)
+		}
+		w.wantListed(t, oldNumber)
+		if again := w.erase(t, contacts.EraseInput{ContactID: c.ID}); again.ID != e.ID {
+			t.Errorf("a second call made another receipt: %+v", again)
+		}
+	})
+}
+
+func TestErasePerson(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		account := contacts.EraseInput{AccountID: w.acme.ID}
+		one := w.person(t)
+		for _, in := range []contacts.ErasePersonInput{
+			{EraseInput: account},
+			{EraseInput: account, Email: "a@example.com", ExternalID: "x"},
+			{EraseInput: account, Email: "no address"},
+			{EraseInput: account, PhoneNumber: "12"},
+			{EraseInput: contacts.EraseInput{AccountID: w.acme.ID, ContactID: one.ID}, ExternalID: "x"},
+			{ExternalID: "x"},
+		} {
+			if _, err := w.admin.ErasePerson(t.Context(), in); contacts.CodeOf(err) != contacts.CodeValidationError {
+				t.Errorf("%+v: %v", in, err)
+			}
+		}
+		if _, err := w.admin.ErasePerson(t.Context(), contacts.ErasePersonInput{EraseInput: account, Email: "nobody@example.com"}); contacts.CodeOf(err) != contacts.CodeNotFound {
+			t.Errorf("nobody: %v", err)
+		}
+
+		two := w.create(t, contacts.CreateContactInput{FirstName: "Twin", Email: one.Email, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
+		if err := w.svc.DeleteContact(t.Context(), w.writer, two.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		in := contacts.ErasePersonInput{EraseInput: account, Email: strings.ToUpper(one.Email)}
+		_, err := w.admin.ErasePerson(t.Context(), in)
+		wantError(t, err, contacts.CodeAmbiguousMatch)
+		want := []contacts.Conflict{{Field: "email", ContactID: one.ID}, {Field: "email", ContactID: two.ID}}
+		if diff := cmp.Diff(want, err.(*contacts.Error).Conflicts); diff != "" {
+			t.Errorf("conflicts (-want +got):\n%s", diff)
+		}
+		in.All = true
+		erasures, err := w.admin.ErasePerson(t.Context(), in)
+		if err != nil || len(erasures) != 2 || erasures[0].ContactID != one.ID || erasures[1].ContactID != two.ID {
+			t.Fatalf("erased %+v, %v", erasures, err)
+		}
+		if found := w.verify(t, ofThePerson()); found != nil {
+			t.Errorf("found %v", found)
+		}
+
+		for _, in := range []contacts.ErasePersonInput{
+			{EraseInput: account, PhoneNumber: "+1 (555) 111-0002"},
+			{EraseInput: account, ExternalID: "crm-83911"},
+		} {
+			c := w.create(t, contacts.CreateContactInput{FirstName: "Ann", ExternalID: "crm-83911", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
+			if erasures, err := w.admin.ErasePerson(t.Context(), in); err != nil || len(erasures) != 1 || erasures[0].ContactID != c.ID {
+				t.Errorf("%+v: erased %+v, %v", in, erasures, err)
+			}
+		}
+	})
+}
+
+// meddling lets a test change the contents between the look of an erasure and its
+// commit, once.
+type meddling struct {
+	contacts.Store
+	before func()
+}
+
+func (m *meddling) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	if f := m.before; f != nil {
+		m.before = nil
+		f()
+	}
+	return m.Store.Apply(ctx, batch)
+}
+
+// What comes between the look and the commit is not missed.
+func TestEraseMeetsAWriter(t *testing.T) {
+	t.Parallel()
+	for name, meddle := range map[string]func(t *testing.T, w *world, c *contacts.Contact) (kept bool){
+		"the contact is changed": func(t *testing.T, w *world, c *contacts.Contact) bool {
+			if _, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{FirstName: ptr("Other")}, nil); err != nil {
+				t.Error(err)
+			}
+			return false
+		},
+		"the contact is purged": func(t *testing.T, w *world, c *contacts.Contact) bool {
+			if err := w.svc.DeleteContact(t.Context(), w.writer, c.ID, nil); err != nil {
+				t.Error(err)
+			}
+			if n, err := w.admin.PurgeContacts(t.Context(), contacts.PurgeInput{ContactID: c.ID}); n != 1 || err != nil {
+				t.Error(n, err)
+			}
+			return false
+		},
+		"the settings are changed": func(t *testing.T, w *world, _ *contacts.Contact) bool {
+			if err := w.admin.SetDuplicatePolicy(t.Context(), w.acme.ID, contacts.DuplicatePolicy{Action: contacts.DuplicateReject}); err != nil {
+				t.Error(err)
+			}
+			return false
+		},
+		"a number is blocked": func(t *testing.T, w *world, _ *contacts.Contact) bool {
+			w.block(t, contacts.DoNotCallInput{PhoneNumber: number, Source: "x", Reason: "Quendolyn"})
+			return false
+		},
+		"a relative is created": func(t *testing.T, w *world, _ *contacts.Contact) bool {
+			w.create(t, contacts.CreateContactInput{FirstName: "Relative", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
+			return true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onEveryStore(t, func(t *testing.T, store contacts.Store) {
+				w := newWorld(t, store, nil)
+				c := w.person(t)
+				kept := false
+				admin := contacts.NewAdmin(&meddling{store, func() { kept = meddle(t, w, c) }}, atNoon())
+				if _, err := admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID}); err != nil {
+					t.Fatal(err)
+				}
+				probe := ofThePerson()
+				if kept {
+					probe.PhoneNumbers, probe.Texts = []string{oldNumber, otherNumber}, nil
+					if entries := w.entriesOn(t, number); entries[0].PhoneNumber != number {
+						t.Errorf("a number that a relative has is gone from the ledger: %+v", entries)
+					}
+				}
+				if found := w.verify(t, probe); found != nil {
+					t.Errorf("found %v", found)
+				}
+				w.wantListed(t, number)
+				w.wantListed(t, oldNumber)
+			})
+		})
+	}
+}
+
+// A mutant is a store that leaves out a part of the first mutation. Then it fails, as
+// if the process had ended: an erasure would notice what is left.
+type mutant struct {
+	contacts.Store
+	leaveOut func(*contacts.Mutation)
+	ended    bool
+}
+
+var errEnded = errors.New("the process has ended")
+
+func (m *mutant) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	m.leaveOut(&batch.Mutations[0])
+	m.ended = true
+	return m.Store.Apply(ctx, batch)
+}
+
+func (m *mutant) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
+	if m.ended {
+		return nil, errEnded
+	}
+	return m.Store.FindAccount(ctx, id)
+}
+
+// Each mutant leaves out one removal, and VerifyErasure finds what it left.
+func TestVerifyFindsEachPlace(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		kind  contacts.JournalKind // 0: the contact stays
+		field string               // that stays in the data of an entry, and where it is found
+		value string               // that is found; "": the contact's id
+	}{
+		{"the contact", 0, "email", "Quendolyn@zyxwarth.example"},
+		{"the changes of an event", contacts.JournalEvent, "changes", "zyxwarth"},
+		{"the source of an event", contacts.JournalEvent, "source", "quendolyn"},
+		{"a number", contacts.JournalDoNotCall, "phone_number", number},
+		{"a reason", contacts.JournalDoNotCall, "reason", "quendolyn"},
+		{"a reference", contacts.JournalDoNotCall, "reference", "zyxwarth"},
+		{"the contact's id", contacts.JournalDoNotCall, "contact_id", ""},
+		{"a companion", contacts.JournalDoNotCall, "subject", oldNumber},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			onEveryStore(t, func(t *testing.T, store contacts.Store) {
+				w := newWorld(t, store, nil)
+				if err := w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true}); err != nil {
+					t.Fatal(err)
+				}
+				c := w.person(t)
+				if _, err := w.svc.UpdateContact(contacts.WithEventSource(t.Context(), "import of Quendolyn"), w.writer, c.ID, contacts.UpdateContactInput{}, nil); err != nil {
+					t.Fatal(err)
+				}
+				before := w.journal(t)
+				admin := contacts.NewAdmin(&mutant{Store: store, leaveOut: func(m *contacts.Mutation) {
+					if test.kind == 0 {
+						m.Contacts, m.Claims = nil, nil
+					}
+					for i := range m.Journal {
+						if e := &m.Journal[i]; e.Sequence != 0 && e.Kind == test.kind {
+							e.Data = keeping(t, test.field, before[e.Sequence-1].Data, e.Data)
+						}
+					}
+				}}, atNoon())
+				if _, err := admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID}); !errors.Is(err, errEnded) {
+					t.Fatal(err)
+				}
+
+				probe := ofThePerson()
+				probe.Texts = append(probe.Texts, c.ID.String())
+				want := test.value
+				if want == "" {
+					want = c.ID.String()
+				}
+				found := w.verify(t, probe)
+				if !slices.ContainsFunc(found, func(f contacts.ErasureFinding) bool { return f.Field == test.field && f.Value == want }) {
+					t.Errorf("found %v, want %s in %s", found, want, test.field)
+				}
+				for _, f := range found {
+					if test.kind == 0 && f.Sequence != 0 || test.kind != 0 && (f.Sequence == 0 || f.Field != test.field) {
+						t.Errorf("found %+v too, which was removed", f)
+					}
+				}
+			})
+		})
+	}
+}
+
+// keeping returns data of the journal with a member as it was before, if it was
+// there.
+func keeping(t testing.TB, member, before, after string) string {
+	t.Helper()
+	var was, is map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal([]byte(before), &was), json.Unmarshal([]byte(after), &is)); err != nil {
+		t.Fatal(err)
+	}
+	if value, there := was[member]; there {
+		is[member] = value
+	}
+	text, err := json.Marshal(is)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Values are found in every field of a contact, whatever its JSON looks like, and
+// in no part of another value.
+func TestVerifyErasure(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.create(t, contacts.CreateContactInput{
+		FirstName: "Zoë", Company: "Zyx Ltd", Email: "joann@example.com", ExternalID: "4711-2", Tags: []string{"ZYX"},
+		PhoneNumbers:    []contacts.PhoneNumberInput{{PhoneNumber: number, PhoneType: "zyx line"}},
+		CustomContext:   map[string]any{"a": []any{map[string]any{"zyx": 1}}, "b": "x\n\"zyx\""},
+		IndustryContext: map[string]any{"n": 990011},
+	})
+	for _, test := range []struct {
+		probe  contacts.ErasureProbe
+		fields []string
+	}{
+		{contacts.ErasureProbe{Texts: []string{"zyx"}}, []string{"company", "tags", "phone_numbers", "custom_context"}},
+		{contacts.ErasureProbe{Texts: []string{"ZOE"}}, []string{"first_name"}},
+		{contacts.ErasureProbe{Texts: []string{"990011"}}, []string{"industry_context"}},
+		{contacts.ErasureProbe{Texts: []string{"\"zyx\""}}, []string{"custom_context"}},
+		{contacts.ErasureProbe{Emails: []string{"ann@example.com"}}, nil},
+		{contacts.ErasureProbe{Emails: []string{"JOANN@example.com"}}, []string{"email"}},
+		{contacts.ErasureProbe{ExternalIDs: []string{"4711"}}, nil},
+		{contacts.ErasureProbe{ExternalIDs: []string{"4711-2"}}, []string{"external_id"}},
+		{contacts.ErasureProbe{PhoneNumbers: []string{number}}, []string{"phone_numbers"}},
+	} {
+		var fields []string
+		for _, f := range w.verify(t, test.probe) {
+			if f.ContactID != c.ID || f.Sequence != 0 {
+				t.Errorf("%+v: found %+v", test.probe, f)
+			}
+			fields = append(fields, f.Field)
+		}
+		if diff := cmp.Diff(test.fields, fields); diff != "" {
+			t.Errorf("%+v: fields (-want +got):\n%s", test.probe, diff)
+		}
+	}
+	for _, probe := range []contacts.ErasureProbe{{}, {Texts: []string{" , "}}, {Emails: []string{""}}} {
+		if _, err := w.admin.VerifyErasure(t.Context(), w.acme.ID, probe); contacts.CodeOf(err) != contacts.CodeValidationError {
+			t.Errorf("%+v: %v", probe, err)
+		}
+	}
+	if _, err := w.admin.VerifyErasure(t.Context(), uuid.Must(uuid.NewV7()), ofThePerson()); contacts.CodeOf(err) != contacts.CodeNotFound {
+		t.Errorf("an unknown account: %v", err)
+	}
+}
+
+// A late reader of events gets every sequence, redacted, and then contact.erased.
+func TestErasedEvents(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		if err := w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true}); err != nil {
+			t.Fatal(err)
+		}
+		c := w.person(t)
+		e := w.erase(t, contacts.EraseInput{ContactID: c.ID})
+		last, err := w.admin.LastSequence(t.Context(), w.acme.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		type seen struct {
+			Type     contacts.EventType
+			Version  int64
+			Redacted bool
+		}
+		var got []seen
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute) // if the last event does not come
+		defer stop()
+		for event, err := range w.admin.Events(ctx, w.acme.ID, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event.Changes != nil || event.Source != "" {
+				t.Errorf("%+v", event)
+			}
+			if !strings.HasPrefix(string(event.Type), "contact.") {
+				continue // of the ledger
+			}
+			got = append(got, seen{event.Type, event.Version, event.Redacted})
+			if event.Type == contacts.EventContactErased {
+				if event.ContactID != c.ID || !event.At.Equal(e.At) || event.Sequence != last-1 {
+					t.Errorf("%+v", event)
+				}
+				break
+			}
+		}
+		want := []seen{
+			{contacts.EventContactCreated, 1, true}, {contacts.EventContactUpdated, 2, true}, {contacts.EventContactErased, 0, false},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,417 @@
+package contacts
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// An erasing is an erasure under way.
+type erasing struct {
+	*Admin
+	in      EraseInput
+	repeats uuid.UUID // the erasure that this one repeats; zero: the newest of the contact, if there is one
+	dryRun  bool
+	removed bool // the contact, by this erasure
+
+	actor   Actor
+	now     time.Time
+	account *AccountRecord
+	ledger  *ledger   // nil: it is empty
+	log     *eventLog // nil: events are off
+
+	// What there is of the person, as it was read last.
+	contact *ContactRecord // nil: it is gone
+	receipt *Erasure       // the newest; nil: none
+	events  []JournalEntry
+	origins []ledgerOrigin
+	entries []ledgerEntry // on the numbers
+
+	// The numbers of the person, by subject and in the order in which they were
+	// found. They are still known when the contact is gone.
+	numberOf map[[32]byte]string
+	numbers  []string
+	shared   []string // those of them that another live contact has
+}
+
+func (a *Admin) newErasing(in EraseInput) *erasing {
+	return &erasing{Admin: a, in: in, numberOf: make(map[[32]byte]string)}
+}
+
+// run removes what there is of a person, until nothing is left. Most erasures are
+// one mutation. Another one removes the number of an entry that came into the
+// ledger between the look and the commit.
+func (e *erasing) run(ctx context.Context) (*Erasure, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		if err := e.look(ctx); err != nil {
+			return nil, err
+		}
+		m, receipt, err := e.decide()
+		if err != nil {
+			return nil, newServerError(err)
+		}
+		if len(m.Contacts)+len(m.Journal) == 0 {
+			if e.receipt == nil {
+				return nil, noSuch("contact")
+			}
+			return e.receipt, nil
+		}
+		outcomes, err := e.store.Apply(ctx, MutationBatch{Mutations: []Mutation{m}, Now: e.now, DryRun: e.dryRun})
+		if err != nil {
+			return nil, newServerError(err)
+		}
+		var refused error
+		if len(outcomes) > 0 {
+			refused = outcomes[0].Err
+		}
+		switch {
+		case refused == nil && e.dryRun:
+			return receipt, nil
+		case refused == nil: // now look whether anything came in between
+			e.removed = e.removed || len(m.Contacts) > 0
+		case errors.Is(refused, ErrDuplicate):
+			for _, h := range outcomes[0].Holders {
+				if n := m.Claims[h.Key].Value; !slices.Contains(e.shared, n) {
+					e.shared = append(e.shared, n)
+				}
+			}
+		case !cameBetween(refused):
+			return nil, newServerError(refused)
+		}
+		if try == maxTries {
+			return nil, newServerError(cmp.Or(refused, errors.New("new entries come into the ledger all the time")))
+		}
+	}
+}
+
+// cameBetween reports whether something was changed between the look and the
+// commit.
+func cameBetween(refused error) bool {
+	return errors.Is(refused, ErrConflict) || errors.Is(refused, ErrNotFound) || errors.Is(refused, ErrStale)
+}
+
+// check checks the input.
+func (e *erasing) check() (err error) {
+	if e.store == nil {
+		return noStore()
+	}
+	var bad problems
+	needsAccount(e.in.AccountID, &bad)
+	if e.in.ContactID == uuid.Nil {
+		bad.add("contact_id", FieldRequired, "is required")
+	}
+	e.in.Reason = text(e.in.Reason, "reason", maxEraseReason, &bad)
+	if err := bad.err(); err != nil {
+		return err
+	}
+	e.actor, err = e.who()
+	return err
+}
+
+// look reads what there is of the person: the contact first, so that a change of it
+// meanwhile is noticed by its version.
+func (e *erasing) look(ctx context.Context) (err error) {
+	if e.now, err = e.Admin.now(); err != nil {
+		return err
+	}
+	if e.account, err = e.Admin.account(ctx, e.in.AccountID); err != nil {
+		return err
+	}
+	if e.log, err = e.eventLog(ctx, e.account, 1, e.now); err != nil {
+		return err
+	}
+	e.contact = nil
+	for r, err := range e.records(ctx, ContactQuery{AccountID: e.in.AccountID, IDs: []uuid.UUID{e.in.ContactID}}) {
+		if err != nil {
+			return newServerError(err)
+		}
+		e.contact = r // a damaged one too: what of it can be read
+	}
+	if err := e.lookIntoJournal(ctx); err != nil {
+		return err
+	}
+	if err := e.lookIntoLedger(ctx); err != nil {
+		return newServerError(err)
+	}
+	return nil
+}
+
+// lookIntoJournal reads what the journal has about the contact's id.
+func (e *erasing) lookIntoJournal(ctx context.Context) error {
+	var ledger []JournalEntry
+	e.events, e.receipt = nil, nil
+	for entry, err := range e.journal(ctx, JournalQuery{AccountID: e.in.AccountID, Subjects: [][32]byte{contactSubject(e.in.ContactID)}}) {
+		if err != nil {
+			return err
+		}
+		switch entry.Kind {
+		case JournalEvent:
+			e.events = append(e.events, entry)
+		case JournalDoNotCall:
+			ledger = append(ledger, entry)
+		case JournalErasure:
+			receipt, err := parseErasure(&entry)
+			if err != nil {
+				return newServerError(err)
+			}
+			e.receipt = &receipt
+		}
+	}
+	var err error
+	if _, e.origins, err = readLedger(ledger); err != nil {
+		return newServerError(err)
+	}
+	return nil
+}
+
+// lookIntoLedger reads the entries on the numbers of the person: those of the
+// contact, and those that companions name. An entry on an equivalent form of a
+// number is about the person too.
+func (e *erasing) lookIntoLedger(ctx context.Context) (err error) {
+	e.entries = nil
+	if e.contact != nil {
+		for _, p := range e.contact.Contact.PhoneNumbers {
+			e.addNumber(p.PhoneNumber)
+		}
+	}
+	if e.ledger, err = e.ledgers.open(e.account); err != nil {
+		return err
+	}
+	read := make(map[[32]byte]bool)
+	for subjects := e.subjects(read); len(subjects) > 0; subjects = e.subjects(read) {
+		for part := range slices.Chunk(subjects, maxSubjects) {
+			journal, err := e.ledger.journal(ctx, part)
+			if err != nil {
+				return err
+			}
+			entries, _, err := readLedger(journal)
+			if err != nil {
+				return err
+			}
+			e.entries = append(e.entries, entries...)
+		}
+		for i := range e.entries {
+			if n := e.entries[i].PhoneNumber; n != "" {
+				e.addNumber(n)
+			}
+		}
+	}
+	return e.prepareToSuppress(ctx)
+}
+
+func (e *erasing) addNumber(number string) {
+	if !slices.Contains(e.numbers, number) {
+		e.numbers = append(e.numbers, number)
+	}
+}
+
+// subjects returns the subjects of the numbers that are known by now, in ascending
+// order, without those that were read before. It adds them to those.
+func (e *erasing) subjects(read map[[32]byte]bool) (subjects [][32]byte) {
+	if e.ledger == nil {
+		return nil
+	}
+	add := func(subject [32]byte) {
+		if !read[subject] {
+			read[subject] = true
+			subjects = append(subjects, subject)
+		}
+	}
+	for _, number := range e.numbers {
+		for _, form := range PhoneForms(number) {
+			for i := range e.ledger.secrets {
+				subject := e.ledger.secrets[i].subject(e.account.ID, form.Number)
+				e.numberOf[subject] = form.Number
+				add(subject)
+			}
+		}
+	}
+	for i := range e.origins {
+		if !e.origins[i].erased {
+			add(e.origins[i].subject)
+		}
+	}
+	slices.SortFunc(subjects, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
+	return subjects
+}
+
+// prepareToSuppress makes the ledger ready for the blocks that are appended. A dry
+// run gets a ledger that is not stored.
+func (e *erasing) prepareToSuppress(ctx context.Context) (err error) {
+	switch {
+	case !e.in.Suppress || len(e.numbers) == 0:
+		return nil
+	case !e.dryRun:
+		if e.account, err = e.ledgers.prepare(ctx, e.account); err != nil {
+			return err
+		}
+		e.ledger, err = e.ledgers.open(e.account)
+		return err
+	case e.ledger == nil:
+		e.ledger = &ledger{secrets: []ledgerSecret{newLedgerSecret(nil)}}
+	}
+	return nil
+}
+
+// decide returns the mutation that removes what was read, with the receipt. The
+// mutation is empty if nothing is left.
+func (e *erasing) decide() (m Mutation, receipt *Erasure, err error) {
+	m = Mutation{AccountID: e.account.ID, Settings: e.account.SettingsVersion}
+	var removed ErasureCounts
+	if m.Journal, removed, err = e.redact(); err != nil || e.contact == nil && len(m.Journal) == 0 {
+		return m, nil, err
+	}
+	for _, n := range e.numbers {
+		if !slices.Contains(e.shared, n) {
+			m.Claims = append(m.Claims, MatchKey{KeyPhoneNumber, n})
+		}
+	}
+	if e.contact == nil && e.receipt != nil { // what came after that erasure
+		return m, e.receipt, nil
+	}
+	if e.contact != nil {
+		m.Contacts = []ContactChange{{ID: e.contact.Contact.ID, Version: e.contact.Contact.Version}}
+		removed.Contacts = 1
+	}
+	removed.Numbers = len(m.Claims)
+	if err := e.suppress(&m); err != nil {
+		return m, nil, err
+	}
+	if e.log != nil {
+		event, err := e.log.remove(EventContactErased, e.in.ContactID, e.now)
+		if err != nil {
+			return m, nil, err
+		}
+		m.Journal = append(m.Journal, event)
+	}
+	receipt = &Erasure{
+		AccountID: e.account.ID, ContactID: e.in.ContactID, At: e.now, Actor: e.actor, Reason: e.in.Reason,
+		Suppressed: e.in.Suppress, KeptNotes: e.in.KeepNotes, Removed: removed, Kept: e.kept(), Reapplies: e.repeats,
+	}
+	if receipt.Reapplies == uuid.Nil && e.receipt != nil {
+		receipt.Reapplies = e.receipt.ID
+	}
+	if !e.dryRun {
+		if receipt.ID, err = e.ids.next(e.now); err != nil {
+			return m, nil, err
+		}
+		if receipt.Digest, err = receipt.digest(); err != nil {
+			return m, nil, err
+		}
+	}
+	entry, err := receipt.entry()
+	m.Journal = append(m.Journal, entry)
+	return m, receipt, err
+}
+
+// redact returns the entries of the journal that lose something, as they are then.
+func (e *erasing) redact() (changed []JournalEntry, removed ErasureCounts, err error) {
+	for _, entry := range e.events {
+		data, err := redactEvent(entry.Data)
+		if err != nil {
+			return nil, removed, err
+		}
+		if data != entry.Data {
+			removed.Events++
+			entry.Data = data
+			changed = append(changed, entry)
+		}
+	}
+	for _, origin := range e.origins {
+		if origin.erased {
+			continue
+		}
+		origin.erased = true
+		entry, err := origin.journal(e.now)
+		if err != nil {
+			return nil, removed, err
+		}
+		changed = append(changed, entry)
+	}
+	for i := range e.entries {
+		next := e.redacted(e.entries[i])
+		if next == e.entries[i] {
+			continue
+		}
+		entry, err := next.journal()
+		if err != nil {
+			return nil, removed, err
+		}
+		removed.LedgerEntries++
+		changed = append(changed, entry)
+	}
+	slices.SortFunc(changed, func(a, b JournalEntry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return changed, removed, nil
+}
+
+// losesNumber reports whether an entry of the ledger is on a number of the person
+// that no other live contact has.
+func (e *erasing) losesNumber(entry *ledgerEntry) bool {
+	number := e.numberOf[entry.subject]
+	return slices.Contains(e.numbers, number) && !slices.Contains(e.shared, number)
+}
+
+// redacted returns an entry of the ledger as it is after the erasure.
+func (e *erasing) redacted(entry ledgerEntry) ledgerEntry {
+	loses := e.losesNumber(&entry)
+	if loses {
+		entry.PhoneNumber, entry.erased = "", true
+	}
+	if loses || entry.ContactID == e.in.ContactID {
+		entry.ContactID = uuid.Nil
+		if !e.in.KeepNotes {
+			entry.Reason, entry.Reference = "", ""
+		}
+	}
+	return entry
+}
+
+// suppress appends the blocks that were asked for.
+func (e *erasing) suppress(m *Mutation) error {
+	if !e.in.Suppress {
+		return nil
+	}
+	view := make(ledgerView)
+	for _, entry := range e.entries {
+		n := e.numberOf[entry.subject]
+		view[n] = append(view[n], entry)
+	}
+	for _, claim := range m.Claims {
+		block := ledgerEntry{DoNotCallEntry: DoNotCallEntry{
+			Type: DoNotCallBlock, PhoneNumber: claim.Value, At: view.timeOfBlock(claim.Value, e.now), RecordedAt: e.now, Source: sourceErasure, Actor: e.actor,
+		}}
+		block.sign(e.ledger)
+		block.PhoneNumber, block.erased = "", true
+		entry, err := block.journal()
+		if err != nil {
+			return err
+		}
+		m.Journal = append(m.Journal, entry)
+	}
+	return nil
+}
+
+// kept returns what stays, and why.
+func (e *erasing) kept() []ErasureKept {
+	without := 0
+	for i := range e.entries {
+		if e.losesNumber(&e.entries[i]) {
+			without++
+		}
+	}
+	all := []ErasureKept{
+		{"ledger_entries", "an objection to calls must be honoured; the entries have no number any more and answer by a keyed hash", without},
+		{"shared_numbers", "another live contact has the number", len(e.shared)},
+		{"events", "readers need every sequence; type, time and actor stay, without the changes", len(e.events)},
+	}
+	all = slices.DeleteFunc(all, func(k ErasureKept) bool { return k.Count == 0 })
+	return append(all, ErasureKept{"idempotency_records", "a create that is sent again must store nothing; they hold two hashes and ids, until they end", 0})
+}
