@@ -23,7 +23,7 @@ func record(t *testing.T, s contacts.Store, now time.Time, account uuid.UUID, en
 
 // A shell cannot remove or rewrite entries that are not events. An
 // erasure may remove a number and its notes.
-func TestLedgerIsAppendOnly(t *testing.T) {
+func TestLedgerCannotBeEdited(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	s := open(t, path)
@@ -35,6 +35,10 @@ func TestLedgerIsAppendOnly(t *testing.T) {
 		contacts.JournalEntry{Kind: contacts.JournalErasure, At: noon, Data: "{}"},
 	)
 	db := plain(t, path)
+	var shown string
+	if err := db.QueryRowContext(t.Context(), "SELECT concat_ws(' ', sequence, type, phone_number, dnc_date, dnc_reason) FROM do_not_call").Scan(&shown); err != nil || shown != "2 block +15551234567 x asked" {
+		t.Errorf("the view do_not_call shows %q, %v", shown, err)
+	}
 	for _, sql := range []string{
 		"DELETE FROM journal WHERE kind = 2",
 		"DELETE FROM journal WHERE kind = 3",
