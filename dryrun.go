@@ -32,6 +32,9 @@ func (s *Service) DryRun() *Service {
 	return &dry
 }
 
+// IsDryRun reports whether the Service is a dry run of another one.
+func (s *Service) IsDryRun() bool { return s.dryRun }
+
 // madePrefix starts the ids that a dry run makes. They are never shown.
 const madePrefix = 1<<64 - 1
 

@@ -22,6 +22,11 @@ type ImportOptions struct {
 	// rows are the same by their content alone, and events have no source.
 	Job string
 
+	// Upsert changes the contact that a row matches, with its MatchOn, Mode, TagsMode,
+	// UpdateOnly and RestoreDeleted. Its other fields are ignored. nil: each row is
+	// created, and the account's duplicate policy decides what a match means.
+	Upsert *contacts.UpsertContactInput
+
 	// Defaults are for what a row lacks.
 	Defaults contacts.CreateContactInput
 	// Tags are added to those of every row.
@@ -40,7 +45,7 @@ type ImportOptions struct {
 	Progress func(Progress)
 	// Checkpoint is called after each thousand rows that are stored or refused. An
 	// import that is cut off can go on at the last Position, with ReadOptions.From.
-	// An error ends the import. nil: never.
+	// An error ends the import. A dry run does not call it. nil: never.
 	Checkpoint func(Position) error
 
 	// StopAfter ends the import when that many rows were refused. What was read by
@@ -60,7 +65,13 @@ type Progress struct {
 const stepRows = 1000
 
 // Import stores the rows of a file as contacts, in their order, on behalf of an API
-// key. It needs the permission of a create. Memory is that of a thousand rows.
+// key. It needs the permission of a create, or of an upsert. Memory is that of a
+// thousand rows.
+//
+// With svc.DryRun() nothing is stored and Checkpoint is not called. The counts, the
+// report and the refused rows are those of the import, if nothing else happens in
+// between. Where a row matches one that is more than a thousand rows above, an upsert
+// counts it as Updated, also if it would change nothing.
 //
 // A refused row is no error and stops nothing; the summary counts it by its code.
 // Each row has an idempotency key that depends on its content and on
@@ -80,8 +91,11 @@ func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, o
 	if from.Fingerprint != "" && from.Job != opts.Job {
 		return nil, fmt.Errorf("contactsio: ImportOptions.Job is %q, and ReadOptions.From is of the job %q; give the same job", opts.Job, from.Job)
 	}
-	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at}
-	if from.Fingerprint != "" && time.Since(from.At) > keyRetention {
+	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at, dry: svc.IsDryRun()}
+	if opts.Upsert != nil {
+		i.upsert = *opts.Upsert
+		i.upsert.CreateContactInput = contacts.CreateContactInput{}
+	} else if from.Fingerprint != "" && time.Since(from.At) > keyRetention {
 		i.summary.addNote(NoteMayRepeat)
 	}
 	i.refused, i.report = newRefusedFile(r, opts.Refused), newReport(opts.Report)
@@ -96,6 +110,8 @@ const keyRetention = 24 * time.Hour
 type importing struct {
 	reader  *Reader
 	opts    *ImportOptions
+	upsert  contacts.UpsertContactInput // without a contact
+	dry     bool
 	refused *refusedFile
 	report  *report
 
@@ -109,14 +125,6 @@ type importing struct {
 	fault   error    // why reading ended before the end of the file
 }
 
-// An outcome is what a Service did with a row.
-type outcome struct {
-	contact *contacts.Contact // nil where err is set
-	result  contacts.Result
-	replays bool
-	err     error
-}
-
 // run gives the rows to a stream and takes the results. ctx ends only the source:
 // every row that the source gave is stored and counted.
 func (i *importing) run(ctx context.Context, svc *contacts.Service, key string) error {
@@ -124,13 +132,36 @@ func (i *importing) run(ctx context.Context, svc *contacts.Service, key string) 
 	if i.opts.Job != "" {
 		whole = contacts.WithEventSource(whole, "import:"+i.opts.Job)
 	}
-	for result, err := range svc.CreateContactStream(whole, key, i.source(ctx)) {
+	for result, err := range i.results(whole, svc, key, i.source(ctx)) {
 		if err != nil {
 			return err
 		}
-		i.take(outcome{contact: result.Contact, result: contacts.ResultCreated, replays: result.Replayed, err: result.Err})
+		i.take(&result)
 	}
 	return nil
+}
+
+// results creates or upserts the contacts of the source.
+func (i *importing) results(ctx context.Context, svc *contacts.Service, key string, source iter.Seq[contacts.CreateContactInput]) iter.Seq2[contacts.CreateResult, error] {
+	if i.opts.Upsert == nil {
+		return svc.CreateContactStream(ctx, key, source)
+	}
+	upserts := func(yield func(contacts.UpsertContactInput) bool) {
+		for in := range source {
+			u := i.upsert
+			u.CreateContactInput = in
+			if !yield(u) {
+				return
+			}
+		}
+	}
+	return func(yield func(contacts.CreateResult, error) bool) {
+		for result, err := range svc.UpsertContactStream(ctx, key, upserts) {
+			if !yield(contacts.CreateResult(result), err) {
+				return
+			}
+		}
+	}
 }
 
 // source yields the inputs of the rows. A row that is refused already goes through
@@ -202,13 +233,18 @@ func (i *importing) input(in contacts.CreateContactInput) contacts.CreateContact
 	return in
 }
 
-// key returns a key that depends on the content of the row and the job alone. "": the
-// input has no JSON form, and the Service refuses it.
+// key returns a key that depends on the content of the row, the job and the options of
+// an upsert alone. "": the input has no JSON form, and the Service refuses it.
 func (i *importing) key(in *contacts.CreateContactInput) string {
-	text, err := json.Marshal(struct {
-		Job   string                       `json:"job"`
-		Input *contacts.CreateContactInput `json:"input"`
-	}{i.opts.Job, in})
+	of := struct {
+		Job    string                       `json:"job"`
+		Input  *contacts.CreateContactInput `json:"input"`
+		Upsert *contacts.UpsertContactInput `json:"upsert,omitempty"`
+	}{Job: i.opts.Job, Input: in}
+	if i.opts.Upsert != nil {
+		of.Upsert = &i.upsert
+	}
+	text, err := json.Marshal(of)
 	if err != nil {
 		return ""
 	}
@@ -217,13 +253,13 @@ func (i *importing) key(in *contacts.CreateContactInput) string {
 }
 
 // take counts and reports what became of the first row that waits.
-func (i *importing) take(o outcome) {
+func (i *importing) take(r *contacts.CreateResult) {
 	row := i.waiting[0]
 	i.waiting[0] = readRow{} // for the garbage collector
 	i.waiting = i.waiting[1:]
 	e := entry{Number: row.Number, Line: row.Line}
 	s := &i.summary
-	code := contacts.CodeOf(o.err)
+	code := contacts.CodeOf(r.Err)
 	if row.Problems == nil && code == contacts.CodeServerError && i.before == nil {
 		before := s.clone()
 		i.before = &before
@@ -235,8 +271,8 @@ func (i *importing) take(o outcome) {
 		e.Result, e.Problems = resultRefused, row.Problems
 	case code == contacts.CodeServerError:
 		e.Result = resultNotStored
-	case o.err != nil:
-		e.Result, e.Problems = resultRefused, problemsOf(o.err)
+	case r.Err != nil:
+		e.Result, e.Problems = resultRefused, problemsOf(r.Err)
 		switch code {
 		case contacts.CodeDuplicateContact:
 			s.Duplicate++
@@ -244,11 +280,14 @@ func (i *importing) take(o outcome) {
 			s.Ambiguous++
 		}
 	default:
-		e.Result, e.ContactID = string(o.result), o.contact.ID
-		if o.replays {
+		e.Result, e.Changes = string(r.Result), r.Changes
+		if r.Replayed {
 			e.Result = resultReplayed
 		}
-		row.Notes = append(row.Notes, keptDoNotCall(row.Contact.PhoneNumbers, o.contact.PhoneNumbers)...)
+		if r.Contact != nil { // a dry run does not have those of earlier thousands
+			e.ContactID = r.Contact.ID
+			row.Notes = append(row.Notes, keptDoNotCall(row.Contact.PhoneNumbers, r.Contact.PhoneNumbers)...)
+		}
 	}
 	e.Notes = row.Notes
 	s.count(&e)
@@ -286,7 +325,7 @@ func (i *importing) fail(err error) {
 
 // step says how far the import is.
 func (i *importing) step() {
-	if i.opts.Checkpoint != nil && i.before == nil && i.fault == nil {
+	if i.opts.Checkpoint != nil && !i.dry && i.before == nil && i.fault == nil {
 		if err := i.opts.Checkpoint(i.position()); err != nil {
 			i.fail(fmt.Errorf("contactsio: checkpoint: %w", err))
 		}

@@ -301,7 +301,7 @@ func TestNames(t *testing.T) {
 // TestMemory reads rows and cards that are far longer than a row may be. They are
 // read over: the memory of all of it is a few times MaxRow.
 func TestMemory(t *testing.T) {
-	const size, maxRow = 32 << 20, 64 << 10
+	const size, maxRow = 16 << 20, 64 << 10
 	for name, begin := range map[string]string{
 		"open quote": "first_name,last_name\nA,\"", "one line": "first_name,last_name\nA,", "photo": "BEGIN:VCARD\nPHOTO:", "note": "BEGIN:VCARD\nNOTE:",
 	} {

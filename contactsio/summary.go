@@ -55,6 +55,8 @@ func (s *Summary) count(e *entry) {
 		s.Updated++
 	case string(contacts.ResultUnchanged):
 		s.Unchanged++
+	case string(contacts.ResultExisting):
+		s.Existing++
 	case string(contacts.ResultRestored):
 		s.Restored++
 	case resultReplayed:
