@@ -16,6 +16,7 @@ const (
 	exitDone    = 0
 	exitFailed  = 1
 	exitUsage   = 2
+	exitRefused = 3 // some rows were
 	exitFinding = 5
 )
 

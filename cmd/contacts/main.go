@@ -21,6 +21,8 @@ type grammar struct {
 	globals
 
 	Serve    serveCommand    `cmd:"" help:"Serve the REST API."`
+	Import   importCommand   `cmd:"" help:"Import files of contacts: CSV, JSON lines, vCards."`
+	Export   exportCommand   `cmd:"" help:"Export contacts as CSV, JSON lines or vCards."`
 	Accounts accountsCommand `cmd:"" help:"List, create, disable and set up accounts."`
 	Teams    teamsCommand    `cmd:"" help:"List and create the teams of an account."`
 	Keys     keysCommand     `cmd:"" help:"List, issue and revoke the API keys of an account."`

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"example.com/contacts"
+	"example.com/contacts/contactsio"
+)
+
+type exportCommand struct {
+	keyFlags
+	Output       string   `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
+	Format       string   `enum:"csv,jsonl,vcard3,vcard4" default:"csv" help:"csv, jsonl, vcard3 or vcard4."`
+	Stage        string   `help:"Contacts of this stage alone."`
+	Status       string   `help:"Contacts of this status alone."`
+	Tag          string   `help:"Contacts with this tag alone."`
+	Team         int64    `placeholder:"ID" help:"Contacts of this team alone."`
+	Search       string   `placeholder:"TEXT" help:"Contacts that a search finds alone."`
+	Deleted      bool     `help:"The deleted contacts."`
+	Columns      []string `placeholder:"A,B" help:"The columns of CSV, in their order. Default: all."`
+	PhoneColumns int      `default:"3" help:"How many phone numbers have columns of their own in CSV."`
+	Raw          bool     `help:"Write each cell as it is, also what a spreadsheet would run as a formula."`
+	BOM          bool     `name:"bom" help:"Write a byte order mark in front of CSV, for spreadsheets."`
+}
+
+// options returns what the library is asked for.
+func (c *exportCommand) options() *contactsio.ExportOptions {
+	o := &contactsio.ExportOptions{
+		Format: contactsio.Format(c.Format), Columns: c.Columns, PhoneColumns: c.PhoneColumns, Raw: c.Raw, BOM: c.BOM,
+		Filter: contacts.ListContactsInput{Stage: c.Stage, Status: c.Status, Tag: c.Tag, TeamID: c.Team, Search: c.Search, Deleted: c.Deleted},
+	}
+	switch c.Format {
+	case "vcard3":
+		o.Format, o.VCardVersion = contactsio.FormatVCard, "3.0"
+	case "vcard4":
+		o.Format, o.VCardVersion = contactsio.FormatVCard, "4.0"
+	}
+	return o
+}
+
+func (c *exportCommand) Run(ctx context.Context, s *session) error {
+	return c.act(ctx, s, nil, []contacts.Permission{contacts.PermissionReadContacts}, func(svc *contacts.Service, key string) error {
+		if c.Output == "-" {
+			_, err := c.export(ctx, s, svc, key, s.out.w)
+			return err
+		}
+		f, err := createFile(c.Output)
+		if err != nil {
+			return err
+		}
+		n, err := c.export(ctx, s, svc, key, f)
+		if err != nil {
+			f.discard()
+			return err
+		}
+		if err := f.finish(); err != nil {
+			return err
+		}
+		if !s.Quiet && !s.JSON {
+			fmt.Fprintf(s.errors, "%d contacts were written to %s\n", n, c.Output)
+		}
+		return nil
+	})
+}
+
+func (c *exportCommand) export(ctx context.Context, s *session, svc *contacts.Service, key string, w io.Writer) (int, error) {
+	bar := s.progress("contacts", -1)
+	defer bar.Close()
+	opts := c.options()
+	opts.Progress = func(n int) { _ = bar.Set(n) } // a bar that cannot be drawn is no reason to stop
+	return contactsio.Export(ctx, svc, key, w, opts)
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"example.com/contacts"
+	"example.com/contacts/contactsio"
+)
+
+type importCommand struct {
+	keyFlags
+	Files     []string          `arg:"" name:"file" help:"The files, one after the other; - is standard input."`
+	Format    string            `enum:",csv,jsonl,vcard" default:"" help:"csv, jsonl or vcard. Default: as the first bytes say."`
+	Comma     string            `placeholder:"C" help:"What separates the fields of CSV. Default: as the first lines say."`
+	Encoding  string            `placeholder:"NAME" help:"The encoding, such as windows-1252. Default: as the first bytes say."`
+	NoHeader  bool              `help:"The first line of CSV is a contact. Columns have numbers, from 1."`
+	Map       map[string]string `placeholder:"HEADER=FIELD" help:"What a column becomes. May be given more than once."`
+	Region    string            `placeholder:"US" help:"The region of national phone numbers."`
+	UID       bool              `name:"uid" help:"The UID of a vCard becomes the external id."`
+	Default   map[string]string `placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
+	Tag       []string          `sep:"none" placeholder:"TAG" help:"A tag for every contact. May be given more than once."`
+	Job       string            `placeholder:"NAME" help:"Names the import: the same rows with another name are other contacts."`
+	Refused   string            `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons. For one file."`
+	Report    string            `placeholder:"FILE" help:"A new file with what became of each row, as JSON lines. For one file."`
+	StopAfter int               `placeholder:"N" help:"Stop when this many rows are refused."`
+	Preview   bool              `help:"Print what the file is taken for, with ten rows. Store nothing."`
+}
+
+// Run imports the files. It ends with 3 if rows were refused.
+func (c *importCommand) Run(ctx context.Context, s *session) error {
+	if len(c.Files) > 1 && (c.Refused != "" || c.Report != "") {
+		return usage("--refused and --report are for one file at a time")
+	}
+	if c.Comma != "" && utf8.RuneCountInString(c.Comma) != 1 {
+		return usage("--comma is %q: give one character", c.Comma)
+	}
+	defaults, err := c.defaults()
+	if err != nil {
+		return err
+	}
+	if c.Preview {
+		for _, name := range c.Files {
+			if err := c.preview(s, name); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	}
+	if c.KeyFile == "-" && len(c.Files) == 1 && c.Files[0] == "-" {
+		return usage("standard input cannot be the file and the API key")
+	}
+	refused := 0
+	err = c.act(ctx, s, nil, []contacts.Permission{contacts.PermissionReadContacts}, func(svc *contacts.Service, key string) error {
+		for _, name := range c.Files {
+			summary, err := c.importFile(ctx, s, svc, key, name, defaults)
+			if summary != nil {
+				refused += summary.Refused
+				err = errors.Join(err, s.print(name, summary))
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w; import the file again to go on: what is stored is not stored twice within a day", name, err)
+			}
+		}
+		return nil
+	})
+	if err == nil && refused > 0 {
+		if c.Refused != "" && !s.Quiet && !s.JSON {
+			fmt.Fprintf(s.errors, "the refused rows are in %s\n", c.Refused)
+		}
+		return exitError(exitRefused)
+	}
+	return err
+}
+
+// defaults returns what rows may lack, from FIELD=VALUE.
+func (c *importCommand) defaults() (in contacts.CreateContactInput, err error) {
+	values := make(map[string]any, len(c.Default))
+	for field, value := range c.Default {
+		values[field] = value
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && field == "team_id" {
+			values[field] = n
+		}
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		return in, err
+	}
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		return in, usage("--default: %w", err)
+	}
+	return in, nil
+}
+
+// read opens a file, whose size is 0 where it is not known.
+func (c *importCommand) read(s *session, name string) (*contactsio.Reader, io.Closer, int64, error) {
+	var file io.ReadCloser = io.NopCloser(s.in)
+	var size int64
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			size = info.Size()
+		}
+		file = f
+	}
+	opts := &contactsio.ReadOptions{
+		Format: contactsio.Format(c.Format), Encoding: c.Encoding, NoHeader: c.NoHeader, Map: c.Map, Region: c.Region, UID: c.UID, Size: size,
+	}
+	for _, comma := range c.Comma {
+		opts.Comma = comma
+	}
+	reader, err := contactsio.NewReader(file, opts)
+	if err != nil {
+		return nil, nil, 0, errors.Join(err, file.Close())
+	}
+	return reader, file, size, nil
+}
+
+func (c *importCommand) preview(s *session, name string) error {
+	const rows = 10
+	reader, file, _, err := c.read(s, name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	preview, err := reader.Preview(rows)
+	if err != nil {
+		return err
+	}
+	if s.JSON {
+		return s.out.object(preview)
+	}
+	fmt.Fprintf(s.out.w, "source %s, format %s, encoding %s\n", preview.Source, preview.Format, preview.Encoding)
+	if err := list(s.out, these(preview.Columns...),
+		column[contactsio.Column]{"COLUMN", func(c contactsio.Column) string { return c.Name }},
+		column[contactsio.Column]{"FIELD", func(c contactsio.Column) string { return c.Field }},
+		column[contactsio.Column]{"FILLED", func(c contactsio.Column) string { return fmt.Sprintf("%.0f %%", 100*c.Filled) }},
+	); err != nil {
+		return err
+	}
+	return list(s.out, these(preview.Rows...),
+		column[contactsio.Row]{"ROW", func(r contactsio.Row) string { return strconv.Itoa(r.Number) }},
+		column[contactsio.Row]{"FIRST NAME", func(r contactsio.Row) string { return r.Contact.FirstName }},
+		column[contactsio.Row]{"LAST NAME", func(r contactsio.Row) string { return r.Contact.LastName }},
+		column[contactsio.Row]{"EMAIL", func(r contactsio.Row) string { return r.Contact.Email }},
+		column[contactsio.Row]{"PHONES", func(r contactsio.Row) string { return strconv.Itoa(len(r.Contact.PhoneNumbers)) }},
+	)
+}
+
+// importFile imports one file. Its files for refused rows and the report appear at the
+// end, whatever ends it.
+func (c *importCommand) importFile(ctx context.Context, s *session, svc *contacts.Service, key, name string, defaults contacts.CreateContactInput) (summary *contactsio.Summary, err error) {
+	reader, file, size, err := c.read(s, name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	opts := &contactsio.ImportOptions{Job: c.Job, Defaults: defaults, Tags: c.Tag, StopAfter: c.StopAfter}
+	for path, writer := range map[string]*io.Writer{c.Refused: &opts.Refused, c.Report: &opts.Report} {
+		if path == "" {
+			continue
+		}
+		f, err := createFile(path)
+		if err != nil {
+			return nil, err
+		}
+		*writer = f
+		defer func() { err = errors.Join(err, f.finish()) }()
+	}
+	total := size
+	if size == 0 {
+		total = -1
+	}
+	bar := s.progress("bytes", total)
+	defer bar.Close()
+	opts.Progress = func(p contactsio.Progress) { _ = bar.Set64(p.Offset) } // a bar that cannot be drawn is no reason to stop
+	return contactsio.Import(ctx, svc, key, reader, opts)
+}
+
+// print prints what became of the rows of a file.
+func (s *session) print(name string, summary *contactsio.Summary) error {
+	if s.JSON {
+		return s.out.object(struct {
+			File string `json:"file"`
+			*contactsio.Summary
+		}{name, summary})
+	}
+	type result = contactsio.Summary
+	number := func(of func(*result) int) func(*result) string {
+		return func(r *result) string { return strconv.Itoa(of(r)) }
+	}
+	return list(s.out, these(summary),
+		column[*result]{"ROWS", number(func(r *result) int { return r.Rows })},
+		column[*result]{"CREATED", number(func(r *result) int { return r.Created })},
+		column[*result]{"EXISTING", number(func(r *result) int { return r.Existing })},
+		column[*result]{"REPLAYED", number(func(r *result) int { return r.Replayed })},
+		column[*result]{"REFUSED", number(func(r *result) int { return r.Refused })},
+		column[*result]{"NOT STORED", number(func(r *result) int { return r.NotStored })},
+		column[*result]{"FILE", func(*result) string { return name }},
+	)
+}

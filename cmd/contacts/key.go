@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"example.com/contacts"
+)
+
+// keyFlags say for whom a command acts. An API key is never an argument: other users of
+// the machine can read those.
+type keyFlags struct {
+	KeyFile string `placeholder:"FILE" xor:"key" help:"The file with the API key to act for; - is standard input. Default: CONTACTS_KEY."`
+	AsAdmin bool   `xor:"key" help:"Act without a given API key. One is issued for this run, and revoked at its end."`
+	accountFlag
+}
+
+// act calls work with a service and an API key that has the permissions.
+func (f *keyFlags) act(ctx context.Context, s *session, opts *contacts.Options, permissions []contacts.Permission, work func(*contacts.Service, string) error) error {
+	key, err := f.given(s)
+	if err != nil {
+		return err
+	}
+	return s.withStore(ctx, func(store contacts.Store) (err error) {
+		svc, err := contacts.New(store, opts)
+		if err != nil {
+			return err
+		}
+		if f.AsAdmin {
+			admin := contacts.NewAdmin(store, &contacts.AdminOptions{Actor: actor()})
+			account, err := f.choose(ctx, admin)
+			if err != nil {
+				return err
+			}
+			secret, issued, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
+				AccountID: account, Name: actor(), Permissions: permissions, AllTeams: true, ExpiresAt: time.Now().Add(24 * time.Hour),
+			})
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, admin.RevokeKey(context.WithoutCancel(ctx), issued.ID)) }()
+			return work(svc, secret)
+		}
+		return work(svc, key)
+	})
+}
+
+// given returns the API key that was given; "" with --as-admin.
+func (f *keyFlags) given(s *session) (string, error) {
+	var text []byte
+	var err error
+	switch {
+	case f.AsAdmin:
+		return "", nil
+	case f.KeyFile == "-":
+		text, err = io.ReadAll(io.LimitReader(s.in, 1<<10))
+	case f.KeyFile != "":
+		text, err = os.ReadFile(f.KeyFile)
+	default:
+		text = []byte(os.Getenv("CONTACTS_KEY"))
+	}
+	if err != nil {
+		return "", fmt.Errorf("the API key: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if key == "" {
+		return "", usage("no API key was given: set CONTACTS_KEY, or give --key-file or --as-admin")
+	}
+	return key, nil
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A newFile is a file that the command makes. It gets its name when it is whole. Nobody
+// else can read it.
+type newFile struct {
+	*os.File
+	name string
+}
+
+// createFile begins a file. One of that name must not exist.
+func createFile(name string) (*newFile, error) {
+	if _, err := os.Lstat(name); err == nil {
+		return nil, fmt.Errorf("%s: %w", name, fs.ErrExist)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".contacts-*") // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	return &newFile{f, name}, nil
+}
+
+// finish gives the file its name, which another file may have got meanwhile.
+func (f *newFile) finish() error {
+	err := errors.Join(f.Sync(), f.Close())
+	if err == nil {
+		err = os.Link(f.File.Name(), f.name) // unlike a rename, it replaces nothing
+	}
+	return errors.Join(err, os.Remove(f.File.Name()))
+}
+
+// discard removes the file, if it was not finished.
+func (f *newFile) discard() {
+	_ = f.Close() // of no interest any more
+	_ = os.Remove(f.File.Name())
+}
