@@ -428,7 +428,7 @@ var ways = map[string]func(ctx context.Context, p *past, id uuid.UUID) error{
 var otherMethods = []string{
 	"Accounts", "Authorize", "BlockCalls", "BlockCallsBatch", "BlockCallsBatchJSON", "BlockCallsJSON", "BlockCallsStream", "CanCall", "CanCallMany",
 	"CanCallManyJSON", "CheckDoNotCall", "DoNotCallEntries", "DoNotCallStatus", "GrantCalls", "GrantCallsJSON", "ListDoNotCall", "ContactAfter", "Contacts", "CreateAccount", "CreateTeam", "DisableAccount", "DuplicatePolicy",
-	"Duplicates", "EnableAccount", "EventSettings", "Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IssueKey", "Keys", "LastSequence",
+	"Duplicates", "EnableAccount", "EventSettings", "Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IsDryRun", "IssueKey", "Keys", "LastSequence",
 	"ListContacts", "PruneEvents", "RevokeKey", "SetDuplicatePolicy", "SetEvents", "Teams",
 }
 

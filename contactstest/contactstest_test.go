@@ -267,7 +267,7 @@ func TestFailNextFailsEveryMethod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if method == "CheckDoNotCall" {
+			if method == "CheckDoNotCall" || method == "IsDryRun" {
 				t.Skip("it takes no key")
 			}
 			if method == "RestoreContact" {
