@@ -29,7 +29,7 @@ func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]cont
 		}
 		return nil, nil
 	}
-	records := copyRecords(batch.Mutations)
+	records := packRecords(batch.Mutations)
 	a := s.accounts[batch.Mutations[0].AccountID]
 	if mixed || a == nil {
 		return s.apply(&batch, records, a), nil
@@ -52,11 +52,11 @@ func mixesAccounts(mutations []contacts.Mutation) bool {
 	return false
 }
 
-// apply judges and stores the mutations. Records has the store's own copy of the
-// record of each contact change. The account is that of the first mutation; nil
-// if there is none. With AllOrNothing and DryRun the mutations are stored too,
+// apply judges and stores the mutations. Records has the record of each contact
+// change, as it is stored. The account is that of the first mutation; nil if there
+// is none. With AllOrNothing and DryRun the mutations are stored too,
 // since each must see the earlier ones, and taken back in the end.
-func (s *Store) apply(batch *contacts.MutationBatch, records []contacts.ContactRecord, a *account) []contacts.MutationOutcome {
+func (s *Store) apply(batch *contacts.MutationBatch, records []*stored, a *account) []contacts.MutationOutcome {
 	var outcomes []contacts.MutationOutcome
 	var undo []func()
 	failed := false
@@ -135,14 +135,14 @@ func (a *account) judge(m *contacts.Mutation, batch *contacts.MutationBatch) con
 func (a *account) judgeContacts(changes []contacts.ContactChange) error {
 	for i := range changes {
 		c := &changes[i]
-		stored := a.contacts[c.ID]
+		was := a.contacts[c.ID]
 		switch {
-		case c.Version == 0 && stored == nil:
+		case c.Version == 0 && was == nil:
 		case c.Version == 0:
 			return contacts.ErrExists
-		case stored == nil:
+		case was == nil:
 			return contacts.ErrNotFound
-		case stored.Contact.Version != c.Version:
+		case was.version != c.Version:
 			return contacts.ErrConflict
 		}
 	}
@@ -171,8 +171,8 @@ func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate 
 			if slices.ContainsFunc(m.Contacts, func(c contacts.ContactChange) bool { return c.ID == id }) {
 				continue
 			}
-			c := &a.contacts[id].Contact
-			h := contacts.Holder{Key: i, ContactID: id, TeamID: c.TeamID, Deleted: !c.DeletedAt.IsZero()}
+			c := a.contacts[id]
+			h := contacts.Holder{Key: i, ContactID: id, TeamID: c.team, Deleted: c.deleted != noTime}
 			switch {
 			case !h.Deleted && len(live)-n < maxHolders:
 				live = append(live, h)
@@ -187,14 +187,10 @@ func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate 
 	return deleted, false
 }
 
-// store keeps what the mutation brings. Records are the store's own copies.
-func (a *account) store(m *contacts.Mutation, records []contacts.ContactRecord) {
+// store keeps what the mutation brings, with its records as they are stored.
+func (a *account) store(m *contacts.Mutation, records []*stored) {
 	for i := range m.Contacts {
-		if c := &m.Contacts[i]; c.Record != nil {
-			a.put(c.ID, &records[i])
-		} else {
-			a.put(c.ID, nil)
-		}
+		a.put(m.Contacts[i].ID, records[i])
 	}
 	if m.Idempotency != nil {
 		kept := *m.Idempotency
@@ -205,7 +201,7 @@ func (a *account) store(m *contacts.Mutation, records []contacts.ContactRecord) 
 
 // undo returns a function that takes the mutation back, which is stored next.
 func (a *account) undo(m *contacts.Mutation) func() {
-	before := make([]*contacts.ContactRecord, len(m.Contacts))
+	before := make([]*stored, len(m.Contacts))
 	for i := range m.Contacts {
 		before[i] = a.contacts[m.Contacts[i].ID]
 	}
@@ -227,9 +223,9 @@ func (a *account) undo(m *contacts.Mutation) func() {
 	}
 }
 
-// put keeps the record, which is the store's own copy, in place of the contact of
-// that id. With nil it removes the contact.
-func (a *account) put(id uuid.UUID, r *contacts.ContactRecord) {
+// put keeps the record in place of the contact of that id. With nil it removes the
+// contact.
+func (a *account) put(id uuid.UUID, r *stored) {
 	if a.index != nil {
 		a.reindex(id, a.contacts[id], r)
 	}
@@ -273,9 +269,9 @@ func (a *account) buildIndex() {
 }
 
 // reindex moves a contact in the index; nil is no contact.
-func (a *account) reindex(id uuid.UUID, before, next *contacts.ContactRecord) {
+func (a *account) reindex(id uuid.UUID, before, next *stored) {
 	if before != nil {
-		for _, k := range before.MatchKeys() {
+		for _, k := range before.record().MatchKeys() {
 			if at, found := slices.BinarySearchFunc(a.index[k], id, compareIDs); found {
 				a.index[k] = slices.Delete(a.index[k], at, at+1)
 			}
@@ -285,7 +281,7 @@ func (a *account) reindex(id uuid.UUID, before, next *contacts.ContactRecord) {
 		}
 	}
 	if next != nil {
-		for _, k := range next.MatchKeys() {
+		for _, k := range next.record().MatchKeys() {
 			if at, found := slices.BinarySearchFunc(a.index[k], id, compareIDs); !found {
 				a.index[k] = slices.Insert(a.index[k], at, id)
 			}

@@ -25,7 +25,7 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	if r == nil {
 		return nil, contacts.ErrNotFound
 	}
-	return copyContact(r), nil
+	return r.record(), nil
 }
 
 func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
@@ -61,8 +61,12 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 		if i%1024 == 0 && ctx.Err() != nil {
 			return contacts.ContactList{}, ctx.Err()
 		}
-		r := a.contacts[ids[i]]
-		if r == nil || !q.Matches(r) {
+		c := a.contacts[ids[i]]
+		if c == nil {
+			continue
+		}
+		r := c.record()
+		if !q.Matches(r) {
 			continue
 		}
 		list.Count++
@@ -73,7 +77,7 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 			q.Skip--
 			continue
 		}
-		list.Records = append(list.Records, copyContact(r))
+		list.Records = append(list.Records, r)
 	}
 	if !q.Count {
 		list.Count = 0

@@ -33,9 +33,9 @@ func (a *account) groups(ctx context.Context, q *contacts.ContactQuery) (list co
 		}
 		g := contacts.ContactGroup{Key: contacts.MatchKey{Kind: q.Shared, Value: value}}
 		for _, id := range a.index[g.Key] {
-			if r := a.contacts[id]; q.Matches(r) {
+			if r := a.contacts[id].record(); q.Matches(r) {
 				if g.Count++; g.Count <= contacts.MaxGroupRecords {
-					g.Records = append(g.Records, copyContact(r))
+					g.Records = append(g.Records, r)
 				}
 			}
 		}
