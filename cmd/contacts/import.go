@@ -103,7 +103,7 @@ func (c *importCommand) defaults() (in contacts.CreateContactInput, err error) {
 
 // read opens a file, whose size is 0 where it is not known.
 func (c *importCommand) read(s *session, name string) (*contactsio.Reader, io.Closer, int64, error) {
-	var file io.ReadCloser = io.NopCloser(s.in)
+	file := io.NopCloser(s.in)
 	var size int64
 	if name != "-" {
 		f, err := os.Open(name)
