@@ -492,6 +492,22 @@ func TestAuthorizeIsNotObserved(t *testing.T) {
 	}
 }
 
+// The counts of a dry run are those that would be.
+func TestDryRunIsObserved(t *testing.T) {
+	t.Parallel()
+	c, r, w := newCaller(t, contacts.Options{}, nil)
+	if _, err := c.DryRun().CreateContact(t.Context(), c.key, lovelace()); err != nil {
+		t.Fatal(err)
+	}
+	want := []*observed{{
+		contacts.Call{Operation: contacts.OpCreateContact, Items: 1, DryRun: true},
+		contacts.Outcome{AccountID: w.acme.ID, Tries: 1, Created: 1}, 1,
+	}}
+	if d := cmp.Diff(want, r.take()); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}
+
 // An iterator makes a call for each page, and a stream one for each thousand.
 func TestPagesAndThousands(t *testing.T) {
 	t.Parallel()
