@@ -424,12 +424,12 @@ var ways = map[string]func(ctx context.Context, p *past, id uuid.UUID) error{
 	},
 }
 
-// otherMethods change no contact.
+// otherMethods change no contact, or erase one: see TestErasedEvents.
 var otherMethods = []string{
 	"Accounts", "Authorize", "BlockCalls", "BlockCallsBatch", "BlockCallsBatchJSON", "BlockCallsJSON", "BlockCallsStream", "CanCall", "CanCallMany",
 	"CanCallManyJSON", "CheckDoNotCall", "DoNotCallEntries", "DoNotCallStatus", "GrantCalls", "GrantCallsJSON", "ListDoNotCall", "ContactAfter", "Contacts", "CreateAccount", "CreateTeam", "DisableAccount", "DuplicatePolicy",
-	"Duplicates", "EnableAccount", "EventSettings", "Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IsDryRun", "IssueKey", "Keys", "LastSequence",
-	"ListContacts", "PruneEvents", "RevokeKey", "SetDuplicatePolicy", "SetEvents", "Teams",
+	"Duplicates", "EnableAccount", "EraseContact", "ErasePerson", "Erasures", "EventSettings", "Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IsDryRun", "IssueKey", "Keys", "LastSequence",
+	"ListContacts", "PreviewErasure", "PruneEvents", "Reapply", "RevokeKey", "SetDuplicatePolicy", "SetEvents", "Teams", "VerifyErasure",
 }
 
 // TestEveryWay fails if a method of Service or Admin is in neither list: one that
