@@ -37,6 +37,7 @@ const (
 	CodeAmbiguousMatch         Code = "ambiguous_match"         // 409, with Conflicts
 	CodeBatchFailed            Code = "batch_failed"            // 424
 	CodeDoNotCall              Code = "do_not_call"             // 403, with DoNotCall
+	CodeEventsGone             Code = "events_gone"             // 410, with NextSequence
 )
 
 // HTTPStatus returns the HTTP status of the code, as documented: 500 for

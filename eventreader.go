@@ -8,10 +8,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// CodeEventsGone says that events have ended, or that the events of a contact do
-// not go back so far. Its HTTP status is 410. A reader of events gets NextSequence with it.
-const CodeEventsGone Code = "events_gone"
-
 // eventPage is how many entries of a journal are read at a time.
 const eventPage = 1000
 

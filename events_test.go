@@ -347,7 +347,7 @@ func TestVisibility(t *testing.T) {
 			}
 		}
 		_, err = p.svc.Events(t.Context(), limited, contacts.EventsInput{After: -1, Limit: 1001, Types: []contacts.EventType{"x"}})
-		wantError(t, err, contacts.CodeValidationError, wrong("after", contacts.FieldInvalid), wrong("types[0]", contacts.FieldNotAllowed), wrong("limit", contacts.FieldInvalid))
+		wantError(t, err, contacts.CodeValidationError, wrong("after", contacts.FieldInvalid), wrong("type[0]", contacts.FieldNotAllowed), wrong("limit", contacts.FieldInvalid))
 	})
 }
 

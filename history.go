@@ -94,7 +94,7 @@ func (in *EventsInput) check(bad *problems) error {
 	}
 	for i, t := range in.Types {
 		if !slices.Contains(eventTypes[:], t) {
-			bad.add(element("types", i), FieldNotAllowed, "is no type of events")
+			bad.add(element("type", i), FieldNotAllowed, "is no type of events")
 		}
 	}
 	switch {

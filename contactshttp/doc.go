@@ -60,6 +60,8 @@
 //	PATCH  /contacts/{id}/update   merge: 200
 //	DELETE /contacts/{id}          delete, so that it can be restored: 204
 //	POST   /contacts/{id}/restore  restore: 200
+//	GET    /contacts/{id}/history  the events of a contact: 200
+//	GET    /events                 the events of the account: 200
 //	GET    /openapi.json           the description of the API: 200, without a key
 //	GET    /docs                   a page for people, with Options.Docs: 200, without a key
 //

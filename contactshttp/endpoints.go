@@ -73,6 +73,13 @@ func (h *handler) findDuplicates(c *call) (*answer, error) {
 
 // get answers GET {prefix}/contacts/{id}.
 func (h *handler) get(c *call) (*answer, error) {
+	if !c.asOf.IsZero() {
+		contact, err := h.svc.GetContactAsOf(c.request.Context(), c.key, c.id(), c.asOf)
+		if err != nil {
+			return nil, err
+		}
+		return &answer{status: http.StatusOK, body: contactOf(contact)}, nil
+	}
 	contact, err := h.svc.GetContact(c.request.Context(), c.key, c.id())
 	if err != nil {
 		return nil, err
@@ -83,6 +90,34 @@ func (h *handler) get(c *call) (*answer, error) {
 		return a, nil
 	}
 	return contactAnswer(http.StatusOK, contact), nil
+}
+
+// history answers GET {prefix}/contacts/{id}/history.
+func (h *handler) history(c *call) (*answer, error) {
+	page := EventHistory{Events: []contacts.Event{}}
+	for e, err := range h.svc.History(c.request.Context(), c.key, c.id()) {
+		if err != nil {
+			return nil, err
+		}
+		if c.events.After != 0 && e.Sequence >= c.events.After {
+			continue
+		}
+		if n := len(page.Events); n == c.events.Limit {
+			page.NextBefore = &page.Events[n-1].Sequence
+			break
+		}
+		page.Events = append(page.Events, e)
+	}
+	return &answer{status: http.StatusOK, body: page}, nil
+}
+
+// events answers GET {prefix}/events.
+func (h *handler) events(c *call) (*answer, error) {
+	page, err := h.svc.Events(c.request.Context(), c.key, c.events)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusOK, body: page}, nil
 }
 
 // replace answers PUT {prefix}/contacts/{id}/update.

@@ -25,7 +25,10 @@ type ErrorBody struct {
 	Details   []contacts.FieldError      `json:"details,omitempty"`
 	Conflicts []contacts.Conflict        `json:"conflicts,omitempty"`   // of duplicate_contact and ambiguous_match
 	DoNotCall *contacts.DoNotCallVerdict `json:"do_not_call,omitempty"` // of do_not_call
-	RequestID string                     `json:"request_id,omitempty"`  // that of X-Request-ID; "" in a result of a batch
+
+	NextSequence int64 `json:"next_sequence,omitempty"` // of events_gone
+
+	RequestID string `json:"request_id,omitempty"` // that of X-Request-ID; "" in a result of a batch
 }
 
 // A failure is an error as it is sent.
@@ -38,13 +41,14 @@ type failure struct {
 
 	conflicts []contacts.Conflict
 	doNotCall *contacts.DoNotCallVerdict
+	next      int64 // the next sequence
 }
 
 // Error implements error.
 func (f *failure) Error() string { return "contactshttp: " + string(f.code) + ": " + f.message }
 
 func (f *failure) body() *ErrorBody {
-	return &ErrorBody{Error: f.code, Message: f.message, Details: f.details, Conflicts: f.conflicts, DoNotCall: f.doNotCall}
+	return &ErrorBody{Error: f.code, Message: f.message, Details: f.details, Conflicts: f.conflicts, DoNotCall: f.doNotCall, NextSequence: f.next}
 }
 
 // answer returns the answer to the request with that id.
@@ -68,7 +72,10 @@ func failureOf(err error) *failure {
 	if !ok { // a Service returns no other errors
 		return failureOf(contacts.ErrServer)
 	}
-	f := &failure{status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details, conflicts: e.Conflicts, doNotCall: e.DoNotCall}
+	f := &failure{
+		status: statusOf(e.Code), code: e.Code, message: e.Message, details: e.Details,
+		conflicts: e.Conflicts, doNotCall: e.DoNotCall, next: e.NextSequence,
+	}
 	switch {
 	case errors.Is(err, contacts.ErrBodyTooLarge) || isMaxBytes(err):
 		f.status, f.code, f.message = http.StatusRequestEntityTooLarge, CodeBodyTooLarge, strings.TrimPrefix(e.Message, "invalid JSON: ")

@@ -456,7 +456,8 @@ func TestExternalPrefix(t *testing.T) {
 			}
 			paths := decode[struct{ Paths map[string]any }](t, s.want(t, 200, ask{path: c.at + "/openapi.json"}).body).Paths
 			described := strings.ReplaceAll(c.want, "%20", " ")
-			if paths[described+"/contacts/create"] == nil || len(paths) != 10 {
+			elsewhere := func(path string) bool { return !strings.HasPrefix(path, described+"/") }
+			if paths[described+"/contacts/create"] == nil || slices.ContainsFunc(slices.Collect(maps.Keys(paths)), elsewhere) {
 				t.Errorf("the description has the paths %v", slices.Sorted(maps.Keys(paths)))
 			}
 			if got := s.send(t, ask{path: strings.TrimSuffix(c.at, "/api/v1") + "/x"}); !strings.Contains(got.body, `"there is nothing at this path; the paths of this API start with `+c.want+`/contacts"`) {

@@ -310,6 +310,9 @@ func newProof(t *testing.T, d *description) *proof {
 	if s.other, err = s.f.Admin.CreateTeam(t.Context(), contacts.Team{AccountID: s.f.Account.ID, Name: "Other"}); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.f.Admin.SetEvents(t.Context(), s.f.Account.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
 	s.nothing = s.issue(t, contacts.IssueKeyInput{AllTeams: true})
 	s.limited = s.issue(t, contacts.IssueKeyInput{
 		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
@@ -399,7 +402,7 @@ func (s *proof) valid(op string) asked {
 		r.body = `{"stage": "customer"}`
 	case "canCall":
 		r.query.Set("phone_number", "+12025550100")
-	case "listContacts", "findDuplicates", "getContact", "deleteContact", "restoreContact", "getOpenAPI":
+	case "listContacts", "getContact", "deleteContact", "restoreContact", "findDuplicates", "getContactHistory", "listEvents", "getOpenAPI":
 	default:
 		s.t.Fatalf("the test does not know the operation %s", op)
 	}
@@ -686,6 +689,8 @@ func (s *proof) parameter(at, text string) any {
 	switch schema["type"] {
 	case "integer":
 		return json.Number(text)
+	case "array":
+		return []any{text}
 	case "boolean":
 		if v, err := strconv.ParseBool(text); err == nil {
 			return v

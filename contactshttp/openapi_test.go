@@ -52,9 +52,11 @@ func ExampleOpenAPI() {
 	// /crm/v1/contacts/duplicates
 	// /crm/v1/contacts/upsert
 	// /crm/v1/contacts/{id}
+	// /crm/v1/contacts/{id}/history
 	// /crm/v1/contacts/{id}/restore
 	// /crm/v1/contacts/{id}/update
 	// /crm/v1/do-not-call/check
+	// /crm/v1/events
 	// /crm/v1/openapi.json
 }
 
@@ -74,6 +76,7 @@ func TestOpenAPI(t *testing.T) {
 		{"identity", proveIdentity},
 		{"duplicates", proveDuplicates},
 		{"batches", proveBatches},
+		{"events", proveEvents},
 		{"errors of every operation", proveCommonErrors},
 		{"errors of bodies", proveBodyErrors},
 		{"errors of contacts", proveContactErrors},
@@ -429,6 +432,94 @@ func proveIdentity(t *testing.T, s *proof) {
 	}
 	once.body = `{"first_name": "Eve"}`
 	s.want(409, "idempotency_conflict", once)
+}
+
+func proveEvents(t *testing.T, s *proof) {
+	ctx := contacts.WithEventSource(t.Context(), "import:test")
+	results, err := s.f.Service.CreateContacts(ctx, s.f.Key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{{FirstName: "Ada"}, {FirstName: "Bob"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada, bob := results[0].Contact, results[1].Contact
+	change := asked{op: "updateContact", id: ada.ID.String(), body: `{"city": "Rome"}`}
+	s.want(200, "", change)
+	s.want(204, "", asked{op: "deleteContact", id: bob.ID.String()})
+	if _, err := s.f.Admin.PurgeContacts(ctx, contacts.PurgeInput{AccountID: s.f.Account.ID, ContactID: bob.ID}); err != nil {
+		t.Fatal(err)
+	}
+	events := func(query string) []any {
+		t.Helper()
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.want(200, "", asked{op: "listEvents", query: values}).body.(map[string]any)["events"].([]any)
+	}
+	last, err := s.f.Admin.LastSequence(ctx, s.f.Account.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]int{
+		fmt.Sprint("after=", last-5):                              5,
+		"after=0&limit=2":                                         2,
+		"limit=1000&type=contact.purged&type=contact.erased":      1,
+		fmt.Sprint("after=", last):                                0,
+		"contact_id=" + ada.ID.String():                           2,
+		"contact_id=" + ada.ID.String() + "&type=contact.updated": 1,
+	} {
+		if got := events(query); len(got) != want {
+			t.Errorf("%s: got %v", query, got)
+		}
+	}
+	history := s.want(200, "", asked{op: "getContactHistory", id: change.id, query: url.Values{"limit": {"1"}}})
+	next := history.body.(map[string]any)["next_before"]
+	s.want(200, "", asked{op: "getContactHistory", id: change.id, query: url.Values{"before": {fmt.Sprint(next)}}})
+
+	as := asked{op: "getContact", id: change.id, query: url.Values{"as_of": {ada.UpdatedAt.Format("2006-01-02T15:04:05.999999Z07:00")}}}
+	if was := s.want(200, "", as); was.header.Get("ETag") != "" || fmt.Sprint(was.body.(map[string]any)["version"]) != "1" {
+		t.Errorf("as of the create: got %s", was.text)
+	}
+	as.header = http.Header{"If-None-Match": {`"v1"`}}
+	s.want(400, "validation_error", as)
+	for query, op := range map[string]string{
+		"as_of=yesterday": "getContact", "as_of=9999-01-01T00:00:00Z": "getContact", "before=0": "getContactHistory", "limit=1001": "getContactHistory",
+		"limit=0": "listEvents", "after=-1": "listEvents", "type=x": "listEvents", "contact_id=x": "listEvents", "after=1&after=2": "listEvents",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := s.want(400, "validation_error", asked{op: op, id: change.id, query: values})
+		if name, _, _ := strings.Cut(query, "="); len(a.fields()) != 1 || !strings.HasPrefix(a.fields()[0], name) {
+			t.Errorf("%s: got %v", query, a.fields())
+		}
+	}
+
+	later := s.with(s.service(&contacts.Options{Now: func() time.Time { return time.Now().AddDate(1, 0, 0) }}, nil), contactshttp.Options{RateLimit: 1_000_000})
+	gone := later.want(410, "events_gone", asked{op: "listEvents", query: url.Values{"after": {"1"}}})
+	if next := gone.body.(map[string]any)["next_sequence"]; fmt.Sprint(next) != fmt.Sprint(last+1) {
+		t.Errorf("the next sequence is %v, want %d", next, last+1)
+	}
+	as.header = nil
+	later.want(410, "events_gone", as)
+
+	account, err := s.f.Store.FindAccount(ctx, s.f.Account.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := s.f.Store.ListJournal(ctx, contacts.JournalQuery{AccountID: account.ID, After: last - 1, Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries[0].Data = `{"v":1,"type":"contact.updated","version":2,"actor":{"kind":"key"},"changes":null,"redacted":true}`
+	if _, err := s.f.Store.Apply(ctx, contacts.MutationBatch{Now: time.Now(), Mutations: []contacts.Mutation{{
+		AccountID: account.ID, Settings: account.SettingsVersion, Journal: entries,
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := events(fmt.Sprint("after=", last-1)); fmt.Sprint(got[0].(map[string]any)["redacted"]) != "true" {
+		t.Errorf("got %v", got)
+	}
 }
 
 func proveBatches(t *testing.T, s *proof) {
@@ -1067,6 +1158,11 @@ func proveNames(t *testing.T, s *proof) {
 		"DuplicateGroup":     names(contactshttp.DuplicateGroup{}),
 		"BatchResult":        names(contactshttp.BatchResult{}),
 		"Error":              names(contactshttp.ErrorBody{}),
+		"EventPage":          names(contacts.EventPage{}),
+		"EventHistory":       names(contactshttp.EventHistory{}),
+		"Event":              names(contacts.Event{}, "-"),
+		"FieldChange":        names(contacts.FieldChange{}),
+		"Actor":              names(contacts.Actor{}),
 		"FieldError":         names(contacts.FieldError{}),
 	} {
 		_, properties := s.at("#/components/schemas/" + schema + "/properties")

@@ -54,7 +54,7 @@ func (c *call) checkParameters() {
 	for _, name := range names {
 		switch {
 		case slices.Contains(c.endpoint.parameters, name) || name == "api_key" && c.keyInQuery:
-			if len(query[name]) > 1 {
+			if len(query[name]) > 1 && !slices.Contains(c.endpoint.repeated, name) {
 				c.wrong.add(name, contacts.FieldDuplicate, "must not be given more than once")
 			}
 		case isName(name):
@@ -104,14 +104,7 @@ func (c *call) readList() {
 		Page:        c.count("page"),
 	}
 	in.PhoneNumber = c.withPlus(in.PhoneNumber)
-	if c.query.Has("updated_after") {
-		// No time has a space, but an offset has a plus that may not be encoded.
-		t, err := time.Parse(time.RFC3339, strings.Replace(c.given("updated_after"), " ", "+", 1))
-		if err != nil {
-			c.wrong.add("updated_after", contacts.FieldInvalid, "must be a time such as 2026-01-15T09:30:00Z")
-		}
-		in.UpdatedAfter = t
-	}
+	in.UpdatedAfter, _ = c.time("updated_after")
 	switch {
 	case !c.query.Has("cursor"):
 		if in.Page == 0 {
@@ -155,6 +148,68 @@ func (c *call) given(name string) string {
 		return v
 	}
 	return " "
+}
+
+// readAsOf reads the query of a contact.
+func (c *call) readAsOf() {
+	var given bool
+	if c.asOf, given = c.time("as_of"); !given {
+		return
+	}
+	if len(c.request.Header.Values("If-None-Match")) > 0 {
+		c.wrong.add("If-None-Match", contacts.FieldInvalid, "must not be given together with as_of")
+	}
+}
+
+// readEvents reads the query of the events.
+func (c *call) readEvents() {
+	c.events = contacts.EventsInput{Limit: c.limit()}
+	if c.query.Get("after") != "0" {
+		c.events.After = c.number("after")
+	}
+	for _, t := range c.query["type"] {
+		c.events.Types = append(c.events.Types, contacts.EventType(t))
+	}
+	if c.query.Has("contact_id") {
+		var ok bool
+		if c.events.ContactID, ok = parseID(c.query.Get("contact_id")); !ok {
+			c.wrong.add("contact_id", contacts.FieldInvalid, "must be a UUID")
+		}
+	}
+}
+
+// readHistory reads the query of the history.
+func (c *call) readHistory() {
+	c.events.Limit = c.limit()
+	if c.events.After = c.number("before"); c.events.After < 0 {
+		c.wrong.add("before", contacts.FieldInvalid, "must be the next_before of an answer")
+	}
+}
+
+// limit returns how many events are wanted.
+func (c *call) limit() int {
+	const usual, most = 100, 1000
+	n := c.number("limit")
+	switch {
+	case n == 0:
+		return usual
+	case n < 0 || n > most:
+		c.wrong.add("limit", contacts.FieldInvalid, "must be from 1 to "+strconv.Itoa(most))
+	}
+	return int(n)
+}
+
+// time returns the value of a parameter, and whether it was given.
+func (c *call) time(name string) (t time.Time, given bool) {
+	if !c.query.Has(name) {
+		return t, false
+	}
+	// No time has a space, but an offset has a plus that may not be encoded.
+	t, err := time.Parse(time.RFC3339, strings.Replace(c.query.Get(name), " ", "+", 1))
+	if err != nil {
+		c.wrong.add(name, contacts.FieldInvalid, "must be a time such as 2026-01-15T09:30:00Z")
+	}
+	return t, true
 }
 
 // boolean returns the value of a parameter: false if it was not given.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -28,17 +29,24 @@ type call struct {
 	list           contacts.ListContactsInput
 	phoneNumber    string
 	duplicates     contacts.FindDuplicatesInput
+	events         contacts.EventsInput // of a history, After is before
+	asOf           time.Time            // zero: now
 }
 
 // id returns the id in the path. Text that is no UUID becomes the zero id. No
 // contact has it, so the service answers as for any id that it does not know.
 func (c *call) id() uuid.UUID {
-	s := c.request.PathValue("id")
+	id, _ := parseID(c.request.PathValue("id"))
+	return id
+}
+
+// parseID returns the id in its usual form; the zero id if it is another text.
+func parseID(s string) (uuid.UUID, bool) {
 	id, err := uuid.Parse(s)
 	if err != nil || len(s) != len(id.String()) { // Parse takes other forms too
-		return uuid.Nil
+		return uuid.Nil, false
 	}
-	return id
+	return id, true
 }
 
 // read reads the request, except for its body. Its error says what is wrong.

@@ -19,6 +19,7 @@ type route struct {
 type endpoint struct {
 	operation  contacts.Operation // what the key must allow; "": no key is needed
 	parameters []string           // of the query, besides the key
+	repeated   []string           // those of them that may be given more than once
 	media      []string           // accepted types of the body; nil: the body is not read
 	read       func(*call)        // reads parameters and headers into the call; nil: there are none
 	do         func(*call) (*answer, error)
@@ -51,8 +52,17 @@ func (h *handler) routes() []route {
 			http.MethodGet: {operation: contacts.OpFindDuplicates, parameters: []string{"cursor", "key", "limit"}, read: (*call).readDuplicates, do: h.findDuplicates},
 		}},
 		{"/contacts/{id}", map[string]endpoint{
-			http.MethodGet:    {operation: contacts.OpGetContact, do: h.get},
+			http.MethodGet:    {operation: contacts.OpGetContact, parameters: []string{"as_of"}, read: (*call).readAsOf, do: h.get},
 			http.MethodDelete: {operation: contacts.OpDeleteContact, read: (*call).readCondition, do: h.delete},
+		}},
+		{"/contacts/{id}/history", map[string]endpoint{
+			http.MethodGet: {operation: contacts.OpListHistory, parameters: []string{"before", "limit"}, read: (*call).readHistory, do: h.history},
+		}},
+		{"/events", map[string]endpoint{
+			http.MethodGet: {
+				operation: contacts.OpListEvents, parameters: []string{"after", "contact_id", "limit", "type"}, repeated: []string{"type"},
+				read: (*call).readEvents, do: h.events,
+			},
 		}},
 		{"/contacts/{id}/update", map[string]endpoint{
 			http.MethodPut:   {operation: contacts.OpReplaceContact, media: body, read: (*call).readCondition, do: h.replace},

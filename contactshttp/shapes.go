@@ -217,6 +217,13 @@ func duplicatesOf(p *contacts.DuplicatePage) DuplicatePage {
 	return d
 }
 
+// An EventHistory is a part of the history of a contact. Events of an account are a
+// [contacts.EventPage].
+type EventHistory struct {
+	Events     []contacts.Event `json:"events"`      // newest first
+	NextBefore *int64           `json:"next_before"` // nil: there are no more
+}
+
 // A BatchResult is the results of a batch.
 type BatchResult struct {
 	Created int         `json:"created"` // including replays
