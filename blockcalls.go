@@ -32,8 +32,10 @@ func (b *blocking) read(ctx context.Context, entries []ledgerEntry) (err error) 
 	if err := b.findAccount(ctx); err != nil {
 		return err
 	}
-	if b.account, err = b.ledgers.prepare(ctx, b.account); err != nil {
-		return err
+	if !b.dryRun {
+		if b.account, err = b.ledgers.prepare(ctx, b.account); err != nil {
+			return err
+		}
 	}
 	if b.ledger, err = b.ledgers.open(b.account); err != nil {
 		return err
@@ -69,7 +71,9 @@ func (b *blocking) judge(e *ledgerEntry) blockResult {
 		}
 	}
 	e.Actor = b.principal.actor()
-	e.sign(b.ledger)
+	if b.ledger != nil { // else the account has none yet, in a dry run
+		e.sign(b.ledger)
+	}
 	b.view[e.PhoneNumber] = append(b.view[e.PhoneNumber], *e)
 	b.added = append(b.added, *e)
 	return blockAdded

@@ -406,6 +406,25 @@ func TestListTwice(t *testing.T) {
 	})
 }
 
+// A dry run of the first block of an account makes no secret and no entry.
+func TestDryRunBlocksNothing(t *testing.T) {
+	t.Parallel()
+	w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{})
+	dry := w.svc.DryRun()
+	if s, err := dry.BlockCalls(t.Context(), w.manager, contacts.DoNotCallInput{PhoneNumber: aNumber}); err != nil || !s.DoNotCall {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	for r, err := range dry.BlockCallsStream(t.Context(), w.manager, slices.Values(list(2)), nil) {
+		if err != nil || r.Added != 2 {
+			t.Errorf("got %+v, %v", r, err)
+		}
+	}
+	d, err := w.store.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectorySettings, AccountID: w.acme.ID, Limit: 1})
+	if err != nil || len(d.Settings) != 0 || len(journal(t, w.store, w.acme.ID)) != 0 {
+		t.Errorf("a dry run stored %v, %v", d.Settings, err)
+	}
+}
+
 func TestListLeavesGrants(t *testing.T) {
 	t.Parallel()
 	w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{})
