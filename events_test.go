@@ -395,6 +395,15 @@ var ways = map[string]func(ctx context.Context, p *past, id uuid.UUID) error{
 		_, err := p.svc.UpsertContactJSON(ctx, p.key, "", strings.NewReader(`{"first_name": "x"}`))
 		return err
 	},
+	"UpsertContacts": func(ctx context.Context, p *past, _ uuid.UUID) error {
+		_, err := p.svc.UpsertContacts(ctx, p.key, contacts.UpsertContactsInput{Contacts: []contacts.UpsertContactInput{{CreateContactInput: name("x")}}})
+		return err
+	},
+	"UpsertContactStream": func(ctx context.Context, p *past, _ uuid.UUID) (err error) {
+		for _, err = range p.svc.UpsertContactStream(ctx, p.key, slices.Values([]contacts.UpsertContactInput{{CreateContactInput: name("x")}})) {
+		}
+		return err
+	},
 	"UpdateContact": func(ctx context.Context, p *past, id uuid.UUID) error {
 		_, err := p.svc.UpdateContact(ctx, p.key, id, contacts.UpdateContactInput{}, nil)
 		return err
@@ -427,7 +436,7 @@ var ways = map[string]func(ctx context.Context, p *past, id uuid.UUID) error{
 // otherMethods change no contact, or erase one: see TestErasedEvents.
 var otherMethods = []string{
 	"Accounts", "Authorize", "BlockCalls", "BlockCallsBatch", "BlockCallsBatchJSON", "BlockCallsJSON", "BlockCallsStream", "CanCall", "CanCallMany",
-	"CanCallManyJSON", "CheckDoNotCall", "DoNotCallEntries", "DoNotCallStatus", "GrantCalls", "GrantCallsJSON", "ListDoNotCall", "ContactAfter", "Contacts", "CreateAccount", "CreateTeam", "DisableAccount", "DuplicatePolicy",
+	"CanCallManyJSON", "CheckDoNotCall", "DoNotCallEntries", "DoNotCallStatus", "GrantCalls", "GrantCallsJSON", "ListDoNotCall", "ContactAfter", "Contacts", "CreateAccount", "CreateTeam", "DisableAccount", "DryRun", "DuplicatePolicy",
 	"Duplicates", "EnableAccount", "EraseContact", "ErasePerson", "Erasures", "EventSettings", "Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IsDryRun", "IssueKey", "Keys", "LastSequence",
 	"ListContacts", "PreviewErasure", "PruneEvents", "Reapply", "RevokeKey", "SetDuplicatePolicy", "SetEvents", "Teams", "VerifyErasure",
 }
