@@ -135,7 +135,7 @@ CREATE VIEW contact_event AS
 SELECT
   account_id,
   sequence,
-  to_timestamp(0) + at * interval '1 microsecond' AS at,
+  timestamp '0001-01-01' + at / 1000000 * interval '1 second' + at % 1000000 * interval '1 microsecond' AS at,
   data::json ->> 'type' AS type,
   encode(substr(subject, 1, 16), 'hex')::uuid AS contact_id,
   (data::json ->> 'version')::bigint AS version,
@@ -144,6 +144,7 @@ SELECT
   data::json ->> 'changes' AS changes
 FROM journal
 WHERE kind = 1;
+
 -- For people; the program never reads it. One row for each block and each grant of
 -- calls to a number. These are entries, and no verdicts: a number is listed while a
 -- block on it, or on an equivalent form of it, has neither ended nor a later grant.
