@@ -51,7 +51,8 @@
 //
 // The paths start with Options.Prefix, "/api/v1":
 //
-//	POST   /contacts/create        create a contact: 201
+//	POST   /contacts/create        create a contact: 201; 200 if it was there
+//	POST   /contacts/upsert        create a contact, or change the one that matches: 201, 200
 //	POST   /contacts/batch         create many, with a result for each: 200
 //	GET    /contacts               list, by page or by cursor: 200
 //	GET    /contacts/duplicates    contacts that share an e-mail address or a number: 200

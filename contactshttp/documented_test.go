@@ -312,7 +312,7 @@ func TestBatch(t *testing.T) {
 		t.Errorf("the replayed one differs:\n%s", diff)
 	}
 	wantBody(t, `{"created": 0, "failed": 0, "results": []}`, send(`{"contacts": []}`))
-	if got := send(`{"contacts": [{"first_name": "A"}]}`); !strings.Contains(got, `"results":[{"index":0,"status":201,"contact":{"id":"`) {
+	if got := send(`{"contacts": [{"first_name": "A"}]}`); !strings.Contains(got, `"results":[{"index":0,"status":201,"result":"created","contact":{"id":"`) {
 		t.Errorf("got %s", got)
 	}
 }

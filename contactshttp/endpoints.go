@@ -14,13 +14,7 @@ func (h *handler) create(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := contactAnswer(http.StatusCreated, r.Contact)
-	a.set("Location", h.front(c.request)+"/contacts/"+r.Contact.ID.String())
-	a.setReplayed(r.Replayed)
-	if r.DeletedTwin != uuid.Nil {
-		a.set("Contacts-Deleted-Twin", r.DeletedTwin.String())
-	}
-	return a, nil
+	return h.stored(c, &r), nil
 }
 
 // upsert answers POST {prefix}/contacts/upsert.
@@ -29,15 +23,27 @@ func (h *handler) upsert(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := http.StatusOK
-	if r.Result == contacts.ResultCreated {
-		status = http.StatusCreated
-	}
-	a := contactAnswer(status, r.Contact)
+	return h.stored(c, (*contacts.CreateResult)(r)), nil
+}
+
+// stored returns the answer to a create or an upsert.
+func (h *handler) stored(c *call, r *contacts.CreateResult) *answer {
+	a := contactAnswer(statusOfResult(r.Result), r.Contact)
 	a.set("Location", h.front(c.request)+"/contacts/"+r.Contact.ID.String())
 	a.set("Contacts-Result", string(r.Result))
 	a.setReplayed(r.Replayed)
-	return a, nil
+	if r.DeletedTwin != uuid.Nil {
+		a.set("Contacts-Deleted-Twin", r.DeletedTwin.String())
+	}
+	return a
+}
+
+// statusOfResult returns the status of a create or an upsert.
+func statusOfResult(r contacts.Result) int {
+	if r == contacts.ResultCreated {
+		return http.StatusCreated
+	}
+	return http.StatusOK
 }
 
 // createBatch answers POST {prefix}/contacts/batch.

@@ -218,7 +218,10 @@ func (d *description) described() map[string]bool {
 	for _, status := range d.enum("#/components/schemas/BatchFailed/properties/status") {
 		all["batch result "+status] = true
 	}
-	all["batch result 201"] = true
+	for _, result := range d.enum("#/components/schemas/BatchCreated/properties/result") {
+		all["batch result "+result] = true
+	}
+	all["batch result 200"], all["batch result 201"] = true, true
 	all["batch result replayed"] = true
 	_, schemes := d.at("#/components/securitySchemes")
 	for name := range schemes {
@@ -613,6 +616,7 @@ func (s *proof) seeResults(op *operation, a *answered) {
 	for _, r := range results {
 		r, _ := r.(map[string]any)
 		s.seen[fmt.Sprint("batch result ", r["status"])] = true
+		s.seen[fmt.Sprint("batch result ", r["result"])] = true
 		if r["replayed"] == true {
 			s.seen["batch result replayed"] = true
 		}

@@ -74,6 +74,7 @@ func TestOpenAPI(t *testing.T) {
 		{"the life of a contact", proveLife},
 		{"lists", proveLists},
 		{"identity", proveIdentity},
+		{"duplicate policies", provePolicies},
 		{"duplicates", proveDuplicates},
 		{"batches", proveBatches},
 		{"events", proveEvents},
@@ -432,6 +433,79 @@ func proveIdentity(t *testing.T, s *proof) {
 	}
 	once.body = `{"first_name": "Eve"}`
 	s.want(409, "idempotency_conflict", once)
+}
+
+// provePolicies lets a create return or change the contact that is there.
+func provePolicies(t *testing.T, s *proof) {
+	policy := func(p contacts.DuplicatePolicy) {
+		t.Helper()
+		if err := s.f.Admin.SetDuplicatePolicy(t.Context(), s.f.Account.ID, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer policy(contacts.DuplicatePolicy{Action: contacts.DuplicateAllow})
+	create := func(status int, result, body string) *answered {
+		t.Helper()
+		r := s.valid("createContact")
+		r.body = body
+		a := s.want(status, "", r)
+		if got := a.header.Get("Contacts-Result"); got != result {
+			t.Errorf("%s: got %q, want %q", body, got, result)
+		}
+		return a
+	}
+	id := func(a *answered) string { return a.body.(map[string]any)["id"].(string) }
+	const ada, rome = `{"first_name": "Ada", "email": "ada@policy.example.com"}`, `{"first_name": "A", "email": "ada@policy.example.com", "city": "Rome"}`
+
+	policy(contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting})
+	first := create(201, "created", ada)
+	existing := create(200, "existing", rome)
+	if existing.text != first.text || existing.header.Get("ETag") != first.header.Get("ETag") {
+		t.Errorf("got %s, want %s", existing.text, first.text)
+	}
+	if at := s.exchange(http.MethodGet, existing.header.Get("Location"), nil, http.Header{"X-Api-Key": {s.f.Key}}, ""); at.text != first.text {
+		t.Errorf("at Location: got %s, want %s", at.text, first.text)
+	}
+	policy(contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert})
+	updated := create(200, "updated", rome)
+	if id(updated) != id(first) || updated.header.Get("ETag") != `"v2"` {
+		t.Errorf("got %s, %v", updated.text, updated.header)
+	}
+	create(200, "unchanged", rome)
+
+	r := s.valid("createContact")
+	r.header.Set("Idempotency-Key", "policy once")
+	r.body = `{"first_name": "Ada", "email": "ada@policy.example.com", "company": "Acme"}`
+	if once, replay := s.want(200, "", r), s.want(200, "", r); once.text != replay.text || replay.header.Get("Contacts-Result") != "updated" {
+		t.Errorf("got %s, then %s", once.text, replay.text)
+	}
+	create(201, "created", `{"first_name": "Bob", "external_id": "policy B"}`)
+	r = s.valid("createContact")
+	r.body = `{"first_name": "Bob", "external_id": "policy B", "email": "ada@policy.example.com"}`
+	s.want(409, "ambiguous_match", r)
+
+	batch := s.valid("createContacts")
+	batch.body = `{"contacts": [` + rome + `, {"first_name": "Ada", "email": "ada@policy.example.com", "website": "https://ada.example.com"}, ` +
+		`{"first_name": "Cy", "email": "cy@policy.example.com"}, ` + r.body + `]}`
+	counts := func(a *answered) string {
+		body := a.body.(map[string]any)
+		return fmt.Sprintf("%v %v %v %v %v", body["created"], body["existing"], body["updated"], body["unchanged"], body["failed"])
+	}
+	if a := s.want(200, "", batch); counts(a) != "1 <nil> 1 1 1" {
+		t.Errorf("got the counts %s: %s", counts(a), a.text)
+	}
+	policy(contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting})
+	batch.body = `{"contacts": [` + ada + `]}`
+	if a := s.want(200, "", batch); counts(a) != "0 1 <nil> <nil> 0" {
+		t.Errorf("got the counts %s: %s", counts(a), a.text)
+	}
+
+	s.want(204, "", asked{op: "deleteContact", id: id(first)})
+	upsert := s.valid("upsertContact")
+	upsert.body = ada
+	if a := s.want(201, "", upsert); a.header.Get("Contacts-Deleted-Twin") != id(first) {
+		t.Errorf("got the deleted twin %q, want %s", a.header.Get("Contacts-Deleted-Twin"), id(first))
+	}
 }
 
 func proveEvents(t *testing.T, s *proof) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"net/http"
 	"strings"
 	"time"
 	"unicode"
@@ -224,24 +223,40 @@ type EventHistory struct {
 	NextBefore *int64           `json:"next_before"` // nil: there are no more
 }
 
-// A BatchResult is the results of a batch.
+// A BatchResult is the results of a batch. A replay counts as what the earlier
+// create did.
 type BatchResult struct {
-	Created int         `json:"created"` // including replays
-	Failed  int         `json:"failed"`
-	Results []BatchItem `json:"results"`
+	Created   int         `json:"created"`
+	Existing  int         `json:"existing,omitempty"`  // by the account's policy
+	Updated   int         `json:"updated,omitempty"`   // by the account's policy
+	Unchanged int         `json:"unchanged,omitempty"` // by the account's policy
+	Failed    int         `json:"failed"`
+	Results   []BatchItem `json:"results"`
 }
 
 // A BatchItem is the result for one contact of a batch: a contact or an error.
 type BatchItem struct {
-	Index    int      `json:"index"`
-	Status   int      `json:"status"` // of a create of this contact alone
-	Replayed bool     `json:"replayed,omitempty"`
-	Contact  *Contact `json:"contact,omitempty"`
+	Index    int             `json:"index"`
+	Status   int             `json:"status"`           // of a create of this contact alone
+	Result   contacts.Result `json:"result,omitempty"` // "" where Error is set
+	Replayed bool            `json:"replayed,omitempty"`
+	Contact  *Contact        `json:"contact,omitempty"`
 
 	// DeletedTwin is that of [contacts.CreateResult]; zero: none.
 	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
 
 	Error *ErrorBody `json:"error,omitempty"`
+}
+
+func itemOf(r *contacts.CreateResult) BatchItem {
+	if r.Err != nil {
+		f := failureOf(r.Err)
+		return BatchItem{Index: r.Index, Status: f.status, Error: f.body()}
+	}
+	return BatchItem{
+		Index: r.Index, Status: statusOfResult(r.Result), Result: r.Result, Replayed: r.Replayed,
+		Contact: contactOf(r.Contact), DeletedTwin: r.DeletedTwin,
+	}
 }
 
 // encodeBatch returns the JSON form of a [BatchResult]. It encodes one result at a
@@ -251,26 +266,24 @@ func encodeBatch(results iter.Seq[contacts.CreateResult]) ([]byte, error) {
 	var items bytes.Buffer
 	encoder := json.NewEncoder(&items)
 	encoder.SetEscapeHTML(false)
-	created, failed := 0, 0
+	counts := make(map[contacts.Result]int) // failures are ""
 	for r := range results {
-		if created+failed > 0 {
+		if items.Len() > 0 {
 			items.WriteByte(',')
 		}
-		item := BatchItem{Index: r.Index}
-		if r.Err != nil {
-			f := failureOf(r.Err)
-			failed++
-			item.Status, item.Error = f.status, f.body()
-		} else {
-			created++
-			item.Status, item.Replayed, item.Contact, item.DeletedTwin = http.StatusCreated, r.Replayed, contactOf(r.Contact), r.DeletedTwin
-		}
-		if err := encoder.Encode(item); err != nil {
+		counts[r.Result]++
+		if err := encoder.Encode(itemOf(&r)); err != nil {
 			return nil, err
 		}
 		items.Truncate(items.Len() - 1) // without the line break
 	}
-	return fmt.Appendf(nil, "{\"created\":%d,\"failed\":%d,\"results\":[%s]}\n", created, failed, items.Bytes()), nil
+	text := fmt.Appendf(nil, `{"created":%d`, counts[contacts.ResultCreated])
+	for _, r := range []contacts.Result{contacts.ResultExisting, contacts.ResultUpdated, contacts.ResultUnchanged} {
+		if n := counts[r]; n > 0 {
+			text = fmt.Appendf(text, `,%q:%d`, r, n)
+		}
+	}
+	return fmt.Appendf(text, ",\"failed\":%d,\"results\":[%s]}\n", counts[""], items.Bytes()), nil
 }
 
 // display returns a value for people: "Not Contacted" for "not_contacted".

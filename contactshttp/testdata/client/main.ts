@@ -102,13 +102,13 @@ assert.deepEqual(
   ],
 );
 
-// A batch has a result for each contact. The status tells its type.
+// A batch has a result for each contact. Its members tell its type.
 const batch = await client.POST("/api/v1/contacts/batch", {
   body: { contacts: [{ first_name: "Jane" }, { first_name: "Joe", email: "joe" }] },
 });
 assert.equal(batch.data?.created, 1, JSON.stringify(batch.error));
 for (const result of batch.data.results) {
-  if (result.status === 201) assert.equal(result.contact.first_name, "Jane");
+  if ("contact" in result) assert.equal(result.contact.first_name, "Jane");
   else assert.equal(result.error.error, "validation_error");
 }
 
