@@ -123,8 +123,8 @@ type PhoneNumber struct {
 	Primary     bool      `json:"primary"`
 
 	// DoNotCall reports whether the number is on the do-not-call list of the
-	// account, whoever put it there, as of the moment of the call. It is not a part
-	// of the contact: see [Service.CanCall].
+	// account at the moment of the call. It is not a part of the contact: see
+	// [Service.CanCall].
 	DoNotCall       bool      `json:"do_not_call"`
 	DoNotCallDate   time.Time `json:"dnc_date,omitzero"`    // when the person said so last; UTC, whole microseconds; zero: not listed
 	DoNotCallReason string    `json:"dnc_reason,omitempty"` // "": none, or not listed

@@ -131,7 +131,7 @@ func (w *world) record() *contacts.ContactRecord {
 			Tags: []string{fmt.Sprintf("tag %d", tag), fmt.Sprintf("tag %d", other)},
 			PhoneNumbers: []contacts.PhoneNumber{
 				{ID: newID(), PhoneNumber: fmt.Sprintf("+1%010d", 2_000_000_000+n%8_000_000_000), PhoneType: "mobile", Primary: true},
-				{ID: newID(), PhoneNumber: fmt.Sprintf("+49%010d", 3_000_000_000+n/8%7_000_000_000), PhoneType: "work", DoNotCall: true},
+				{ID: newID(), PhoneNumber: fmt.Sprintf("+49%010d", 3_000_000_000+n/8%7_000_000_000), PhoneType: "work"},
 			},
 			CreatedAt: now, UpdatedAt: now,
 		},

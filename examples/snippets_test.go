@@ -4,61 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"example.com/contacts"
 	"example.com/contacts/contactshttp"
 	"example.com/contacts/contactstest"
-	"example.com/contacts/store/sqlite"
 )
 
 // This file has the parts of programs that the README shows.
-
-func TestErrorsOfTheREADME(t *testing.T) {
-	f := contactstest.New(t, nil)
-	answer := func(key, body string) string {
-		return whatToTell(t.Context(), f.Service, key, strings.NewReader(body))
-	}
-	if got := answer(f.Key, `{"first_name": "John"}`); got != "stored John" {
-		t.Error(got)
-	}
-	if got := answer("ck_1", `{"first_name": "John"}`); got != "ask for another key" {
-		t.Error(got)
-	}
-	if got, want := answer(f.Key, `{"email": "john"}`), "missing_first_name\n"+
-		"first_name: is required\n"+
-		"email: must be one bare address such as name@example.com\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func whatToTell(ctx context.Context, svc *contacts.Service, key string, body io.Reader) string {
-	john, err := svc.CreateContactJSON(ctx, key, body)
-	switch {
-	case err == nil:
-		return "stored " + john.FirstName
-	case errors.Is(err, contacts.ErrInvalidKey):
-		return "ask for another key"
-	case errors.Is(err, contacts.ErrOutcomeUnknown):
-		return "check whether it was stored, then try again"
-	}
-	text := string(contacts.CodeOf(err)) + "\n"
-	if e, ok := errors.AsType[*contacts.Error](err); ok {
-		for _, d := range e.Details {
-			text += d.Field + ": " + d.Message + "\n"
-		}
-	}
-	return text
-}
 
 func TestUpsertOfTheREADME(t *testing.T) {
 	f := contactstest.New(t, nil)
@@ -91,66 +49,25 @@ func signUpOnce(ctx context.Context, svc *contacts.Service, key string, person c
 	}
 }
 
-func TestSQLiteOfTheREADME(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	if err := keepInFile(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 1 || left[0].Name() != "contacts.db" {
-		t.Errorf("left in the folder: %v, %v; want only contacts.db", left, err)
-	}
-
-	foreign := filepath.Join(dir, "foreign.db")
-	if err := os.WriteFile(foreign, []byte(strings.Repeat("this is no database ", 100)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sqlite.Open(t.Context(), foreign, nil); !errors.Is(err, sqlite.ErrNotDatabase) {
-		t.Errorf("Open of a text file: %v, want ErrNotDatabase", err)
-	}
-}
-
-func keepInFile(ctx context.Context) error {
-	store, err := sqlite.Open(ctx, "contacts.db", nil)
-	if errors.Is(err, sqlite.ErrNotDatabase) || errors.Is(err, sqlite.ErrForeign) {
-		return fmt.Errorf("not a contacts file, left unchanged: %w", err)
-	}
-	if err != nil {
-		return err
-	}
-	return store.Close()
-}
-
-func TestOptionsOfTheREADME(t *testing.T) {
+func TestDoNotCallOfTheREADME(t *testing.T) {
 	f := contactstest.New(t, nil)
-	svc, err := strictService(f.Store)
-	if err != nil {
+	const number = "+15551234567"
+	if err := mayDial(t.Context(), f.Service, f.Key, number); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Service.BlockCalls(t.Context(), f.Key, contacts.DoNotCallInput{PhoneNumber: number}); err != nil {
 		t.Fatal(err)
 	}
-	create := func(number string) (*contacts.Contact, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		return svc.CreateContact(ctx, f.Key, contacts.CreateContactInput{
-			FirstName: "John", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
-	}
-	john, err := create("(650) 253-0000")
-	if err != nil || john.PhoneNumbers[0].PhoneNumber != "+16502530000" {
-		t.Errorf("a national number: %+v, %v", john, err)
-	}
-	if _, err := create("+15551234567"); !errors.Is(err, contacts.ErrValidation) {
-		t.Errorf("a number that is possible but not valid: %v, want a validation error", err)
+	if err := mayDial(t.Context(), f.Service, f.Key, number); contacts.CodeOf(err) != contacts.CodeDoNotCall {
+		t.Errorf("got %v, want do_not_call", err)
 	}
 }
 
-func strictService(store contacts.Store) (*contacts.Service, error) {
-	return contacts.New(store, &contacts.Options{
-		DefaultRegion:    "US", // accept national numbers as well: (650) 253-0000
-		ValidNumbersOnly: true, // the number must be in an assigned range
-		Stages:           []string{"lead", "customer"},
-		CreatePermission: contacts.PermissionWriteContacts,
-		Logger:           slog.Default(), // one line for each server error
-	})
+func mayDial(ctx context.Context, svc *contacts.Service, key, number string) error {
+	if err := svc.CanCall(ctx, key, number); err != nil {
+		return err // do not dial: the number is listed, or nobody knows
+	}
+	return nil
 }
 
 func TestLifeOfTheREADME(t *testing.T) {
