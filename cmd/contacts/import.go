@@ -17,6 +17,7 @@ import (
 
 type importCommand struct {
 	keyFlags
+	upsertFlags
 	Files     []string          `arg:"" name:"file" help:"The files, one after the other; - is standard input."`
 	Format    string            `enum:",csv,jsonl,vcard" default:"" help:"csv, jsonl or vcard. Default: as the first bytes say."`
 	Comma     string            `placeholder:"C" help:"What separates the fields of CSV. Default: as the first lines say."`
@@ -32,6 +33,30 @@ type importCommand struct {
 	Report    string            `placeholder:"FILE" help:"A new file with what became of each row, as JSON lines. For one file."`
 	StopAfter int               `placeholder:"N" help:"Stop when this many rows are refused."`
 	Preview   bool              `help:"Print what the file is taken for, with ten rows. Store nothing."`
+	DryRun    bool              `help:"Say what the import would do, row by row with --report. Store nothing."`
+}
+
+// upsertFlags say how rows change the contacts that they match.
+type upsertFlags struct {
+	Upsert         bool                `help:"Change the contact that a row matches. Default: as the policy of the account says."`
+	MatchOn        []contacts.KeyKind  `placeholder:"KIND,…" help:"By which keys a row matches: external_id, email, phone_number. With --upsert."`
+	Mode           contacts.UpsertMode `enum:",fill,overwrite" default:"" help:"fill (the default) or overwrite. With --upsert."`
+	TagsMode       contacts.TagsMode   `enum:",add,replace" default:"" help:"add (the default) or replace. With --upsert."`
+	UpdateOnly     bool                `help:"Refuse rows that match no contact. With --upsert."`
+	RestoreDeleted bool                `help:"Restore a deleted contact that a row matches, if no other does. With --upsert."`
+}
+
+// upsert returns the options of an upsert; nil for an import that creates.
+func (f *upsertFlags) upsert() (*contacts.UpsertContactInput, error) {
+	if !f.Upsert {
+		if f.MatchOn != nil || f.Mode != "" || f.TagsMode != "" || f.UpdateOnly || f.RestoreDeleted {
+			return nil, usage("--match-on, --mode, --tags-mode, --update-only and --restore-deleted need --upsert")
+		}
+		return nil, nil
+	}
+	return &contacts.UpsertContactInput{
+		MatchOn: f.MatchOn, Mode: f.Mode, TagsMode: f.TagsMode, UpdateOnly: f.UpdateOnly, RestoreDeleted: f.RestoreDeleted,
+	}, nil
 }
 
 // Run imports the files. It ends with 3 if rows were refused.
@@ -57,10 +82,21 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 	if c.KeyFile == "-" && len(c.Files) == 1 && c.Files[0] == "-" {
 		return usage("standard input cannot be the file and the API key")
 	}
+	upsert, err := c.upsert()
+	if err != nil {
+		return err
+	}
 	refused := 0
-	err = c.act(ctx, s, nil, []contacts.Permission{contacts.PermissionReadContacts}, func(svc *contacts.Service, key string) error {
+	// A policy may make a create a change.
+	need := []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}
+	err = c.act(ctx, s, nil, need, func(svc *contacts.Service, key string) error {
+		if c.DryRun {
+			svc = svc.DryRun()
+		}
 		for _, name := range c.Files {
-			summary, err := c.importFile(ctx, s, svc, key, name, defaults)
+			summary, err := c.importFile(ctx, s, svc, key, name, &contactsio.ImportOptions{
+				Job: c.Job, Upsert: upsert, Defaults: defaults, Tags: c.Tag, StopAfter: c.StopAfter,
+			})
 			if summary != nil {
 				refused += summary.Refused
 				err = errors.Join(err, s.print(name, summary))
@@ -161,13 +197,12 @@ func (c *importCommand) preview(s *session, name string) error {
 
 // importFile imports one file. Its files for refused rows and the report appear at the
 // end, whatever ends it.
-func (c *importCommand) importFile(ctx context.Context, s *session, svc *contacts.Service, key, name string, defaults contacts.CreateContactInput) (summary *contactsio.Summary, err error) {
+func (c *importCommand) importFile(ctx context.Context, s *session, svc *contacts.Service, key, name string, opts *contactsio.ImportOptions) (summary *contactsio.Summary, err error) {
 	reader, file, size, err := c.read(s, name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	opts := &contactsio.ImportOptions{Job: c.Job, Defaults: defaults, Tags: c.Tag, StopAfter: c.StopAfter}
 	for path, writer := range map[string]*io.Writer{c.Refused: &opts.Refused, c.Report: &opts.Report} {
 		if path == "" {
 			continue
@@ -204,6 +239,8 @@ func (s *session) print(name string, summary *contactsio.Summary) error {
 	return list(s.out, these(summary),
 		column[*result]{"ROWS", number(func(r *result) int { return r.Rows })},
 		column[*result]{"CREATED", number(func(r *result) int { return r.Created })},
+		column[*result]{"UPDATED", number(func(r *result) int { return r.Updated + r.Restored })},
+		column[*result]{"UNCHANGED", number(func(r *result) int { return r.Unchanged })},
 		column[*result]{"EXISTING", number(func(r *result) int { return r.Existing })},
 		column[*result]{"REPLAYED", number(func(r *result) int { return r.Replayed })},
 		column[*result]{"REFUSED", number(func(r *result) int { return r.Refused })},

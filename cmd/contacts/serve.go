@@ -40,6 +40,9 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
+		if err := svc.CheckDoNotCall(ctx); err != nil {
+			return err
+		}
 		if err := welcome(ctx, store, log); err != nil {
 			return err
 		}
