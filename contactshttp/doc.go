@@ -63,6 +63,12 @@
 //	POST   /contacts/{id}/restore  restore: 200
 //	GET    /contacts/{id}/history  the events of a contact: 200
 //	GET    /events                 the events of the account: 200
+//	POST   /do-not-call            block calls to a number: 201; 200 if nothing changed
+//	POST   /do-not-call/grant      allow them again: 201
+//	POST   /do-not-call/batch      block calls to many numbers: 200
+//	POST   /do-not-call/check      ask whether many numbers may be called: 200
+//	GET    /do-not-call/check      ask for one number: 204, 403
+//	GET    /do-not-call            the list by cursor, or the status of a number: 200
 //	GET    /openapi.json           the description of the API: 200, without a key
 //	GET    /docs                   a page for people, with Options.Docs: 200, without a key
 //
@@ -122,7 +128,9 @@
 // in quotes or bare. The same request with the same key gets the first answer
 // again, with the header Idempotency-Replayed: true, as long as the Service keeps
 // it. A batch refuses the header; each of its contacts may have an idempotency_key.
-// The other routes ignore it. They are safe to send again, with a condition.
+// The routes of the do-not-call list refuse it too: they are safe to send again, a
+// grant if it has a time. The other routes ignore it. They are safe to send again,
+// with a condition.
 //
 // # Conditions
 //

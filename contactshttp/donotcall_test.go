@@ -61,3 +61,53 @@ func TestETag(t *testing.T) {
 		t.Errorf("with an entry that expires: ETag %s, Cache-Control %s", tag, cache)
 	}
 }
+
+// The calls of the ledger over the network, with their whole bodies.
+func TestDoNotCallRoutes(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	manager, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: s.acme.ID, Name: "compliance", Permissions: []contacts.Permission{contacts.PermissionManageDoNotCall}, AllTeams: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const now, number = `"2026-01-02T12:00:00.123456Z"`, `"phone_number": "+12025550100"`
+	const listed = number + `, "do_not_call": true, "dnc_date": ` + now + `, "dnc_reason": "asked"`
+	const actor = `"actor": {"kind": "key", "key_id": "id-1"}`
+	const entry = `{"sequence": 1, "type": "block", ` + number + `, "at": ` + now + `, "recorded_at": ` + now + `, "source": "api", "reason": "asked", ` + actor + `}`
+	for _, c := range []struct {
+		name, key, method, path, body string
+		status                        int
+		want                          string
+	}{
+		{"nothing is known", s.reader, "GET", "?phone_number=%2B12025550100", "", 200, `{` + number + `, "do_not_call": false}`},
+		{"a block", s.writer, "POST", "", `{` + number + `, "reason": "asked"}`, 201, `{` + listed + `}`},
+		{"the block again", s.writer, "POST", "", `{` + number + `, "reason": "asked"}`, 200, `{` + listed + `, "unchanged": true}`},
+		{"the status", s.reader, "GET", "?phone_number=+12025550100", "", 200, `{` + listed + `, "entries": [` + entry + `]}`},
+		{
+			"a check", s.reader, "POST", "/check", `{"phone_numbers": ["+1 202 555 0100", "+12025550199", "555"]}`, 200,
+			`{"results": [{` + listed + `}, {"phone_number": "+12025550199", "do_not_call": false}, {"phone_number": "555", "do_not_call": true, "error":
+			{"error": "validation_error", "message": "phone_number: must start with + and the country code",
+			"details": [{"field": "phone_number", "code": "invalid", "message": "must start with + and the country code"}]}}]}`,
+		},
+		{"a page", manager, "GET", "?limit=5", "", 200, `{"limit": 5, "next_cursor": null, "entries": [` + entry + `]}`},
+		{"a page without the permission", s.writer, "GET", "", "", 403, ""},
+		{"a page with a wrong parameter, without the permission", s.writer, "GET", "?limit=0", "", 403, ""},
+		{"a grant without the permission", s.writer, "POST", "/grant", `{` + number + `, "reason": "asked", "reference": "form 7"}`, 403, ""},
+		{"a grant without proof", manager, "POST", "/grant", `{` + number + `}`, 400, ""},
+		{"a list", manager, "POST", "/batch", `{"entries": [{` + number + `}], "source": "list:1"}`, 200, `{"added": 1, "unchanged": 0, "granted": 0, "failed": 0, "results": []}`},
+		{"a list without the permission", s.writer, "POST", "/batch", `{"entries": []}`, 403, ""},
+		{"refused", s.reader, "GET", "/check?phone_number=+12025550100", "", 403, ""},
+		{"a grant", manager, "POST", "/grant", `{` + number + `, "at": "2026-01-02T12:00:01Z", "reason": "asked", "reference": "form 7"}`, 201, `{` + number + `, "do_not_call": false}`},
+		{"allowed", s.reader, "GET", "/check?phone_number=+12025550100", "", 204, ""},
+		{"another account", s.foreignWriter, "GET", "?phone_number=%2B12025550100", "", 200, `{` + number + `, "do_not_call": false}`},
+	} {
+		got := s.send(t, ask{method: c.method, path: api + "/do-not-call" + c.path, key: c.key, body: c.body})
+		if got.status != c.status {
+			t.Errorf("%s: got %d %s, want %d", c.name, got.status, got.body, c.status)
+		} else if c.want != "" {
+			wantBody(t, c.want, got.body)
+		}
+	}
+}

@@ -149,14 +149,6 @@ func (h *handler) delete(c *call) (*answer, error) {
 	return &answer{status: http.StatusNoContent}, nil
 }
 
-// canCall answers GET {prefix}/do-not-call/check.
-func (h *handler) canCall(c *call) (*answer, error) {
-	if err := h.svc.CanCall(c.request.Context(), c.key, c.phoneNumber); err != nil {
-		return nil, err
-	}
-	return &answer{status: http.StatusNoContent}, nil
-}
-
 // describe answers GET {prefix}/openapi.json.
 func (h *handler) describe(c *call) (*answer, error) {
 	a := &answer{status: http.StatusOK, raw: h.description}

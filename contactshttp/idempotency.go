@@ -57,6 +57,14 @@ func (c *call) refuseKeyOfCreate() {
 	}
 }
 
+// refuseKeyOfGrant refuses the header for a grant. Without a time, a grant that is
+// sent again is given again.
+func (c *call) refuseKeyOfGrant() {
+	if len(c.request.Header.Values(headerIdempotencyKey)) > 0 {
+		c.wrong.add(headerIdempotencyKey, contacts.FieldInvalid, "must not be given for a grant, which is safe to send again if it has at")
+	}
+}
+
 // parseIdempotencyKey returns the text of a string in quotes (RFC 9651, section
 // 4.2.5). Text that does not start with a quote is returned as it is.
 func parseIdempotencyKey(s string) (key string, ok bool) {

@@ -403,9 +403,17 @@ func (s *proof) valid(op string) asked {
 		r.body = `{"contacts": [{"first_name": "John"}]}`
 	case "updateContact":
 		r.body = `{"stage": "customer"}`
+	case "blockCalls":
+		r.body = `{"phone_number": "+12025550199"}`
+	case "grantCalls":
+		r.body = `{"phone_number": "+12025550199", "reason": "asked", "reference": "form 7"}`
+	case "blockCallsBatch":
+		r.body = `{"entries": [{"phone_number": "+12025550199"}]}`
+	case "canCallMany":
+		r.body = `{"phone_numbers": ["+12025550199"]}`
 	case "canCall":
 		r.query.Set("phone_number", "+12025550100")
-	case "listContacts", "getContact", "deleteContact", "restoreContact", "findDuplicates", "getContactHistory", "listEvents", "getOpenAPI":
+	case "listContacts", "getContact", "deleteContact", "restoreContact", "findDuplicates", "getContactHistory", "listEvents", "getDoNotCall", "getOpenAPI":
 	default:
 		s.t.Fatalf("the test does not know the operation %s", op)
 	}

@@ -55,7 +55,10 @@ func ExampleOpenAPI() {
 	// /crm/v1/contacts/{id}/history
 	// /crm/v1/contacts/{id}/restore
 	// /crm/v1/contacts/{id}/update
+	// /crm/v1/do-not-call
+	// /crm/v1/do-not-call/batch
 	// /crm/v1/do-not-call/check
+	// /crm/v1/do-not-call/grant
 	// /crm/v1/events
 	// /crm/v1/openapi.json
 }
@@ -85,6 +88,7 @@ func TestOpenAPI(t *testing.T) {
 		{"teams", proveTeams},
 		{"codes of fields", proveFieldCodes},
 		{"do not call", proveDoNotCall},
+		{"the do-not-call list", proveDoNotCallList},
 		{"values", proveValues},
 		{"limits of bodies", proveBodyLimits},
 		{"limits of parameters", proveParameterLimits},
@@ -166,10 +170,10 @@ func proveRoutes(t *testing.T, s *proof) {
 		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
 			if item[strings.ToLower(method)] != nil {
 				methods = append(methods, method)
-				if method == http.MethodGet {
-					methods = append(methods, http.MethodHead)
-				}
 			}
+		}
+		if item["get"] != nil {
+			methods = append(methods, http.MethodHead)
 		}
 		allow := strings.Join(append(methods, http.MethodOptions), ", ")
 		concrete := strings.ReplaceAll(path, "{id}", uuid.NewString())
@@ -807,6 +811,99 @@ func proveDoNotCall(t *testing.T, s *proof) {
 	s.want(400, "validation_error", check)
 }
 
+func proveDoNotCallList(t *testing.T, s *proof) {
+	const listed, form, other = "+12025550101", "+5511963332211", "+551163332211"
+	created := s.valid("createContact")
+	created.body = `{"first_name": "Ada", "phone_numbers": [{"phone_number": "` + listed + `", "do_not_call": true}]}`
+	id := s.want(201, "", created).body.(map[string]any)["id"].(string)
+	for _, c := range []struct {
+		op     string
+		status int
+		body   string
+	}{
+		{"blockCalls", 201, `{"phone_number": "` + listed + `", "at": "2026-01-01T10:00:00Z", "source": "mine", "reason": "asked", "reference": "call 1"}`},
+		{"blockCalls", 200, `{"phone_number": "` + listed + `", "source": "mine", "reason": "asked"}`},
+		{"blockCalls", 201, `{"phone_number": "` + listed + `", "expires_at": "9999-01-01T00:00:00Z", "source": "mine"}`},
+		{"blockCalls", 201, `{"phone_number": "` + other + `", "expires_at": "9999-01-01T00:00:00Z", "source": "mine", "reason": "asked"}`},
+		{"grantCalls", 201, `{"phone_number": "` + form + `", "reason": "asked", "reference": "form 7"}`},
+	} {
+		s.want(c.status, "", asked{op: c.op, body: c.body})
+		s.want(400, "validation_error", asked{op: c.op, body: c.body, header: http.Header{"Idempotency-Key": {"once"}}})
+	}
+
+	ask := asked{op: "getDoNotCall", query: url.Values{"phone_number": {listed}}}
+	status := s.want(200, "", ask).body.(map[string]any)
+	entries := status["entries"].([]any)
+	if len(entries) != 3 || status["do_not_call"] != true || entries[2].(map[string]any)["contact_id"] != id {
+		t.Errorf("got %v", status)
+	}
+	check := s.want(200, "", asked{op: "canCallMany", body: `{"phone_numbers": ["` + listed + `", "` + form + `", "+12025550100", "555"]}`})
+	results := check.body.(map[string]any)["results"].([]any)
+	if len(results) != 4 || results[1].(map[string]any)["form"] != "br_ninth_digit" || results[2].(map[string]any)["do_not_call"] != false {
+		t.Errorf("got %s", check.text)
+	}
+	batch := asked{op: "blockCallsBatch", body: `{"entries": [{"phone_number": "` + form + `"}, {"phone_number": "` + listed + `", "reason": "asked"}, {"phone_number": "+12025550102"}, {"phone_number": "555"}], "source": "mine"}`}
+	for i, want := range []string{"1 1 1 1", "0 2 1 1"} {
+		body := s.want(200, "", batch).body.(map[string]any)
+		if got := fmt.Sprint(body["added"], " ", body["unchanged"], " ", body["granted"], " ", body["failed"]); got != want {
+			t.Errorf("batch %d: got %s, want %s", i, got, want)
+		}
+	}
+
+	if _, err := s.f.Admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: s.f.Account.ID, ContactID: uuid.MustParse(id), Suppress: true}); err != nil {
+		t.Fatal(err)
+	}
+	s.want(403, "do_not_call", asked{op: "canCall", query: url.Values{"phone_number": {listed}}})
+	pages := func(query string) (sources map[string]int) {
+		t.Helper()
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = make(map[string]int)
+		for cursor := any(""); cursor != nil; {
+			values.Set("cursor", cursor.(string))
+			page := s.want(200, "", asked{op: "getDoNotCall", query: values}).body.(map[string]any)
+			for _, e := range page["entries"].([]any) {
+				e := e.(map[string]any)
+				sources[fmt.Sprint(e["source"], " ", e["type"])]++
+			}
+			cursor = page["next_cursor"]
+		}
+		return sources
+	}
+	if got := pages("source=mine&limit=1"); !maps.Equal(got, map[string]int{"mine block": 4}) {
+		t.Errorf("the blocks of the source: %v", got)
+	}
+	if all := pages("all=true&limit=100"); all["mine block"] != 4 || all["contact block"] == 0 || all["api grant"] == 0 || all["erasure block"] != 1 {
+		t.Errorf("all entries: %v", all)
+	}
+	s.want(403, "permission_denied", asked{op: "getDoNotCall", header: http.Header{"X-Api-Key": {s.limited}}})
+	ask.header = http.Header{"X-Api-Key": {s.limited}}
+	s.want(200, "", ask)
+	for query, field := range map[string]string{
+		"all=yes": "all", "limit=0": "limit", "limit=101": "limit", "limit=": "limit", "cursor=x": "cursor", "source=": "source",
+		"source=" + strings.Repeat("x", 101): "source", "phone_number=": "phone_number", "phone_number=555": "phone_number",
+		"phone_number=%2B12025550101&source=mine": "source", "phone_number=%2B12025550101&limit=5": "limit",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := s.want(400, "validation_error", asked{op: "getDoNotCall", query: values})
+		if len(a.fields()) != 1 || !strings.HasPrefix(a.fields()[0], field+" ") {
+			t.Errorf("%s: got %v, want %s", query, a.fields(), field)
+		}
+	}
+	once := http.Header{"Idempotency-Key": {"once"}}
+	s.want(400, "validation_error", asked{op: "getDoNotCall", header: once})
+	for _, op := range []string{"blockCallsBatch", "canCallMany"} {
+		r := s.valid(op)
+		r.header = once
+		s.want(400, "validation_error", r)
+	}
+}
+
 func proveFieldCodes(t *testing.T, s *proof) {
 	closed := s.with(s.service(&contacts.Options{Stages: []string{"lead", "customer"}}, nil), contactshttp.Options{})
 	for body, want := range map[string]string{
@@ -854,6 +951,10 @@ func proveValues(t *testing.T, s *proof) {
 		{"updateContact", "PatchPhoneNumber", `{"phone_numbers": [{"phone_number": "+12025550177", %s}]}`},
 		{"replaceContact", "ChangedAddress", `{"first_name": "John", "address": {%s}}`},
 		{"updateContact", "ChangedAddress", `{"address": {%s}}`},
+		{"blockCalls", "DoNotCallInput", `{"phone_number": "+12025550199", %s}`},
+		{"grantCalls", "DoNotCallGrantInput", `{"phone_number": "+12025550199", "reason": "asked", "reference": "form 7", %s}`},
+		{"blockCallsBatch", "DoNotCallBatch", `{"entries": [{"phone_number": "+12025550199"}], %s}`},
+		{"canCallMany", "DoNotCallNumbers", `{%s}`},
 	} {
 		_, properties := s.at("#/components/schemas/" + c.schema + "/properties")
 		r := s.valid(c.op)
@@ -869,7 +970,10 @@ func proveValues(t *testing.T, s *proof) {
 				member := fmt.Sprintf("%q: %s", name, value)
 				r.body = fmt.Sprintf(c.body, member)
 				// A field that is in the body already is given once.
-				for _, twice := range []string{`"first_name": "John", `, `"email": "values@example.com", `, `"phone_number": "+12025550177", `} {
+				for _, twice := range []string{
+					`"first_name": "John", `, `"email": "values@example.com", `, `"phone_number": "+12025550177", `, `"phone_number": "+12025550199", `,
+					`"reason": "asked", `, `"reference": "form 7", `, `"entries": [{"phone_number": "+12025550199"}], `,
+				} {
 					if strings.HasPrefix(twice, fmt.Sprintf("%q", name)) {
 						r.body = strings.Replace(r.body, twice, "", 1)
 					}
@@ -998,6 +1102,36 @@ func proveBodyLimits(t *testing.T, s *proof) {
 		return `{"contacts": [` + strings.TrimSuffix(strings.Repeat(`{"first_name": "John"},`, n), ",") + "]}"
 	}
 	check("createContacts", "contacts", batch(number(list["maxItems"])), batch(number(list["maxItems"])+1))
+
+	for op, schema := range map[string]string{"blockCalls": "DoNotCallInput", "grantCalls": "DoNotCallGrantInput"} {
+		for _, name := range []string{"phone_number", "source", "reason", "reference"} {
+			_, p := s.at("#/components/schemas/" + schema + "/properties/" + name)
+			value := func(n int) string {
+				body := map[string]string{"phone_number": "+12025550199", "reason": "asked", "reference": "form 7"}
+				if name == "phone_number" {
+					body[name] = "+1" + strings.Repeat(" ", n-len(body[name])) + "2025550199"
+				} else {
+					body[name] = of(name, n)
+				}
+				text, err := json.Marshal(body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(text)
+			}
+			check(op, name, value(number(p["maxLength"])), value(number(p["maxLength"])+1))
+		}
+	}
+	numbers := func(n int) string {
+		return `{"phone_numbers": [` + strings.TrimSuffix(strings.Repeat(`"x",`, n), ",") + "]}"
+	}
+	_, list = s.at("#/components/schemas/DoNotCallNumbers/properties/phone_numbers")
+	check("canCallMany", "phone_numbers", numbers(number(list["maxItems"])), numbers(number(list["maxItems"])+1))
+	blocks := func(n int) string {
+		return `{"entries": [` + strings.TrimSuffix(strings.Repeat(`{"phone_number": "+12025550199"},`, n), ",") + "]}"
+	}
+	_, list = s.at("#/components/schemas/DoNotCallBatch/properties/entries")
+	check("blockCallsBatch", "entries", blocks(number(list["maxItems"])), blocks(number(list["maxItems"])+1))
 
 	for _, op := range s.bodied() {
 		_, body := s.at(op.pointer + "/requestBody")
@@ -1238,6 +1372,17 @@ func proveNames(t *testing.T, s *proof) {
 		"FieldChange":        names(contacts.FieldChange{}),
 		"Actor":              names(contacts.Actor{}),
 		"FieldError":         names(contacts.FieldError{}),
+
+		"DoNotCallInput":       names(contacts.DoNotCallInput{}),
+		"DoNotCallGrantInput":  names(contacts.DoNotCallInput{}),
+		"DoNotCallBatch":       names(contacts.BlockCallsBatchInput{}),
+		"DoNotCallBatchResult": names(contactshttp.BlockCallsResult{}),
+		"DoNotCallBatchFailed": names(contactshttp.BlockCallsFailure{}),
+		"DoNotCallCheck":       names(contactshttp.DoNotCallCheck{}),
+		"DoNotCallResult":      names(contacts.DoNotCallStatus{}, "entries", "unchanged"),
+		"DoNotCallStatus":      names(contacts.DoNotCallStatus{}, "error"),
+		"DoNotCallPage":        names(contactshttp.DoNotCallPage{}),
+		"DoNotCallEntry":       names(contacts.DoNotCallEntry{}),
 	} {
 		_, properties := s.at("#/components/schemas/" + schema + "/properties")
 		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(properties))); diff != "" {

@@ -28,6 +28,7 @@ type call struct {
 	condition      condition
 	list           contacts.ListContactsInput
 	phoneNumber    string
+	entries        contacts.ListDoNotCallInput // of the do-not-call ledger
 	duplicates     contacts.FindDuplicatesInput
 	events         contacts.EventsInput // of a history, After is before
 	asOf           time.Time            // zero: now

@@ -71,8 +71,22 @@ func (h *handler) routes() []route {
 		{"/contacts/{id}/restore", map[string]endpoint{
 			http.MethodPost: {operation: contacts.OpRestoreContact, read: (*call).readCondition, do: h.restore},
 		}},
+		{"/do-not-call", map[string]endpoint{
+			http.MethodGet: {
+				operation: contacts.OpDoNotCallStatus, parameters: []string{"all", "cursor", "limit", "phone_number", "source"},
+				read: (*call).readDoNotCall, do: h.doNotCall,
+			},
+			http.MethodPost: {operation: contacts.OpBlockCalls, media: body, read: (*call).refuseKeyOfCreate, do: h.blockCalls},
+		}},
+		{"/do-not-call/grant", map[string]endpoint{
+			http.MethodPost: {operation: contacts.OpGrantCalls, media: body, read: (*call).refuseKeyOfGrant, do: h.grantCalls},
+		}},
+		{"/do-not-call/batch", map[string]endpoint{
+			http.MethodPost: {operation: contacts.OpBlockCallsBatch, media: body, read: (*call).refuseKeyOfCreate, do: h.blockBatch},
+		}},
 		{"/do-not-call/check", map[string]endpoint{
-			http.MethodGet: {operation: contacts.OpCanCall, parameters: []string{"phone_number"}, read: (*call).readNumber, do: h.canCall},
+			http.MethodGet:  {operation: contacts.OpCanCall, parameters: []string{"phone_number"}, read: (*call).readNumber, do: h.canCall},
+			http.MethodPost: {operation: contacts.OpCanCallMany, media: body, read: (*call).refuseKeyOfCreate, do: h.canCallMany},
 		}},
 		{"/openapi.json", map[string]endpoint{
 			http.MethodGet: {do: h.describe},
