@@ -124,3 +124,79 @@ func ExampleService_Duplicates() {
 	}
 	// Output: Ada shares a phone_number with 1
 }
+
+func ExampleService_DryRun() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	in := contacts.UpsertContactInput{CreateContactInput: contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}}
+	if _, err := svc.UpsertContact(ctx, key, in); err != nil {
+		fmt.Println(err)
+		return
+	}
+	in.City = "London"
+	preview, err := svc.DryRun().UpsertContact(ctx, key, in)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(preview.Result, preview.Changes[0].Field, preview.Changes[0].After, preview.Contact.Version)
+	c, err := svc.GetContact(ctx, key, preview.Contact.ID)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("stored: %q, version %d\n", c.City, c.Version)
+	// Output:
+	// updated city London 2
+	// stored: "", version 1
+}
+
+func ExampleService_UpsertContacts() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	results, err := svc.UpsertContacts(ctx, key, contacts.UpsertContactsInput{
+		Contacts: []contacts.UpsertContactInput{
+			{CreateContactInput: contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}},
+			{CreateContactInput: contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", City: "London"}}, // sees the first
+			{CreateContactInput: contacts.CreateContactInput{FirstName: "Byron", Email: "byron@example.com"}, UpdateOnly: true},
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range results {
+		fmt.Println(r.Index, r.Result, r.Err)
+	}
+	// Output:
+	// 0 created <nil>
+	// 1 updated <nil>
+	// 2  contacts: not_found: not found
+}
+
+func ExampleService_UpsertContactStream() {
+	ctx := context.Background()
+	svc, _, _, key := serve(nil)
+	source := func(yield func(contacts.UpsertContactInput) bool) { // such as the rows of a file
+		for i := range 2500 {
+			in := contacts.CreateContactInput{FirstName: "Ada", ExternalID: fmt.Sprint("crm-", i%2000)}
+			if !yield(contacts.UpsertContactInput{CreateContactInput: in, MatchOn: []contacts.KeyKind{contacts.KeyExternalID}}) {
+				return
+			}
+		}
+	}
+	counts := make(map[contacts.Result]int)
+	for r, err := range svc.UpsertContactStream(ctx, key, source) {
+		if err != nil {
+			fmt.Println(err) // the stream has ended
+			return
+		}
+		if r.Err != nil {
+			fmt.Println(r.Index, r.Err)
+			continue
+		}
+		counts[r.Result]++
+	}
+	fmt.Println(counts)
+	// Output: map[created:2000 unchanged:500]
+}

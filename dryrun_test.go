@@ -1,0 +1,535 @@
+package contacts_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"example.com/contacts"
+	"example.com/contacts/store/memory"
+	"example.com/contacts/store/sqlite"
+)
+
+// TestDryRunIsTheRealRun lives random lives. Each call is made twice, dry and then
+// really: the answers must be the same, but for ids that the real call has made, and
+// the dry run must have stored nothing.
+func TestDryRunIsTheRealRun(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		rounds := 5
+		if _, fast := store.(*memory.Store); fast || os.Getenv("CONTACTS_FAULTS") != "" {
+			rounds = math.MaxInt
+		}
+		rapid.Check(t, func(rt *rapid.T) {
+			if rounds--; rounds < 0 {
+				return
+			}
+			r := newRehearsal(t, store, rt)
+			for range 8 {
+				r.act(rt)
+			}
+		})
+	})
+}
+
+// A rehearsal is a world in which each call is made dry, and then really.
+type rehearsal struct {
+	*world
+	t    *testing.T
+	keys []string
+}
+
+// partSize is how many contacts a part of a stream has in a rehearsal.
+const partSize = 8
+
+func newRehearsal(t *testing.T, store contacts.Store, rt *rapid.T) *rehearsal {
+	t.Helper()
+	r := &rehearsal{world: newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: partSize}}), t: t}
+	r.keys = []string{r.writer, r.writer, r.limitedWriter, r.key}
+	external := contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert, Keys: []contacts.KeyKind{contacts.KeyExternalID}}
+	if p := rapid.SampledFrom([]contacts.DuplicatePolicy{{}, reject, returnExisting, upsertPolicy, external}).Draw(rt, "policy"); p.Action != "" {
+		r.setPolicy(t, p)
+	}
+	if err := r.admin.SetEvents(t.Context(), r.acme.ID, contacts.EventSettings{On: rapid.Bool().Draw(rt, "events")}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// act makes a random call.
+func (r *rehearsal) act(rt *rapid.T) {
+	key := rapid.SampledFrom(r.keys).Draw(rt, "key")
+	id := uuid.Max // nobody's
+	if all := r.contacts(); len(all) > 0 {
+		id = rapid.SampledFrom(all).Draw(rt, "contact").Contact.ID
+	}
+	opts := &contacts.ChangeOptions{Version: rapid.SampledFrom([]int64{0, 0, 0, 1, 2}).Draw(rt, "version")}
+	ctx := r.t.Context()
+	one := func(c *contacts.Contact, err error) []contacts.CreateResult {
+		return []contacts.CreateResult{{Contact: c, Err: err}}
+	}
+	var do func(svc *contacts.Service) []contacts.CreateResult
+	what := rapid.SampledFrom([]string{
+		"create", "batch", "batch", "upsert", "upserts", "upserts", "stream", "stream of upserts", "update", "replace", "delete", "restore",
+	}).Draw(rt, "call")
+	switch what {
+	case "create":
+		in := dryInput(rt)
+		do = func(svc *contacts.Service) []contacts.CreateResult {
+			result, err := svc.CreateContactResult(ctx, key, in)
+			result.Err = err
+			return []contacts.CreateResult{result}
+		}
+	case "batch":
+		in := contacts.CreateContactsInput{Contacts: rapid.SliceOfN(rapid.Custom(dryInput), 0, partSize).Draw(rt, "contacts"), AllOrNothing: rapid.Bool().Draw(rt, "all or nothing")}
+		do = func(svc *contacts.Service) []contacts.CreateResult {
+			results, err := svc.CreateContacts(ctx, key, in)
+			return append(results, contacts.CreateResult{Err: err})
+		}
+	case "upsert":
+		in := dryUpsert(rt)
+		do = func(svc *contacts.Service) []contacts.CreateResult {
+			result, err := svc.UpsertContact(ctx, key, in)
+			if err != nil {
+				return one(nil, err)
+			}
+			return []contacts.CreateResult{contacts.CreateResult(*result)}
+		}
+	case "upserts":
+		in := contacts.UpsertContactsInput{Contacts: rapid.SliceOfN(rapid.Custom(dryUpsert), 0, partSize).Draw(rt, "contacts"), AllOrNothing: rapid.Bool().Draw(rt, "all or nothing")}
+		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
+			results, err := svc.UpsertContacts(ctx, key, in)
+			for _, result := range results {
+				all = append(all, contacts.CreateResult(result))
+			}
+			return append(all, contacts.CreateResult{Err: err})
+		}
+	case "stream":
+		in := rapid.SliceOfN(rapid.Custom(streamInput), 0, 3*partSize).Draw(rt, "contacts")
+		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
+			for result, err := range svc.CreateContactStream(ctx, key, slices.Values(in)) {
+				if err != nil {
+					result.Err = err
+				}
+				all = append(all, result)
+			}
+			return all
+		}
+	case "stream of upserts":
+		in := rapid.SliceOfN(rapid.Custom(streamUpsert), 0, 3*partSize).Draw(rt, "contacts")
+		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
+			for result, err := range svc.UpsertContactStream(ctx, key, slices.Values(in)) {
+				if err != nil {
+					result.Err = err
+				}
+				all = append(all, contacts.CreateResult(result))
+			}
+			return all
+		}
+	case "update":
+		in := lifeUpdate(rt)
+		do = func(svc *contacts.Service) []contacts.CreateResult {
+			return one(svc.UpdateContact(ctx, key, id, in, opts))
+		}
+	case "replace":
+		in := dryInput(rt)
+		in.IdempotencyKey = ""
+		do = func(svc *contacts.Service) []contacts.CreateResult {
+			return one(svc.ReplaceContact(ctx, key, id, in, opts))
+		}
+	case "delete":
+		do = func(svc *contacts.Service) []contacts.CreateResult {
+			return one(nil, svc.DeleteContact(ctx, key, id, opts))
+		}
+	case "restore":
+		do = func(svc *contacts.Service) []contacts.CreateResult {
+			return one(svc.RestoreContact(ctx, key, id, opts))
+		}
+	}
+	before := r.dump()
+	dry := do(r.svc.DryRun())
+	if diff := cmp.Diff(before, r.dump()); diff != "" {
+		rt.Fatalf("%s: a dry run has stored something (-before +after):\n%s", what, diff)
+	}
+	known := make(map[uuid.UUID]bool)
+	for _, c := range before.Contacts {
+		known[c.Contact.ID] = true
+		for _, p := range c.Contact.PhoneNumbers {
+			known[p.ID] = true
+		}
+	}
+	stream := what == "stream" || what == "stream of upserts"
+	stored := do(r.svc)
+	if len(dry) != len(stored) {
+		rt.Fatalf("%s: %d results of the dry run, and %d of the real one", what, len(dry), len(stored))
+	}
+	for i := range stored {
+		preview, result := dryAnswer(&dry[i], nil), dryAnswer(&stored[i], known)
+		if stream {
+			leaveOutParts(&preview, &result)
+		}
+		if diff := cmp.Diff(preview, result); diff != "" {
+			rt.Fatalf("%s, contact %d (-dry +real):\n%s", what, i, diff)
+		}
+	}
+}
+
+// leaveOutParts leaves out what the dry run of a stream does not know of the
+// contacts of earlier parts.
+func leaveOutParts(dry, stored *drySaid) {
+	for _, s := range []*drySaid{dry, stored} {
+		for _, conflicts := range [][]contacts.Conflict{s.Matched, s.Error.Conflicts} {
+			for i := range conflicts {
+				conflicts[i].ContactID, conflicts[i].Index = uuid.Nil, nil
+			}
+		}
+	}
+	if dry.Error.Code != "" || dry.Contact != nil {
+		return
+	}
+	stored.Contact, stored.Changes = nil, nil
+	if stored.Result == contacts.ResultUnchanged {
+		stored.Result = contacts.ResultUpdated
+	}
+	if dry.Result == contacts.ResultUnchanged { // of a replay
+		dry.Result = contacts.ResultUpdated
+	}
+}
+
+// drySaid is what a call says of one contact.
+type drySaid struct {
+	contacts.CreateResult
+	Error struct {
+		Code      contacts.Code
+		Message   string
+		Details   []contacts.FieldError
+		Conflicts []contacts.Conflict
+	}
+}
+
+// dryAnswer is what a call has said, with zero in place of the ids that are not
+// known; nil: all are.
+func dryAnswer(r *contacts.CreateResult, known map[uuid.UUID]bool) drySaid {
+	said := drySaid{CreateResult: *r}
+	shown := func(id uuid.UUID) uuid.UUID {
+		if known == nil || known[id] {
+			return id
+		}
+		return uuid.Nil
+	}
+	withShown := func(conflicts []contacts.Conflict) []contacts.Conflict {
+		conflicts = slices.Clone(conflicts)
+		for i := range conflicts {
+			conflicts[i].ContactID = shown(conflicts[i].ContactID)
+		}
+		return conflicts
+	}
+	phones := func(numbers []contacts.PhoneNumber) []contacts.PhoneNumber {
+		numbers = slices.Clone(numbers)
+		for i := range numbers {
+			numbers[i].ID = shown(numbers[i].ID)
+		}
+		return numbers
+	}
+	said.Matched, said.Err = withShown(r.Matched), nil
+	if r.Contact != nil {
+		c := *r.Contact
+		c.ID, c.PhoneNumbers = shown(c.ID), phones(c.PhoneNumbers)
+		said.Contact = &c
+	}
+	said.Changes = slices.Clone(r.Changes)
+	for i := range said.Changes {
+		c := &said.Changes[i]
+		for _, side := range []*any{&c.Before, &c.After} {
+			if numbers, ok := (*side).([]contacts.PhoneNumber); ok {
+				*side = phones(numbers)
+			}
+		}
+	}
+	if e, ok := errors.AsType[*contacts.Error](r.Err); ok {
+		said.Error.Code, said.Error.Message, said.Error.Details, said.Error.Conflicts = e.Code, e.Message, e.Details, withShown(e.Conflicts)
+	}
+	return said
+}
+
+// A dump is all that a store has of an account.
+type dump struct {
+	Contacts []*contacts.ContactRecord
+	Journal  []contacts.JournalEntry
+	Settings []contacts.SettingRecord
+}
+
+func (r *rehearsal) contacts() []*contacts.ContactRecord { return contactsOf(r.t, r.store, r.acme.ID) }
+
+func (r *rehearsal) dump() dump { return dumpOf(r.t, r.store, r.acme.ID) }
+
+// contactsOf returns all contacts of an account, deleted ones last.
+func contactsOf(t *testing.T, store contacts.Store, account uuid.UUID) (all []*contacts.ContactRecord) {
+	t.Helper()
+	for _, deleted := range []bool{false, true} {
+		list, err := store.ListContacts(t.Context(), contacts.ContactQuery{AccountID: account, AllTeams: true, Deleted: deleted, Limit: 100_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, list.Records...)
+	}
+	return all
+}
+
+func dumpOf(t *testing.T, store contacts.Store, account uuid.UUID) dump {
+	t.Helper()
+	d, err := store.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectorySettings, AccountID: account, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dump{contactsOf(t, store, account), journalOf(t, store, account), d.Settings}
+}
+
+// dryInput is an input with few keys, so that many contacts have the same. Most are
+// right.
+func dryInput(t *rapid.T) contacts.CreateContactInput {
+	in := contacts.CreateContactInput{
+		FirstName:      rapid.SampledFrom([]string{"Ada", "Bob"}).Draw(t, "first name"),
+		City:           rapid.SampledFrom([]string{"", "", "Oslo", "Rome"}).Draw(t, "city"),
+		Email:          rapid.SampledFrom([]string{"", "a@example.com", "A@example.com", "b@example.com", "c@example.com"}).Draw(t, "e-mail"),
+		ExternalID:     rapid.SampledFrom([]string{"", "", "", "1", "2"}).Draw(t, "external id"),
+		TeamID:         rapid.SampledFrom([]int64{0, 0, 0, 0, team, team, closedTeam}).Draw(t, "team"),
+		Tags:           lifeTags.Draw(t, "tags"),
+		CustomContext:  lifeContext(t, "context"),
+		IdempotencyKey: rapid.SampledFrom([]string{"", "", "", "", "k", "l"}).Draw(t, "idempotency key"),
+	}
+	for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "phones") {
+		in.PhoneNumbers = append(in.PhoneNumbers, contacts.PhoneNumberInput{PhoneNumber: lifePhones.Draw(t, "phone")})
+	}
+	switch rapid.IntRange(0, 29).Draw(t, "wrong") {
+	case 1:
+		in.Email = "x"
+	case 2:
+		in.TeamID = absentTeam
+	case 3:
+		in.FirstName = ""
+	}
+	return in
+}
+
+func dryUpsert(t *rapid.T) contacts.UpsertContactInput {
+	in := contacts.UpsertContactInput{
+		CreateContactInput: dryInput(t),
+		MatchOn: rapid.SampledFrom([][]contacts.KeyKind{
+			nil, nil, {contacts.KeyEmail}, {contacts.KeyExternalID}, {contacts.KeyPhoneNumber}, {contacts.KeyPhoneNumber, contacts.KeyEmail},
+		}).Draw(t, "match on"),
+		Mode:           rapid.SampledFrom([]contacts.UpsertMode{"", contacts.UpsertOverwrite}).Draw(t, "mode"),
+		UpdateOnly:     rapid.IntRange(0, 5).Draw(t, "update only") == 1,
+		RestoreDeleted: rapid.IntRange(0, 2).Draw(t, "restore deleted") == 1,
+	}
+	if in.Mode == contacts.UpsertOverwrite && rapid.Bool().Draw(t, "replace tags") {
+		in.TagsMode = contacts.TagsReplace
+	}
+	return in
+}
+
+// streamInput is an input with one key. What a contact of an earlier part has beside
+// the key that it matches by is not known to a dry run.
+func streamInput(t *rapid.T) contacts.CreateContactInput {
+	in := dryInput(t)
+	in.ExternalID, in.TeamID, in.PhoneNumbers = "", 0, nil
+	in.Email = fmt.Sprintf("%d@example.com", rapid.IntRange(0, 2*partSize).Draw(t, "address"))
+	return in
+}
+
+func streamUpsert(t *rapid.T) contacts.UpsertContactInput {
+	in := dryUpsert(t)
+	in.CreateContactInput = streamInput(t)
+	in.MatchOn, in.RestoreDeleted = []contacts.KeyKind{contacts.KeyEmail}, false
+	return in
+}
+
+// dryLedgerWays is each method of a Service that writes the do-not-call ledger alone.
+var dryLedgerWays = map[string]func(ctx context.Context, p *past, in contacts.DoNotCallInput, body string) error{
+	"BlockCalls": func(ctx context.Context, p *past, in contacts.DoNotCallInput, _ string) error {
+		_, err := p.svc.BlockCalls(ctx, p.key, in)
+		return err
+	},
+	"BlockCallsJSON": func(ctx context.Context, p *past, _ contacts.DoNotCallInput, body string) error {
+		_, err := p.svc.BlockCallsJSON(ctx, p.key, strings.NewReader(body))
+		return err
+	},
+	"BlockCallsBatch": func(ctx context.Context, p *past, in contacts.DoNotCallInput, _ string) error {
+		_, err := p.svc.BlockCallsBatch(ctx, p.key, contacts.BlockCallsBatchInput{Entries: []contacts.DoNotCallInput{in}})
+		return err
+	},
+	"BlockCallsBatchJSON": func(ctx context.Context, p *past, _ contacts.DoNotCallInput, body string) error {
+		_, err := p.svc.BlockCallsBatchJSON(ctx, p.key, strings.NewReader(`{"entries": [`+body+`]}`))
+		return err
+	},
+	"BlockCallsStream": func(ctx context.Context, p *past, in contacts.DoNotCallInput, _ string) (err error) {
+		for _, err = range p.svc.BlockCallsStream(ctx, p.key, slices.Values([]contacts.DoNotCallInput{in}), nil) {
+		}
+		return err
+	},
+	"GrantCalls": func(ctx context.Context, p *past, in contacts.DoNotCallInput, _ string) error {
+		_, err := p.svc.GrantCalls(ctx, p.key, in)
+		return err
+	},
+	"GrantCallsJSON": func(ctx context.Context, p *past, _ contacts.DoNotCallInput, body string) error {
+		_, err := p.svc.GrantCallsJSON(ctx, p.key, strings.NewReader(body))
+		return err
+	},
+}
+
+// readMethods are the methods of a Service that write nothing.
+var readMethods = []string{
+	"Authorize", "CanCall", "CanCallMany", "CanCallManyJSON", "CheckDoNotCall", "Contacts", "DoNotCallEntries", "DoNotCallStatus", "DryRun", "Duplicates",
+	"Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IsDryRun", "ListContacts", "ListDoNotCall",
+}
+
+// A writing is a call of a method that writes, with a contact or a number of its own.
+type writing struct {
+	method string
+	call   func(p *past) error
+}
+
+// writings returns a call of each method of a Service that writes.
+func (p *past) writings() (all []writing) {
+	p.t.Helper()
+	for method := range methodsOf(reflect.TypeFor[*contacts.Service]()) {
+		switch {
+		case ways[method] != nil:
+			c, err := p.svc.CreateContact(p.t.Context(), p.key, name("Ada"))
+			if err == nil && method == "RestoreContact" {
+				err = p.svc.DeleteContact(p.t.Context(), p.key, c.ID, nil)
+			}
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			all = append(all, writing{method, func(p *past) error { return ways[method](p.t.Context(), p, c.ID) }})
+		case dryLedgerWays[method] != nil:
+			in := contacts.DoNotCallInput{PhoneNumber: fmt.Sprintf("+1202555%04d", len(all)), Reason: "asked", Reference: "form 12"}
+			body := fmt.Sprintf(`{"phone_number": %q, "reason": "asked", "reference": "form 12"}`, in.PhoneNumber)
+			all = append(all, writing{method, func(p *past) error { return dryLedgerWays[method](p.t.Context(), p, in, body) }})
+		case !slices.Contains(readMethods, method):
+			p.t.Errorf("does Service.%s write? Add it to the lists of this test", method)
+		}
+	}
+	return all
+}
+
+// newDryPast returns a past with a key that may do everything.
+func newDryPast(t *testing.T, store contacts.Store) *past {
+	t.Helper()
+	p := newPast(t, store)
+	var err error
+	p.key, _, err = p.admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: p.acme.ID, AllTeams: true, Permissions: append(slices.Clone(all), contacts.PermissionManageDoNotCall)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// dryRun returns the same with a Service that stores nothing.
+func (p *past) dryRun() *past {
+	dry, w := *p, *p.world
+	w.svc = w.svc.DryRun()
+	dry.world = &w
+	return &dry
+}
+
+// TestEveryMethodHasADryRun makes a dry run of each method that writes, and then the
+// real call: the first stores nothing, and the second something.
+func TestEveryMethodHasADryRun(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		p := newDryPast(t, store)
+		dry := p.dryRun()
+		if !dry.svc.IsDryRun() || dry.svc.DryRun() != dry.svc || p.svc.IsDryRun() {
+			t.Fatal("a dry run of a dry run is itself, and a Service is none")
+		}
+		for _, w := range p.writings() {
+			before := dumpOf(t, store, p.acme.ID)
+			if err := w.call(dry); err != nil {
+				t.Errorf("%s, dry: %v", w.method, err)
+			}
+			if diff := cmp.Diff(before, dumpOf(t, store, p.acme.ID)); diff != "" {
+				t.Errorf("%s: a dry run has stored something (-before +after):\n%s", w.method, diff)
+			}
+			if err := w.call(p); err != nil {
+				t.Errorf("%s: %v", w.method, err)
+			}
+			if cmp.Equal(before, dumpOf(t, store, p.acme.ID)) {
+				t.Errorf("%s has stored nothing, so its dry run shows nothing", w.method)
+			}
+		}
+	})
+}
+
+// TestDryRunWritesNothing: no dry run changes a byte of a file or of its log.
+func TestDryRunWritesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open := func() *sqlite.Store {
+		store, err := sqlite.Open(t.Context(), filepath.Join(dir, "contacts.db"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	}
+	store := open()
+	p := newDryPast(t, store)
+	all := p.writings()
+	if err := store.Close(); err != nil { // so that nothing is left to be done later
+		t.Fatal(err)
+	}
+	store = open()
+	closing(t, store)
+	var err error
+	if p.svc, err = contacts.New(store, &contacts.Options{Now: func() time.Time { return p.now }}); err != nil {
+		t.Fatal(err)
+	}
+	files := func() map[string]string {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := make(map[string]string)
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), "-shm") { // the locks of readers are there
+				continue
+			}
+			b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			held[e.Name()] = fmt.Sprintf("%d bytes, %x", len(b), sha256.Sum256(b))
+		}
+		return held
+	}
+	before := files()
+	dry := p.dryRun()
+	for _, w := range all {
+		if err := w.call(dry); err != nil {
+			t.Errorf("%s: %v", w.method, err)
+		}
+		if diff := cmp.Diff(before, files()); diff != "" {
+			t.Fatalf("%s: a dry run has written (-before +after):\n%s", w.method, diff)
+		}
+	}
+	if err := all[0].call(p); err != nil {
+		t.Fatal(err)
+	}
+	if cmp.Equal(before, files()) {
+		t.Error("a real call has written nothing, so the test shows nothing")
+	}
+}
