@@ -335,10 +335,12 @@ func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *dra
 		return e
 	}
 	added := p.policy.claims(input, m.stored, nil)
-	for _, h := range m.holders { // an upsert adds no key that another contact has
-		if key := m.claims[h.Key]; h.ContactID != m.id && slices.Contains(added, key) && how.adds(was, key) {
-			return p.conflict(ErrDuplicate, m, func(h Holder) bool { return h.ContactID != m.id && m.claims[h.Key] == key })
-		}
+	taken := func(h Holder) bool { // an upsert adds no key that another contact has
+		key := m.claims[h.Key]
+		return h.ContactID != m.id && slices.Contains(added, key) && how.adds(was, key)
+	}
+	if slices.ContainsFunc(m.holders, taken) {
+		return p.conflict(ErrDuplicate, m, taken)
 	}
 	var bad problems
 	changed, err := p.rules.merge(merging{made: input, defaulted: m.defaults, mode: how.Mode, tagsMode: how.TagsMode, bad: &bad}, before.record)

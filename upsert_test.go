@@ -235,6 +235,29 @@ func TestAmbiguousNamesBoth(t *testing.T) {
 	})
 }
 
+func TestUpsertNamesEveryTakenKey(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, reject)
+		with := func(email string, numbers ...string) contacts.CreateContactInput {
+			in := contacts.CreateContactInput{FirstName: "Ada", Email: email}
+			for _, n := range numbers {
+				in.PhoneNumbers = append(in.PhoneNumbers, contacts.PhoneNumberInput{PhoneNumber: n})
+			}
+			return in
+		}
+		w.create(t, with("ada@example.com"))
+		first, second := w.create(t, with("", "+442079460018")), w.create(t, with("", "+15551234567"))
+		_, err := w.svc.UpsertContact(t.Context(), w.writer, contacts.UpsertContactInput{
+			CreateContactInput: with("ada@example.com", "+442079460018", "+15551234567"), MatchOn: []contacts.KeyKind{contacts.KeyEmail},
+		})
+		wantConflicts(t, err,
+			contacts.Conflict{Field: "phone_numbers[0].phone_number", ContactID: first.ID},
+			contacts.Conflict{Field: "phone_numbers[1].phone_number", ContactID: second.ID})
+	})
+}
+
 func TestHiddenHolder(t *testing.T) {
 	t.Parallel()
 	w := memoryWorld(t, nil)

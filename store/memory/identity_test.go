@@ -1,0 +1,15 @@
+package memory_test
+
+import (
+	"testing"
+
+	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/store/internal/identitytest"
+	"example.com/contacts/store/memory"
+)
+
+// Concurrent callers get the answers of calls that are made one after the other.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	identitytest.Run(t, faulttest.Extent(20, 2000), identitytest.Policies(), memory.New())
+}
