@@ -821,7 +821,7 @@ func proveDoNotCallList(t *testing.T, s *proof) {
 		status int
 		body   string
 	}{
-		{"blockCalls", 201, `{"phone_number": "` + listed + `", "at": "2026-01-01T10:00:00Z", "source": "mine", "reason": "asked", "reference": "call 1"}`},
+		{"blockCalls", 201, `{"phone_number": "` + listed + `", "at": "2024-01-01T10:00:00Z", "source": "mine", "reason": "asked", "reference": "call 1"}`},
 		{"blockCalls", 200, `{"phone_number": "` + listed + `", "source": "mine", "reason": "asked"}`},
 		{"blockCalls", 201, `{"phone_number": "` + listed + `", "expires_at": "9999-01-01T00:00:00Z", "source": "mine"}`},
 		{"blockCalls", 201, `{"phone_number": "` + other + `", "expires_at": "9999-01-01T00:00:00Z", "source": "mine", "reason": "asked"}`},
