@@ -6,6 +6,7 @@
 //   - quickstart: every documented answer of a create, on a real file
 //   - embed: a server of your own that creates contacts
 //   - signup: people who sign up again and again, and are one contact each
+//   - dialler: a list of numbers that must not be called, asked before each call
 //   - server: the REST API as a whole server
 //   - import: an import of CSV files of any size, with a report of the refused rows
 //   - customstore: a store of your own, checked by the conformance suite
