@@ -132,6 +132,13 @@
 // grant if it has a time. The other routes ignore it. They are safe to send again,
 // with a condition.
 //
+// # Dry runs
+//
+// A create, a batch, an upsert, a PUT and a PATCH take the parameter dry_run=true.
+// Then nothing is stored. The answer is 200 with a [DryRun], or a [DryRunBatch]; ids
+// that the request would make are null. Errors are those of the request itself. Both
+// have the header Dry-Run: true.
+//
 // # Conditions
 //
 // ETag is the version of the contact, as a strong entity tag: "v3". If-Match names

@@ -183,9 +183,9 @@ func TestList(t *testing.T) {
 	got := s.want(t, 200, ask{path: api + "/contacts", key: s.reader})
 	wantBody(t, `{"count": 2, "page": 1, "limit": 25, "pages": 1, "next_cursor": null, "contacts": [
 		{"id": "id-1", "first_name": "Jane", "last_name": "", "full_name": "Jane", "email": "", "company": "", "stage": "customer", "status": "not_contacted",
-			"phone": null, "created_date": "2026-01-02T12:00:00.123456Z", "last_call_date": null, "tags": ["vip"]},
+			"phone": null, "created_date": "2026-01-02T12:00:00.123456Z", "last_call_date": null, "tags": ["vip"], "external_id": ""},
 		{"id": "id-2", "first_name": "John", "last_name": "Doe", "full_name": "John Doe", "email": "john.doe@example.com", "company": "Acme & Sons <Inc>", "stage": "lead", "status": "not_contacted",
-			"phone": "+15551234567", "created_date": "2026-01-02T12:00:00.123456Z", "last_call_date": null, "tags": ["new", "website"]}
+			"phone": "+15551234567", "created_date": "2026-01-02T12:00:00.123456Z", "last_call_date": null, "tags": ["new", "website"], "external_id": ""}
 	]}`, got.body)
 
 	empty := s.want(t, 200, ask{path: api + "/contacts?tag=none", key: s.reader})

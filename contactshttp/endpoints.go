@@ -1,6 +1,8 @@
 package contactshttp
 
 import (
+	"context"
+	"io"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -10,7 +12,7 @@ import (
 
 // create answers POST {prefix}/contacts/create.
 func (h *handler) create(c *call) (*answer, error) {
-	r, err := h.svc.CreateContactResultJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
+	r, err := h.service(c).CreateContactResultJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -19,23 +21,39 @@ func (h *handler) create(c *call) (*answer, error) {
 
 // upsert answers POST {prefix}/contacts/upsert.
 func (h *handler) upsert(c *call) (*answer, error) {
-	r, err := h.svc.UpsertContactJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
+	r, err := h.service(c).UpsertContactJSON(c.request.Context(), c.key, c.idempotencyKey, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
 	return h.stored(c, (*contacts.CreateResult)(r)), nil
 }
 
+// service returns the Service of a call.
+func (h *handler) service(c *call) *contacts.Service {
+	if c.isDryRun() {
+		return h.dry
+	}
+	return h.svc
+}
+
 // stored returns the answer to a create or an upsert.
 func (h *handler) stored(c *call, r *contacts.CreateResult) *answer {
+	if c.isDryRun() {
+		return dryRunOf(r)
+	}
 	a := contactAnswer(statusOfResult(r.Result), r.Contact)
 	a.set("Location", h.front(c.request)+"/contacts/"+r.Contact.ID.String())
+	a.setResult(r)
+	return a
+}
+
+// setResult says what a create or an upsert did.
+func (a *answer) setResult(r *contacts.CreateResult) {
 	a.set("Contacts-Result", string(r.Result))
 	a.setReplayed(r.Replayed)
 	if r.DeletedTwin != uuid.Nil {
 		a.set("Contacts-Deleted-Twin", r.DeletedTwin.String())
 	}
-	return a
 }
 
 // statusOfResult returns the status of a create or an upsert.
@@ -48,11 +66,11 @@ func statusOfResult(r contacts.Result) int {
 
 // createBatch answers POST {prefix}/contacts/batch.
 func (h *handler) createBatch(c *call) (*answer, error) {
-	results, err := h.svc.CreateContactsJSONSeq(c.request.Context(), c.key, c.request.Body)
+	results, err := h.service(c).CreateContactsJSONSeq(c.request.Context(), c.key, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := encodeBatch(results)
+	raw, err := encodeBatch(results, c.isDryRun())
 	if err != nil {
 		return nil, err
 	}
@@ -128,12 +146,23 @@ func (h *handler) events(c *call) (*answer, error) {
 
 // replace answers PUT {prefix}/contacts/{id}/update.
 func (h *handler) replace(c *call) (*answer, error) {
-	return c.changed(h.svc.ReplaceContactJSON(c.request.Context(), c.key, c.id(), c.request.Body, c.condition.options()))
+	return h.change(c, (*contacts.Service).ReplaceContactJSON)
 }
 
 // update answers PATCH {prefix}/contacts/{id}/update.
 func (h *handler) update(c *call) (*answer, error) {
-	return c.changed(h.svc.UpdateContactJSON(c.request.Context(), c.key, c.id(), c.request.Body, c.condition.options()))
+	return h.change(c, (*contacts.Service).UpdateContactJSON)
+}
+
+// A jsonChange is a method of the Service that changes a contact by a JSON body.
+type jsonChange func(s *contacts.Service, ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *contacts.ChangeOptions) (*contacts.Contact, error)
+
+// change answers a change by a JSON body.
+func (h *handler) change(c *call, do jsonChange) (*answer, error) {
+	if c.isDryRun() {
+		return h.dryChange(c, do)
+	}
+	return c.changed(do(h.svc, c.request.Context(), c.key, c.id(), c.request.Body, c.condition.options()))
 }
 
 // restore answers POST {prefix}/contacts/{id}/restore.

@@ -82,6 +82,7 @@ func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 	}
 	h := &handler{
 		svc:        svc,
+		dry:        svc.DryRun(),
 		prefix:     defaultPrefix,
 		external:   escape(cleanPrefix(opts.ExternalPrefix)),
 		keyInQuery: opts.KeyInQuery,
@@ -114,8 +115,9 @@ func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 // A handler is what NewHandler returns.
 type handler struct {
 	svc        *contacts.Service
-	prefix     string // "" or "/…", without a slash at its end
-	external   string // the same, escaped
+	dry        *contacts.Service // its dry run
+	prefix     string            // "" or "/…", without a slash at its end
+	external   string            // the same, escaped
 	keyInQuery bool
 	limiter    Limiter                    // nil: no limit
 	docs       http.Handler               // nil: no page
@@ -164,7 +166,11 @@ func (h *handler) serve(r route, w http.ResponseWriter, req *http.Request) {
 	case e.page != nil:
 		x.show(w, req, e.page)
 	default:
-		a, err := h.answer(&call{request: req, endpoint: e, keyInQuery: h.keyInQuery})
+		c := &call{request: req, endpoint: e, keyInQuery: h.keyInQuery}
+		if c.isDryRun() {
+			w.Header().Set(headerDryRun, "true")
+		}
+		a, err := h.answer(c)
 		if err != nil {
 			x.fail(w, req, err)
 			return

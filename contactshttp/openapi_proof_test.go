@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -168,6 +170,12 @@ func (d *description) parameters(op *operation) map[string]string {
 	return found
 }
 
+// hasDryRun reports whether the operation has a dry run.
+func (d *description) hasDryRun(op *operation) bool {
+	_, has := d.parameters(op)["query dry_run"]
+	return has
+}
+
 // enum returns the strings of an enum.
 func (d *description) enum(pointer string) (words []string) {
 	_, schema := d.at(pointer)
@@ -197,7 +205,12 @@ func (d *description) described() map[string]bool {
 			pointer, r := d.at(op.pointer + "/responses/" + status)
 			headers, _ := r["headers"].(map[string]any)
 			for h := range headers {
-				all[name+" "+h] = !op.open || !strings.HasPrefix(h, "RateLimit") // which limits keys
+				switch {
+				case op.open && strings.HasPrefix(h, "RateLimit"): // which limits keys
+				case h == "Dry-Run" && !d.hasDryRun(op):
+				default:
+					all[name+" "+h] = true
+				}
 			}
 			schema := pointer + "/content/application~1json/schema"
 			for _, code := range d.enum(schema + "/allOf/1/properties/error") {
@@ -428,6 +441,22 @@ func (s *proof) valid(op string) asked {
 	return r
 }
 
+// dry returns the dry run of the request.
+func (r asked) dry() asked {
+	query := url.Values{"dry_run": {"true"}}
+	maps.Copy(query, r.query)
+	r.query = query
+	return r
+}
+
+// unnamed returns the body of an error without the id of its request.
+func unnamed(body any) map[string]any {
+	e, _ := body.(map[string]any)
+	e = maps.Clone(e)
+	delete(e, "request_id")
+	return e
+}
+
 type answered struct {
 	status int
 	header http.Header
@@ -484,12 +513,20 @@ func (s *proof) send(r asked) *answered {
 	return answer
 }
 
-// want is send with the expected status and code. "": no error.
+// want is send with the expected status and code. "": no error. The dry run of a
+// request that fails must fail in the same way. It comes later, so a failure that is
+// made once is no matter of it.
 func (s *proof) want(status int, code string, r asked) *answered {
 	s.t.Helper()
 	a := s.send(r)
 	if a.status != status || a.code() != code {
 		s.t.Errorf("%s: got %d %q, want %d %q\nrequest: %.300s\nanswer: %.500s", r.op, a.status, a.code(), status, code, r.body, a.text)
+	}
+	if status >= 400 && status != 500 && s.hasDryRun(s.byID(r.op)) && !r.query.Has("dry_run") {
+		dry := s.send(r.dry())
+		if diff := cmp.Diff(unnamed(a.body), unnamed(dry.body)); diff != "" || dry.status != status || dry.header.Get("Dry-Run") != "true" {
+			s.t.Errorf("%s: the dry run got %d, Dry-Run %q (-want +got):\n%s", r.op, dry.status, dry.header.Get("Dry-Run"), diff)
+		}
 	}
 	return a
 }

@@ -58,6 +58,7 @@ func (c *call) read() error {
 		}
 	}
 	c.checkParameters()
+	c.checkDryRun()
 	if c.endpoint.read != nil {
 		c.endpoint.read(c)
 	}

@@ -26,6 +26,9 @@ type endpoint struct {
 	page       http.Handler // in place of all the above: it answers by itself
 }
 
+// hasDryRun reports whether the endpoint has a dry run.
+func (e *endpoint) hasDryRun() bool { return slices.Contains(e.parameters, parameterDryRun) }
+
 const (
 	typeJSON       = "application/json"
 	typeMergePatch = "application/merge-patch+json" // RFC 7396
@@ -34,19 +37,19 @@ const (
 // routes returns the routes. Their patterns have no methods, because the mux would
 // answer a missing method in its own words.
 func (h *handler) routes() []route {
-	body := []string{typeJSON}
+	body, dry := []string{typeJSON}, []string{parameterDryRun}
 	routes := []route{
 		{"/contacts", map[string]endpoint{
 			http.MethodGet: {operation: contacts.OpListContacts, parameters: listParameters(), read: (*call).readList, do: h.list},
 		}},
 		{"/contacts/create", map[string]endpoint{
-			http.MethodPost: {operation: contacts.OpCreateContact, media: body, read: (*call).readIdempotencyKey, do: h.create},
+			http.MethodPost: {operation: contacts.OpCreateContact, parameters: dry, media: body, read: (*call).readIdempotencyKey, do: h.create},
 		}},
 		{"/contacts/upsert", map[string]endpoint{
-			http.MethodPost: {operation: contacts.OpUpsertContact, media: body, read: (*call).readIdempotencyKey, do: h.upsert},
+			http.MethodPost: {operation: contacts.OpUpsertContact, parameters: dry, media: body, read: (*call).readIdempotencyKey, do: h.upsert},
 		}},
 		{"/contacts/batch", map[string]endpoint{
-			http.MethodPost: {operation: contacts.OpCreateContacts, media: body, read: (*call).refuseIdempotencyKey, do: h.createBatch},
+			http.MethodPost: {operation: contacts.OpCreateContacts, parameters: dry, media: body, read: (*call).refuseIdempotencyKey, do: h.createBatch},
 		}},
 		{"/contacts/duplicates", map[string]endpoint{
 			http.MethodGet: {operation: contacts.OpFindDuplicates, parameters: []string{"cursor", "key", "limit"}, read: (*call).readDuplicates, do: h.findDuplicates},
@@ -65,8 +68,8 @@ func (h *handler) routes() []route {
 			},
 		}},
 		{"/contacts/{id}/update", map[string]endpoint{
-			http.MethodPut:   {operation: contacts.OpReplaceContact, media: body, read: (*call).readCondition, do: h.replace},
-			http.MethodPatch: {operation: contacts.OpUpdateContact, media: []string{typeJSON, typeMergePatch}, read: (*call).readCondition, do: h.update},
+			http.MethodPut:   {operation: contacts.OpReplaceContact, parameters: dry, media: body, read: (*call).readCondition, do: h.replace},
+			http.MethodPatch: {operation: contacts.OpUpdateContact, parameters: dry, media: []string{typeJSON, typeMergePatch}, read: (*call).readCondition, do: h.update},
 		}},
 		{"/contacts/{id}/restore", map[string]endpoint{
 			http.MethodPost: {operation: contacts.OpRestoreContact, read: (*call).readCondition, do: h.restore},

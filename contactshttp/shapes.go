@@ -127,6 +127,7 @@ type ContactSummary struct {
 	CreatedDate  time.Time  `json:"created_date"`
 	LastCallDate *time.Time `json:"last_call_date"` // always nil for now
 	Tags         []string   `json:"tags"`
+	ExternalID   string     `json:"external_id"` // not in the documented form; "": none
 }
 
 func summaryOf(c *contacts.Contact) ContactSummary {
@@ -141,6 +142,7 @@ func summaryOf(c *contacts.Contact) ContactSummary {
 		Status:      c.Status,
 		CreatedDate: c.CreatedAt,
 		Tags:        list(c.Tags),
+		ExternalID:  c.ExternalID,
 	}
 	for i := range c.PhoneNumbers {
 		if p := &c.PhoneNumbers[i]; p.Primary {
@@ -261,8 +263,8 @@ func itemOf(r *contacts.CreateResult) BatchItem {
 
 // encodeBatch returns the JSON form of a [BatchResult]. It encodes one result at a
 // time: as Go values, the contexts of a whole batch could take forty times the
-// memory of their text.
-func encodeBatch(results iter.Seq[contacts.CreateResult]) ([]byte, error) {
+// memory of their text. Of a dry run it is a [DryRunBatch].
+func encodeBatch(results iter.Seq[contacts.CreateResult], dryRun bool) ([]byte, error) {
 	var items bytes.Buffer
 	encoder := json.NewEncoder(&items)
 	encoder.SetEscapeHTML(false)
@@ -272,12 +274,22 @@ func encodeBatch(results iter.Seq[contacts.CreateResult]) ([]byte, error) {
 			items.WriteByte(',')
 		}
 		counts[r.Result]++
-		if err := encoder.Encode(itemOf(&r)); err != nil {
+		var item any
+		if dryRun {
+			item = dryItemOf(&r)
+		} else {
+			item = itemOf(&r)
+		}
+		if err := encoder.Encode(item); err != nil {
 			return nil, err
 		}
 		items.Truncate(items.Len() - 1) // without the line break
 	}
-	text := fmt.Appendf(nil, `{"created":%d`, counts[contacts.ResultCreated])
+	start := "{"
+	if dryRun {
+		start = `{"dry_run":true,`
+	}
+	text := fmt.Appendf(nil, `%s"created":%d`, start, counts[contacts.ResultCreated])
 	for _, r := range []contacts.Result{contacts.ResultExisting, contacts.ResultUpdated, contacts.ResultUnchanged} {
 		if n := counts[r]; n > 0 {
 			text = fmt.Appendf(text, `,%q:%d`, r, n)

@@ -11,7 +11,8 @@ client.setConfig({ baseUrl, auth: key });
 async function main() {
   const created = await createContact({ body: { first_name: "John" } });
   assert.equal(created.response?.status, 201, JSON.stringify(created.error));
-  assert.equal(created.data?.address.country, "US");
+  assert(created.data && !("dry_run" in created.data));
+  assert.equal(created.data.address.country, "US");
   const listed = await listContacts();
   assert.equal(listed.data?.contacts[0]?.id, created.data.id, JSON.stringify(listed.error));
 }

@@ -18,7 +18,8 @@ const client = createClient<paths>({ baseUrl, headers: { Authorization: `Bearer 
 
 // The one required field is enough.
 const least = await client.POST("/api/v1/contacts/create", { body: { first_name: "Jim" } });
-assert.equal(least.data?.address.country, "US", JSON.stringify(least.error));
+assert(least.data && !("dry_run" in least.data), JSON.stringify(least.error));
+assert.equal(least.data.address.country, "US");
 
 // One contact, created and read.
 const created = await client.POST("/api/v1/contacts/create", {
@@ -33,7 +34,8 @@ const created = await client.POST("/api/v1/contacts/create", {
   },
 });
 assert.equal(created.response.status, 201, JSON.stringify(created.error));
-const john: Contact = created.data!;
+assert(created.data && !("dry_run" in created.data));
+const john: Contact = created.data;
 assert.equal(john.full_name, "John Doe");
 assert.equal(john.email, "john.doe@example.com");
 assert.equal(john.address.country, "US");
@@ -69,7 +71,8 @@ const changed = await client.PATCH("/api/v1/contacts/{id}/update", {
   params: { path, header: { "If-Match": etag } },
   body: { stage: "customer", last_name: null },
 });
-assert.equal(changed.data?.stage, "customer", JSON.stringify(changed.error));
+assert(changed.data && !("dry_run" in changed.data), JSON.stringify(changed.error));
+assert.equal(changed.data.stage, "customer");
 assert.equal(changed.data.full_name, "John");
 assert.equal(changed.data.version, john.version + 1);
 const late = await client.PATCH("/api/v1/contacts/{id}/update", {
@@ -84,7 +87,8 @@ const replaced = await client.PUT("/api/v1/contacts/{id}/update", {
   params: { path },
   body: { ...changed.data, company: "Acme" },
 });
-assert.equal(replaced.data?.company, "Acme", JSON.stringify(replaced.error));
+assert(replaced.data && !("dry_run" in replaced.data), JSON.stringify(replaced.error));
+assert.equal(replaced.data.company, "Acme");
 assert.deepEqual(replaced.data.address, changed.data.address);
 assert.deepEqual(replaced.data.phone_numbers, changed.data.phone_numbers);
 
@@ -111,6 +115,14 @@ for (const result of batch.data.results) {
   if ("contact" in result) assert.equal(result.contact.first_name, "Jane");
   else assert.equal(result.error.error, "validation_error");
 }
+
+// A dry run says what a change would do. The type tells that it is one.
+const preview = await client.PATCH("/api/v1/contacts/{id}/update", {
+  params: { path, query: { dry_run: true } },
+  body: { stage: "lost" },
+});
+assert(preview.data && "dry_run" in preview.data, JSON.stringify(preview.error));
+assert.deepEqual(preview.data.changes, [{ field: "stage", before: "customer", after: "lost" }]);
 
 // Deleted and restored.
 const deleted = await client.DELETE("/api/v1/contacts/{id}", { params: { path } });

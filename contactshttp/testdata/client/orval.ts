@@ -12,6 +12,7 @@ axios.defaults.headers.common["Authorization"] = `Bearer ${key}`;
 async function main() {
   const created = await createContact({ first_name: "John" });
   assert.equal(created.status, 201);
+  assert(!("dry_run" in created.data));
   assert.equal(created.data.address.country, "US");
   const listed = await listContacts();
   assert.equal(listed.data.contacts[0]?.id, created.data.id);
