@@ -124,7 +124,7 @@ type world struct {
 	ids []uuid.UUID // of the contacts so far
 }
 
-func newWorld(t *testing.T, policies []contacts.DuplicatePolicy, stores []contacts.Store) *world {
+func newWorld(t testing.TB, policies []contacts.DuplicatePolicy, stores []contacts.Store) *world {
 	t.Helper()
 	w := &world{admin: contacts.NewAdmin(stores[0], nil), policies: policies}
 	account, err := w.admin.CreateAccount(t.Context(), "Acme")
