@@ -161,20 +161,6 @@ func (e *ledgerEntry) shown(p *Principal) DoNotCallEntry {
 	return shown
 }
 
-// look reads the ledger of the account for some numbers.
-func (c *call) look(ctx context.Context, numbers ...string) (ledgerView, time.Time, error) {
-	now, err := c.clock.read()
-	if err != nil {
-		return nil, now, err
-	}
-	l, err := c.openLedger(ctx)
-	if err != nil {
-		return nil, now, err
-	}
-	view, err := l.look(ctx, numbers)
-	return view, now, err
-}
-
 // CanCall returns nil if the number may be called now. It fails closed: any other
 // outcome is an error, a fault of the store too. It reads the store each time, and
 // asks for no contact. The number need not be in use.

@@ -88,6 +88,20 @@ func (c *call) openLedger(ctx context.Context) (*ledger, error) {
 	return c.ledgers.open(c.account)
 }
 
+// look reads the ledger of the account for some numbers.
+func (c *call) look(ctx context.Context, numbers ...string) (ledgerView, time.Time, error) {
+	now, err := c.clock.read()
+	if err != nil {
+		return nil, now, err
+	}
+	l, err := c.openLedger(ctx)
+	if err != nil {
+		return nil, now, err
+	}
+	view, err := l.look(ctx, numbers)
+	return view, now, err
+}
+
 // mark gives contacts that were read their do-not-call fields. The ledger is read
 // after the contacts, so a contact is never shown without the block that was stored
 // with it.
@@ -96,15 +110,7 @@ func (c *call) mark(ctx context.Context, contacts ...*Contact) error {
 	if len(numbers) == 0 {
 		return nil
 	}
-	l, err := c.openLedger(ctx)
-	if err != nil {
-		return err
-	}
-	now, err := c.clock.read()
-	if err != nil {
-		return err
-	}
-	view, err := l.look(ctx, numbers)
+	view, now, err := c.look(ctx, numbers...)
 	if err != nil {
 		return err
 	}
@@ -127,15 +133,7 @@ func (c *call) refuseUnblocking(ctx context.Context, p *patch, next *draft, bad 
 	if p.given&phoneNumbersField == 0 || places == nil {
 		return nil
 	}
-	l, err := c.openLedger(ctx)
-	if err != nil {
-		return err
-	}
-	now, err := c.clock.read()
-	if err != nil {
-		return err
-	}
-	view, err := l.look(ctx, numbers)
+	view, now, err := c.look(ctx, numbers...)
 	if err != nil {
 		return err
 	}
@@ -160,17 +158,15 @@ type marks struct {
 // a mutation that is refused must not take the block of another one with it.
 // ErrStale: the settings of the account have changed.
 func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, error) {
-	var shown []*Contact
-	asked := false
+	numbered, asked := false, false
 	for i := range batch.Mutations {
 		if contact := batch.Mutations[i].written(); contact != nil {
-			shown = append(shown, contact)
+			numbered = numbered || len(contact.PhoneNumbers) > 0
 			asked = asked || slices.ContainsFunc(contact.PhoneNumbers, func(p PhoneNumber) bool { return p.DoNotCall })
 		}
 	}
 	m := &marks{call: c, now: batch.Now}
-	numbers := numbersOf(shown...)
-	if len(numbers) == 0 {
+	if !numbered {
 		return m, nil
 	}
 	var err error
@@ -181,6 +177,15 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 	}
 	if m.ledger, err = c.ledgers.open(c.account); err != nil {
 		return nil, err
+	}
+	if m.ledger == nil {
+		return m, nil
+	}
+	var numbers []string
+	for i := range batch.Mutations {
+		if contact := batch.Mutations[i].written(); contact != nil {
+			numbers = append(numbers, numbersOf(contact)...)
+		}
 	}
 	if m.view, err = m.ledger.look(ctx, numbers); err != nil || batch.DryRun {
 		return m, err
@@ -309,15 +314,8 @@ type contactDifference struct {
 // difference returns what differs between a stored contact and what a write makes
 // of it. It gives the stored contact its marks.
 func (c *call) difference(ctx context.Context, stored, next *Contact) (d contactDifference, err error) {
-	l, err := c.openLedger(ctx)
-	if err != nil {
-		return d, err
-	}
 	m := marks{call: c}
-	if m.now, err = c.clock.read(); err != nil {
-		return d, err
-	}
-	if m.view, err = l.look(ctx, numbersOf(stored, next)); err != nil {
+	if m.view, m.now, err = c.look(ctx, numbersOf(stored, next)...); err != nil {
 		return d, err
 	}
 	blocks := m.asked(next)

@@ -32,6 +32,17 @@ func traces(t testing.TB, path string) map[string][]string {
 	return found
 }
 
+// wantNoTraceAfterClose closes the store and looks at what is left of the person.
+func wantNoTraceAfterClose(t *testing.T, s *sqlite.Store, path string) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := traces(t, path); len(found) > 0 {
+		t.Errorf("left: %q", found)
+	}
+}
+
 func TestNoByteIsLeft(t *testing.T) {
 	t.Parallel()
 	for _, suppress := range []bool{false, true} {
@@ -64,12 +75,7 @@ func TestNoByteIsLeft(t *testing.T) {
 			for _, number := range []string{erasetest.OldNumber, erasetest.Number, erasetest.Second} {
 				w.WantListed(t, number)
 			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if found := traces(t, path); len(found) > 0 {
-				t.Errorf("after Close: %q", found)
-			}
+			wantNoTraceAfterClose(t, s, path)
 		})
 	}
 }
@@ -169,12 +175,7 @@ func TestReapply(t *testing.T) {
 	for _, number := range []string{erasetest.OldNumber, erasetest.Number, erasetest.Second} {
 		w.WantListed(t, number)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if found := traces(t, path); len(found) > 0 {
-		t.Errorf("left: %q", found)
-	}
+	wantNoTraceAfterClose(t, s, path)
 }
 
 // A number that the person had before is erased too, and stays listed.
@@ -202,12 +203,7 @@ func TestOldNumber(t *testing.T) {
 	if err := w.Service.CanCall(t.Context(), w.Key, erasetest.Number); err != nil {
 		t.Errorf("CanCall of a number that nobody blocked: %v", err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if found := traces(t, path); len(found) > 0 {
-		t.Errorf("left: %q", found)
-	}
+	wantNoTraceAfterClose(t, s, path)
 }
 
 // An objection outlives the person's data.
@@ -227,12 +223,7 @@ func TestSurvivesErasure(t *testing.T) {
 	}
 	w.Service, w.Admin = service(secrets), contacts.NewAdmin(s, &contacts.AdminOptions{DoNotCallSecrets: secrets})
 	w.Erase(t, w.Person(t), false)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if found := traces(t, path); len(found) > 0 {
-		t.Errorf("left: %q", found)
-	}
+	wantNoTraceAfterClose(t, s, path)
 	s = open(t, path)
 	w.Service = service(secrets)
 	w.WantListed(t, erasetest.Number)
