@@ -2,7 +2,6 @@ package contacts
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"iter"
@@ -219,23 +218,16 @@ func (w *ledgerWalk) choose(ctx context.Context, l *ledger, entries []ledgerEntr
 	return active, nil
 }
 
-// A cursor of the ledger is one byte, which tells its form from others, and the
-// sequence of the last entry that was looked at.
-const sequenceForm = 2
-
+// A cursor of the ledger holds the sequence of the last entry that was looked at.
 func encodeSequence(sequence int64) string {
-	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64([]byte{sequenceForm}, uint64(sequence)))
+	return packCursor(cursorFormDoNotCall, binary.BigEndian.AppendUint64(nil, uint64(sequence)))
 }
 
 func decodeSequence(s string) (sequence int64, ok bool) {
-	const size = 1 + 8
-	if len(s) > base64.RawURLEncoding.EncodedLen(size) {
+	position, ok := unpackCursor(s, cursorFormDoNotCall)
+	if !ok || len(position) != 8 {
 		return 0, false
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != size || b[0] != sequenceForm {
-		return 0, false
-	}
-	sequence = int64(binary.BigEndian.Uint64(b[1:]))
+	sequence = int64(binary.BigEndian.Uint64(position))
 	return sequence, sequence > 0
 }

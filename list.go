@@ -330,6 +330,7 @@ func pageSize(limit, maxSize int, bad *problems) int {
 const (
 	cursorForm           = 1
 	cursorFormDuplicates = 2
+	cursorFormDoNotCall  = 3
 )
 
 func encodeCursor(id uuid.UUID) string { return packCursor(cursorForm, id[:]) }
@@ -354,8 +355,9 @@ func unpackCursor(s string, form byte) (position []byte, ok bool) {
 	if len(s) > maxCursor {
 		return nil, false
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) == 0 || b[0] != form {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	// The decoder leaves out line ends. A cursor has one form.
+	if err != nil || len(b) == 0 || b[0] != form || base64.RawURLEncoding.EncodeToString(b) != s {
 		return nil, false
 	}
 	return b[1:], true

@@ -415,7 +415,7 @@ func FuzzCursor(f *testing.F) {
 	w := memoryWorld(f, nil)
 	c := w.create(f, contacts.CreateContactInput{FirstName: "x"})
 	own := contacts.EncodeCursor(c.ID)
-	for _, s := range []string{own, own + "=", own[1:], "", "AQ", "\x00"} {
+	for _, s := range []string{own, own + "=", own[1:], own[:2] + "\r" + own[2:], "", "AQ", "\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, cursor string) {
