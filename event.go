@@ -2,12 +2,13 @@ package contacts
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// An EventType says what happened to a contact.
+// An EventType says what happened to a contact, or to a phone number.
 type EventType string
 
 // The types of events.
@@ -18,23 +19,33 @@ const (
 	EventContactRestored EventType = "contact.restored" // live again, and changed by an upsert
 	EventContactPurged   EventType = "contact.purged"   // removed for good, with [Admin.PurgeContacts]
 	EventContactErased   EventType = "contact.erased"   // removed for good, with all that was known of the person
+
+	EventDoNotCallBlocked EventType = "do_not_call.blocked" // calls to a number are forbidden
+	EventDoNotCallGranted EventType = "do_not_call.granted" // they are allowed again
 )
 
-// eventTypes are all types.
-var eventTypes = [...]EventType{
+// contactEvents are the types that the journal keeps as events. The others are
+// made of the entries of the do-not-call ledger.
+var contactEvents = [...]EventType{
 	EventContactCreated, EventContactUpdated, EventContactDeleted, EventContactRestored,
 	EventContactPurged, EventContactErased,
 }
 
-// An Event is one change of a contact. The account and the sequence identify it
-// for ever. It belongs to the caller that received it.
+// known reports whether there are such events.
+func (t EventType) known() bool {
+	return t == EventDoNotCallBlocked || t == EventDoNotCallGranted || slices.Contains(contactEvents[:], t)
+}
+
+// An Event is one change of a contact, or one block or grant of calls to a phone
+// number. The account and the sequence identify it for ever. It belongs to the
+// caller that received it.
 type Event struct {
 	AccountID uuid.UUID `json:"account_id"`
 	Sequence  int64     `json:"sequence"` // counts up within the account, in the order of the commits; some numbers are no events
 	Type      EventType `json:"type"`
-	At        time.Time `json:"at"` // UTC, whole microseconds; for people: clocks may go back, and Sequence is the order
-	ContactID uuid.UUID `json:"contact_id,omitzero"`
-	Version   int64     `json:"version"` // of the contact after the event; 0: the contact is removed
+	At        time.Time `json:"at"`                  // UTC, whole microseconds; for people: clocks may go back, and Sequence is the order
+	ContactID uuid.UUID `json:"contact_id,omitzero"` // zero: a block or a grant that came from no contact, or from one that is hidden
+	Version   int64     `json:"version"`             // of the contact after the event; 0: the contact is removed, or a block or grant
 	Actor     Actor     `json:"actor"`
 
 	// Batch is the same for all events of one call of a [Service] that changed
@@ -49,10 +60,14 @@ type Event struct {
 	// nil: there was none, or null. Events that create or remove a contact have no
 	// changes.
 	Changes  []FieldChange `json:"changes,omitempty"`
-	Redacted bool          `json:"redacted,omitempty"` // the person was erased: Changes and Source are gone
+	Redacted bool          `json:"redacted,omitempty"` // the person was erased: Changes and Source are gone, or the number of a block or grant
 
-	// Contact is the contact as it was after the event. Only [Service.History]
-	// sets it.
+	// DoNotCall is the entry of the ledger. It is set with EventDoNotCallBlocked and
+	// EventDoNotCallGranted alone, which need no [EventSettings] and never end.
+	DoNotCall *DoNotCallEntry `json:"do_not_call,omitempty"`
+
+	// Contact is the contact as it was after the event, without what the do-not-call
+	// ledger said of its numbers. Only [Service.History] sets it.
 	Contact *Contact `json:"-"`
 }
 
@@ -65,7 +80,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		plain
 		Changes *[]FieldChange `json:"changes,omitempty"`
 	}{plain: plain(e)}
-	if e.Changes != nil || e.Redacted {
+	if e.Changes != nil || e.Redacted && e.DoNotCall == nil {
 		var changes []FieldChange
 		if !e.Redacted {
 			changes = make([]FieldChange, len(e.Changes))

@@ -67,7 +67,7 @@ func decodeEvent(data string) (d eventData, err error) {
 	switch {
 	case d.Form != eventForm:
 		return d, fmt.Errorf("a stored event has the form %d, which this version cannot read", d.Form)
-	case !slices.Contains(eventTypes[:], d.Type):
+	case !slices.Contains(contactEvents[:], d.Type):
 		return d, errors.New("a stored event has a type that this version does not know")
 	}
 	return d, nil

@@ -21,6 +21,10 @@ const (
 // readers may run, in any number of processes: nothing is kept for them, and none
 // holds up a writer.
 //
+// Blocks and grants of calls are among the events, whether [EventSettings] are on or
+// off. A list of a million numbers is a million events; skip them by their Type if
+// they are of no use.
+//
 // No event is left out. A reader that sees a sequence never sees a lower one
 // later. A host that stores the sequence together with what the event made it do,
 // in one transaction, and begins there the next time, does it exactly once.

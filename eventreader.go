@@ -31,7 +31,7 @@ func newEventReader(store Store, account, contact uuid.UUID, after int64) *event
 
 // next returns the events of the next entries, which are so many, and whether
 // there may be more. It returns the events before those that have ended, and the
-// next time CodeEventsGone.
+// next time CodeEventsGone. The same before an entry that cannot be read.
 func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (events []Event, more bool, err error) {
 	at, gone := r.after, false
 	for {
@@ -41,20 +41,21 @@ func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (eve
 		}
 		for i := range page {
 			e := &page[i]
-			missing := e.Sequence != at+1
+			missing := e.Sequence != at+1 || e.ended(now)
 			at = e.Sequence
-			if e.ended(now) {
-				missing = true
-			}
 			gone = gone || missing && !r.lenient
-			if e.ended(now) || e.Kind != JournalEvent {
+			if e.ended(now) {
 				continue
 			}
-			if gone {
+			event, is, err := e.event(r.account)
+			switch {
+			case !is:
+				continue
+			case gone:
 				return r.stop(events, e.Sequence)
-			}
-			event, err := e.event(r.account)
-			if err != nil {
+			case err != nil && events != nil:
+				return events, true, nil // and the error next time
+			case err != nil:
 				return nil, false, newServerError(err)
 			}
 			events = append(events, event)
@@ -97,11 +98,27 @@ func (e *JournalEntry) ended(now time.Time) bool {
 	return e.Kind == JournalEvent && !e.EndsAt.IsZero() && !e.EndsAt.After(now)
 }
 
-// event returns the event of an entry of the kind JournalEvent.
-func (e *JournalEntry) event(account uuid.UUID) (Event, error) {
-	d, err := decodeEvent(e.Data)
-	if err != nil {
-		return Event{}, err
+// event returns the event of an entry. is: the entry is one, although it may be one
+// that cannot be read.
+func (e *JournalEntry) event(account uuid.UUID) (event Event, is bool, err error) {
+	switch e.Kind {
+	case JournalEvent:
+		d, err := decodeEvent(e.Data)
+		if err != nil {
+			return event, true, err
+		}
+		event, err = d.event(account, e)
+		return event, true, err
+	case JournalDoNotCall:
+		entries, _, err := readLedger([]JournalEntry{*e})
+		if err != nil {
+			return event, true, err
+		}
+		if entries == nil { // a companion
+			return event, false, nil
+		}
+		return entries[0].event(account), true, nil
+	default: // the receipt of an erasure
+		return event, false, nil
 	}
-	return d.event(account, e)
 }

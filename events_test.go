@@ -2,6 +2,7 @@ package contacts_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -351,6 +352,237 @@ func TestVisibility(t *testing.T) {
 	})
 }
 
+// blocksAndGrants makes a world whose journal has a block that a create asked for, its
+// companion, a block and a grant; then events are on, and a contact is created. The
+// contacts are in closedTeam.
+func blocksAndGrants(t *testing.T, store contacts.Store) (p *past, manager string, blocked *contacts.Contact) {
+	t.Helper()
+	p = newPast(t, store)
+	if err := p.admin.SetEvents(t.Context(), p.acme.ID, contacts.EventSettings{}); err != nil {
+		t.Fatal(err)
+	}
+	manager = p.manager(t, contacts.IssueKeyInput{AllTeams: true})
+	in := contacts.CreateContactInput{FirstName: "Ada", TeamID: closedTeam, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567", DoNotCall: true}}}
+	blocked, err := p.svc.CreateContact(t.Context(), manager, in) // 1 and 2
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.svc.BlockCalls(t.Context(), manager, contacts.DoNotCallInput{PhoneNumber: "+15557654321", Reason: "asked", ExpiresAt: p.now.Add(time.Hour)}); err != nil { // 3
+		t.Fatal(err)
+	}
+	if _, err := p.svc.GrantCalls(t.Context(), manager, contacts.DoNotCallInput{PhoneNumber: "+15557654321", Reason: "signed", Reference: "form 7"}); err != nil { // 4
+		t.Fatal(err)
+	}
+	if err := p.admin.SetEvents(t.Context(), p.acme.ID, contacts.EventSettings{On: true, Keep: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.svc.CreateContact(t.Context(), manager, contacts.CreateContactInput{FirstName: "Grace", TeamID: closedTeam}); err != nil { // 5
+		t.Fatal(err)
+	}
+	return p, manager, blocked
+}
+
+// manager returns a new key of acme that may do everything with its teams.
+func (w *world) manager(t testing.TB, in contacts.IssueKeyInput) string {
+	t.Helper()
+	in.AccountID, in.Permissions = w.acme.ID, append(slices.Clone(all), contacts.PermissionManageDoNotCall)
+	key, _, err := w.admin.IssueKey(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// The host and keys that manage the do-not-call ledger get its entries among the
+// events, whether events are on or off.
+func TestBlocksAndGrantsAreEvents(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		p, manager, c := blocksAndGrants(t, store)
+		var entries []contacts.DoNotCallEntry
+		for e, err := range p.svc.DoNotCallEntries(t.Context(), manager, contacts.ListDoNotCallInput{All: true}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries = append(entries, e)
+		}
+		if len(entries) != 3 {
+			t.Fatalf("the ledger has %v", entries)
+		}
+		var want []contacts.Event
+		for i, kind := range []contacts.EventType{contacts.EventDoNotCallBlocked, contacts.EventDoNotCallBlocked, contacts.EventDoNotCallGranted} {
+			e := &entries[i]
+			want = append(want, contacts.Event{
+				AccountID: p.acme.ID, Sequence: e.Sequence, Type: kind, At: e.RecordedAt, ContactID: e.ContactID, Actor: e.Actor, DoNotCall: e,
+			})
+		}
+		got := p.events()
+		if len(got) != 4 || got[3].Type != contacts.EventContactCreated {
+			t.Fatalf("events: %+v", got)
+		}
+		if diff := cmp.Diff(want, got[:3]); diff != "" || got[0].ContactID != c.ID {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		text, err := json.Marshal(got[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		actor, err := json.Marshal(got[1].Actor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantText := strings.NewReplacer("ACCOUNT", p.acme.ID.String(), "AT", p.now.Format(time.RFC3339Nano), "END", p.now.Add(time.Hour).Format(time.RFC3339Nano), "ACTOR", string(actor)).Replace(
+			`{"account_id":"ACCOUNT","sequence":3,"type":"do_not_call.blocked","at":"AT","version":0,"actor":ACTOR,"do_not_call":{"sequence":3,"type":"block",` +
+				`"phone_number":"+15557654321","at":"AT","recorded_at":"AT","expires_at":"END","source":"api","reason":"asked","actor":ACTOR}}`)
+		if diff := cmp.Diff(wantText, string(text)); diff != "" {
+			t.Errorf("JSON (-want +got):\n%s", diff)
+		}
+		for _, err := range p.svc.History(t.Context(), manager, c.ID) {
+			t.Errorf("the history of a contact that was created while events were off has an event, or %v", err)
+		}
+		if _, err := p.admin.ContactAfter(t.Context(), got[0]); contacts.CodeOf(err) != contacts.CodeNotFound {
+			t.Errorf("the contact after a block: %v", err)
+		}
+
+		// They do not end, and are where a reader goes on after events that have.
+		p.now = p.now.Add(time.Hour)
+		if _, err := p.svc.BlockCalls(t.Context(), manager, contacts.DoNotCallInput{PhoneNumber: "+15550000000"}); err != nil { // 6
+			t.Fatal(err)
+		}
+		for after, want := range map[int64][]int64{0: {1, 3, 4}, 4: nil, 5: {6}} {
+			got, err := p.sequencesAfter(after)
+			if after != 5 {
+				wantGone(t, err, 6)
+			} else if err != nil {
+				t.Errorf("after %d: %v", after, err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("after %d (-want +got):\n%s", after, diff)
+			}
+		}
+	})
+}
+
+// Keys that do not manage the ledger see none of its entries, and keys without
+// access to all teams do not see which contact one came from.
+func TestVisibilityOfBlocks(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		p, manager, c := blocksAndGrants(t, store)
+		limited := p.manager(t, contacts.IssueKeyInput{TeamIDs: []int64{team}})
+		for _, limit := range []int{1, 2, 100} {
+			for _, test := range []struct {
+				key  string
+				in   contacts.EventsInput
+				want []int64
+				from uuid.UUID // the contact of the first
+			}{
+				{key: manager, want: []int64{1, 3, 4, 5}, from: c.ID},
+				{key: manager, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallBlocked}}, want: []int64{1, 3}, from: c.ID},
+				{key: manager, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallGranted}}, want: []int64{4}},
+				{key: manager, in: contacts.EventsInput{ContactID: c.ID}},
+				{key: limited, want: []int64{1, 3, 4}},
+				{key: p.key, in: contacts.EventsInput{After: 4}, want: []int64{5}, from: p.events()[3].ContactID},
+				{key: p.key, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallBlocked, contacts.EventDoNotCallGranted}}},
+			} {
+				test.in.Limit = limit
+				var got []int64
+				for more := true; more; {
+					page, err := p.svc.Events(t.Context(), test.key, test.in)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, e := range page.Events {
+						if got == nil && e.ContactID != test.from || e.DoNotCall != nil && e.DoNotCall.ContactID != e.ContactID {
+							t.Errorf("%+v: the event names the contact %s, want %s", test.in, e.ContactID, test.from)
+						}
+						got = append(got, e.Sequence)
+					}
+					if more = page.HasMore; more && page.LastSequence <= test.in.After {
+						t.Fatalf("a page does not move on from %d", test.in.After)
+					}
+					test.in.After = page.LastSequence
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("%+v (-want +got):\n%s", test.in, diff)
+				}
+				if test.in.After != 5 && test.in.ContactID == uuid.Nil {
+					t.Errorf("%+v: the last page ends at %d", test.in, test.in.After)
+				}
+			}
+		}
+	})
+}
+
+// TestAsOfDoNotCall looks back at the times of a block, a grant that expires, a
+// grant, and a block that was recorded later than it was said.
+func TestAsOfDoNotCall(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		const number = "+15551234567"
+		p := newPast(t, store)
+		manager := p.manager(t, contacts.IssueKeyInput{AllTeams: true})
+		begin := p.now
+		at := func(minutes int) time.Time { return begin.Add(time.Duration(minutes) * time.Minute) }
+		record := func(minute int, what func(context.Context, string, contacts.DoNotCallInput) (*contacts.DoNotCallStatus, error), in contacts.DoNotCallInput) {
+			t.Helper()
+			p.now = at(minute)
+			in.PhoneNumber, in.Reference = number, "form 7"
+			if _, err := what(t.Context(), manager, in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := p.svc.CreateContact(t.Context(), manager, contacts.CreateContactInput{
+			FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}, {PhoneNumber: "+15557654321"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		record(10, p.svc.BlockCalls, contacts.DoNotCallInput{Reason: "first"})
+		record(20, p.svc.GrantCalls, contacts.DoNotCallInput{Reason: "for a while", ExpiresAt: at(30)})
+		record(40, p.svc.GrantCalls, contacts.DoNotCallInput{Reason: "for good"})
+		record(50, p.svc.BlockCalls, contacts.DoNotCallInput{Reason: "late", At: at(45), ExpiresAt: at(70)})
+		record(60, p.svc.BlockCalls, contacts.DoNotCallInput{Reason: "older", At: at(15)}) // the grant comes after it
+		p.now = at(80)
+		if _, err := p.svc.UpdateContact(t.Context(), manager, c.ID, contacts.UpdateContactInput{PhoneNumbers: &[]contacts.UpdatePhoneNumber{}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		p.now = at(1000)
+		for _, test := range []struct {
+			at     time.Time
+			date   time.Time // zero: the number was not listed
+			reason string
+		}{
+			{at: at(0)},
+			{at: at(10).Add(-time.Microsecond)},
+			{at: at(10), date: at(10), reason: "first"},
+			{at: at(19), date: at(10), reason: "first"},
+			{at: at(20)},
+			{at: at(30).Add(-time.Microsecond)},
+			{at: at(30), date: at(10), reason: "first"},
+			{at: at(40)},
+			{at: at(47)},
+			{at: at(50), date: at(45), reason: "late"},
+			{at: at(60), date: at(45), reason: "late"},
+			{at: at(70)},
+			{at: at(79)},
+		} {
+			was, err := p.svc.GetContactAsOf(t.Context(), manager, c.ID, test.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := slices.Clone(c.PhoneNumbers)
+			want[0].DoNotCall, want[0].DoNotCallDate, want[0].DoNotCallReason = !test.date.IsZero(), test.date, test.reason
+			if diff := cmp.Diff(want, was.PhoneNumbers); diff != "" {
+				t.Errorf("after %s (-want +got):\n%s", test.at.Sub(begin), diff)
+			}
+		}
+		if now, err := p.svc.GetContactAsOf(t.Context(), manager, c.ID, at(80)); err != nil || len(now.PhoneNumbers) != 0 {
+			t.Errorf("after the change: %+v, %v", now, err)
+		}
+	})
+}
+
 // ways is each method of a Service and of an Admin that writes contacts, and the
 // events that one call of it makes.
 var ways = map[string]func(ctx context.Context, p *past, id uuid.UUID) error{
@@ -637,7 +869,11 @@ func TestEventsRefused(t *testing.T) {
 		}}}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := p.sequencesAfter(int64(i) + 1)
+		got, err := p.sequencesAfter(0)
+		if wantError(t, err, contacts.CodeServerError); len(got) != 1 {
+			t.Errorf("before the entry are the events %d, want the first", got)
+		}
+		_, err = p.sequencesAfter(int64(i) + 1)
 		if wantError(t, err, contacts.CodeServerError); strings.Contains(fmt.Sprint(err, errors.Unwrap(err)), "secret") {
 			t.Errorf("the error tells of the entry: %v, %v", err, errors.Unwrap(err))
 		}

@@ -43,6 +43,10 @@ const (
 // needs Options.EventsPermission and waits for nothing: ask again with
 // LastSequence, a few times a minute. A page may be short although there is more.
 //
+// Blocks and grants of calls are among the events of keys that have
+// Options.DoNotCallPermission too, but not with a ContactID. Keys with access to
+// all teams see which contact they came from.
+//
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeEventsGone,
 // CodeServerError. CodeEventsGone says that events after After have ended; to go
@@ -61,7 +65,7 @@ func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *Ev
 	r := newEventReader(s.store, c.principal.AccountID, in.ContactID, in.After)
 	for looked := 0; looked < maxEventEntries && len(page.Events) < in.Limit; {
 		size := in.Limit - len(page.Events)
-		if in.Types != nil || !c.principal.AllTeams { // few of them may be for the caller
+		if in.Types != nil || !c.principal.AllTeams || !c.seesLedger() { // few of them may be for the caller
 			size = eventPage
 		}
 		looked += size
@@ -93,7 +97,7 @@ func (in *EventsInput) check(bad *problems) error {
 		bad.add("after", FieldInvalid, "must not be negative")
 	}
 	for i, t := range in.Types {
-		if !slices.Contains(eventTypes[:], t) {
+		if !t.known() {
 			bad.add(element("type", i), FieldNotAllowed, "is no type of events")
 		}
 	}
@@ -132,15 +136,25 @@ func (c *call) addEvents(ctx context.Context, page *EventPage, r *eventReader, i
 	return more, nil
 }
 
+// seesLedger reports whether the principal may see blocks and grants among the
+// events.
+func (c *call) seesLedger() bool { return c.principal.Can(c.manageDoNotCall) }
+
 // visible returns the events that the principal may see.
 func (c *call) visible(ctx context.Context, events []Event) ([]Event, error) {
+	if !c.seesLedger() {
+		events = slices.DeleteFunc(events, func(e Event) bool { return e.DoNotCall != nil })
+	}
 	if c.principal.AllTeams {
 		return events, nil
 	}
 	asked := make(map[uuid.UUID]bool)
 	var ids []uuid.UUID
-	for _, e := range events {
-		if !asked[e.ContactID] {
+	for i := range events {
+		switch e := &events[i]; {
+		case e.DoNotCall != nil: // which contact it came from is for those who see every contact
+			e.ContactID, e.DoNotCall.ContactID = uuid.Nil, uuid.Nil
+		case !asked[e.ContactID]:
 			asked[e.ContactID] = true
 			ids = append(ids, e.ContactID)
 		}
@@ -151,7 +165,7 @@ func (c *call) visible(ctx context.Context, events []Event) ([]Event, error) {
 	}
 	return slices.DeleteFunc(events, func(e Event) bool {
 		r := records[e.ContactID]
-		return r == nil || !c.principal.CanAccessTeam(r.Contact.TeamID)
+		return e.DoNotCall == nil && (r == nil || !c.principal.CanAccessTeam(r.Contact.TeamID))
 	}), nil
 }
 
@@ -205,7 +219,8 @@ func (c *call) history(ctx context.Context, id uuid.UUID, yield func(Event, erro
 // GetContactAsOf returns a contact as it was at a time: in the newest version that
 // was not stored after it. It needs Options.ReadPermission and
 // Options.EventsPermission. Whether the key may see the contact is judged by the
-// team that it has now.
+// team that it has now. Its do-not-call fields are those of that time: blocks and
+// grants that were recorded later do not count, and what had not expired holds.
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError for a time in the
@@ -236,6 +251,9 @@ func (s *Service) GetContactAsOf(ctx context.Context, key string, id uuid.UUID, 
 		case !v.contact.DeletedAt.IsZero():
 			return nil, newError(ErrNotFound, nil)
 		default:
+			if err := c.markAsOf(ctx, v.contact, at); err != nil {
+				return nil, c.fault(err)
+			}
 			c.observed.returned(1)
 			return v.contact, nil
 		}
@@ -264,8 +282,10 @@ func (c *call) pastError(err error) error {
 }
 
 // ContactAfter returns the contact as it was after an event: with the changes of
-// the later events undone. Its errors: CodeNotFound if the contact was removed for
-// good, CodeEventsGone if a later event is not there any more, CodeServerError.
+// the later events undone, and without what the do-not-call ledger said of its
+// numbers. Its errors: CodeNotFound if the contact was removed for good, or if the
+// event is a block or a grant; CodeEventsGone if a later event is not there any
+// more; CodeServerError.
 func (a *Admin) ContactAfter(ctx context.Context, e Event) (*Contact, error) {
 	if a.store == nil {
 		return nil, noStore()

@@ -143,6 +143,24 @@ func readLedger(journal []JournalEntry) (entries []ledgerEntry, origins []ledger
 	return entries, origins, nil
 }
 
+// event returns the entry as an event of the account.
+func (e *ledgerEntry) event(account uuid.UUID) Event {
+	event := Event{
+		AccountID: account,
+		Sequence:  e.Sequence,
+		Type:      EventDoNotCallBlocked,
+		At:        e.RecordedAt,
+		ContactID: e.ContactID,
+		Actor:     e.Actor,
+		Redacted:  e.erased,
+		DoNotCall: &e.DoNotCallEntry,
+	}
+	if e.Type == DoNotCallGrant {
+		event.Type = EventDoNotCallGranted
+	}
+	return event
+}
+
 // read reads the data of an entry, and says what is wrong with it.
 func (d *ledgerData) read(text string) (why string) {
 	if err := json.Unmarshal([]byte(text), d); err != nil {

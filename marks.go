@@ -120,6 +120,24 @@ func (c *call) mark(ctx context.Context, contacts ...*Contact) error {
 	return nil
 }
 
+// markAsOf gives a contact the do-not-call fields that its numbers had at a time,
+// by the entries that were recorded until then.
+func (c *call) markAsOf(ctx context.Context, contact *Contact, at time.Time) error {
+	numbers := numbersOf(contact)
+	if len(numbers) == 0 {
+		return nil
+	}
+	view, _, err := c.look(ctx, numbers...)
+	if err != nil {
+		return err
+	}
+	for number, entries := range view {
+		view[number] = slices.DeleteFunc(entries, func(e ledgerEntry) bool { return e.RecordedAt.After(at) })
+	}
+	view.mark(contact, at)
+	return nil
+}
+
 // refuseUnblocking refuses a PATCH that says of a listed number that it may be
 // called: it would seem to have taken the number off the list.
 func (c *call) refuseUnblocking(ctx context.Context, p *patch, next *draft, bad *problems) error {
