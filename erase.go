@@ -86,6 +86,18 @@ type ErasePersonInput struct {
 // contacts, of which it erases none. CodeNotFound: no contact has the value, so a
 // second call returns no receipt.
 func (a *Admin) ErasePerson(ctx context.Context, in ErasePersonInput) ([]Erasure, error) {
+	return a.eachOfPerson(ctx, &in, a.EraseContact)
+}
+
+// PreviewErasures returns the receipts that ErasePerson would return, without ids and
+// digests. It stores nothing. With All, each receipt is as if the other contacts
+// stayed: what they share counts as shared. Its errors are those of ErasePerson.
+func (a *Admin) PreviewErasures(ctx context.Context, in ErasePersonInput) ([]Erasure, error) {
+	return a.eachOfPerson(ctx, &in, a.PreviewErasure)
+}
+
+// eachOfPerson erases, or previews, each contact that the input names.
+func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase func(context.Context, EraseInput) (*Erasure, error)) ([]Erasure, error) {
 	key, err := in.key()
 	if err != nil {
 		return nil, err
@@ -113,7 +125,7 @@ func (a *Admin) ErasePerson(ctx context.Context, in ErasePersonInput) ([]Erasure
 	for _, f := range found {
 		one := in.EraseInput
 		one.ContactID = f.ContactID
-		e, err := a.EraseContact(ctx, one)
+		e, err := erase(ctx, one)
 		switch {
 		case errors.Is(err, ErrNotFound): // it was purged meanwhile
 		case err != nil:

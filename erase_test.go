@@ -543,7 +543,17 @@ func TestErasePerson(t *testing.T) {
 		if diff := cmp.Diff(want, err.(*contacts.Error).Conflicts); diff != "" {
 			t.Errorf("conflicts (-want +got):\n%s", diff)
 		}
+		_, err = w.admin.PreviewErasures(t.Context(), in)
+		wantError(t, err, contacts.CodeAmbiguousMatch)
 		in.All = true
+		journal := w.journal(t)
+		previews, err := w.admin.PreviewErasures(t.Context(), in)
+		if err != nil || len(previews) != 2 || previews[0].ContactID != one.ID || previews[1].ContactID != two.ID || previews[0].ID != uuid.Nil {
+			t.Errorf("previews %+v, %v", previews, err)
+		}
+		if diff := cmp.Diff(journal, w.journal(t)); diff != "" {
+			t.Errorf("the preview changed the journal:\n%s", diff)
+		}
 		erasures, err := w.admin.ErasePerson(t.Context(), in)
 		if err != nil || len(erasures) != 2 || erasures[0].ContactID != one.ID || erasures[1].ContactID != two.ID {
 			t.Fatalf("erased %+v, %v", erasures, err)

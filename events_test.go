@@ -670,7 +670,7 @@ var otherMethods = []string{
 	"Accounts", "Authorize", "BlockCalls", "BlockCallsBatch", "BlockCallsBatchJSON", "BlockCallsJSON", "BlockCallsStream", "CanCall", "CanCallMany",
 	"CanCallManyJSON", "CheckDoNotCall", "DoNotCallEntries", "DoNotCallStatus", "GrantCalls", "GrantCallsJSON", "ListDoNotCall", "ContactAfter", "Contacts", "CreateAccount", "CreateTeam", "DisableAccount", "DryRun", "DuplicatePolicy",
 	"Duplicates", "EnableAccount", "EraseContact", "ErasePerson", "Erasures", "EventSettings", "Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IsDryRun", "IssueKey", "Keys", "LastSequence",
-	"ListContacts", "PreviewErasure", "PruneEvents", "Reapply", "RevokeKey", "SetDuplicatePolicy", "SetEvents", "Teams", "VerifyErasure",
+	"ListContacts", "PreviewErasure", "PreviewErasures", "PruneEvents", "Reapply", "RevokeKey", "SetDuplicatePolicy", "SetEvents", "Teams", "VerifyErasure",
 }
 
 // TestEveryWay fails if a method of Service or Admin is in neither list: one that

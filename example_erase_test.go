@@ -54,6 +54,23 @@ func ExampleAdmin_PreviewErasure() {
 	// <nil>
 }
 
+func ExampleAdmin_PreviewErasures() {
+	ctx := context.Background()
+	svc, admin, acme, key := serve(nil)
+	ann(svc, key)
+	previews, err := admin.PreviewErasures(ctx, contacts.ErasePersonInput{
+		EraseInput:  contacts.EraseInput{AccountID: acme.ID},
+		PhoneNumber: "+15551234567",
+	})
+	for _, p := range previews {
+		fmt.Printf("%+v\n", p.Removed)
+	}
+	fmt.Println(err)
+	// Output:
+	// {Contacts:1 Events:0 LedgerEntries:1 Numbers:1}
+	// <nil>
+}
+
 func ExampleAdmin_ErasePerson() {
 	ctx := context.Background()
 	svc, admin, acme, key := serve(nil)
