@@ -14,6 +14,7 @@ type accountsCommand struct {
 	Disable accountsDisable `cmd:"" help:"Make every API key of an account invalid. Nothing is removed."`
 	Enable  accountsEnable  `cmd:"" help:"Make the API keys of a disabled account valid again."`
 	Policy  accountsPolicy  `cmd:"" help:"Print or set what happens to a contact whose e-mail address or phone number another contact has."`
+	Events  accountsEvents  `cmd:"" help:"Print or set whether the changes of contacts are recorded as events."`
 }
 
 var accountColumns = []column[contacts.Account]{
@@ -51,7 +52,7 @@ type accountsDisable struct {
 }
 
 func (c *accountsDisable) Run(ctx context.Context, s *session) error {
-	if err := c.ask(s, "Every API key of the account "+c.ID.String()+" becomes invalid."); err != nil {
+	if err := c.ask(ctx, s, "Every API key of the account "+c.ID.String()+" becomes invalid."); err != nil {
 		return err
 	}
 	return s.asHost(ctx, func(admin *contacts.Admin) error { return admin.DisableAccount(ctx, c.ID) })

@@ -11,19 +11,22 @@ import (
 )
 
 type accountsPolicy struct {
-	ID   uuid.UUID                 `arg:"" help:"The account."`
-	Set  *contacts.DuplicateAction `placeholder:"ACTION" help:"What happens to a contact whose match key is taken: allow or reject."`
-	Keys []contacts.KeyKind        `placeholder:"KIND,…" help:"What must be unique beside external ids: email, phone_number. Needs --set. Default: email."`
+	ID       uuid.UUID                 `arg:"" help:"The account."`
+	Set      *contacts.DuplicateAction `placeholder:"ACTION" help:"What happens to a contact whose match key is taken: allow, reject, return_existing or upsert."`
+	Keys     []contacts.KeyKind        `placeholder:"KIND,…" help:"What must be unique beside external ids: email, phone_number. With --set. Default: email."`
+	Mode     contacts.UpsertMode       `enum:",fill,overwrite" default:"" help:"How upsert changes the contact: fill (the default) or overwrite. With --set."`
+	TagsMode contacts.TagsMode         `enum:",add,replace" default:"" help:"What upsert does with tags: add (the default) or replace. With --set."`
 }
 
 // Run sets the policy if a flag is given, and prints the policy that then holds.
 func (c *accountsPolicy) Run(ctx context.Context, s *session) error {
-	if c.Set == nil && c.Keys != nil {
-		return usage("--keys needs --set: a policy is set whole")
+	if c.Set == nil && (c.Keys != nil || c.Mode != "" || c.TagsMode != "") {
+		return usage("--keys, --mode and --tags-mode need --set: a policy is set whole")
 	}
 	return s.asHost(ctx, func(admin *contacts.Admin) error {
 		if c.Set != nil {
-			if err := admin.SetDuplicatePolicy(ctx, c.ID, contacts.DuplicatePolicy{Action: *c.Set, Keys: c.Keys}); err != nil {
+			policy := contacts.DuplicatePolicy{Action: *c.Set, Keys: c.Keys, Mode: c.Mode, TagsMode: c.TagsMode}
+			if err := admin.SetDuplicatePolicy(ctx, c.ID, policy); err != nil {
 				return err
 			}
 		}
@@ -32,9 +35,14 @@ func (c *accountsPolicy) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		policy.Action = cmp.Or(policy.Action, contacts.DuplicateAllow)
+		if policy.Action == contacts.DuplicateUpsert {
+			policy.Mode, policy.TagsMode = cmp.Or(policy.Mode, contacts.UpsertFill), cmp.Or(policy.TagsMode, contacts.TagsAdd)
+		}
 		return list(s.out, these(policy),
 			column[contacts.DuplicatePolicy]{"ACTION", func(p contacts.DuplicatePolicy) string { return string(p.Action) }},
-			column[contacts.DuplicatePolicy]{"UNIQUE", func(p contacts.DuplicatePolicy) string { return uniqueKinds(p) }},
+			column[contacts.DuplicatePolicy]{"UNIQUE", uniqueKinds},
+			column[contacts.DuplicatePolicy]{"MODE", func(p contacts.DuplicatePolicy) string { return string(p.Mode) }},
+			column[contacts.DuplicatePolicy]{"TAGS", func(p contacts.DuplicatePolicy) string { return string(p.TagsMode) }},
 		)
 	})
 }

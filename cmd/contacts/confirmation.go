@@ -2,9 +2,9 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -16,25 +16,37 @@ type confirmation struct {
 	Yes bool `help:"Do not ask. Needed where nobody can be asked."`
 }
 
+// possible returns an error if nobody can be asked.
+func (c confirmation) possible(s *session) error {
+	if c.Yes || isTerminal(s.in) {
+		return nil
+	}
+	return usage("nobody can be asked here, and nothing was done: give --yes")
+}
+
 // ask returns nil if it may be done. what says what is done.
-func (c confirmation) ask(s *session, what string) error {
+func (c confirmation) ask(ctx context.Context, s *session, what string) error {
 	if c.Yes {
 		return nil
 	}
-	if !isTerminal(s.in) {
-		return usage("%s Give --yes where nobody can be asked", what)
-	}
-	fmt.Fprintf(s.errors, "%s Go on? [y/N] ", what)
-	answer, err := bufio.NewReader(s.in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err := c.possible(s); err != nil {
 		return err
 	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	default:
+	fmt.Fprintf(s.errors, "%s Go on? [y/N] ", what)
+	answers := make(chan string, 1)
+	go func() { // ends with the process, if nobody answers
+		line, _ := bufio.NewReader(s.in).ReadString('\n') // no answer is no
+		answers <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	answer := ""
+	select {
+	case answer = <-answers:
+	case <-ctx.Done():
+	}
+	if answer != "y" && answer != "yes" {
 		return errors.New("nothing was done")
 	}
+	return nil
 }
 
 // isTerminal reports whether a person is at the other end.

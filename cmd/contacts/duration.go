@@ -37,3 +37,17 @@ func (d *duration) UnmarshalText(text []byte) error {
 	*d = duration(sum)
 	return nil
 }
+
+// String returns the duration with days, such as "30d" or "1d12h0m0s"; "" for 0.
+func (d duration) String() string {
+	const day = 24 * time.Hour
+	days, rest := time.Duration(d)/day, time.Duration(d)%day
+	var text string
+	if days > 0 {
+		text = strconv.FormatInt(int64(days), 10) + "d"
+	}
+	if rest > 0 {
+		text += rest.String()
+	}
+	return text
+}

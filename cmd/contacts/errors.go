@@ -17,6 +17,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitRefused = 3 // some rows were
+	exitListed  = 4 // a number must not be called
 	exitFinding = 5
 )
 
@@ -30,6 +31,18 @@ type exitError int
 
 // Error implements error.
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// An advisedError says what an error is about, such as a file, and what to do.
+type advisedError struct {
+	error
+	about, advice string
+}
+
+// Error implements error.
+func (e advisedError) Error() string { return e.about + ": " + e.error.Error() + "; " + e.advice }
+
+// Unwrap returns the error itself.
+func (e advisedError) Unwrap() error { return e.error }
 
 // fail prints an error and returns its exit code.
 func (s *session) fail(err error) int {
@@ -57,6 +70,9 @@ func (s *session) fail(err error) int {
 // textOf returns an error for people: its code and message, a line for each field,
 // and the cause of a server error.
 func textOf(err error) string {
+	if a, ok := errors.AsType[advisedError](err); ok {
+		return a.about + ": " + textOf(a.error) + "\n  " + secretFree(a.advice)
+	}
 	e, ok := errors.AsType[*contacts.Error](err)
 	if !ok {
 		return secretFree(err.Error())
@@ -77,11 +93,13 @@ func textOf(err error) string {
 
 // A failure is an error for programs.
 type failure struct {
-	Error     contacts.Code         `json:"error"`
-	Message   string                `json:"message"`
-	Details   []contacts.FieldError `json:"details,omitempty"`
-	Conflicts []contacts.Conflict   `json:"conflicts,omitempty"`
-	Cause     string                `json:"cause,omitempty"`
+	Error        contacts.Code         `json:"error"`
+	Message      string                `json:"message"`
+	Details      []contacts.FieldError `json:"details,omitempty"`
+	Conflicts    []contacts.Conflict   `json:"conflicts,omitempty"`
+	NextSequence int64                 `json:"next_sequence,omitempty"` // where to go on after events_gone
+	Cause        string                `json:"cause,omitempty"`
+	Advice       string                `json:"advice,omitempty"`
 }
 
 // codeUsage is the code of a usageError, and codeFailed that of an error that is not
@@ -92,8 +110,13 @@ const (
 )
 
 func newFailure(err error) failure {
+	if a, ok := errors.AsType[advisedError](err); ok {
+		f := newFailure(a.error)
+		f.Message, f.Advice = a.about+": "+f.Message, a.advice
+		return f
+	}
 	if e, ok := errors.AsType[*contacts.Error](err); ok {
-		f := failure{Error: e.Code, Message: secretFree(e.Message), Details: e.Details, Conflicts: e.Conflicts}
+		f := failure{Error: e.Code, Message: secretFree(e.Message), Details: e.Details, Conflicts: e.Conflicts, NextSequence: e.NextSequence}
 		if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
 			f.Cause = secretFree(cause.Error())
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"example.com/contacts"
@@ -23,12 +22,13 @@ type exportCommand struct {
 	PhoneColumns int      `default:"3" help:"How many phone numbers have columns of their own in CSV."`
 	Raw          bool     `help:"Write each cell as it is, also what a spreadsheet would run as a formula."`
 	BOM          bool     `name:"bom" help:"Write a byte order mark in front of CSV, for spreadsheets."`
+	History      bool     `help:"Add the events of each contact to its line. For jsonl."`
 }
 
 // options returns what the library is asked for.
 func (c *exportCommand) options() *contactsio.ExportOptions {
 	o := &contactsio.ExportOptions{
-		Format: contactsio.Format(c.Format), Columns: c.Columns, PhoneColumns: c.PhoneColumns, Raw: c.Raw, BOM: c.BOM,
+		Format: contactsio.Format(c.Format), Columns: c.Columns, PhoneColumns: c.PhoneColumns, Raw: c.Raw, BOM: c.BOM, History: c.History,
 		Filter: contacts.ListContactsInput{Stage: c.Stage, Status: c.Status, Tag: c.Tag, TeamID: c.Team, Search: c.Search, Deleted: c.Deleted},
 	}
 	switch c.Format {
@@ -41,34 +41,20 @@ func (c *exportCommand) options() *contactsio.ExportOptions {
 }
 
 func (c *exportCommand) Run(ctx context.Context, s *session) error {
-	return c.act(ctx, s, nil, []contacts.Permission{contacts.PermissionReadContacts}, func(svc *contacts.Service, key string) error {
-		if c.Output == "-" {
-			_, err := c.export(ctx, s, svc, key, s.out.w)
-			return err
+	need := mayRead
+	if c.History {
+		if c.Format != string(contactsio.FormatJSONLines) {
+			return usage("--history is for --format jsonl")
 		}
-		f, err := createFile(c.Output)
-		if err != nil {
-			return err
-		}
-		n, err := c.export(ctx, s, svc, key, f)
-		if err != nil {
-			f.discard()
-			return err
-		}
-		if err := f.finish(); err != nil {
-			return err
-		}
-		if !s.Quiet && !s.JSON {
-			fmt.Fprintf(s.errors, "%d contacts were written to %s\n", n, c.Output)
-		}
-		return nil
+		need = append(need[:1:1], contacts.PermissionReadEvents)
+	}
+	return c.act(ctx, s, need, func(svc *contacts.Service, key string) error {
+		return s.writeFile(c.Output, "contacts", func(w io.Writer) (int, error) {
+			bar := s.progress("contacts", -1)
+			defer bar.Close()
+			opts := c.options()
+			opts.Progress = func(n int) { _ = bar.Set(n) } // a bar that cannot be drawn is no reason to stop
+			return contactsio.Export(ctx, svc, key, w, opts)
+		})
 	})
-}
-
-func (c *exportCommand) export(ctx context.Context, s *session, svc *contacts.Service, key string, w io.Writer) (int, error) {
-	bar := s.progress("contacts", -1)
-	defer bar.Close()
-	opts := c.options()
-	opts.Progress = func(n int) { _ = bar.Set(n) } // a bar that cannot be drawn is no reason to stop
-	return contactsio.Export(ctx, svc, key, w, opts)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -18,22 +19,23 @@ import (
 type importCommand struct {
 	keyFlags
 	upsertFlags
-	Files     []string          `arg:"" name:"file" help:"The files, one after the other; - is standard input."`
-	Format    string            `enum:",csv,jsonl,vcard" default:"" help:"csv, jsonl or vcard. Default: as the first bytes say."`
-	Comma     string            `placeholder:"C" help:"What separates the fields of CSV. Default: as the first lines say."`
-	Encoding  string            `placeholder:"NAME" help:"The encoding, such as windows-1252. Default: as the first bytes say."`
-	NoHeader  bool              `help:"The first line of CSV is a contact. Columns have numbers, from 1."`
-	Map       map[string]string `placeholder:"HEADER=FIELD" help:"What a column becomes. May be given more than once."`
-	Region    string            `placeholder:"US" help:"The region of national phone numbers."`
-	UID       bool              `name:"uid" help:"The UID of a vCard becomes the external id."`
-	Default   map[string]string `placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
-	Tag       []string          `sep:"none" placeholder:"TAG" help:"A tag for every contact. May be given more than once."`
-	Job       string            `placeholder:"NAME" help:"Names the import: the same rows with another name are other contacts."`
-	Refused   string            `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons. For one file."`
-	Report    string            `placeholder:"FILE" help:"A new file with what became of each row, as JSON lines. For one file."`
-	StopAfter int               `placeholder:"N" help:"Stop when this many rows are refused."`
-	Preview   bool              `help:"Print what the file is taken for, with ten rows. Store nothing."`
-	DryRun    bool              `help:"Say what the import would do, row by row with --report. Store nothing."`
+	Files      []string          `arg:"" name:"file" help:"The files, one after the other; - is standard input."`
+	Format     string            `enum:",csv,jsonl,vcard" default:"" help:"csv, jsonl or vcard. Default: as the first bytes say."`
+	Comma      string            `placeholder:"C" help:"What separates the fields of CSV. Default: as the first lines say."`
+	Encoding   string            `placeholder:"NAME" help:"The encoding, such as windows-1252. Default: as the first bytes say."`
+	NoHeader   bool              `help:"The first line of CSV is a contact. Columns have numbers, from 1."`
+	Map        map[string]string `placeholder:"HEADER=FIELD" help:"What a column becomes. May be given more than once."`
+	Region     string            `placeholder:"US" help:"The region of national phone numbers."`
+	UID        bool              `name:"uid" help:"The UID of a vCard becomes the external id."`
+	Default    map[string]string `placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
+	Tag        []string          `sep:"none" placeholder:"TAG" help:"A tag for every contact. May be given more than once."`
+	Job        string            `placeholder:"NAME" help:"Names the import: the same rows with another name are other contacts."`
+	Checkpoint string            `placeholder:"FILE" help:"Where the import goes on if it is cut off. It is read if it is there, and removed at the end. For one file."`
+	Refused    string            `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons. For one file."`
+	Report     string            `placeholder:"FILE" help:"A new file with what became of each row, as JSON lines. For one file."`
+	StopAfter  int               `placeholder:"N" help:"Stop when this many rows are refused."`
+	Preview    bool              `help:"Print what the file is taken for, with ten rows. Store nothing."`
+	DryRun     bool              `help:"Say what the import would do, row by row with --report. Store nothing."`
 }
 
 // upsertFlags say how rows change the contacts that they match.
@@ -59,15 +61,36 @@ func (f *upsertFlags) upsert() (*contacts.UpsertContactInput, error) {
 	}, nil
 }
 
+// check says what is wrong with the flags.
+func (c *importCommand) check() error {
+	switch {
+	case len(c.Files) > 1 && (c.Refused != "" || c.Report != "" || c.Checkpoint != ""):
+		return usage("--refused, --report and --checkpoint are for one file at a time")
+	case c.Refused != "" && c.Refused == c.Report:
+		return usage("--refused and --report are the same file")
+	case c.Comma != "" && utf8.RuneCountInString(c.Comma) != 1:
+		return usage("--comma is %q: give one character", c.Comma)
+	case c.KeyFile == "-" && slices.Contains(c.Files, "-"):
+		return usage("standard input cannot be the file and the API key")
+	case c.Checkpoint != "" && c.Files[0] == "-":
+		return usage("--checkpoint needs a file: standard input cannot be read again")
+	case c.Checkpoint != "" && c.DryRun:
+		return usage("a dry run has no checkpoint, because it stores nothing")
+	default:
+		return nil
+	}
+}
+
 // Run imports the files. It ends with 3 if rows were refused.
 func (c *importCommand) Run(ctx context.Context, s *session) error {
-	if len(c.Files) > 1 && (c.Refused != "" || c.Report != "") {
-		return usage("--refused and --report are for one file at a time")
-	}
-	if c.Comma != "" && utf8.RuneCountInString(c.Comma) != 1 {
-		return usage("--comma is %q: give one character", c.Comma)
+	if err := c.check(); err != nil {
+		return err
 	}
 	defaults, err := c.defaults()
+	if err != nil {
+		return err
+	}
+	upsert, err := c.upsert()
 	if err != nil {
 		return err
 	}
@@ -79,17 +102,10 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 		}
 		return nil
 	}
-	if c.KeyFile == "-" && len(c.Files) == 1 && c.Files[0] == "-" {
-		return usage("standard input cannot be the file and the API key")
-	}
-	upsert, err := c.upsert()
-	if err != nil {
-		return err
-	}
 	refused := 0
 	// A policy may make a create a change.
 	need := []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}
-	err = c.act(ctx, s, nil, need, func(svc *contacts.Service, key string) error {
+	err = c.act(ctx, s, need, func(svc *contacts.Service, key string) error {
 		if c.DryRun {
 			svc = svc.DryRun()
 		}
@@ -101,19 +117,38 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 				refused += summary.Refused
 				err = errors.Join(err, s.print(name, summary))
 			}
-			if err != nil {
-				return fmt.Errorf("%s: %w; import the file again to go on: what is stored is not stored twice within a day", name, err)
+			switch {
+			case err != nil && summary == nil: // nothing began
+				return fmt.Errorf("%s: %w", name, err)
+			case err != nil && errors.Is(err, ctx.Err()):
+				return advisedError{errors.New("the import was interrupted"), name, c.advice(summary)}
+			case err != nil:
+				return advisedError{err, name, c.advice(summary)}
+			case summary.Next != nil:
+				s.say("%s: stopped, because %d rows were refused\n  %s", name, summary.Refused, c.advice(summary))
 			}
 		}
 		return nil
 	})
 	if err == nil && refused > 0 {
-		if c.Refused != "" && !s.Quiet && !s.JSON {
-			fmt.Fprintf(s.errors, "the refused rows are in %s\n", c.Refused)
+		if c.Refused != "" {
+			s.say("the refused rows are in %s", c.Refused)
 		}
 		return exitError(exitRefused)
 	}
 	return err
+}
+
+// advice says how to go on with a file.
+func (c *importCommand) advice(summary *contactsio.Summary) string {
+	again := "import the file again to go on"
+	if c.Refused != "" || c.Report != "" {
+		again += ", with new names for --refused and --report"
+	}
+	if c.Checkpoint != "" && summary != nil && summary.Next != nil {
+		return fmt.Sprintf("%s: %s has that the next line is %d", again, c.Checkpoint, summary.Next.Line)
+	}
+	return again + ": what is stored is not stored twice within a day"
 }
 
 // defaults returns what rows may lack, from FIELD=VALUE.
@@ -137,8 +172,8 @@ func (c *importCommand) defaults() (in contacts.CreateContactInput, err error) {
 	return in, nil
 }
 
-// read opens a file, whose size is 0 where it is not known.
-func (c *importCommand) read(s *session, name string) (*contactsio.Reader, io.Closer, int64, error) {
+// read opens a file at a position. Its size is 0 where it is not known.
+func (c *importCommand) read(s *session, name string, from contactsio.Position) (*contactsio.Reader, io.Closer, int64, error) {
 	file := io.NopCloser(s.in)
 	var size int64
 	if name != "-" {
@@ -152,7 +187,7 @@ func (c *importCommand) read(s *session, name string) (*contactsio.Reader, io.Cl
 		file = f
 	}
 	opts := &contactsio.ReadOptions{
-		Format: contactsio.Format(c.Format), Encoding: c.Encoding, NoHeader: c.NoHeader, Map: c.Map, Region: c.Region, UID: c.UID, Size: size,
+		Format: contactsio.Format(c.Format), Encoding: c.Encoding, NoHeader: c.NoHeader, Map: c.Map, Region: c.Region, UID: c.UID, Size: size, From: from,
 	}
 	for _, comma := range c.Comma {
 		opts.Comma = comma
@@ -166,7 +201,7 @@ func (c *importCommand) read(s *session, name string) (*contactsio.Reader, io.Cl
 
 func (c *importCommand) preview(s *session, name string) error {
 	const rows = 10
-	reader, file, _, err := c.read(s, name)
+	reader, file, _, err := c.read(s, name, contactsio.Position{})
 	if err != nil {
 		return err
 	}
@@ -198,7 +233,16 @@ func (c *importCommand) preview(s *session, name string) error {
 // importFile imports one file. Its files for refused rows and the report appear at the
 // end, whatever ends it.
 func (c *importCommand) importFile(ctx context.Context, s *session, svc *contacts.Service, key, name string, opts *contactsio.ImportOptions) (summary *contactsio.Summary, err error) {
-	reader, file, size, err := c.read(s, name)
+	var from contactsio.Position
+	if c.Checkpoint != "" {
+		var last *checkpoint
+		if last, from, err = openCheckpoint(c.Checkpoint); err != nil {
+			return nil, err
+		}
+		opts.Checkpoint = last.save
+		defer func() { err = errors.Join(err, last.end(summary)) }()
+	}
+	reader, file, size, err := c.read(s, name, from)
 	if err != nil {
 		return nil, err
 	}
@@ -218,9 +262,9 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 	if size == 0 {
 		total = -1
 	}
-	bar := s.progress("bytes", total)
+	bar, move := s.fileProgress(total)
 	defer bar.Close()
-	opts.Progress = func(p contactsio.Progress) { _ = bar.Set64(p.Offset) } // a bar that cannot be drawn is no reason to stop
+	opts.Progress = move
 	return contactsio.Import(ctx, svc, key, reader, opts)
 }
 

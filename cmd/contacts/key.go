@@ -18,16 +18,21 @@ type keyFlags struct {
 	KeyFile string `placeholder:"FILE" xor:"key" help:"The file with the API key to act for; - is standard input. Default: CONTACTS_KEY."`
 	AsAdmin bool   `xor:"key" help:"Act without a given API key. One is issued for this run, and revoked at its end."`
 	accountFlag
+	ledgerFlags
 }
 
 // act calls work with a service and an API key that has the permissions.
-func (f *keyFlags) act(ctx context.Context, s *session, opts *contacts.Options, permissions []contacts.Permission, work func(*contacts.Service, string) error) error {
+func (f *keyFlags) act(ctx context.Context, s *session, permissions []contacts.Permission, work func(*contacts.Service, string) error) error {
 	key, err := f.given(s)
 	if err != nil {
 		return err
 	}
+	secrets, err := f.secrets()
+	if err != nil {
+		return err
+	}
 	return s.withStore(ctx, func(store contacts.Store) (err error) {
-		svc, err := contacts.New(store, opts)
+		svc, err := contacts.New(store, &contacts.Options{DoNotCallSecrets: secrets})
 		if err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func permissionsOf(k contacts.APIKey) string {
 type keysIssue struct {
 	accountFlag
 	Name     string                `required:"" placeholder:"N" help:"Its name, for people."`
-	Can      []contacts.Permission `required:"" placeholder:"PERMISSION,…" help:"What it may do: can_read_contacts, can_write_contacts."`
+	Can      []contacts.Permission `required:"" placeholder:"PERMISSION,…" help:"What it may do: can_read_contacts, can_write_contacts, can_read_events, can_manage_do_not_call."`
 	Teams    []int64               `xor:"teams" placeholder:"N,…" help:"The teams that it may access. Default: none; it sees what is in no team."`
 	AllTeams bool                  `xor:"teams" help:"It may access every team, later ones too."`
 	Expires  duration              `placeholder:"90d" help:"How long it is valid. Default: until it is revoked."`
@@ -106,7 +106,7 @@ type keysRevoke struct {
 }
 
 func (c *keysRevoke) Run(ctx context.Context, s *session) error {
-	if err := c.ask(s, "The API key "+c.ID.String()+" becomes invalid for good."); err != nil {
+	if err := c.ask(ctx, s, "The API key "+c.ID.String()+" becomes invalid for good."); err != nil {
 		return err
 	}
 	return s.asHost(ctx, func(admin *contacts.Admin) error { return admin.RevokeKey(ctx, c.ID) })

@@ -20,16 +20,20 @@ import (
 type grammar struct {
 	globals
 
-	Serve    serveCommand    `cmd:"" help:"Serve the REST API."`
-	Import   importCommand   `cmd:"" help:"Import files of contacts: CSV, JSON lines, vCards."`
-	Export   exportCommand   `cmd:"" help:"Export contacts as CSV, JSON lines or vCards."`
-	Accounts accountsCommand `cmd:"" help:"List, create, disable and set up accounts."`
-	Teams    teamsCommand    `cmd:"" help:"List and create the teams of an account."`
-	Keys     keysCommand     `cmd:"" help:"List, issue and revoke the API keys of an account."`
-	Backup   backupCommand   `cmd:"" help:"Write all that is stored to a new file, while others go on writing. For SQLite."`
-	Copy     copyCommand     `cmd:"" help:"Copy all of a store into another one, of any kind."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring the store to the schema of this program."`
-	Version  versionCommand  `cmd:"" help:"Print the versions of the program, of Go, of SQLite and of the schemas."`
+	Serve      serveCommand      `cmd:"" help:"Serve the REST API."`
+	Import     importCommand     `cmd:"" help:"Import files of contacts: CSV, JSON lines, vCards."`
+	Export     exportCommand     `cmd:"" help:"Export contacts as CSV, JSON lines or vCards."`
+	Accounts   accountsCommand   `cmd:"" help:"List, create, disable and set up accounts."`
+	Teams      teamsCommand      `cmd:"" help:"List and create the teams of an account."`
+	Keys       keysCommand       `cmd:"" help:"List, issue and revoke the API keys of an account."`
+	DoNotCall  doNotCallCommand  `cmd:"" help:"Ask and keep the list of numbers that must not be called."`
+	Duplicates duplicatesCommand `cmd:"" help:"List contacts that share an e-mail address, a phone number or an external id."`
+	Erase      eraseCommand      `cmd:"" help:"Remove a person for good, with a receipt."`
+	Events     eventsCommand     `cmd:"" help:"Print what happened to contacts."`
+	Backup     backupCommand     `cmd:"" help:"Write all that is stored to a new file, while others go on writing. For SQLite."`
+	Copy       copyCommand       `cmd:"" help:"Copy all of a store into another one, of any kind."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the store to the schema of this program."`
+	Version    versionCommand    `cmd:"" help:"Print the versions of the program, of Go, of SQLite and of the schemas."`
 }
 
 // globals are the flags of every command.

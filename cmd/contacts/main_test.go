@@ -71,3 +71,15 @@ func TestPrompts(t *testing.T) {
 	t.Parallel()
 	scripts(t, "testdata/prompts")
 }
+
+// TestReceipt erases a person, restores a backup, and erases again who came back.
+func TestReceipt(t *testing.T) {
+	t.Parallel()
+	scripts(t, "testdata/receipt")
+}
+
+// TestProgress looks for a bar where there is a terminal, and where there is none.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	scripts(t, "testdata/progress")
+}

@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"example.com/contacts"
 )
 
 // A newFile is a file that the command makes. It gets its name when it is whole. Nobody
@@ -40,4 +43,27 @@ func (f *newFile) finish() error {
 func (f *newFile) discard() {
 	_ = f.Close() // of no interest any more
 	_ = os.Remove(f.File.Name())
+}
+
+// writeFile writes to a new file, or to standard output if the name is -. It says how
+// much of what was written. Where a contact is damaged, the others are in the file.
+func (s *session) writeFile(name, what string, write func(io.Writer) (int, error)) error {
+	if name == "-" {
+		_, err := write(s.out.w)
+		return err
+	}
+	f, err := createFile(name)
+	if err != nil {
+		return err
+	}
+	n, err := write(f)
+	if _, damaged := errors.AsType[*contacts.DamagedError](err); err != nil && !damaged {
+		f.discard()
+		return err
+	}
+	if failed := f.finish(); failed != nil {
+		return failed
+	}
+	s.say("%d %s were written to %s", n, what, name)
+	return err
 }

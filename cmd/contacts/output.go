@@ -36,13 +36,13 @@ type column[T any] struct {
 
 // list prints records: a table for people, objects for programs.
 func list[T any](o *output, records iter.Seq2[T, error], columns ...column[T]) error {
-	table := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(&trimmed{w: o.w}, 0, 0, 2, ' ', 0)
 	line := func(text func(column[T]) string) {
 		cells := make([]string, len(columns))
 		for i, c := range columns {
 			cells[i] = text(c)
 		}
-		fmt.Fprintln(table, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	if !o.json {
 		line(func(c column[T]) string { return c.name })
@@ -60,6 +60,32 @@ func list[T any](o *output, records iter.Seq2[T, error], columns ...column[T]) e
 		line(func(c column[T]) string { return c.text(record) })
 	}
 	return table.Flush()
+}
+
+// A trimmed writer leaves out the blanks at the end of lines.
+type trimmed struct {
+	w      *bufio.Writer
+	blanks int // that are not written yet
+}
+
+// Write implements [io.Writer].
+func (t *trimmed) Write(p []byte) (int, error) {
+	for _, c := range p {
+		switch c {
+		case ' ':
+			t.blanks++
+			continue
+		case '\n':
+			t.blanks = 0
+		}
+		for ; t.blanks > 0; t.blanks-- {
+			_ = t.w.WriteByte(' ') // its next error is the same
+		}
+		if err := t.w.WriteByte(c); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
 }
 
 // these yields records that are there already.

@@ -15,6 +15,7 @@ import (
 )
 
 type serveCommand struct {
+	ledgerFlags
 	Addr             string   `env:"CONTACTS_ADDR" default:"127.0.0.1:8080" help:"The address to listen on. Port 0 is a free one."`
 	Prefix           string   `env:"CONTACTS_PREFIX" default:"/api/v1" help:"The path of the API."`
 	RateLimit        int      `env:"CONTACTS_RATE_LIMIT" default:"60" help:"How many requests one API key may make in a minute. 0: no limit."`
@@ -34,9 +35,15 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	secrets, err := c.secrets()
+	if err != nil {
+		return err
+	}
 	log := c.logger(s)
 	return s.withStore(ctx, func(store contacts.Store) error {
-		svc, err := contacts.New(store, &contacts.Options{DefaultRegion: c.DefaultRegion, ValidNumbersOnly: c.ValidNumbersOnly, Logger: log})
+		svc, err := contacts.New(store, &contacts.Options{
+			DefaultRegion: c.DefaultRegion, ValidNumbersOnly: c.ValidNumbersOnly, DoNotCallSecrets: secrets, Logger: log,
+		})
 		if err != nil {
 			return err
 		}
@@ -93,16 +100,7 @@ func welcome(ctx context.Context, store contacts.Store, log *slog.Logger) error 
 // under way the time of --grace.
 func (c *serveCommand) serve(ctx context.Context, listener net.Listener, store contacts.Store, svc *contacts.Service, log *slog.Logger) error {
 	var stopping atomic.Bool
-	// These limits bound what a slow or hostile client can use.
-	server := &http.Server{
-		Handler:           c.handler(store, svc, &stopping, log),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       time.Minute, // a batch may have 16 MiB
-		WriteTimeout:      2 * time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	server := newServer(c.handler(store, svc, &stopping, log), log)
 	log.Info("listening", "url", c.url(listener.Addr()))
 	served := make(chan error, 1)
 	go func() {
@@ -127,6 +125,19 @@ func (c *serveCommand) serve(ctx context.Context, listener net.Listener, store c
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// newServer returns a server with bounds for what a slow or hostile client can use.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       time.Minute, // a batch may have 16 MiB
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 }
 
 // url is where the API is, as seen from this machine.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/user"
@@ -18,6 +19,13 @@ type session struct {
 	in     io.Reader
 	out    *output   // results
 	errors io.Writer // errors, progress, questions
+}
+
+// say tells a person something that is no result.
+func (s *session) say(format string, args ...any) {
+	if !s.Quiet && !s.JSON {
+		fmt.Fprintf(s.errors, format+"\n", args...)
+	}
 }
 
 // withStore opens the store, works on it, and closes it.

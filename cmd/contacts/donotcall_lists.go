@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/contacts"
+	"example.com/contacts/contactsio"
+)
+
+type doNotCallImport struct {
+	keyFlags
+	File       string   `arg:"" help:"The list: a number on each line, or CSV with a column for them; - is standard input."`
+	Source     string   `required:"" placeholder:"S" help:"Where the list comes from, such as list:ftc-2026-11."`
+	At         moment   `placeholder:"DATE" help:"The date of the list. Default: now."`
+	Expires    duration `placeholder:"31d" help:"How long the entries hold. Default: until a grant."`
+	OverGrants bool     `help:"Forbid calls also to numbers whose owners have allowed them to you."`
+	Region     string   `placeholder:"US" help:"The region of national phone numbers."`
+	Refused    string   `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons."`
+	DryRun     bool     `help:"Say what the import would do. Store nothing."`
+}
+
+func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
+	if c.File == "-" && c.KeyFile == "-" {
+		return usage("standard input cannot be the file and the API key")
+	}
+	return c.act(ctx, s, mayManage, func(svc *contacts.Service, key string) error {
+		if c.DryRun {
+			svc = svc.DryRun()
+		}
+		return s.importNumbers(ctx, svc, key, c.File, c.Refused, contactsio.DoNotCallImportOptions{
+			Source: c.Source, At: c.At.Time, ExpiresAt: c.At.after(c.Expires), OverGrants: c.OverGrants, Region: c.Region,
+		})
+	})
+}
+
+// importNumbers imports a list and prints what became of it. Its file for refused rows
+// appears at the end, whatever ends it. It ends with 3 if rows were refused.
+func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name, refused string, opts contactsio.DoNotCallImportOptions) (err error) {
+	in, size := io.NopCloser(s.in), int64(-1)
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			size = info.Size()
+		}
+		in = f
+	}
+	defer in.Close()
+	if refused != "" {
+		f, err := createFile(refused)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if failed := f.finish(); failed != nil {
+				err = failed
+			}
+		}()
+		opts.Refused = f
+	}
+	bar, move := s.fileProgress(size)
+	defer bar.Close()
+	opts.Progress = move
+	summary, err := contactsio.ImportDoNotCall(ctx, svc, key, in, &opts)
+	if summary != nil {
+		err = errors.Join(err, s.numberSummary(name, summary))
+	}
+	switch {
+	case err != nil:
+		return advisedError{err, name, "give the whole list again: what is recorded is not recorded twice"}
+	case summary.Refused == 0:
+		return nil
+	case refused != "":
+		s.say("the refused rows are in %s", refused)
+	}
+	return exitError(exitRefused)
+}
+
+// numberSummary prints what became of the rows of a list.
+func (s *session) numberSummary(name string, summary *contactsio.DoNotCallSummary) error {
+	if s.JSON {
+		return s.out.object(struct {
+			File string `json:"file"`
+			*contactsio.DoNotCallSummary
+		}{name, summary})
+	}
+	type result = *contactsio.DoNotCallSummary
+	return list(s.out, these(summary),
+		column[result]{"ROWS", func(r result) string { return strconv.Itoa(r.Rows) }},
+		column[result]{"ADDED", func(r result) string { return strconv.Itoa(r.Added) }},
+		column[result]{"UNCHANGED", func(r result) string { return strconv.Itoa(r.Unchanged) }},
+		column[result]{"GRANTED", func(r result) string { return strconv.Itoa(r.Granted) }},
+		column[result]{"REFUSED", func(r result) string { return strconv.Itoa(r.Refused) }},
+		column[result]{"FILE", func(result) string { return name }},
+		column[result]{"WHY", func(r result) string { return codes(r.ByCode) }},
+	)
+}
+
+// codes says how often which code came: "invalid 2, required 1".
+func codes(byCode map[string]int) string {
+	var parts []string
+	for _, code := range slices.Sorted(maps.Keys(byCode)) {
+		parts = append(parts, fmt.Sprintf("%s %d", code, byCode[code]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+type doNotCallExport struct {
+	keyFlags
+	Output string `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
+	All    bool   `help:"Every entry, those too that have ended, and grants."`
+	Source string `placeholder:"S" help:"Entries of this source alone."`
+}
+
+func (c *doNotCallExport) Run(ctx context.Context, s *session) error {
+	return c.act(ctx, s, mayManage, func(svc *contacts.Service, key string) error {
+		return s.writeFile(c.Output, "entries", func(w io.Writer) (int, error) {
+			return contactsio.ExportDoNotCall(ctx, svc, key, w, &contactsio.DoNotCallExportOptions{All: c.All, Source: c.Source})
+		})
+	})
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+)
+
+// withReceipts calls work, and writes the receipts that it returns to a new file as JSON
+// lines. No name: there is no file. Where nothing was erased, the file does not appear.
+func withReceipts(name string, work func() ([]contacts.Erasure, error)) error {
+	if name == "" {
+		_, err := work()
+		return err
+	}
+	f, err := createFile(name) // before anything is erased
+	if err != nil {
+		return err
+	}
+	receipts, err := work()
+	if len(receipts) == 0 {
+		f.discard()
+		return err
+	}
+	lines := &output{w: bufio.NewWriter(f), json: true}
+	return errors.Join(err, list(lines, these(receipts...)), lines.flush(), f.finish())
+}
+
+type eraseReapply struct {
+	File string `arg:"" help:"What erase list --json has written before the restore; - is standard input."`
+	ledgerFlags
+	confirmation
+}
+
+// A reappliedErasures is what became of the receipts of a file.
+type reappliedErasures struct {
+	Receipts int `json:"receipts"`
+	Erased   int `json:"erased"` // contacts that had come back
+}
+
+func (c *eraseReapply) Run(ctx context.Context, s *session) error {
+	if err := c.possible(s); err != nil {
+		return err
+	}
+	receipts, err := c.read(s)
+	if err != nil {
+		return err
+	}
+	if err := c.ask(ctx, s, fmt.Sprintf("Of %d contacts that were erased, those that have come back are removed for good.", len(receipts))); err != nil {
+		return err
+	}
+	return c.asHost(ctx, s, func(admin *contacts.Admin) error {
+		n, err := admin.Reapply(ctx, receipts)
+		if err != nil && n == 0 {
+			return err
+		}
+		return errors.Join(err, list(s.out, these(reappliedErasures{len(receipts), n}),
+			column[reappliedErasures]{"RECEIPTS", func(r reappliedErasures) string { return strconv.Itoa(r.Receipts) }},
+			column[reappliedErasures]{"ERASED", func(r reappliedErasures) string { return strconv.Itoa(r.Erased) }},
+		))
+	})
+}
+
+// read reads the receipts of the file.
+func (c *eraseReapply) read(s *session) (receipts []contacts.Erasure, err error) {
+	in := s.in
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	for d := json.NewDecoder(in); ; {
+		var e contacts.Erasure
+		err := d.Decode(&e)
+		if errors.Is(err, io.EOF) {
+			return receipts, nil
+		}
+		if err == nil && (e.ID == uuid.Nil || e.AccountID == uuid.Nil || e.ContactID == uuid.Nil) {
+			err = errors.New("an id is missing")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: receipt %d cannot be read: %w; nothing was done. Give what contacts erase list --json has written", c.File, len(receipts)+1, err)
+		}
+		receipts = append(receipts, e)
+	}
+}
