@@ -87,8 +87,8 @@ func parseErasure(entry *JournalEntry) (e Erasure, err error) {
 // error ends it: CodeNotFound for an unknown account, CodeServerError.
 //
 // Keep them where a restored backup does not overwrite them, and give them to
-// [Admin.Reapply] after each restore. A walk reads the whole journal of the
-// account.
+// [Admin.Reapply] after each restore. A walk reads the erasures of the account and
+// no other entries of its journal.
 func (a *Admin) Erasures(ctx context.Context, accountID uuid.UUID, since time.Time) iter.Seq2[Erasure, error] {
 	return func(yield func(Erasure, error) bool) {
 		if _, err := a.account(ctx, accountID); err != nil {

@@ -140,6 +140,7 @@ func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, acc
 	}
 	defer c.Close(context.Background())
 	scan := regexp.MustCompile(`Seq Scan on (contact|contact_lookup|idempotency|journal)\b`)
+	erasures := regexp.MustCompile(`kind = 3 (AND sequence|ORDER)`) // of any subject
 	explained := 0
 	for sql, args := range sent.sent {
 		if !strings.Contains(sql, opts.Schema) || small && !strings.Contains(sql, "unnest") {
@@ -153,6 +154,9 @@ func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, acc
 		for kind, plan := range plans {
 			if scan.MatchString(plan) {
 				t.Errorf("a sequential scan with the plan for %s:\n%s\n%s", kind, sql, plan)
+			}
+			if erasures.MatchString(sql) && !strings.Contains(plan, "journal_erasure") {
+				t.Errorf("erasures are looked for among all entries with the plan for %s:\n%s\n%s", kind, sql, plan)
 			}
 		}
 	}
@@ -295,7 +299,7 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 	dry.Idempotency, dry.Journal = once(250), []contacts.JournalEntry{event(r), erased}
 	dry.Claims = []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: "nobody@example.com"}}
 	must(applyBatch(ctx, s, contacts.MutationBatch{Mutations: []contacts.Mutation{dry}, Now: noon, DryRun: true}))
-	for _, q := range []contacts.JournalQuery{{}, {After: 10}, {Kind: contacts.JournalEvent}} {
+	for _, q := range []contacts.JournalQuery{{}, {After: 10}, {Kind: contacts.JournalEvent}, {Kind: contacts.JournalErasure}} {
 		for _, subjects := range [][][32]byte{nil, {erased.Subject}} {
 			for _, backwards := range []bool{false, true} {
 				q.AccountID, q.Limit, q.Subjects, q.Backwards = account, 100, subjects, backwards

@@ -220,6 +220,8 @@ func journalQuery(q *contacts.JournalQuery) *queryBuilder {
 	var b queryBuilder
 	b.add("SELECT sequence, kind, subject, at, ends_at, data FROM {schema}.journal WHERE account_id = ?", pgUUID(q.AccountID))
 	switch {
+	case q.Kind == contacts.JournalErasure:
+		b.add(" AND kind = 3") // as the index of erasures says it
 	case q.Kind != 0:
 		b.add(" AND kind = ?", int16(q.Kind))
 	case q.Subjects != nil:

@@ -144,6 +144,8 @@ func Queries() (byName map[string]string, others int) {
 		"shared contacts":         sharedContacts,
 		"list journal":            listJournal,
 		"list journal backwards":  listJournalBackwards,
+		"list erasures":           listErasures,
+		"list erasures backwards": listErasuresBackwards,
 		"list subjects":           listSubjects,
 		"list subjects backwards": listSubjectsBackwards,
 		"judge account":           judgeAccount,

@@ -33,6 +33,12 @@ const (
 	listJournalSQL          = listJournalFromSQL + ` ORDER BY sequence LIMIT ?5`
 	listJournalBackwardsSQL = listJournalFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
 
+	// Erasures are few among many entries, and have an index of their own.
+	listErasuresFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_erasure
+		WHERE account = ` + accountSQL + ` AND sequence > ?2 AND sequence < ?3 AND kind = 3`
+	listErasuresSQL          = listErasuresFromSQL + ` ORDER BY sequence LIMIT ?4`
+	listErasuresBackwardsSQL = listErasuresFromSQL + ` ORDER BY sequence DESC LIMIT ?4`
+
 	// An entry is found by the head of its subject, and has to have the whole.
 	listSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_subject
 		WHERE account = ` + accountSQL + ` AND kind IN (SELECT value FROM json_each(?4)) AND head IN (SELECT value FROM json_each(?6))
@@ -246,19 +252,22 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 
 func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]contacts.JournalEntry, error) {
 	after, before := q.After, int64(math.MaxInt64)
-	list, listOf := listJournal, listSubjects
+	list, listOf, erasures := listJournal, listSubjects, listErasures
 	if q.Backwards {
-		list, listOf = listJournalBackwards, listSubjectsBackwards
+		list, listOf, erasures = listJournalBackwards, listSubjectsBackwards, listErasuresBackwards
 		if after, before = 0, q.After; before == 0 {
 			before = math.MaxInt64
 		}
 	}
 	var rows [][]driver.Value
 	var err error
-	if q.Subjects != nil {
+	switch {
+	case q.Subjects != nil:
 		heads, subjects := jsonSubjects(q.Subjects)
 		rows, err = s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)
-	} else { // which may be long: entries of one kind may be few among many
+	case q.Kind == contacts.JournalErasure:
+		rows, err = s.readers.rows(ctx, erasures, q.AccountID[:], after, before, int64(q.Limit))
+	default: // which may be long: entries of one kind may be few among many
 		err = s.readers.snapshot(ctx, func(c *conn) (err error) {
 			rows, err = c.rows(ctx, list, q.AccountID[:], after, before, number(int64(q.Kind)), int64(q.Limit))
 			return err

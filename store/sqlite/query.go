@@ -48,6 +48,8 @@ const (
 	sharedContacts
 	listJournal
 	listJournalBackwards
+	listErasures
+	listErasuresBackwards
 	listSubjects
 	listSubjectsBackwards
 	beginRead
@@ -137,6 +139,8 @@ var statementSQL = planOnce([queries]string{
 	sharedContacts:        sharedContactsSQL,
 	listJournal:           listJournalSQL,
 	listJournalBackwards:  listJournalBackwardsSQL,
+	listErasures:          listErasuresSQL,
+	listErasuresBackwards: listErasuresBackwardsSQL,
 	listSubjects:          listSubjectsSQL,
 	listSubjectsBackwards: listSubjectsBackwardsSQL,
 	beginRead:             "BEGIN",

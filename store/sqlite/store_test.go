@@ -360,8 +360,10 @@ func TestQueryPlans(t *testing.T) {
 		"shared contacts":        {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)"},
 		"list journal":           {numbered + ">? AND sequence<?)"},
 		"list journal backwards": {numbered + ">? AND sequence<?)"},
+		"list erasures":          {"SEARCH journal USING INDEX journal_erasure (account=? AND sequence>? AND sequence<?)"},
 		"list subjects":          {subject},
 
+		"list erasures backwards": {"SEARCH journal USING INDEX journal_erasure (account=? AND sequence>? AND sequence<?)"},
 		"list subjects backwards": {subject},
 
 		"judge account":       {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)"},

@@ -128,6 +128,8 @@ CREATE INDEX journal_subject ON journal (account_id, kind, head);
 
 CREATE INDEX journal_ends_at ON journal (account_id, ends_at) WHERE kind = 1 AND ends_at <> 0;
 
+CREATE INDEX journal_erasure ON journal (account_id, sequence) WHERE kind = 3; -- few among many
+
 -- One row for each change of a contact that was recorded, for people. The program
 -- never reads it. Changes are NULL where the type has none, and where a person was
 -- erased.

@@ -165,6 +165,7 @@ CREATE TABLE journal (
 
 CREATE INDEX journal_subject ON journal (account, kind, head);
 CREATE INDEX journal_ends_at ON journal (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX journal_erasure ON journal (account, sequence) WHERE kind = 3; -- few among many
 
 -- The number of the newest entry that each account ever had.
 CREATE TABLE journal_state (
