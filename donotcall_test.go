@@ -1,18 +1,13 @@
 package contacts_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/store/memory"
@@ -76,119 +71,6 @@ func (w *ledgerWorld) listed(t testing.TB, number string) bool {
 
 func withNumber(name string, doNotCall bool) contacts.CreateContactInput {
 	return contacts.CreateContactInput{FirstName: name, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: aNumber, DoNotCall: doNotCall}}}
-}
-
-// Whatever is done with contacts, a number that was blocked stays blocked.
-func TestNothingClears(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newLedgerWorld(t, store, contacts.Options{})
-		ctx := t.Context()
-		w.create(t, withNumber("first", true))
-		r := rand.New(rand.NewPCG(1, 2))
-		var ids []uuid.UUID
-		keep := func(c *contacts.Contact, err error) {
-			if err != nil && contacts.CodeOf(err) != contacts.CodeNotFound {
-				t.Fatal(err)
-			}
-			if c == nil {
-				return
-			}
-			ids = append(ids, c.ID)
-			if len(c.PhoneNumbers) > 0 && !c.PhoneNumbers[0].DoNotCall {
-				t.Fatalf("an answer shows %v", c.PhoneNumbers)
-			}
-		}
-		for i := range 60 {
-			w.at = w.at.Add(time.Second)
-			mark := []string{`, "do_not_call": true`, `, "do_not_call": false`, `, "do_not_call": null`, ``}[r.IntN(4)]
-			body := `{"first_name": "Ada", "email": "ada@example.com", "phone_numbers": [{"phone_number": "` + aNumber + `"` + mark + `}]}`
-			id := uuid.New()
-			if len(ids) > 0 {
-				id = ids[r.IntN(len(ids))]
-			}
-			switch r.IntN(9) {
-			case 0:
-				keep(w.svc.CreateContactJSON(ctx, w.writer, strings.NewReader(body)))
-			case 1:
-				keep(w.svc.ReplaceContactJSON(ctx, w.writer, id, strings.NewReader(body), nil))
-			case 2:
-				if !strings.Contains(mark, "false") { // which is refused
-					keep(w.svc.UpdateContactJSON(ctx, w.writer, id, strings.NewReader(body), nil))
-				}
-			case 3, 4:
-				mode := []string{"fill", "overwrite"}[r.IntN(2)]
-				u, err := w.svc.UpsertContactJSON(ctx, w.writer, "", strings.NewReader(strings.Replace(body, "{", `{"match_on": ["external_id"], "external_id": "x", "mode": "`+mode+`", `, 1)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				keep(u.Contact, nil)
-			case 5:
-				results, err := w.svc.CreateContactsJSON(ctx, w.writer, strings.NewReader(`{"contacts": [`+body+`,`+body+`]}`))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, r := range results {
-					keep(r.Contact, r.Err)
-				}
-			case 6:
-				if err := w.svc.DeleteContact(ctx, w.writer, id, nil); err != nil && contacts.CodeOf(err) != contacts.CodeNotFound {
-					t.Fatal(err)
-				}
-			case 7:
-				keep(w.svc.RestoreContact(ctx, w.writer, id, nil))
-			case 8:
-				if _, err := w.admin.PurgeContacts(ctx, contacts.PurgeInput{AccountID: w.acme.ID}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if !w.listed(t, aNumber) {
-				t.Fatalf("step %d cleared the number", i)
-			}
-		}
-		for c, err := range w.svc.Contacts(ctx, w.key, contacts.ListContactsInput{}) {
-			keep(c, err)
-		}
-	})
-}
-
-func TestBornListed(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newLedgerWorld(t, store, contacts.Options{})
-		ctx, said := t.Context(), w.at.Add(-time.Hour)
-		w.block(t, contacts.DoNotCallInput{PhoneNumber: aNumber, At: said, Reason: "asked on the phone"})
-		one := w.create(t, withNumber("one", false))
-		many, err := w.svc.CreateContacts(ctx, w.writer, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{withNumber("many", false)}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		upserted, err := w.svc.UpsertContact(ctx, w.writer, contacts.UpsertContactInput{
-			CreateContactInput: withNumber("upserted", false), MatchOn: []contacts.KeyKind{contacts.KeyEmail},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		born := []*contacts.Contact{one, many[0].Contact, upserted.Contact}
-		for r, err := range w.svc.CreateContactStream(ctx, w.writer, slices.Values([]contacts.CreateContactInput{withNumber("streamed", false)})) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			born = append(born, r.Contact)
-		}
-		for _, c := range born {
-			p := c.PhoneNumbers[0]
-			if !p.DoNotCall || !p.DoNotCallDate.Equal(said) || p.DoNotCallReason != "asked on the phone" {
-				t.Errorf("%s was born with %+v", c.FirstName, p)
-			}
-			if diff := cmp.Diff(c, w.get(t, c.ID)); diff != "" {
-				t.Errorf("%s (-created +read):\n%s", c.FirstName, diff)
-			}
-		}
-		if n := len(journal(t, store, w.acme.ID)); n != 1 {
-			t.Errorf("the ledger has %d entries, want 1", n)
-		}
-	})
 }
 
 func TestPatchFalseIsRefused(t *testing.T) {
@@ -299,58 +181,6 @@ func TestCreateAndBlockAreOne(t *testing.T) {
 			t.Errorf("got the companion of %v, %x, %v", of, subjects, err)
 		}
 	})
-}
-
-// brokenLedger damages what it is asked about the ledger.
-type brokenLedger struct {
-	contacts.Store
-	err  error
-	data string
-}
-
-func (s brokenLedger) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
-	if s.err != nil {
-		return nil, s.err
-	}
-	entries, err := s.Store.ListJournal(ctx, q)
-	for i := range entries {
-		entries[i].Data = s.data
-	}
-	return entries, err
-}
-
-func TestFailClosed(t *testing.T) {
-	t.Parallel()
-	store := closing(t, memory.New())
-	w := newLedgerWorld(t, store, contacts.Options{})
-	w.block(t, contacts.DoNotCallInput{PhoneNumber: aNumber})
-	mine := bytes.Repeat([]byte{1}, 32)
-	foreign := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{DoNotCallSecrets: [][]byte{mine}})
-	foreign.block(t, contacts.DoNotCallInput{PhoneNumber: aNumber})
-	for name, tt := range map[string]struct {
-		store contacts.Store
-		key   string
-		ctx   context.Context
-	}{
-		"a fault":           {brokenLedger{Store: store, err: errors.New("the disk is gone")}, w.key, t.Context()},
-		"an entry":          {brokenLedger{Store: store, data: `{"v":2}`}, w.key, t.Context()},
-		"a missing secret":  {foreign.store, foreign.key, t.Context()},
-		"a context is done": {store, w.key, cancelled(t)},
-	} {
-		svc, err := contacts.New(tt.store, &contacts.Options{Now: func() time.Time { return w.at }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantError(t, svc.CanCall(tt.ctx, tt.key, aNumber), contacts.CodeServerError)
-		if _, err := svc.CanCallMany(tt.ctx, tt.key, []string{aNumber}); contacts.CodeOf(err) != contacts.CodeServerError {
-			t.Errorf("%s: CanCallMany: got %v", name, err)
-		}
-	}
-	wantError(t, w.svc.CanCall(t.Context(), w.key, "call me"), contacts.CodeValidationError)
-	many, err := w.svc.CanCallMany(t.Context(), w.key, []string{"call me", "+12025550100", aNumber})
-	if err != nil || !many[0].DoNotCall || many[0].Err == nil || many[1].DoNotCall || !many[2].DoNotCall {
-		t.Errorf("CanCallMany: got %+v, %v", many, err)
-	}
 }
 
 // list returns n numbers of a list.
@@ -509,56 +339,4 @@ func TestOrderIsByAt(t *testing.T) {
 	wantError(t, err, contacts.CodeValidationError, wrong("reason", contacts.FieldRequired), wrong("reference", contacts.FieldRequired))
 	_, err = w.svc.GrantCalls(t.Context(), w.writer, contacts.DoNotCallInput{PhoneNumber: aNumber})
 	wantError(t, err, contacts.CodePermissionDenied)
-}
-
-// An equivalent form counts, and a grant on one form does not open the other.
-func TestFormsAreListed(t *testing.T) {
-	t.Parallel()
-	w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{})
-	w.block(t, contacts.DoNotCallInput{PhoneNumber: "+52 1 55 1234 5678"})
-	err := w.svc.CanCall(t.Context(), w.key, "+525512345678")
-	e, _ := errors.AsType[*contacts.Error](err)
-	if e == nil || e.Code != contacts.CodeDoNotCall || e.DoNotCall == nil || e.DoNotCall.Form != "mx_mobile_one" || !e.DoNotCall.Date.Equal(w.at) {
-		t.Fatalf("got %v", err)
-	}
-	w.at = w.at.Add(time.Second)
-	if s := w.grant(t, contacts.DoNotCallInput{PhoneNumber: "+525512345678"}); !s.DoNotCall || s.Form != "mx_mobile_one" {
-		t.Errorf("got %+v", s)
-	}
-	if s := w.grant(t, contacts.DoNotCallInput{PhoneNumber: "+5215512345678"}); s.DoNotCall {
-		t.Errorf("got %+v", s)
-	}
-}
-
-func TestRotateSecrets(t *testing.T) {
-	t.Parallel()
-	store := closing(t, memory.New())
-	first, second := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 40)
-	stored := newLedgerWorld(t, store, contacts.Options{})
-	stored.block(t, contacts.DoNotCallInput{PhoneNumber: "+12025550101"})
-	service := func(secrets ...[]byte) *contacts.Service {
-		svc, err := contacts.New(store, &contacts.Options{Now: func() time.Time { return stored.at }, DoNotCallSecrets: secrets})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return svc
-	}
-	if _, err := service(first).BlockCalls(t.Context(), stored.manager, contacts.DoNotCallInput{PhoneNumber: "+12025550102"}); err != nil {
-		t.Fatal(err)
-	}
-	rotated := service(second, first)
-	if _, err := rotated.BlockCalls(t.Context(), stored.manager, contacts.DoNotCallInput{PhoneNumber: "+12025550103"}); err != nil {
-		t.Fatal(err)
-	}
-	for _, number := range []string{"+12025550101", "+12025550102", "+12025550103"} {
-		wantError(t, rotated.CanCall(t.Context(), stored.key, number), contacts.CodeDoNotCall)
-	}
-	if err := rotated.CheckDoNotCall(t.Context()); err != nil {
-		t.Errorf("with every secret: %v", err)
-	}
-	wantError(t, service(second).CheckDoNotCall(t.Context()), contacts.CodeServerError)
-	wantError(t, service().CanCall(t.Context(), stored.key, "+12025550101"), contacts.CodeServerError)
-	if _, err := contacts.New(store, &contacts.Options{DoNotCallSecrets: [][]byte{first[:31]}}); err == nil {
-		t.Error("New accepts a secret of 31 bytes")
-	}
 }

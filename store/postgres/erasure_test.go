@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"example.com/contacts"
 	"example.com/contacts/store/internal/erasetest"
 )
 
@@ -44,9 +46,7 @@ func TestNoByteIsLeft(t *testing.T) {
 	if found := dump(); found != nil {
 		t.Errorf("the dump has %q", found)
 	}
-	for _, number := range []string{erasetest.OldNumber, erasetest.Number, erasetest.Second} {
-		w.WantListed(t, number)
-	}
+	w.WantErased(t)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -113,4 +113,62 @@ func TestEveryTableIsKnown(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the tables are not those that erasure knows (-known +there):\n%s", diff)
 	}
+}
+
+// A restored backup brings the person back, until Reapply.
+func TestReapply(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema, backup := newSchema(t, url), newSchema(t, url)
+	s := open(t, url, schema)
+	w := erasetest.New(t, s)
+	c := w.Person(t)
+	tables := []string{"account", "team", "api_key", "setting", "account_state", "contact", "contact_lookup", "idempotency", "journal"}
+	each := func(statement string) (all string) {
+		for _, table := range tables {
+			all += strings.NewReplacer("{now}", pgx.Identifier{schema, table}.Sanitize(), "{then}", pgx.Identifier{backup, table}.Sanitize()).Replace(statement)
+		}
+		return all
+	}
+	run := func(sql string) {
+		t.Helper()
+		if _, err := connect(t, url).PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("CREATE SCHEMA " + pgx.Identifier{backup}.Sanitize() + ";" + each("CREATE TABLE {then} AS TABLE {now};"))
+	erasetest.Reapply(t, w, c, func() *erasetest.World {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		slices.Reverse(tables) // those first that refer to others
+		sql := "BEGIN;" + each("DELETE FROM {now};")
+		slices.Reverse(tables)
+		run(sql + each("INSERT INTO {now} TABLE {then};") + "COMMIT")
+		return erasetest.Join(t, open(t, url, schema))
+	})
+}
+
+// One store erases a person while another one creates a relative with the same
+// number.
+func TestSharedNumber(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	w := erasetest.New(t, open(t, url, schema))
+	other := erasetest.Join(t, open(t, url, schema))
+	erasetest.SharedNumber(t, w, extent(10, 1000), func(number string) (end func() uuid.UUID) {
+		created := make(chan uuid.UUID, 1)
+		go func() {
+			c, err := other.Service.CreateContact(t.Context(), other.Key, contacts.CreateContactInput{
+				FirstName: "Bob", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}},
+			})
+			if err != nil {
+				t.Error(err)
+				c = new(contacts.Contact)
+			}
+			created <- c.ID
+		}()
+		return func() uuid.UUID { return <-created }
+	})
 }

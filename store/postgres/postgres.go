@@ -15,6 +15,14 @@
 //	GRANT USAGE ON SCHEMA contacts TO app;
 //	GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA contacts TO app;
 //
+// The journal holds the do-not-call ledger. There the store only appends, replaces the
+// data of an entry when a person is erased, and removes events that have ended. Let
+// another role own the tables, give people SELECT alone, and of the journal give the
+// store no more than that:
+//
+//	REVOKE UPDATE ON contacts.journal FROM app;
+//	GRANT UPDATE (data) ON contacts.journal TO app;
+//
 // With [Options.SkipMigrations] the store never tries to make tables. On a
 // standby, or where transactions are read-only, reads and dry runs work, and
 // writes fail with [ErrReadOnly].

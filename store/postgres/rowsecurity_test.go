@@ -19,14 +19,21 @@ import (
 // newOwner returns the url of a role that is no superuser, and may make schemas.
 func newOwner(t testing.TB, url string) string {
 	t.Helper()
-	role := "owner_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	execute(t, url, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'")
+	role, as := newRole(t, url)
 	execute(t, url, "GRANT CREATE ON DATABASE postgres TO "+role)
+	return as
+}
+
+// newRole returns the name of a role that may do nothing, and the url as it.
+func newRole(t testing.TB, url string) (role, as string) {
+	t.Helper()
+	role = "role_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	execute(t, url, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'")
 	t.Cleanup(func() {
 		execute(t, url, "DROP OWNED BY "+role+" CASCADE")
 		execute(t, url, "DROP ROLE "+role)
 	})
-	return with(t, with(t, url, "user", role), "password", "secret")
+	return role, with(t, with(t, url, "user", role), "password", "secret")
 }
 
 // The whole contract holds with row-level security.

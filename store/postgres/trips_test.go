@@ -105,8 +105,17 @@ func TestRoundTrips(t *testing.T) {
 			_, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: account, AllTeams: true, Limit: 9})
 			return err
 		}},
+		{"Service.BlockCalls of a number that is blocked", 2, func() error { // from here on the account has a ledger
+			_, err := svc.BlockCalls(t.Context(), key, contacts.DoNotCallInput{PhoneNumber: "+14155550123"})
+			return err
+		}},
+		{"Service.CanCall", 2, func() error { return svc.CanCall(t.Context(), key, "+14155550124") }},
+		{"Service.GetContact with a ledger", 3, func() error {
+			_, err := svc.GetContact(t.Context(), key, r.Contact.ID)
+			return err
+		}},
 	} {
-		for range 2 { // the first prepares its statements
+		for range 3 { // the first two prepare their statements
 			sent.n.Store(0)
 			if err := c.call(); err != nil {
 				t.Fatalf("%s: %v", c.name, err)

@@ -4,9 +4,7 @@ package sqlite_test
 
 import (
 	"bufio"
-	"database/sql"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,9 +70,7 @@ func TestNoByteIsLeft(t *testing.T) {
 			if found := traces(t, path); len(found) > 0 {
 				t.Errorf("after ClearLog: %q", found)
 			}
-			for _, number := range []string{erasetest.OldNumber, erasetest.Number, erasetest.Second} {
-				w.WantListed(t, number)
-			}
+			w.WantErased(t)
 			wantNoTraceAfterClose(t, s, path)
 		})
 	}
@@ -138,43 +134,16 @@ func TestReapply(t *testing.T) {
 	if err := s.Backup(t.Context(), backup); err != nil {
 		t.Fatal(err)
 	}
-	first := w.Erase(t, c, true)
-	erasures := func() (all []contacts.Erasure) {
-		t.Helper()
-		for e, err := range w.Admin.Erasures(t.Context(), w.Account.ID, first.At) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, e)
+	erasetest.Reapply(t, w, c, func() *erasetest.World {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
-		return all
-	}
-	kept := erasures()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := sqlite.Restore(t.Context(), backup, path); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, path)
-	w = erasetest.Join(t, s)
-	if _, err := w.Service.GetContact(t.Context(), w.Key, c.ID); err != nil {
-		t.Fatalf("the backup has not brought the person back: %v", err)
-	}
-	gone := kept[0]
-	gone.AccountID = newID() // of an account that the backup has not
-	for _, want := range []int{1, 0} {
-		if n, err := w.Admin.Reapply(t.Context(), append([]contacts.Erasure{gone}, kept...)); n != want || err != nil {
-			t.Errorf("Reapply returned %d, %v; want %d", n, err, want)
+		if err := sqlite.Restore(t.Context(), backup, path); err != nil {
+			t.Fatal(err)
 		}
-	}
-	list := erasures()
-	if len(list) != 1 || list[0].Reapplies != first.ID || list[0].ID == first.ID || !list[0].Suppressed || list[0].Reason != first.Reason {
-		t.Errorf("erasures after Reapply: %+v; the first was %+v", list, first)
-	}
-	for _, number := range []string{erasetest.OldNumber, erasetest.Number, erasetest.Second} {
-		w.WantListed(t, number)
-	}
+		s = open(t, path)
+		return erasetest.Join(t, s)
+	})
 	wantNoTraceAfterClose(t, s, path)
 }
 
@@ -241,154 +210,7 @@ func TestSurvivesErasure(t *testing.T) {
 	}
 }
 
-// A write that fails, whichever it is, leaves the person whole.
-func TestEraseIsOne(t *testing.T) {
-	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
-	w := erasetest.New(t, s)
-	w.Crowd(t, 10)
-	c := w.Person(t)
-	db := plain(t, path)
-	exec1(t, db, "CREATE TABLE fault (n INTEGER)") // how many writes succeed before one fails
-	exec1(t, db, "INSERT INTO fault VALUES (0)")
-	for _, table := range []string{"contact_data", "lookup", "lookup_gone", "journal", "journal_state"} {
-		for _, write := range []string{"INSERT", "UPDATE", "DELETE"} {
-			exec1(t, db, fmt.Sprintf(`CREATE TRIGGER fault_%[1]s_%[2]s BEFORE %[2]s ON %[1]s
-				BEGIN UPDATE fault SET n = n - 1; SELECT RAISE(ABORT, 'the disk is broken') FROM fault WHERE n < 0; END`, table, write))
-		}
-	}
-	before := contents(t, db)
-	in := contacts.EraseInput{AccountID: w.Account.ID, ContactID: c.ID, Suppress: true}
-	for n := 0; ; n++ {
-		exec1(t, db, "UPDATE fault SET n = ?", n)
-		e, err := w.Admin.EraseContact(t.Context(), in)
-		if err == nil {
-			if n < 15 {
-				t.Errorf("an erasure of %d writes only: %+v", n, e)
-			}
-			break
-		}
-		if contacts.CodeOf(err) != contacts.CodeServerError {
-			t.Fatalf("write %d: %v", n, err)
-		}
-		if diff := cmp.Diff(before, contents(t, db)); diff != "" {
-			t.Fatalf("write %d failed, and this changed:\n%s", n, diff)
-		}
-	}
-	probe := contacts.ErasureProbe{PhoneNumbers: []string{erasetest.OldNumber, erasetest.Number, erasetest.Second}, Texts: []string{"qzv"}}
-	if found, err := w.Admin.VerifyErasure(t.Context(), w.Account.ID, probe); found != nil || err != nil {
-		t.Errorf("left: %v, %v", found, err)
-	}
-}
-
-// contents returns every row that an erasure may change, as text, by table.
-func contents(t testing.TB, db *sql.DB) map[string][]string {
-	t.Helper()
-	all := make(map[string][]string)
-	for table, columns := range map[string]string{
-		"contact_data": "seq, hex(id), first_name, version", "journal": "sequence, kind, hex(subject), data", "journal_state": "account, sequence",
-	} {
-		rows, err := db.QueryContext(t.Context(), fmt.Sprintf("SELECT concat_ws('|', %s) FROM %s ORDER BY 1", columns, table))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var row string
-			if err := rows.Scan(&row); err != nil {
-				t.Fatal(err)
-			}
-			all[table] = append(all[table], row)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return all
-}
-
-// A process that erases one person after another is killed. Each of them is there
-// with everything, or gone with everything.
-func TestFaultKilledErasure(t *testing.T) {
-	t.Parallel()
-	if path, yes := inAnotherProcess(); yes {
-		eraseUntilKilled(t, path)
-		return
-	}
-	path := newPath(t)
-	s := open(t, path)
-	w := erasetest.New(t, s)
-	erased := make(map[string]bool)
-	for range extent(2, 100) {
-		killWhileItSays(t, again(t, path), 1+rand.IntN(30), func(id string) { erased[id] = true })
-		wantWholeErasures(t, w, erased)
-	}
-	t.Logf("%d erasures acknowledged", len(erased))
-}
-
-// eraseUntilKilled creates and erases persons until it is killed. It prints the id
-// of each that was erased.
-func eraseUntilKilled(t *testing.T, path string) {
-	w := erasetest.Join(t, open(t, path))
-	for {
-		number := fmt.Sprintf("+1555%07d", 2_000_000+rand.IntN(7_999_999))
-		c, err := w.Service.CreateContact(t.Context(), w.Key, contacts.CreateContactInput{
-			FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: true}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Erase(t, c, false)
-		os.Stdout.WriteString(storedPrefix + c.ID.String() + "\n")
-	}
-}
-
-// wantWholeErasures checks that each contact of the journal is there and has lost
-// nothing, or is gone and has a receipt.
-func wantWholeErasures(t testing.TB, w *erasetest.World, erased map[string]bool) {
-	t.Helper()
-	list, err := w.Store.ListContacts(t.Context(), contacts.ContactQuery{AccountID: w.Account.ID, AllTeams: true, Limit: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	journal, err := w.Store.ListJournal(t.Context(), contacts.JournalQuery{AccountID: w.Account.ID, Limit: 1_000_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	there, receipts, numbers := make(map[string]bool), make(map[string]bool), 0
-	for _, r := range list.Records {
-		there[r.Contact.ID.String()] = true
-	}
-	for _, e := range journal {
-		id := uuid.UUID(e.Subject[:16]).String()
-		switch {
-		case e.Kind == contacts.JournalErasure:
-			receipts[id] = true
-		case e.Kind == contacts.JournalDoNotCall && strings.Contains(e.Data, `"phone_number"`):
-			numbers++
-		case e.Kind == contacts.JournalEvent && !strings.Contains(e.Data, string(contacts.EventContactErased)) && there[id] == strings.Contains(e.Data, `"redacted"`):
-			t.Errorf("a contact is there: %t; its event: %s", there[id], e.Data)
-		}
-	}
-	if numbers != len(there) {
-		t.Errorf("%d contacts, and %d numbers in the ledger", len(there), numbers)
-	}
-	for id := range erased {
-		if there[id] || !receipts[id] {
-			t.Errorf("a contact that was erased is there: %t; has a receipt: %t", there[id], receipts[id])
-		}
-	}
-	for id := range receipts {
-		if there[id] {
-			t.Error("a contact is there and has a receipt")
-		}
-	}
-}
-
-// Two processes: one erases a person while the other creates a relative with the
-// same number. The number is in the ledger if the relative came first, and gone
-// from it otherwise. It is listed for the relative in any case.
+// One process erases a person while another creates a relative with the same number.
 func TestFaultSharedNumber(t *testing.T) {
 	t.Parallel()
 	if path, yes := inAnotherProcess(); yes {
@@ -396,9 +218,7 @@ func TestFaultSharedNumber(t *testing.T) {
 		return
 	}
 	path := newPath(t)
-	s := open(t, path)
-	w := erasetest.New(t, s)
-	rounds := extent(10, 1000)
+	w := erasetest.New(t, open(t, path))
 	p := again(t, path)
 	says := func(prefix string) string {
 		for p.out.Scan() {
@@ -410,39 +230,13 @@ func TestFaultSharedNumber(t *testing.T) {
 		return ""
 	}
 	says("ready")
-	kept := 0
-	for i := range rounds {
-		number := fmt.Sprintf("+1555%07d", 2_000_000+i)
-		person, err := w.Service.CreateContact(t.Context(), w.Key, contacts.CreateContactInput{
-			FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: true}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	erasetest.SharedNumber(t, w, extent(10, 1000), func(number string) (end func() uuid.UUID) {
 		if _, err := fmt.Fprintln(p.stdin, number); err != nil {
 			t.Fatal(err)
 		}
-		for range rand.IntN(3) { // so that either comes first
-			w.WantListed(t, number)
-		}
-		e := w.Erase(t, person, false)
-		id := uuid.MustParse(says(storedPrefix))
-
-		shared := e.Removed.Numbers == 0
-		if shared {
-			kept++
-		}
-		status, err := w.Service.DoNotCallStatus(t.Context(), w.Key, number)
-		if err != nil || !status.DoNotCall || len(status.Entries) != 1 || (status.Entries[0].PhoneNumber == number) != shared || status.Entries[0].ContactID != uuid.Nil {
-			t.Errorf("round %d: the number is shared: %t; its status: %+v, %v", i, shared, status, err)
-		}
-		relative, err := w.Service.GetContact(t.Context(), w.Key, id)
-		if err != nil || !relative.PhoneNumbers[0].DoNotCall {
-			t.Errorf("round %d: the relative: %+v, %v", i, relative, err)
-		}
-	}
+		return func() uuid.UUID { return uuid.MustParse(says(storedPrefix)) }
+	})
 	p.end(t)
-	t.Logf("%d rounds, in %d of which the number was kept", rounds, kept)
 }
 
 // createRelatives creates a contact for each number that it is given.

@@ -18,6 +18,8 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/erasetest"
+	"example.com/contacts/store/internal/ledgertest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -38,6 +40,51 @@ func TestFaultPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 	if cut.lost != 0 {
 		t.Errorf("in %d power cuts %d of %d acknowledged contacts were lost", cut.cuts, cut.lost, cut.acknowledged)
 	}
+}
+
+// Contacts are created with a block, changed and erased. After a power cut each of
+// them is there with all that was stored with it, or gone with all of it.
+func TestFaultPowerCutLeavesNoHalves(t *testing.T) {
+	t.Parallel()
+	if path, yes := inAnotherProcess(); yes {
+		log := openLog(t)
+		inFourStores(t, path, faultPlan, false, func(s *sqlite.Store) {
+			if err := addTheAccount(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			w := erasetest.Join(t, s)
+			if err := w.Admin.SetEvents(t.Context(), theAccount, contacts.EventSettings{On: true}); err != nil {
+				t.Fatal(err)
+			}
+			crowd(8, func() {
+				for range 3 {
+					err := ledgertest.Live(t.Context(), w, func(told ledgertest.Told) {
+						log.Write(logRecord{kind: acknowledged, data: []byte(told.String())}.append(nil))
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		})
+		return
+	}
+	cutPower(t, cutPlan{runs: extent(1, 5), moments: extent(4, 40), check: func(t *testing.T, s *sqlite.Store, path string, acknowledged [][]byte) int {
+		told := make(map[ledgertest.Told]bool)
+		for _, text := range acknowledged {
+			one, err := ledgertest.ParseTold(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			told[one] = true
+		}
+		wantSound(t, path)
+		if err := addTheAccount(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		ledgertest.WantWhole(t, erasetest.Join(t, s), told)
+		return 0 // it says what is lost
+	}})
 }
 
 // What a sync that failed was to sync may be lost, even if a later sync
@@ -82,11 +129,7 @@ func TestFaultPowerCutIsSeenWithoutSyncs(t *testing.T) {
 // opened again in between, and appends to the shim's log the ids that were
 // acknowledged. It calls disturb before each create.
 func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb func()) {
-	log, err := os.OpenFile(os.Getenv(faultLog), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
+	log := openLog(t)
 	add := func(s *sqlite.Store, n int) {
 		records := make([]*contacts.ContactRecord, n)
 		for i := range records {
@@ -105,21 +148,7 @@ func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb 
 			log.Write(logRecord{kind: acknowledged, data: r.Contact.ID[:]}.append(nil))
 		}
 	}
-	// The log of the first is never copied into the main file before the end,
-	// that of the others all the time, and of the last never at the end.
-	for i, pages := range []string{"4000", "8", "50", "20"} {
-		s, err := plan().Set("wal_autocheckpoint", pages, pages).Open(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, pragma := range map[string]func() (any, error){
-			"writer": func() (any, error) { return s.WriterPragma("mmap_size") },
-			"reader": func() (any, error) { return s.ReaderPragma(t.Context(), "mmap_size") },
-		} {
-			if v, err := pragma(); err != nil || v != int64(0) {
-				t.Errorf("mmap_size of the %s is %v, %v: what it writes is not in the log", name, v, err)
-			}
-		}
+	inFourStores(t, path, plan, disturb != nil, func(s *sqlite.Store) {
 		if err := addTheAccount(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
@@ -136,8 +165,40 @@ func createAndMark(t *testing.T, path string, plan func() *sqlite.Plan, disturb 
 		}
 		wg.Wait()
 		add(s, 40)
+	})
+}
+
+// openLog opens the shim's log, to append what was acknowledged.
+func openLog(t *testing.T) *os.File {
+	log, err := os.OpenFile(os.Getenv(faultLog), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	return log
+}
+
+// inFourStores uses a store at path that is closed and opened again in between. Where
+// calls of the system fail, Close may too.
+func inFourStores(t *testing.T, path string, plan func() *sqlite.Plan, failing bool, use func(*sqlite.Store)) {
+	// The log of the first is never copied into the main file before the end,
+	// that of the others all the time, and of the last never at the end.
+	for i, pages := range []string{"4000", "8", "50", "20"} {
+		s, err := plan().Set("wal_autocheckpoint", pages, pages).Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, pragma := range map[string]func() (any, error){
+			"writer": func() (any, error) { return s.WriterPragma("mmap_size") },
+			"reader": func() (any, error) { return s.ReaderPragma(t.Context(), "mmap_size") },
+		} {
+			if v, err := pragma(); err != nil || v != int64(0) {
+				t.Errorf("mmap_size of the %s is %v, %v: what it writes is not in the log", name, v, err)
+			}
+		}
+		use(s)
 		if i < 3 {
-			if err := s.Close(); err != nil && disturb == nil {
+			if err := s.Close(); err != nil && !failing {
 				t.Fatal(err)
 			}
 		}
@@ -153,12 +214,19 @@ type cutPlan struct {
 	moments   int  // of each run, at random
 	beginning int  // while the file is made, there is a cut at each record; 2: at every second one; 0: at none
 	untilLost bool // a loss is enough
+
+	// check looks at the store that could be left at path, and returns how many of
+	// those that were acknowledged are lost. nil: wantContacts.
+	check func(t *testing.T, s *sqlite.Store, path string, acknowledged [][]byte) (lost int)
 }
 
 // cutPower runs the test in another process, and opens what could be left of
 // its store after each power cut.
 func cutPower(t *testing.T, plan cutPlan) (sum cutResult) {
 	t.Helper()
+	if plan.check == nil {
+		plan.check = wantContacts
+	}
 	for range plan.runs {
 		shim, path := newShim(t), newPath(t)
 		relay(t, again(t, path, shim.under(t, path)))
@@ -172,7 +240,7 @@ func cutPower(t *testing.T, plan cutPlan) (sum cutResult) {
 			moments = append(moments, moment)
 		}
 		for _, moment := range moments {
-			n, lost := checkCut(t, log[:moment])
+			n, lost := plan.checkCut(t, log[:moment])
 			sum.cuts++
 			sum.acknowledged += n
 			sum.lost += lost
@@ -190,18 +258,19 @@ func cutPower(t *testing.T, plan cutPlan) (sum cutResult) {
 		}
 		os.Remove(shim.log)
 	}
-	t.Logf("%d runs, %d power cuts: of %d contacts that were acknowledged before a cut %d were lost; %d syncs failed",
+	t.Logf("%d runs, %d power cuts: of %d that were acknowledged before a cut %d were lost; %d syncs failed",
 		plan.runs, sum.cuts, sum.acknowledged, sum.lost, sum.failedSyncs)
 	return sum
 }
 
 // checkCut opens what a disk could hold after a power cut at the end of the log.
-func checkCut(t *testing.T, log []logRecord) (acked, lost int) {
+func (p *cutPlan) checkCut(t *testing.T, log []logRecord) (acked, lost int) {
 	t.Helper()
-	d, l := newDisk(), newLedger()
+	d := newDisk()
+	var told [][]byte
 	for _, r := range log {
 		if r.kind == acknowledged {
-			l.note(uuid.UUID(r.data), nil)
+			told = append(told, r.data)
 			continue
 		}
 		d.apply(r)
@@ -215,22 +284,33 @@ func checkCut(t *testing.T, log []logRecord) (acked, lost int) {
 	s, err := faultPlan().Open(t.Context(), path)
 	if err != nil {
 		t.Errorf("Open after a power cut: %v", err)
-		return len(l.told), 0
+		return len(told), 0
 	}
 	defer os.RemoveAll(filepath.Dir(path))
 	defer s.Close()
+	return len(told), p.check(t, s, path, told)
+}
+
+// wantContacts checks that the contacts with the acknowledged ids are there, and
+// that all contacts are whole.
+func wantContacts(t *testing.T, s *sqlite.Store, path string, acknowledged [][]byte) (lost int) {
+	t.Helper()
+	l := newLedger()
+	for _, id := range acknowledged {
+		l.note(uuid.UUID(id), nil)
+	}
 	lost = l.lost(t, s)
 	wantSoundAndWhole(t, path, s, nil)
 	if err := errors.Join(addTheAccount(t.Context(), s), create(t.Context(), s, contactOf(newID()))); err != nil {
 		t.Errorf("Apply after a power cut: %v", err)
 	}
-	return len(l.told), lost
+	return lost
 }
 
 // The kinds of records in the log of the shim, and of files.
 const (
 	opened, written, truncated, unlinked, synced, syncFailed = 'o', 'w', 't', 'u', 's', 'f'
-	acknowledged                                             = 'a' // ours; the data is the id
+	acknowledged                                             = 'a' // ours; the data says what
 
 	mainFile, walFile, journalFile, directory = 'm', 'w', 'j', 'd'
 )

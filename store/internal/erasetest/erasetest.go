@@ -42,23 +42,29 @@ func New(t testing.TB, store contacts.Store) *World {
 	if err := admin.SetEvents(t.Context(), account.ID, contacts.EventSettings{On: true}); err != nil {
 		t.Fatal(err)
 	}
-	return Join(t, store)
+	return join(t, store, account)
 }
 
 // Join returns the account that New made, for a store that was opened again or by
 // another process. It has a key of its own.
 func Join(t testing.TB, store contacts.Store) *World {
 	t.Helper()
-	w := &World{Store: store, Admin: contacts.NewAdmin(store, nil)}
-	var err error
-	if w.Service, err = contacts.New(store, nil); err != nil {
-		t.Fatal(err)
-	}
-	for account, err := range w.Admin.Accounts(t.Context()) {
+	for account, err := range contacts.NewAdmin(store, nil).Accounts(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Account = &account
+		return join(t, store, &account)
+	}
+	t.Fatal("the store has no account")
+	return nil
+}
+
+func join(t testing.TB, store contacts.Store, account *contacts.Account) *World {
+	t.Helper()
+	w := &World{Store: store, Admin: contacts.NewAdmin(store, nil), Account: account}
+	var err error
+	if w.Service, err = contacts.New(store, nil); err != nil {
+		t.Fatal(err)
 	}
 	w.Key, _, err = w.Admin.IssueKey(t.Context(), contacts.IssueKeyInput{
 		AccountID: w.Account.ID, AllTeams: true,
@@ -143,6 +149,20 @@ func (w *World) WantListed(t testing.TB, number string) {
 	t.Helper()
 	if err := w.Service.CanCall(t.Context(), w.Key, number); contacts.CodeOf(err) != contacts.CodeDoNotCall {
 		t.Errorf("CanCall: %v, want %s", err, contacts.CodeDoNotCall)
+	}
+}
+
+// WantErased checks that the database holds nothing of the person, and that calls to
+// each number are forbidden.
+func (w *World) WantErased(t testing.TB) {
+	t.Helper()
+	numbers := []string{OldNumber, Number, Second}
+	found, err := w.Admin.VerifyErasure(t.Context(), w.Account.ID, contacts.ErasureProbe{PhoneNumbers: numbers, Texts: []string{"qzv"}})
+	if found != nil || err != nil {
+		t.Errorf("left: %v, %v", found, err)
+	}
+	for _, number := range numbers {
+		w.WantListed(t, number)
 	}
 }
 
