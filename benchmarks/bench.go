@@ -25,6 +25,7 @@ type bench struct {
 	quick    bool
 	reps     int
 	growth   int
+	ledger   int
 	dir      string // for the files
 	world    *world
 	floor    *floor          // nil where no figure needs it
@@ -64,6 +65,7 @@ func (b *bench) run(ctx context.Context) error {
 		b.duplicates,
 		func(ctx context.Context) error { return b.memory(ctx, b.size(20_000, 5_000)) },
 		func(ctx context.Context) error { return b.erasures(ctx, b.size(100_000, 3_000), b.size(50, 3)) },
+		b.ledgers,
 	} {
 		if err := f(ctx); err != nil {
 			return err

@@ -51,6 +51,28 @@ func (b *bench) erasures(ctx context.Context, n, persons int) error {
 
 // eraseOn fills a store with n contacts in one account, and removes it after use.
 func (b *bench) eraseOn(ctx context.Context, p peer, n int, use func(*eraser) error) (err error) {
+	return b.onStore(ctx, p, func(store contacts.Store) error {
+		e := &eraser{store: store, account: b.world.directory.Accounts[0].ID, admin: contacts.NewAdmin(store, nil)}
+		e.key = b.world.keys[e.account]
+		if e.svc, err = contacts.New(store, &contacts.Options{WritePermission: contacts.PermissionReadContacts}); err != nil {
+			return err
+		}
+		all := b.world.records(n)
+		for _, r := range all {
+			r.Contact.AccountID, r.Contact.TeamID = e.account, 0
+		}
+		if err := applyAll(ctx, store, all); err != nil {
+			return err
+		}
+		if err := e.admin.SetEvents(ctx, e.account, contacts.EventSettings{On: true}); err != nil {
+			return err
+		}
+		return use(e)
+	})
+}
+
+// onStore opens a store of the library, and removes it after use.
+func (b *bench) onStore(ctx context.Context, p peer, use func(contacts.Store) error) (err error) {
 	dir, err := os.MkdirTemp(b.dir, "")
 	if err != nil {
 		return err
@@ -61,22 +83,7 @@ func (b *bench) eraseOn(ctx context.Context, p peer, n int, use func(*eraser) er
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	e := &eraser{store: t.(interface{ contactStore() contacts.Store }).contactStore(), account: b.world.directory.Accounts[0].ID}
-	e.key, e.admin = b.world.keys[e.account], contacts.NewAdmin(e.store, nil)
-	if e.svc, err = contacts.New(e.store, &contacts.Options{WritePermission: contacts.PermissionReadContacts}); err != nil {
-		return err
-	}
-	all := b.world.records(n)
-	for _, r := range all {
-		r.Contact.AccountID, r.Contact.TeamID = e.account, 0
-	}
-	if err := applyAll(ctx, e.store, all); err != nil {
-		return err
-	}
-	if err := e.admin.SetEvents(ctx, e.account, contacts.EventSettings{On: true}); err != nil {
-		return err
-	}
-	return use(e)
+	return use(t.(interface{ contactStore() contacts.Store }).contactStore())
 }
 
 // An eraser erases contacts of one account.

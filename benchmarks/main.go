@@ -38,10 +38,11 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	var (
-		quick  = flags.Bool("quick", false, "a smoke run: little work, one repetition, growth to 20,000; its figures mean little")
+		quick  = flags.Bool("quick", false, "a smoke run: little work, one repetition, growth and ledger to 20,000; its figures mean little")
 		only   = flags.String("only", "", "the rows whose name matches this `regexp`")
-		reps   = flags.Int("reps", 5, "repetitions of each row, growth excepted")
+		reps   = flags.Int("reps", 5, "repetitions of each row, growth and the largest ledger excepted")
 		growth = flags.Int("growth", 1_000_000, "contacts in the largest file, at least 10,000")
+		ledger = flags.Int("ledger", 1_000_000, "entries in the largest do-not-call ledger, at least 10,000; its lists have a tenth")
 		dir    = flags.String("dir", os.TempDir(), "where the files go; they are removed at the end")
 		asJSON = flags.Bool("json", false, "print JSON in place of a table, with the result of each repetition")
 	)
@@ -49,9 +50,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	if *quick {
-		*reps, *growth = 1, min(*growth, 20_000)
+		*reps, *growth, *ledger = 1, min(*growth, 20_000), min(*ledger, 20_000)
 	}
-	if *reps < 1 || *growth < 10*batchSize || flags.NArg() > 0 {
+	if *reps < 1 || *growth < 10*batchSize || *ledger < 10*batchSize || flags.NArg() > 0 {
 		flags.Usage()
 		return errors.New("there is a flag out of its range, or an argument that is no flag")
 	}
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return fmt.Errorf("-only: %w", err)
 	}
 
-	b := &bench{quick: *quick, reps: *reps, growth: *growth, report: &report{Figures: choose(figures(*growth), match)}}
+	b := &bench{quick: *quick, reps: *reps, growth: *growth, ledger: *ledger, report: &report{Figures: choose(figures(*growth, *ledger), match)}}
 	if len(b.report.Figures) == 0 {
 		return fmt.Errorf("-only %s: no row has such a name", *only)
 	}
@@ -99,7 +100,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if b.report.Environment, err = environment(ctx, b.dir, b.world); err != nil {
 		return err
 	}
-	b.report.Environment = append(b.report.Environment, fact{"run", fmt.Sprintf("%d repetitions of each row, growth once; quick: %t; %v in all",
+	b.report.Environment = append(b.report.Environment, fact{"run", fmt.Sprintf("%d repetitions of each row, growth and the largest ledger once; quick: %t; %v in all",
 		*reps, *quick, time.Since(start).Round(time.Second))})
 	if *asJSON {
 		return b.report.json(out)

@@ -23,7 +23,7 @@ type figure struct {
 
 // figures are the rows of the design's table of figures, and those without a
 // ratio to reach that help to read them.
-func figures(growth int) []*figure {
+func figures(growth, ledger int) []*figure {
 	const (
 		handwritten = "hand-written `database/sql`, normalised tables, one transaction per contact"
 		gorm        = "GORM's `Create`, one transaction per contact"
@@ -32,6 +32,11 @@ func figures(growth int) []*figure {
 	)
 	program := func(batch int) string { return fmt.Sprintf("a C program, our schema, batches of %d", batch) }
 	late, early := thousands(float64(growth)), thousands(float64(growth/10))
+	entries, list := thousands(float64(ledger)), thousands(float64(ledger/10))
+	canCall := 0.5
+	if ledger > 1_000_000 {
+		canCall = 0.167
+	}
 	return []*figure{
 		{Name: "write-1-handwritten", What: "create, 1 caller; " + handwritten, Reach: 1, Beyond: 1.2},
 		{Name: "write-1-gorm", What: "create, 1 caller; " + gorm},
@@ -63,6 +68,19 @@ func figures(growth int) []*figure {
 		{Name: "erase", What: "erase a contact with 100 events and 2 numbers among 100,000; `UpdateContact` there (0.014: 70 times its time)", Unit: "1/s", Reach: 0.0143},
 		{Name: "erase-verify", What: "`VerifyErasure` of 10 texts there; a walk through the same contacts and journal", Unit: "1/s", Reach: 0.5},
 		{Name: "postgres-erase", What: "Postgres, the same erasure; `UpdateContact` there (0.02: 50 times its time)", Unit: "1/s", Reach: 0.02},
+		{Name: "ledger-mark-64", What: "create with a new do-not-call mark, 64 callers; the same without", Reach: 0.5},
+		{Name: "ledger-stream", What: fmt.Sprintf("a list of %s numbers into an empty ledger; bulk creates of contacts, batches of 1,000", list), Unit: "1/s", Reach: 0.4},
+		{Name: "ledger-again", What: "the same list again; the first time", Unit: "numbers/s", Reach: 0.75},
+		{Name: "ledger-large", What: fmt.Sprintf("a list of %s numbers into a ledger of %s; into an empty one", list, entries), Unit: "numbers/s", Reach: 0.33},
+		{Name: "ledger-memory", What: fmt.Sprintf("peak memory of a list (less is better) of %s numbers; of nine times as many", list), Unit: "MB", Reach: 0.8},
+		{Name: "ledger-create-64", What: fmt.Sprintf("create, 64 callers, in an account with %s entries; in one without", entries), Reach: 0.75},
+		{Name: "ledger-get", What: fmt.Sprintf("get by id, 1 goroutine, in an account with %s entries; in one without", entries), Unit: "gets/s", Reach: 0.6},
+		{Name: "ledger-cancall", What: fmt.Sprintf("`CanCall`, 1 caller, with %s entries; `GetContact` of a contact without numbers", entries), Unit: "1/s", Reach: canCall},
+		{Name: "ledger-cancallmany", What: fmt.Sprintf("`CanCallMany` of 10,000 numbers, with %s entries; as many `CanCall`", entries), Unit: "numbers/s", Reach: 2},
+		{Name: "postgres-ledger-mark-64", What: "Postgres, create with a new do-not-call mark, 64 callers; the same without", Reach: 0.5},
+		{Name: "postgres-ledger-stream", What: fmt.Sprintf("Postgres, a list of %s numbers into an empty ledger; bulk creates of contacts, batches of 1,000", list), Unit: "1/s", Reach: 0.6},
+		{Name: "postgres-ledger-again", What: "Postgres, the same list again; the first time", Unit: "numbers/s", Reach: 0.75},
+		{Name: "postgres-ledger-large", What: fmt.Sprintf("Postgres, a list of %s numbers into a ledger of %s; into an empty one", list, entries), Unit: "numbers/s", Reach: 0.5},
 	}
 }
 
