@@ -183,9 +183,9 @@ func readable(records []*ContactRecord, found []*DamagedError) (whole []*Contact
 		bad := unread[contact.ID]
 		switch {
 		case bad != nil:
-		case !inCalendar(contact.CreatedAt) || !inCalendar(contact.UpdatedAt) || !inCalendar(contact.DeletedAt):
+		case !contact.inCalendar():
 			// It has no JSON form, which would spoil the whole page.
-			bad = &DamagedError{contact.ID, errors.New("a time of it " + wrongYear)}
+			bad = &DamagedError{contact.ID, errWrongTime}
 		default:
 			bad = d.load()
 		}
@@ -196,6 +196,14 @@ func readable(records []*ContactRecord, found []*DamagedError) (whole []*Contact
 		whole = append(whole, d.contact())
 	}
 	return whole, damaged
+}
+
+// errWrongTime is what is wrong with a contact that is not [Contact.inCalendar].
+var errWrongTime = errors.New("a time of it " + wrongYear)
+
+// inCalendar reports whether the times of the contact have a JSON form.
+func (c *Contact) inCalendar() bool {
+	return inCalendar(c.CreatedAt) && inCalendar(c.UpdatedAt) && inCalendar(c.DeletedAt)
 }
 
 // Contacts walks all contacts of a list, from its Cursor to the end, along

@@ -32,6 +32,7 @@ type grammar struct {
 	Events     eventsCommand     `cmd:"" help:"Print what happened to contacts."`
 	Backup     backupCommand     `cmd:"" help:"Write all that is stored to a new file, while others go on writing. For SQLite."`
 	Copy       copyCommand       `cmd:"" help:"Copy all of a store into another one, of any kind."`
+	Doctor     doctorCommand     `cmd:"" help:"Look for what is wrong with the store. It ends with 5 if there is anything."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the store to the schema of this program."`
 	Version    versionCommand    `cmd:"" help:"Print the versions of the program, of Go, of SQLite and of the schemas."`
 }

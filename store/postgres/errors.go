@@ -54,6 +54,8 @@ const (
 	stateDeadlock         = "40P01"
 	stateUnknownOutcome   = "40003" // what CockroachDB says of an ambiguous commit
 	stateCancelled        = "57014"
+	stateDataCorrupted    = "XX001"
+	stateIndexCorrupted   = "XX002"
 	classConnection       = "08" // what PgBouncer says when it has lost the server, too
 	classData             = "22"
 	classLimit            = "54"

@@ -29,6 +29,11 @@ const (
 	lookupState
 	lookupRows
 	lookupReach
+	findLookup
+	findLookups
+	countLookups
+	listLookups
+	lookupOwner
 	listLiving
 	listDeleted
 	listFound
@@ -120,6 +125,11 @@ var statementSQL = planOnce([queries]string{
 	lookupState:           lookupStateSQL,
 	lookupRows:            lookupRowsSQL,
 	lookupReach:           lookupReachSQL,
+	findLookup:            findLookupSQL,
+	findLookups:           findLookupsSQL,
+	countLookups:          countLookupsSQL,
+	listLookups:           listLookupsSQL,
+	lookupOwner:           lookupOwnerSQL,
 	listLiving:            listLivingSQL,
 	listDeleted:           listDeletedSQL,
 	listFound:             listFoundSQL,

@@ -341,6 +341,10 @@ func TestQueryPlans(t *testing.T) {
 		"lookup state":           {mark, lastContact},
 		"lookup rows":            {"(rowid>? AND rowid<?)"},
 		"lookup reach":           {entry + ")", lastContact},
+		"find lookup":            {entry + " AND seq=?)"},
+		"find lookups":           {entry + " AND seq=?)"},
+		"list lookups":           {"SEARCH lookup USING PRIMARY KEY ((account,kind,value,seq)>(?,?,?,?))"},
+		"lookup owner":           {"SEARCH account USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)"},
 		"list living":            {living + ">? AND id<?)"},
 		"list deleted":           {deleted + ">? AND id<?)"},
 		"list found":             {bySeq, entry + ")", afterMark},
@@ -405,7 +409,7 @@ func TestQueryPlans(t *testing.T) {
 		"USE TEMP B-TREE FOR GROUP BY", "", // of find account: its settings
 	)
 	queries, others := sqlite.Queries()
-	const wantOthers = 19 // they begin and end transactions, insert a row, or read a table of one row
+	const wantOthers = 20 // they begin and end transactions, insert a row, read a table of one row, or count all look-ups
 	if others != wantOthers {
 		t.Errorf("%d statements search nothing, want %d: add a new one that does to Queries", others, wantOthers)
 	}
