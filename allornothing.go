@@ -35,7 +35,7 @@ func (created *creation) failed() bool {
 // them is stored.
 func (c *call) plans(ctx context.Context, created *creation) (bool, error) {
 	policy, err := c.policy(ctx)
-	return created.seen != nil || c.matching(&policy) != nil || len(created.contacts) > 0 && created.contacts[0].how != nil, err
+	return c.seen != nil || c.matching(&policy) != nil || len(created.contacts) > 0 && created.contacts[0].how != nil, err
 }
 
 // plan decides about all contacts as a dry run does, and stores what was decided in
@@ -43,21 +43,24 @@ func (c *call) plans(ctx context.Context, created *creation) (bool, error) {
 func (c *call) plan(ctx context.Context, created *creation) {
 	inputs := slices.Clone(created.contacts)
 	for stale, try := 0, 1; ; try++ {
-		created.seen = newOverlay()
+		c.seen = newOverlay()
 		c.create(ctx, created)
-		c.checkReplays(ctx, created)
-		if created.failed() {
-			for i := range created.contacts {
-				if n := &created.contacts[i]; n.err == nil {
-					n.err = newError(ErrBatchFailed, nil)
+		err := errAgain
+		if !c.seen.overtaken {
+			c.checkReplays(ctx, created)
+			if created.failed() {
+				for i := range created.contacts {
+					if n := &created.contacts[i]; n.err == nil {
+						n.err = newError(ErrBatchFailed, nil)
+					}
 				}
+				return
 			}
-			return
+			if c.dryRun {
+				return
+			}
+			err = c.carryOut(ctx, created)
 		}
-		if c.dryRun {
-			return
-		}
-		err := c.carryOut(ctx, created)
 		switch {
 		case err == nil:
 			return
@@ -81,7 +84,7 @@ func (c *call) plan(ctx context.Context, created *creation) {
 
 // carryOut stores what was planned. Its error says that nothing was.
 func (c *call) carryOut(ctx context.Context, created *creation) error {
-	steps := created.seen.steps
+	steps := c.seen.steps
 	if len(steps) == 0 {
 		return nil
 	}

@@ -102,6 +102,8 @@ type call struct {
 	account   *AccountRecord // of the principal; nil until it is needed
 	batch     uuid.UUID      // of the events of the call; zero: it has changed one contact at most
 	many      bool           // it is about more than one contact
+	seen      *overlay       // what it would have stored so far; nil: it stores as it goes
+	markLast  bool           // its contacts get their marks at its end
 	bad       problems       // what is wrong with the input
 	faults    []error        // the causes of server errors
 	tries     int            // how often its write was made
@@ -235,6 +237,22 @@ func (w *write) add(s step, version int64) {
 	w.stored, w.match = append(w.stored, s.before), append(w.match, s.on)
 }
 
+// part returns the mutations at some places, with all that belongs to them.
+func (w *write) part(places []int) write {
+	part := write{MutationBatch: w.MutationBatch}
+	part.Mutations = nil
+	for _, i := range places {
+		part.Mutations = append(part.Mutations, w.Mutations[i])
+		if w.stored != nil {
+			part.stored = append(part.stored, w.stored[i])
+		}
+		if w.match != nil {
+			part.match = append(part.match, w.match[i])
+		}
+	}
+	return part
+}
+
 // apply judges and stores mutations of the principal's account. Mutations that
 // were decided by old settings are decided again and sent again. The error is
 // about the whole batch.
@@ -251,14 +269,7 @@ func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error
 			outcomes, err = c.decide(ctx, batch)
 			continue
 		}
-		again := batch
-		again.Mutations, again.stored = make([]Mutation, len(stale)), nil
-		for n, i := range stale {
-			again.Mutations[n] = batch.Mutations[i]
-			if batch.stored != nil {
-				again.stored = append(again.stored, batch.stored[i])
-			}
-		}
+		again := batch.part(stale)
 		var more []MutationOutcome
 		if more, err = c.decide(ctx, again); err != nil {
 			// The others have their outcomes, so the error is that of these.
@@ -323,7 +334,11 @@ func (c *call) claim(ctx context.Context, policy DuplicatePolicy, w write) ([]Mu
 // and what was stored gets its marks.
 func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
 	batch.DryRun = batch.DryRun || c.dryRun
-	marks, err := c.addBlocks(ctx, batch)
+	var m *marks // nil: they come at the end of the call
+	var err error
+	if c.seen == nil || !batch.DryRun {
+		m, err = c.addBlocks(ctx, batch)
+	}
 	switch {
 	case errors.Is(err, ErrStale):
 		return slices.Repeat([]MutationOutcome{{Err: err}}, len(batch.Mutations)), nil
@@ -336,8 +351,8 @@ func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome
 	}
 	c.tries = max(c.tries, 1)
 	outcomes, err := c.store.Apply(ctx, batch)
-	if err == nil {
-		marks.show(ctx, batch, outcomes)
+	if err == nil && m != nil {
+		m.show(ctx, batch, outcomes)
 	}
 	return outcomes, err
 }

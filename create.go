@@ -124,7 +124,8 @@ type CreateResult struct {
 
 // CreateContacts creates many contacts, up to Limits.Batch. It returns one result
 // for each, in the order given. Each contact without an error is durable as in
-// [Service.CreateContact], and may have an idempotency key of its own.
+// [Service.CreateContact], and may have an idempotency key of its own. Its
+// do-not-call fields are those that it has when all are stored.
 //
 // The error is about the call as a whole, and then nothing was stored:
 // CodeAuthenticationRequired, CodeInvalidKey, CodePermissionDenied,
@@ -273,7 +274,6 @@ type creation struct {
 	contacts     []newContact
 	allOrNothing bool
 	part         part
-	seen         *overlay          // what the contacts would have stored; nil: they store it
 	places       map[uuid.UUID]int // the new contacts of the call; nil: not known yet
 	room         []Mutation        // empty, to be used if it is large enough
 }
@@ -335,7 +335,11 @@ func (c *call) createOne(ctx context.Context, n newContact) CreateResult {
 	if err := c.prepare(ctx, &one.creation); err != nil {
 		return CreateResult{Err: err}
 	}
+	if c.dryRun {
+		c.seen = newOverlay()
+	}
 	c.create(ctx, &one.creation)
+	c.markAll(ctx, &one.creation)
 	r := c.resultOf(&one.contact[0], 0)
 	if r.Err == nil {
 		c.observed.wrote(r.Result, r.Replayed, nil)
@@ -356,8 +360,8 @@ func (c *call) createMany(ctx context.Context, created *creation) error {
 	}
 	c.many = right > 1
 	if c.dryRun {
-		created.seen = newOverlay()
-		created.seen.past = created.part.past
+		c.seen = newOverlay()
+		c.seen.past = created.part.past
 	}
 	if created.allOrNothing {
 		if err := c.createAll(ctx, created); err != nil {
@@ -366,6 +370,7 @@ func (c *call) createMany(ctx context.Context, created *creation) error {
 	} else {
 		c.create(ctx, created)
 	}
+	c.markAll(ctx, created)
 	for i := range created.contacts {
 		n := &created.contacts[i]
 		c.observed.wrote(n.result, n.replayed, n.err)
@@ -374,7 +379,7 @@ func (c *call) createMany(ctx context.Context, created *creation) error {
 		for i := range created.contacts {
 			created.contacts[i].past = past.full
 		}
-		past.keep(created.seen, created.part.first)
+		past.keep(c.seen, created.part.first)
 	}
 	return nil
 }

@@ -51,8 +51,9 @@ func TestDryRunIsTheRealRun(t *testing.T) {
 // A rehearsal is a world in which each call is made dry, and then really.
 type rehearsal struct {
 	*world
-	t    *testing.T
-	keys []string
+	t      *testing.T
+	keys   []string
+	shared bool // more than one contact may have a phone number, whatever the policy
 }
 
 // partSize is how many contacts a part of a stream has in a rehearsal.
@@ -63,9 +64,11 @@ func newRehearsal(t *testing.T, store contacts.Store, rt *rapid.T) *rehearsal {
 	r := &rehearsal{world: newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: partSize}}), t: t}
 	r.keys = []string{r.writer, r.writer, r.limitedWriter, r.key}
 	external := contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert, Keys: []contacts.KeyKind{contacts.KeyExternalID}}
-	if p := rapid.SampledFrom([]contacts.DuplicatePolicy{{}, reject, returnExisting, upsertPolicy, external}).Draw(rt, "policy"); p.Action != "" {
+	p := rapid.SampledFrom([]contacts.DuplicatePolicy{{}, reject, returnExisting, upsertPolicy, external}).Draw(rt, "policy")
+	if p.Action != "" {
 		r.setPolicy(t, p)
 	}
+	r.shared = !slices.Contains(p.Keys, contacts.KeyPhoneNumber)
 	if err := r.admin.SetEvents(t.Context(), r.acme.ID, contacts.EventSettings{On: rapid.Bool().Draw(rt, "events")}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +94,6 @@ func (r *rehearsal) act(rt *rapid.T) {
 	switch what {
 	case "create":
 		in := dryInput(rt)
-		blockSome(rt, &in)
 		do = func(svc *contacts.Service) []contacts.CreateResult {
 			result, err := svc.CreateContactResult(ctx, key, in)
 			result.Err = err
@@ -105,7 +107,6 @@ func (r *rehearsal) act(rt *rapid.T) {
 		}
 	case "upsert":
 		in := dryUpsert(rt)
-		blockSome(rt, &in.CreateContactInput)
 		do = func(svc *contacts.Service) []contacts.CreateResult {
 			result, err := svc.UpsertContact(ctx, key, in)
 			if err != nil {
@@ -123,7 +124,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 			return append(all, contacts.CreateResult{Err: err})
 		}
 	case "stream":
-		in := rapid.SliceOfN(rapid.Custom(streamInput), 0, 3*partSize).Draw(rt, "contacts")
+		in := rapid.SliceOfN(rapid.Custom(r.streamInput), 0, 3*partSize).Draw(rt, "contacts")
 		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
 			for result, err := range svc.CreateContactStream(ctx, key, slices.Values(in)) {
 				if err != nil {
@@ -134,7 +135,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 			return all
 		}
 	case "stream of upserts":
-		in := rapid.SliceOfN(rapid.Custom(streamUpsert), 0, 3*partSize).Draw(rt, "contacts")
+		in := rapid.SliceOfN(rapid.Custom(r.streamUpsert), 0, 3*partSize).Draw(rt, "contacts")
 		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
 			for result, err := range svc.UpsertContactStream(ctx, key, slices.Values(in)) {
 				if err != nil {
@@ -152,7 +153,6 @@ func (r *rehearsal) act(rt *rapid.T) {
 	case "replace":
 		in := dryInput(rt)
 		in.IdempotencyKey = ""
-		blockSome(rt, &in)
 		do = func(svc *contacts.Service) []contacts.CreateResult {
 			return one(svc.ReplaceContact(ctx, key, id, in, opts))
 		}
@@ -318,9 +318,7 @@ func dryInput(t *rapid.T) contacts.CreateContactInput {
 		CustomContext:  lifeContext(t, "context"),
 		IdempotencyKey: rapid.SampledFrom([]string{"", "", "", "", "k", "l"}).Draw(t, "idempotency key"),
 	}
-	for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "phones") {
-		in.PhoneNumbers = append(in.PhoneNumbers, contacts.PhoneNumberInput{PhoneNumber: lifePhones.Draw(t, "phone")})
-	}
+	in.PhoneNumbers = dryPhones(t)
 	switch rapid.IntRange(0, 29).Draw(t, "wrong") {
 	case 1:
 		in.Email = "x"
@@ -332,12 +330,16 @@ func dryInput(t *rapid.T) contacts.CreateContactInput {
 	return in
 }
 
-// blockSome blocks calls to some of the numbers. A contact of a batch does not see the
-// blocks of those before it in a dry run, so that is for single calls.
-func blockSome(t *rapid.T, in *contacts.CreateContactInput) {
-	for i := range in.PhoneNumbers {
-		in.PhoneNumbers[i].DoNotCall = rapid.IntRange(0, 3).Draw(t, "do not call") == 1
+// dryPhones are phone numbers of which some are to be blocked. Two of them reach one
+// line.
+func dryPhones(t *rapid.T) (numbers []contacts.PhoneNumberInput) {
+	line := rapid.SampledFrom([]string{"+5511987654321", "+551187654321"})
+	for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "phones") {
+		numbers = append(numbers, contacts.PhoneNumberInput{
+			PhoneNumber: rapid.OneOf(lifePhones, line).Draw(t, "phone"), DoNotCall: rapid.IntRange(0, 5).Draw(t, "do not call") == 1,
+		})
 	}
+	return numbers
 }
 
 func dryUpsert(t *rapid.T) contacts.UpsertContactInput {
@@ -356,18 +358,21 @@ func dryUpsert(t *rapid.T) contacts.UpsertContactInput {
 	return in
 }
 
-// streamInput is an input with one key. What a contact of an earlier part has beside
-// the key that it matches by is not known to a dry run.
-func streamInput(t *rapid.T) contacts.CreateContactInput {
+// streamInput is an input with one key that may be unique. What a contact of an earlier
+// part has beside the key that it matches by is not known to a dry run.
+func (r *rehearsal) streamInput(t *rapid.T) contacts.CreateContactInput {
 	in := dryInput(t)
-	in.ExternalID, in.TeamID, in.PhoneNumbers = "", 0, nil
+	in.ExternalID, in.TeamID = "", 0
+	if !r.shared {
+		in.PhoneNumbers = nil
+	}
 	in.Email = fmt.Sprintf("%d@example.com", rapid.IntRange(0, 2*partSize).Draw(t, "address"))
 	return in
 }
 
-func streamUpsert(t *rapid.T) contacts.UpsertContactInput {
+func (r *rehearsal) streamUpsert(t *rapid.T) contacts.UpsertContactInput {
 	in := dryUpsert(t)
-	in.CreateContactInput = streamInput(t)
+	in.CreateContactInput = r.streamInput(t)
 	in.MatchOn, in.RestoreDeleted = []contacts.KeyKind{contacts.KeyEmail}, false
 	return in
 }
@@ -617,6 +622,166 @@ func TestPastOverlay(t *testing.T) {
 		}
 		if i != len(stream) {
 			t.Errorf("%d results, want %d", i, len(stream))
+		}
+	})
+}
+
+// TestDryRunMakesNoSecret: the first block of an account, dry. The answer has the mark,
+// and the account has no ledger after it.
+func TestDryRunMakesNoSecret(t *testing.T) {
+	t.Parallel()
+	const number = "+15551234567"
+	in := contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: true}}}
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		p := newDryPast(t, store)
+		dry, ctx := p.dryRun().svc, t.Context()
+		before := dumpOf(t, store, p.acme.ID)
+		first := func(results []contacts.CreateResult, err error) (*contacts.Contact, error) {
+			return results[0].Contact, errors.Join(err, results[0].Err)
+		}
+		for name, call := range map[string]func() (*contacts.Contact, error){
+			"CreateContact": func() (*contacts.Contact, error) { return dry.CreateContact(ctx, p.key, in) },
+			"CreateContacts": func() (*contacts.Contact, error) {
+				return first(dry.CreateContacts(ctx, p.key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in, in}}))
+			},
+			"CreateContacts, all or nothing": func() (*contacts.Contact, error) {
+				return first(dry.CreateContacts(ctx, p.key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in, in}, AllOrNothing: true}))
+			},
+			"UpsertContact": func() (*contacts.Contact, error) {
+				r, err := dry.UpsertContact(ctx, p.key, contacts.UpsertContactInput{CreateContactInput: in})
+				if err != nil {
+					return nil, err
+				}
+				return r.Contact, nil
+			},
+		} {
+			c, err := call()
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if n := c.PhoneNumbers[0]; !n.DoNotCall || n.DoNotCallDate.IsZero() {
+				t.Errorf("%s: the number has no mark: %+v", name, n)
+			}
+		}
+		for _, block := range dryLedgerWays {
+			if err := block(ctx, p.dryRun(), contacts.DoNotCallInput{PhoneNumber: number, Reason: "asked", Reference: "form 12"},
+				`{"phone_number": "`+number+`", "reason": "asked", "reference": "form 12"}`); err != nil {
+				t.Error(err)
+			}
+		}
+		after := dumpOf(t, store, p.acme.ID)
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("a dry run has stored something (-before +after):\n%s", diff)
+		}
+		if slices.ContainsFunc(after.Settings, func(s contacts.SettingRecord) bool { return s.Name == "do_not_call" }) {
+			t.Error("the account has a ledger")
+		}
+	})
+}
+
+// TestDryRunSeesItsBlocks: contacts of one call have the marks of all its blocks, in a
+// dry run as really. The blocks are on the number itself, or on another form of it, and
+// come before the contact or after it.
+func TestDryRunSeesItsBlocks(t *testing.T) {
+	t.Parallel()
+	const number, form, other = "+5511987654321", "+551187654321", "+15551234567"
+	contact := func(name, number string, block bool) contacts.CreateContactInput {
+		return contacts.CreateContactInput{
+			FirstName: name, Email: name + "@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: block}},
+		}
+	}
+	inputs := []contacts.CreateContactInput{
+		contact("ada", number, false), contact("bob", form, false), contact("cy", other, false),
+		contact("di", number, true),
+		contact("eve", number, false), contact("fay", form, false), contact("gus", number, true), contact("stored", number, false),
+	}
+	want := fmt.Sprint([]bool{true, true, false, true, true, true, true, true})
+	upserts := make([]contacts.UpsertContactInput, len(inputs))
+	for i, in := range inputs {
+		upserts[i] = contacts.UpsertContactInput{CreateContactInput: in, MatchOn: []contacts.KeyKind{contacts.KeyEmail}}
+	}
+	type said = []contacts.CreateResult
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		ctx := t.Context()
+		for name, call := range map[string]func(svc *contacts.Service, key string) (said, error){
+			"batch": func(svc *contacts.Service, key string) (said, error) {
+				return svc.CreateContacts(ctx, key, contacts.CreateContactsInput{Contacts: inputs})
+			},
+			"batch, all or nothing": func(svc *contacts.Service, key string) (said, error) {
+				return svc.CreateContacts(ctx, key, contacts.CreateContactsInput{Contacts: inputs, AllOrNothing: true})
+			},
+			"upserts": func(svc *contacts.Service, key string) (all said, err error) {
+				results, err := svc.UpsertContacts(ctx, key, contacts.UpsertContactsInput{Contacts: upserts})
+				for _, r := range results {
+					all = append(all, contacts.CreateResult(r))
+				}
+				return all, err
+			},
+			"upserts, all or nothing": func(svc *contacts.Service, key string) (all said, err error) {
+				results, err := svc.UpsertContacts(ctx, key, contacts.UpsertContactsInput{Contacts: upserts, AllOrNothing: true})
+				for _, r := range results {
+					all = append(all, contacts.CreateResult(r))
+				}
+				return all, err
+			},
+		} {
+			w := newWorld(t, store, nil)
+			w.create(t, contacts.CreateContactInput{FirstName: "stored", Email: "stored@example.com"})
+			for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+				results, err := call(svc, w.writer)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				var got []bool
+				for _, r := range results {
+					if r.Err != nil {
+						t.Fatalf("%s: %v", name, r.Err)
+					}
+					got = append(got, r.Contact.PhoneNumbers[0].DoNotCall)
+				}
+				if fmt.Sprint(got) != want {
+					t.Errorf("%s, dry run %t: the marks are %v, want %s", name, svc.IsDryRun(), got, want)
+				}
+			}
+		}
+	})
+}
+
+// TestDryStreamSeesItsBlocks: a part of a stream has the marks of the blocks of the
+// parts before it, also where the contact that blocks is one of those.
+func TestDryStreamSeesItsBlocks(t *testing.T) {
+	t.Parallel()
+	const part = 2
+	numbers := []string{"+5511987654321", "+15551234567"}
+	upsert := func(name, number string, block bool) contacts.UpsertContactInput {
+		in := contacts.UpsertContactInput{
+			CreateContactInput: contacts.CreateContactInput{FirstName: name, Email: name + "@example.com"}, MatchOn: []contacts.KeyKind{contacts.KeyEmail},
+		}
+		if number != "" {
+			in.PhoneNumbers = []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: block}}
+		}
+		return in
+	}
+	stream := []contacts.UpsertContactInput{
+		upsert("ada", numbers[0], true), upsert("bob", "", false),
+		upsert("bob", numbers[1], true), upsert("cy", "+551187654321", false), // bob is of an earlier part
+		upsert("di", numbers[1], false), upsert("eve", "+15557654321", false),
+	}
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: part}})
+		for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+			var got []bool
+			for r, err := range svc.UpsertContactStream(t.Context(), w.writer, slices.Values(stream)) {
+				if err != nil || r.Err != nil {
+					t.Fatal(err, r.Err)
+				}
+				if r.Index > 2 {
+					got = append(got, r.Contact.PhoneNumbers[0].DoNotCall)
+				}
+			}
+			if diff := cmp.Diff([]bool{true, true, false}, got); diff != "" {
+				t.Errorf("dry run %t: marks (-want +got):\n%s", svc.IsDryRun(), diff)
+			}
 		}
 	})
 }

@@ -159,7 +159,7 @@ func (c *call) visible(ctx context.Context, events []Event) ([]Event, error) {
 			ids = append(ids, e.ContactID)
 		}
 	}
-	records, err := c.recordsOf(ctx, ids, nil)
+	records, err := c.recordsOf(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -137,7 +137,7 @@ func (n *newContact) replay(result string) error {
 // replays reports whether an earlier contact of the call has the idempotency key,
 // and then says what becomes of the contact.
 func (p *pass) replays(n *newContact) bool {
-	seen := p.created.seen
+	seen := p.seen
 	if seen == nil || n.once == nil {
 		return false
 	}
@@ -178,7 +178,7 @@ func (c *call) checkReplays(ctx context.Context, created *creation) {
 	if len(replays) == 0 {
 		return
 	}
-	records, err := c.recordsOf(ctx, ids, created.seen)
+	records, err := c.recordsOf(ctx, ids)
 	if err != nil {
 		c.note(err)
 	}
@@ -288,7 +288,7 @@ func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map
 // access. A contact that was removed for good hides nothing, so its first result
 // stays.
 func (c *call) hidden(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	records, err := c.recordsOf(ctx, ids, nil)
+	records, err := c.recordsOf(ctx, ids)
 	hidden := make(map[uuid.UUID]bool)
 	for id, r := range records {
 		hidden[id] = !c.principal.CanAccessTeam(r.Contact.TeamID)
@@ -298,11 +298,11 @@ func (c *call) hidden(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool,
 
 // recordsOf returns the contacts that are stored, deleted ones too, and those that
 // would be another as they would be.
-func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID, seen *overlay) (map[uuid.UUID]*ContactRecord, error) {
+func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ContactRecord, error) {
 	records := make(map[uuid.UUID]*ContactRecord, len(ids))
 	var rest []uuid.UUID
 	for _, id := range ids {
-		if r := seen.find(id); r != nil {
+		if r := c.seen.find(id); r != nil {
 			records[id] = r
 		} else if !isPastID(id) {
 			rest = append(rest, id)

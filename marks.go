@@ -88,7 +88,8 @@ func (c *call) openLedger(ctx context.Context) (*ledger, error) {
 	return c.ledgers.open(c.account)
 }
 
-// look reads the ledger of the account for some numbers.
+// look reads the ledger of the account for some numbers, with what the call would
+// have stored so far.
 func (c *call) look(ctx context.Context, numbers ...string) (ledgerView, time.Time, error) {
 	now, err := c.clock.read()
 	if err != nil {
@@ -99,7 +100,7 @@ func (c *call) look(ctx context.Context, numbers ...string) (ledgerView, time.Ti
 		return nil, now, err
 	}
 	view, err := l.look(ctx, numbers)
-	return view, now, err
+	return c.seen.withBlocks(view, numbers, now), now, err
 }
 
 // mark gives contacts that were read their do-not-call fields. The ledger is read
@@ -136,6 +137,28 @@ func (c *call) markAsOf(ctx context.Context, contact *Contact, at time.Time) err
 	}
 	view.mark(contact, at)
 	return nil
+}
+
+// markAll gives the contacts that a call returns the marks that they have at its end:
+// those that were stored first do not know the blocks of those after them.
+func (c *call) markAll(ctx context.Context, created *creation) {
+	if c.seen == nil && !c.markLast {
+		return
+	}
+	var all []*newContact
+	var contacts []*Contact
+	for i := range created.contacts {
+		if n := &created.contacts[i]; n.err == nil && n.record != nil {
+			all, contacts = append(all, n), append(contacts, &n.record.Contact)
+		}
+	}
+	switch err := c.mark(ctx, contacts...); {
+	case err == nil:
+	case c.dryRun:
+		c.failAll(all, err)
+	default: // they are stored
+		c.note(err)
+	}
 }
 
 // refuseUnblocking refuses a PATCH that says of a listed number that it may be
@@ -247,16 +270,21 @@ func (m *marks) asked(c *Contact) (blocks []ledgerEntry) {
 		if !p.DoNotCall || len(m.view.blocks(p.PhoneNumber, m.now)) > 0 {
 			continue
 		}
-		e := ledgerEntry{DoNotCallEntry: DoNotCallEntry{
-			Type: DoNotCallBlock, PhoneNumber: p.PhoneNumber, RecordedAt: m.now, Source: sourceContact, Actor: m.principal.actor(), ContactID: c.ID,
-		}}
-		e.At = m.view.timeOfBlock(p.PhoneNumber, m.now)
+		e := m.view.newBlock(p.PhoneNumber, m.now)
+		e.Actor, e.ContactID = m.principal.actor(), c.ID
 		if m.ledger != nil { // else in a dry run
 			e.sign(m.ledger)
 		}
 		blocks = append(blocks, e)
 	}
 	return blocks
+}
+
+// newBlock returns the block that a contact asks for.
+func (v ledgerView) newBlock(number string, now time.Time) ledgerEntry {
+	return ledgerEntry{DoNotCallEntry: DoNotCallEntry{
+		Type: DoNotCallBlock, PhoneNumber: number, At: v.timeOfBlock(number, now), RecordedAt: now, Source: sourceContact,
+	}}
 }
 
 // timeOfBlock returns the time of a block that somebody asks for now: never before
@@ -296,7 +324,11 @@ func (m *marks) show(ctx context.Context, batch MutationBatch, outcomes []Mutati
 	view := m.view
 	if len(again) > 0 {
 		view = view.with(blocks)
-		if !batch.DryRun {
+		switch {
+		case batch.DryRun:
+		case m.many:
+			m.markLast = true
+		default:
 			// The sequences of the new entries are in the store alone. Without them
 			// the marks are right all the same, so an error is none of the write.
 			if newer, err := m.ledger.look(ctx, numbersOf(again...)); err == nil {

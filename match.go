@@ -118,7 +118,7 @@ func (p *pass) deleted(ctx context.Context, on []MatchKey) ([]*ContactRecord, er
 		AccountID: p.principal.AccountID, AllTeams: p.principal.AllTeams, Teams: slices.Clone(p.principal.TeamIDs),
 		MatchKeys: on, Deleted: true, Limit: 2,
 	})
-	return slices.DeleteFunc(list.Records, func(r *ContactRecord) bool { return p.created.seen.find(r.Contact.ID) != nil }), err
+	return slices.DeleteFunc(list.Records, func(r *ContactRecord) bool { return p.seen.find(r.Contact.ID) != nil }), err
 }
 
 // change changes the contacts that were found.
@@ -135,10 +135,7 @@ func (p *pass) change(ctx context.Context) {
 		p.note(err)
 		return
 	}
-	seen := p.created.seen
 	var steps []merged
-	sent := make(map[MatchKey]bool)
-	batch := write{MutationBatch: MutationBatch{Now: now, DryRun: seen != nil}}
 	for _, m := range found {
 		next, err := p.merge(ctx, m, now)
 		switch {
@@ -150,15 +147,46 @@ func (p *pass) change(ctx context.Context) {
 			}
 		case next.after == nil && next.once == nil:
 			p.done(next)
-		case seen != nil && next.after != nil && !addAll(sent, next.after.MatchKeys()):
-			p.repeat(m.newContact, errAgain) // those of a dry run have nothing in common
 		default:
+			next.at = now
 			steps = append(steps, next)
-			batch.add(next.step, seen.storedVersion(next.step))
 		}
 	}
-	if len(steps) == 0 {
-		return
+	for len(steps) > 0 {
+		n := len(steps)
+		if p.seen != nil { // the mutations of a dry run have nothing in common
+			n = unlike(steps)
+		}
+		p.storeChanges(ctx, steps[:n])
+		steps = steps[n:]
+	}
+}
+
+// unlike returns how many of the steps, from the first one on, have no match key in
+// common.
+func unlike(steps []merged) int {
+	taken := make(map[MatchKey]bool)
+	for i, s := range steps {
+		if s.after == nil {
+			continue
+		}
+		keys := s.after.MatchKeys()
+		if slices.ContainsFunc(keys, func(k MatchKey) bool { return taken[k] }) {
+			return i
+		}
+		for _, k := range keys {
+			taken[k] = true
+		}
+	}
+	return len(steps)
+}
+
+// storeChanges stores changed contacts. The store judges their versions and then
+// their claims, so a refusal names who has the keys beside the contact as it was read.
+func (p *pass) storeChanges(ctx context.Context, steps []merged) {
+	batch := write{MutationBatch: MutationBatch{Now: steps[0].at, DryRun: p.seen != nil}}
+	for _, next := range steps {
+		batch.add(next.step, p.seen.storedVersion(next.step))
 	}
 	outcomes, err := p.claim(ctx, p.policy, batch)
 	if err != nil {
@@ -169,17 +197,22 @@ func (p *pass) change(ctx context.Context) {
 		if outcomes != nil {
 			o = outcomes[i]
 		}
-		if errors.Is(o.Err, ErrDuplicate) && seen != nil && len(seen.holdersOf(batch.Mutations[i].Claims, o.Holders)) == 0 {
-			o.Err = nil
+		claims := batch.Mutations[i].Claims
+		next.claims = claims
+		if p.seen != nil && (o.Err == nil && o.Result == "" || errors.Is(o.Err, ErrDuplicate)) {
+			o = MutationOutcome{Holders: p.seen.holdersOf(claims, o.Holders, next.before.Contact.ID)}
+			if len(o.Holders) > 0 {
+				o.Err = ErrDuplicate
+			}
 		}
 		switch {
 		case err != nil:
 			next.err = newServerError(err)
 		case o.Err == nil && o.Result == "":
 			p.done(next)
-		case errors.Is(o.Err, ErrDuplicate) && next.takes(batch.Mutations[i].Claims, o.Holders):
+		case errors.Is(o.Err, ErrDuplicate) && next.refused(claims, o.Holders):
 			next.err = p.duplicateError(duplicate{
-				code: ErrDuplicate, contact: &next.after.Contact, claims: batch.Mutations[i].Claims, holders: o.Holders, created: p.created,
+				code: ErrDuplicate, contact: next.given(), claims: claims, holders: o.Holders, created: p.created,
 			})
 		case o.Err == nil, comesAgain(o.Err):
 			p.repeat(next.newContact, o.Err)
@@ -192,25 +225,12 @@ func (p *pass) change(ctx context.Context) {
 // comesAgain reports whether a change is to be made again: another writer came
 // first.
 func comesAgain(err error) bool {
-	for _, known := range []error{ErrConflict, ErrDuplicate, ErrStale, ErrNotFound, ErrExists} {
+	for _, known := range []error{ErrConflict, ErrDuplicate, ErrStale, ErrNotFound, ErrExists, errAgain} {
 		if errors.Is(err, known) {
 			return true
 		}
 	}
 	return false
-}
-
-// addAll adds the keys to a set, unless it has one of them.
-func addAll(set map[MatchKey]bool, keys []MatchKey) bool {
-	for _, k := range keys {
-		if set[k] {
-			return false
-		}
-	}
-	for _, k := range keys {
-		set[k] = true
-	}
-	return true
 }
 
 // read reads the contacts that were found, and returns those matches. Where another
@@ -231,7 +251,7 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 		}
 		taken[m.id] = true
 		if m.stored == nil {
-			m.stored = p.created.seen.find(m.id)
+			m.stored = p.seen.find(m.id)
 		}
 		if m.stored == nil {
 			keys = append(keys, m.on...)
@@ -248,7 +268,7 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 	}
 	holders := make(map[MatchKey][]*ContactRecord)
 	for _, r := range list.Records {
-		if p.created.seen.hides(r.Contact.ID) {
+		if p.seen.hides(r.Contact.ID) {
 			continue
 		}
 		for _, k := range r.MatchKeys() {
@@ -287,11 +307,24 @@ type merged struct {
 	finding
 }
 
-// takes reports whether a contact that is restored cannot be, because others have
-// keys of its own by now.
-func (m *merged) takes(claims []MatchKey, holders []Holder) bool {
-	given := m.record.MatchKeys()
-	return m.result == ResultRestored && !slices.ContainsFunc(holders, func(h Holder) bool { return slices.Contains(given, claims[h.Key]) })
+// refused reports whether the contact cannot be changed because others have keys
+// that it would get. Where they have keys by which it was found, it is looked for
+// again.
+func (m *merged) refused(claims []MatchKey, holders []Holder) bool {
+	found := m.on
+	if m.result == ResultRestored { // no live contact had a key of the input
+		found = m.record.MatchKeys()
+	}
+	return !slices.ContainsFunc(holders, func(h Holder) bool { return slices.Contains(found, claims[h.Key]) })
+}
+
+// given returns the contact whose fields an error names: the input, which has every
+// key that is added, or the one that is restored with its own.
+func (m *merged) given() *Contact {
+	if m.result == ResultRestored {
+		return &m.after.Contact
+	}
+	return &m.record.Contact
 }
 
 // merge returns what becomes of the contact that was found.
@@ -334,14 +367,6 @@ func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *dra
 		e.Message = e.Conflicts[0].Field + ": the contact that has it has another external id"
 		return e
 	}
-	added := p.policy.claims(input, m.stored, nil)
-	taken := func(h Holder) bool { // an upsert adds no key that another contact has
-		key := m.claims[h.Key]
-		return h.ContactID != m.id && slices.Contains(added, key) && how.adds(was, key)
-	}
-	if slices.ContainsFunc(m.holders, taken) {
-		return p.conflict(ErrDuplicate, m, taken)
-	}
 	var bad problems
 	changed, err := p.rules.merge(merging{made: input, defaulted: m.defaults, mode: how.Mode, tagsMode: how.TagsMode, bad: &bad}, before.record)
 	if err == nil {
@@ -370,18 +395,6 @@ func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *dra
 	return nil
 }
 
-// adds reports whether the contact gets a key that it does not have.
-func (how *matching) adds(c *Contact, key MatchKey) bool {
-	switch key.Kind {
-	case KeyEmail:
-		return how.Mode == UpsertOverwrite || c.Email == ""
-	case KeyExternalID:
-		return c.ExternalID == ""
-	default:
-		return true
-	}
-}
-
 // matched returns the fields of the input by which the contact was found.
 func (p *pass) matched(m match, hide bool) (matched []Conflict) {
 	keys := m.stored.MatchKeys()
@@ -405,7 +418,8 @@ func (p *pass) matchPast(m match) {
 	if how.leaves {
 		n.result = ResultExisting
 	} else {
-		p.created.seen.hold(m.id, n.record.MatchKeys())
+		p.seen.hold(m.id, n.record.MatchKeys())
+		p.seen.ask(&n.record.Contact, n.record.Contact.CreatedAt)
 	}
 	n.found = new(finding)
 	for _, h := range m.holders {
@@ -413,7 +427,7 @@ func (p *pass) matchPast(m match) {
 			n.found.matched = append(n.found.matched, p.created.conflict(n.record.Contact.fieldOf(m.claims[h.Key]), m.id, true))
 		}
 	}
-	p.created.seen.add(step{newContact: n, once: n.once})
+	p.seen.add(step{newContact: n, once: n.once})
 	n.draft = draft{}
 }
 
@@ -421,5 +435,5 @@ func (p *pass) matchPast(m match) {
 func (p *pass) done(next merged) {
 	n := next.newContact
 	n.draft, n.result, n.found = next.draft, next.result, &next.finding
-	p.created.seen.add(next.step)
+	p.seen.add(next.step)
 }

@@ -3,6 +3,7 @@ package contacts
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -14,8 +15,14 @@ type overlay struct {
 	records map[uuid.UUID]*overlaid
 	holders map[MatchKey][]uuid.UUID // the contacts with a key: of records, and of earlier parts of a stream
 	once    map[[32]byte]*IdempotencyRecord
+	asked   map[string]time.Time // the numbers to which calls are to be blocked, and since when
 	steps   []step
-	past    *past // the earlier parts of the stream; nil: there are none
+	claimed map[MatchKey]bool // the keys that nobody else had when a step claimed them
+	past    *past             // the earlier parts of the stream; nil: there are none
+
+	// Another writer has stored a key since a step claimed it: what the contacts
+	// would have stored is of no one moment.
+	overtaken bool
 }
 
 // An overlaid contact is one as it would be.
@@ -31,6 +38,8 @@ type step struct {
 	before, after *ContactRecord     // before nil: it is new; after nil: it stays
 	once          *IdempotencyRecord // nil: none
 	on            []MatchKey         // what it claims beside the keys that must be unique
+	claims        []MatchKey         // what it claims in all
+	at            time.Time
 }
 
 func newOverlay() *overlay {
@@ -38,6 +47,8 @@ func newOverlay() *overlay {
 		records: make(map[uuid.UUID]*overlaid),
 		holders: make(map[MatchKey][]uuid.UUID),
 		once:    make(map[[32]byte]*IdempotencyRecord),
+		asked:   make(map[string]time.Time),
+		claimed: make(map[MatchKey]bool),
 	}
 }
 
@@ -53,6 +64,9 @@ func (o *overlay) add(s step) {
 	if s.after == nil {
 		return
 	}
+	for _, k := range s.claims {
+		o.claimed[k] = true
+	}
 	id := s.after.Contact.ID
 	r := o.records[id]
 	if r == nil {
@@ -67,6 +81,48 @@ func (o *overlay) add(s step) {
 	record.Contact.PhoneNumbers = withoutMarks(s.after.Contact.PhoneNumbers) // as a store keeps them
 	r.record = &record
 	o.hold(id, s.after.MatchKeys())
+	o.ask(&s.after.Contact, s.at)
+}
+
+// ask keeps the numbers to which the contact blocks calls.
+func (o *overlay) ask(c *Contact, at time.Time) {
+	for i := range c.PhoneNumbers {
+		if p := &c.PhoneNumbers[i]; p.DoNotCall && o.asked[p.PhoneNumber].IsZero() {
+			o.asked[p.PhoneNumber] = at
+		}
+	}
+}
+
+// withBlocks adds to a view of the ledger, of some numbers and their equivalent
+// forms, the blocks that the call would have stored so far. Where a block was stored
+// already, it would have stored none.
+func (o *overlay) withBlocks(v ledgerView, numbers []string, now time.Time) ledgerView {
+	if o == nil || len(o.asked) == 0 && o.past == nil {
+		return v
+	}
+	var blocks []ledgerEntry
+	known := make(map[string]bool)
+	for _, n := range numbers {
+		for _, form := range PhoneForms(n) {
+			at := o.askedAt(form.Number)
+			if at.IsZero() || known[form.Number] || len(v.blocks(form.Number, now)) > 0 {
+				continue
+			}
+			known[form.Number] = true
+			blocks = append(blocks, v.newBlock(form.Number, at))
+		}
+	}
+	if blocks == nil {
+		return v
+	}
+	return v.with(blocks)
+}
+
+func (o *overlay) askedAt(number string) time.Time {
+	if at, ok := o.asked[number]; ok {
+		return at
+	}
+	return o.past.askedAt(number)
 }
 
 func (o *overlay) hold(id uuid.UUID, keys []MatchKey) {
@@ -104,13 +160,14 @@ func (o *overlay) storedVersion(s step) int64 {
 	}
 }
 
-// holdersOf returns who would hold the claims, where a store says who does.
-func (o *overlay) holdersOf(claims []MatchKey, stored []Holder) (all []Holder) {
+// holdersOf returns who would hold the claims of a contact, where a store says who
+// does.
+func (o *overlay) holdersOf(claims []MatchKey, stored []Holder, own uuid.UUID) (all []Holder) {
 	const most = 10 // of one claim, as a store names them
 	for i, k := range claims {
 		from := len(all)
 		add := func(h Holder) {
-			if !slices.ContainsFunc(all[from:], func(other Holder) bool { return other.ContactID == h.ContactID }) {
+			if h.ContactID != own && !slices.ContainsFunc(all[from:], func(other Holder) bool { return other.ContactID == h.ContactID }) {
 				all = append(all, h)
 			}
 		}
@@ -120,6 +177,8 @@ func (o *overlay) holdersOf(claims []MatchKey, stored []Holder) (all []Holder) {
 				continue
 			case o.past.changed(h.ContactID) != uuid.Nil:
 				h = Holder{Key: i, ContactID: o.past.changed(h.ContactID)}
+			case o.claimed[k] && len(o.holders[k]) > 0:
+				o.overtaken = true
 			}
 			add(h)
 		}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/google/uuid"
 )
 
 // settle decides what becomes of contacts that are right so far, and stores it. The
@@ -21,7 +23,7 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		}
 		p := pass{call: c, created: created, policy: policy, how: c.matching(&policy)}
 		size := len(contacts)
-		if p.how != nil || contacts[0].how != nil || created.seen != nil {
+		if p.how != nil || contacts[0].how != nil || c.seen != nil {
 			if !ordered {
 				putInOrder(contacts)
 				ordered = true
@@ -109,7 +111,7 @@ type pass struct {
 }
 
 func (p *pass) run(ctx context.Context, contacts []*newContact) {
-	if p.created.seen == nil && p.how == nil && contacts[0].how == nil {
+	if p.seen == nil && p.how == nil && contacts[0].how == nil {
 		p.create(ctx, contacts, false)
 		return
 	}
@@ -161,8 +163,8 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 	}
 	batch := write{MutationBatch: MutationBatch{
 		Mutations:    p.created.room,
-		AllOrNothing: p.created.allOrNothing && p.created.seen == nil,
-		DryRun:       probe || p.created.seen != nil,
+		AllOrNothing: p.created.allOrNothing && p.seen == nil,
+		DryRun:       probe || p.seen != nil,
 	}}
 	if cap(batch.Mutations) < len(contacts) {
 		batch.Mutations = make([]Mutation, 0, len(contacts))
@@ -172,7 +174,7 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 	}
 	for _, n := range contacts {
 		record := n.record
-		if batch.DryRun && !p.dryRun { // its marks are not of what is stored later
+		if probe && p.seen == nil { // its marks are not of what is stored later
 			record = &ContactRecord{}
 			*record = *n.record
 			record.Contact.PhoneNumbers = slices.Clone(n.record.Contact.PhoneNumbers)
@@ -208,8 +210,8 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 			if o.Err != nil {
 				m.holders = o.Holders
 			}
-			if seen := p.created.seen; seen != nil {
-				m.holders = seen.holdersOf(m.claims, m.holders)
+			if p.seen != nil {
+				m.holders = p.seen.holdersOf(m.claims, m.holders, uuid.Nil)
 			}
 			switch {
 			case len(m.holders) > 0:
@@ -221,7 +223,7 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 					o = MutationOutcome{}
 				}
 				p.finish(n, o)
-				p.created.seen.add(step{newContact: n, after: n.record, once: n.once, on: m.on})
+				p.seen.add(step{newContact: n, after: n.record, once: n.once, on: m.on, claims: m.claims, at: batch.Now})
 			}
 		default:
 			p.finish(n, o)

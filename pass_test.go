@@ -1,9 +1,10 @@
 package contacts_test
 
 import (
+	"context"
 	"fmt"
-	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,123 +16,6 @@ var (
 	returnExisting = contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting}
 	upsertPolicy   = contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert}
 )
-
-// results counts the results, and the codes of the errors.
-func results(all []contacts.CreateResult) map[string]int {
-	counts := make(map[string]int)
-	for _, r := range all {
-		if r.Err != nil {
-			counts[string(contacts.CodeOf(r.Err))]++
-		} else {
-			counts[string(r.Result)]++
-		}
-	}
-	return counts
-}
-
-// TestBatchSeesItself: of 1,000 contacts, 300 share 100 addresses.
-func TestBatchSeesItself(t *testing.T) {
-	t.Parallel()
-	batch := make([]contacts.CreateContactInput, 1000)
-	for i := range batch {
-		batch[i] = contacts.CreateContactInput{FirstName: "Ada", Email: fmt.Sprintf("%d@example.com", i), Tags: []string{fmt.Sprint(i)}}
-		if i%10 < 3 {
-			batch[i].Email = fmt.Sprintf("shared.%d@example.com", i/10)
-		}
-	}
-	first := func(i int) int { return i / 10 * 10 }
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		for name, c := range map[string]struct {
-			policy    contacts.DuplicatePolicy
-			want, all map[string]int
-		}{
-			"allow":    {want: map[string]int{"created": 1000}, all: map[string]int{"created": 1000}},
-			"reject":   {reject, map[string]int{"created": 800, "duplicate_contact": 200}, map[string]int{"batch_failed": 800, "duplicate_contact": 200}},
-			"existing": {returnExisting, map[string]int{"created": 800, "existing": 200}, map[string]int{"created": 800, "existing": 200}},
-			"upsert":   {upsertPolicy, map[string]int{"created": 800, "updated": 200}, map[string]int{"created": 800, "updated": 200}},
-		} {
-			for _, together := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/together=%t", name, together), func(t *testing.T) {
-					w := newWorld(t, store, nil)
-					w.setPolicy(t, c.policy)
-					got, err := w.svc.CreateContacts(t.Context(), w.writer, contacts.CreateContactsInput{Contacts: batch, AllOrNothing: together})
-					if err != nil {
-						t.Fatal(err)
-					}
-					want := c.want
-					if together {
-						want = c.all
-					}
-					if diff := cmp.Diff(want, results(got)); diff != "" {
-						t.Fatalf("results (-want +got):\n%s", diff)
-					}
-					for i, r := range got {
-						j := first(i)
-						switch {
-						case i%10 == 0 || i%10 > 2:
-						case c.policy.Action == contacts.DuplicateReject:
-							conflict := contacts.Conflict{Field: "email", Index: &j}
-							if !together {
-								conflict.ContactID = got[j].Contact.ID
-							}
-							wantConflicts(t, r.Err, conflict)
-						case r.Result != contacts.ResultCreated:
-							if diff := cmp.Diff([]contacts.Conflict{{Field: "email", ContactID: got[j].Contact.ID, Index: &j}}, r.Matched); diff != "" {
-								t.Fatalf("%d: matched (-want +got):\n%s", i, diff)
-							}
-							tags := batch[j].Tags
-							if c.policy.Action == contacts.DuplicateUpsert {
-								for k := j + 1; k <= i; k++ {
-									tags = append(slices.Clip(tags), batch[k].Tags...)
-								}
-							}
-							if diff := cmp.Diff(tags, r.Contact.Tags); diff != "" || r.Contact.ID != got[j].Contact.ID {
-								t.Fatalf("%d: tags (-want +got):\n%s", i, diff)
-							}
-						}
-					}
-				})
-			}
-		}
-	})
-}
-
-// TestBatchSeesNewNumbers: the first upsert adds a number to a stored contact, and the
-// third has that number alone.
-func TestBatchSeesNewNumbers(t *testing.T) {
-	t.Parallel()
-	const number = "+15551234567"
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		for _, together := range []bool{false, true} {
-			w := newWorld(t, store, nil)
-			stored := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
-			upsert := func(in contacts.CreateContactInput) contacts.UpsertContactInput {
-				return contacts.UpsertContactInput{CreateContactInput: in}
-			}
-			phones := []contacts.PhoneNumberInput{{PhoneNumber: number}}
-			got, err := w.svc.UpsertContacts(t.Context(), w.writer, contacts.UpsertContactsInput{AllOrNothing: together, Contacts: []contacts.UpsertContactInput{
-				upsert(contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", PhoneNumbers: phones}),
-				upsert(contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com"}),
-				upsert(contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: phones, City: "Paris"}),
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, want := range []contacts.Result{contacts.ResultUpdated, contacts.ResultCreated, contacts.ResultUpdated} {
-				if got[i].Result != want || got[i].Err != nil || got[i].Index != i {
-					t.Fatalf("%d: got %+v, want %s", i, got[i], want)
-				}
-			}
-			read, err := w.svc.GetContact(t.Context(), w.writer, stored.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(got[2].Contact, read); diff != "" || read.Version != 3 || read.City != "Paris" {
-				t.Errorf("(-result +stored):\n%s", diff)
-			}
-		}
-	})
-}
 
 // TestAllOrNothingUpserts: one ambiguous upsert refuses the whole batch.
 func TestAllOrNothingUpserts(t *testing.T) {
@@ -303,4 +187,165 @@ func TestPolicyModesAreChecked(t *testing.T) {
 		Action: contacts.DuplicateUpsert, Mode: "merge", TagsMode: contacts.TagsReplace,
 	})
 	wantError(t, err, contacts.CodeValidationError, wrong("mode", contacts.FieldNotAllowed), wrong("tags_mode", contacts.FieldInvalid))
+}
+
+// TestPlanBlocksWhatItIsAsked: a batch that is all or nothing blocks calls to the
+// numbers that its contacts say, once each. A number that is listed because of another
+// form of it, or because of an earlier contact of the batch, gets no block of its own.
+func TestPlanBlocksWhatItIsAsked(t *testing.T) {
+	t.Parallel()
+	const listed, form, asked = "+5511987654321", "+551187654321", "+15551234567"
+	phones := func(number string, block bool) []contacts.PhoneNumberInput {
+		return []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: block}}
+	}
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", PhoneNumbers: phones(form, false)})
+		if _, err := w.svc.BlockCalls(t.Context(), w.writer, contacts.DoNotCallInput{PhoneNumber: listed}); err != nil {
+			t.Fatal(err)
+		}
+		upsert := func(in contacts.CreateContactInput) contacts.UpsertContactInput {
+			return contacts.UpsertContactInput{CreateContactInput: in, MatchOn: []contacts.KeyKind{contacts.KeyEmail}}
+		}
+		results, err := w.svc.UpsertContacts(t.Context(), w.writer, contacts.UpsertContactsInput{AllOrNothing: true, Contacts: []contacts.UpsertContactInput{
+			upsert(contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", City: "Paris"}),
+			upsert(contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com", PhoneNumbers: phones(asked, true)}),
+			upsert(contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com", City: "Rome"}),
+			upsert(contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com", PhoneNumbers: phones(asked, true)}),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []contacts.Result{contacts.ResultUpdated, contacts.ResultCreated, contacts.ResultUpdated, contacts.ResultUnchanged} {
+			if r := results[i]; r.Err != nil || r.Result != want || !r.Contact.PhoneNumbers[0].DoNotCall {
+				t.Fatalf("%d: got %+v, want %s", i, r, want)
+			}
+		}
+		for number, want := range map[string]int{listed: 1, form: 0, asked: 1} {
+			status, err := w.svc.DoNotCallStatus(t.Context(), w.writer, number)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(status.Entries) != want {
+				t.Errorf("%s has the entries %+v, want %d", number, status.Entries, want)
+			}
+		}
+	})
+}
+
+// A meddler is a store on which another writer comes before the contacts that match are
+// read.
+type meddler struct {
+	contacts.Store
+	meddle func() // once; nil: no more
+}
+
+func (m *meddler) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	if meddle := m.meddle; q.MatchKeys != nil && meddle != nil {
+		m.meddle = nil
+		meddle()
+	}
+	return m.Store.ListContacts(ctx, q)
+}
+
+// TestUpsertIsRefusedAtOneMoment: what refuses an upsert holds at one moment, although
+// another writer changes contacts after the upsert was refused to be a new one.
+func TestUpsertIsRefusedAtOneMoment(t *testing.T) {
+	t.Parallel()
+	const number = "+15551234567"
+	type writer struct {
+		*world
+		ada, bob, cy *contacts.Contact // cy is nil until it is made
+	}
+	must := func(t *testing.T, err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	deleteBob := func(t *testing.T, w *writer) {
+		must(t, w.svc.DeleteContact(t.Context(), w.writer, w.bob.ID, nil))
+	}
+	email := func(t *testing.T, w *writer, c *contacts.Contact, email string) {
+		_, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{Email: &email}, nil)
+		must(t, err)
+	}
+	for _, c := range []struct {
+		name   string
+		mode   contacts.UpsertMode
+		meddle func(t *testing.T, w *writer)
+		holder func(w *writer) *contacts.Contact // nil: the contact is changed
+	}{
+		{"nothing happens", contacts.UpsertOverwrite, func(*testing.T, *writer) {}, func(w *writer) *contacts.Contact { return w.bob }},
+		{"the holder is deleted", contacts.UpsertOverwrite, deleteBob, nil},
+		{"the holder is deleted, and then the contact has no address any more", contacts.UpsertFill, func(t *testing.T, w *writer) {
+			deleteBob(t, w)
+			email(t, w, w.ada, "")
+		}, nil},
+		{"the contact has no address any more", contacts.UpsertFill, func(t *testing.T, w *writer) {
+			email(t, w, w.ada, "")
+		}, func(w *writer) *contacts.Contact { return w.bob }},
+		{"another one gets the address", contacts.UpsertOverwrite, func(t *testing.T, w *writer) {
+			email(t, w, w.bob, "gone@example.com")
+			w.cy = w.create(t, contacts.CreateContactInput{FirstName: "Cy", Email: "bob@example.com"})
+		}, func(w *writer) *contacts.Contact { return w.cy }},
+		{"the holder of the address gets the number", contacts.UpsertOverwrite, func(t *testing.T, w *writer) {
+			for _, c := range []*contacts.Contact{w.ada, w.bob} {
+				phones := []contacts.UpdatePhoneNumber{}
+				if c == w.bob {
+					phones = append(phones, contacts.UpdatePhoneNumber{PhoneNumber: new(number)})
+				}
+				_, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{PhoneNumbers: &phones}, nil)
+				must(t, err)
+			}
+		}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			onEveryStore(t, func(t *testing.T, store contacts.Store) {
+				for _, how := range []string{"one", "batch", "all or nothing", "dry run"} {
+					w := &writer{world: newWorld(t, store, nil)}
+					w.setPolicy(t, reject)
+					w.ada = w.create(t, contacts.CreateContactInput{
+						FirstName: "Ada", Email: "ada@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}},
+					})
+					w.bob = w.create(t, contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com"})
+					svc, err := contacts.New(&meddler{store, func() { c.meddle(t, w) }}, &contacts.Options{Now: func() time.Time { return noon }})
+					if err != nil {
+						t.Fatal(err)
+					}
+					in := contacts.UpsertContactInput{
+						CreateContactInput: contacts.CreateContactInput{
+							FirstName: "Ada", Email: "bob@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}},
+						},
+						MatchOn: []contacts.KeyKind{contacts.KeyPhoneNumber}, Mode: c.mode,
+					}
+					var got contacts.UpsertResult
+					if how == "one" || how == "dry run" {
+						if how == "dry run" {
+							svc = svc.DryRun()
+						}
+						var r *contacts.UpsertResult
+						if r, got.Err = svc.UpsertContact(t.Context(), w.writer, in); r != nil {
+							got = *r
+						}
+					} else {
+						results, err := svc.UpsertContacts(t.Context(), w.writer, contacts.UpsertContactsInput{
+							Contacts: []contacts.UpsertContactInput{in}, AllOrNothing: how == "all or nothing",
+						})
+						if err != nil {
+							t.Fatal(err)
+						}
+						got = results[0]
+					}
+					switch {
+					case c.holder != nil:
+						wantConflicts(t, got.Err, contacts.Conflict{Field: "email", ContactID: c.holder(w).ID})
+					case got.Err != nil || got.Contact.Email != "bob@example.com":
+						t.Errorf("%s: got %+v, want the address", how, got)
+					}
+				}
+			})
+		})
+	}
 }

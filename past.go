@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
 
 // A past is what earlier parts of a stream would have stored: no contacts, so that
-// memory stays small, but who has which keys. A key is a 64-bit hash, and two keys
-// of one hash count as one. Nil is that of a call without earlier parts.
+// memory stays small, but who has which keys, and which numbers are blocked. A key or
+// a number is a 64-bit hash, and two of one hash count as one. Nil is that of a call without earlier parts.
 type past struct {
 	seed  maphash.Seed
 	limit int // how many keys are kept
@@ -25,6 +26,10 @@ type past struct {
 	// of the result in pastResults.
 	once map[uint64]uint64
 
+	// For each number to which calls are to be blocked, since when, in microseconds
+	// since 1970.
+	asked map[uint64]int64
+
 	full bool // a key was not kept
 }
 
@@ -34,7 +39,10 @@ var pastResults = [...]Result{ResultCreated, ResultExisting, ResultUpdated, Resu
 const pastResultBits = 7
 
 func newPast(limit int) *past {
-	return &past{seed: maphash.MakeSeed(), limit: limit, places: make(map[uint64]uint64), once: make(map[uint64]uint64)}
+	return &past{
+		seed: maphash.MakeSeed(), limit: limit,
+		places: make(map[uint64]uint64), once: make(map[uint64]uint64), asked: make(map[uint64]int64),
+	}
 }
 
 // A lostKey is a key that a stored contact would have no more.
@@ -79,6 +87,25 @@ func (p *past) keep(o *overlay, first int) {
 			}
 		}
 	}
+	for number, at := range o.asked {
+		hash := maphash.String(p.seed, number)
+		if _, ok := p.asked[hash]; !ok && p.room() {
+			p.asked[hash] = at.UnixMicro()
+		}
+	}
+}
+
+// askedAt returns since when calls to the number are to be blocked; zero: they are
+// not.
+func (p *past) askedAt(number string) time.Time {
+	if p == nil {
+		return time.Time{}
+	}
+	at, ok := p.asked[maphash.String(p.seed, number)]
+	if !ok {
+		return time.Time{}
+	}
+	return time.UnixMicro(at).UTC()
 }
 
 func (p *past) put(hash, place uint64) {
@@ -104,7 +131,7 @@ func (p *past) input(r *IdempotencyRecord) uint64 {
 
 // room reports whether one more key is kept.
 func (p *past) room() bool {
-	p.full = p.full || len(p.places)+len(p.once) >= p.limit
+	p.full = p.full || len(p.places)+len(p.once)+len(p.asked) >= p.limit
 	return !p.full
 }
 
