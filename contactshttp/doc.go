@@ -134,10 +134,11 @@
 //
 // # Dry runs
 //
-// A create, a batch, an upsert, a PUT and a PATCH take the parameter dry_run=true.
-// Then nothing is stored. The answer is 200 with a [DryRun], or a [DryRunBatch]; ids
-// that the request would make are null. Errors are those of the request itself. Both
-// have the header Dry-Run: true.
+// A create, a batch, an upsert, a PUT and a PATCH take the parameter dry_run=true,
+// and so do blocks of the do-not-call list, one or many. Then nothing is stored. The
+// answer is 200 with a [DryRun], or a [DryRunBatch]; ids that the request would make
+// are null. To a block it is that of the request itself, with dry_run. Errors are those
+// of the request itself. All have the header Dry-Run: true.
 //
 // # Conditions
 //

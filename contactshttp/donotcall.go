@@ -21,8 +21,16 @@ type DoNotCallResult struct {
 	Error *ErrorBody `json:"error,omitempty"`
 }
 
+// A BlockCallsStatus is the answer to a block: what holds of its number then.
+type BlockCallsStatus struct {
+	*contacts.DoNotCallStatus
+
+	DryRun bool `json:"dry_run,omitempty"` // nothing was stored
+}
+
 // A BlockCallsResult counts what became of the numbers of a batch.
 type BlockCallsResult struct {
+	DryRun    bool                `json:"dry_run,omitempty"` // nothing was stored
 	Added     int                 `json:"added"`
 	Unchanged int                 `json:"unchanged"` // would have changed nothing
 	Granted   int                 `json:"granted"`   // left alone, because of a grant
@@ -83,12 +91,12 @@ func (h *handler) doNotCall(c *call) (*answer, error) {
 
 // blockCalls answers POST {prefix}/do-not-call.
 func (h *handler) blockCalls(c *call) (*answer, error) {
-	status, err := h.svc.BlockCallsJSON(c.request.Context(), c.key, c.request.Body)
+	status, err := h.service(c).BlockCallsJSON(c.request.Context(), c.key, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{status: http.StatusCreated, body: status}
-	if status.Unchanged {
+	a := &answer{status: http.StatusCreated, body: BlockCallsStatus{status, c.isDryRun()}}
+	if status.Unchanged || c.isDryRun() {
 		a.status = http.StatusOK
 	}
 	return a, nil
@@ -105,11 +113,11 @@ func (h *handler) grantCalls(c *call) (*answer, error) {
 
 // blockBatch answers POST {prefix}/do-not-call/batch.
 func (h *handler) blockBatch(c *call) (*answer, error) {
-	r, err := h.svc.BlockCallsBatchJSON(c.request.Context(), c.key, c.request.Body)
+	r, err := h.service(c).BlockCallsBatchJSON(c.request.Context(), c.key, c.request.Body)
 	if err != nil {
 		return nil, err
 	}
-	body := BlockCallsResult{Added: r.Added, Unchanged: r.Unchanged, Granted: r.Granted, Failed: r.Failed, Results: make([]BlockCallsFailure, len(r.Errors))}
+	body := BlockCallsResult{DryRun: c.isDryRun(), Added: r.Added, Unchanged: r.Unchanged, Granted: r.Granted, Failed: r.Failed, Results: make([]BlockCallsFailure, len(r.Errors))}
 	for i, e := range r.Errors {
 		body.Results[i] = BlockCallsFailure{Index: e.Index, Error: failureOf(e.Err).body()}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -147,7 +149,7 @@ func proveDryRuns(t *testing.T, s *proof) {
 		s.f.FailNext(contacts.CodeServerError)
 		s.want(500, "server_error", r)
 		r.header.Set("X-API-Key", s.issue(t, contacts.IssueKeyInput{
-			Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}, AllTeams: true,
+			Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionManageDoNotCall}, AllTeams: true,
 		}))
 		limited.want(200, "", r)
 		limited.want(429, "rate_limit_exceeded", r)
@@ -219,6 +221,45 @@ func proveDryBatches(t *testing.T, s *proof) {
 			if diff := cmp.Diff(really, dry); diff != "" {
 				t.Errorf("the batch (-) and its dry run (+):\n%s", diff)
 			}
+		}
+	}
+}
+
+// proveDryBlocks compares dry runs of blocks with the blocks themselves.
+func proveDryBlocks(t *testing.T, s *proof) {
+	const number = "+12025550170"
+	status := func() string {
+		t.Helper()
+		return s.want(200, "", asked{op: "getDoNotCall", query: url.Values{"phone_number": {number}}}).text
+	}
+	for _, c := range []struct {
+		op, body string
+		status   int
+		really   string // what the answer has beside the time
+	}{
+		{"blockCalls", `{"phone_number": "` + number + `", "reason": "asked"}`, 201, `"dnc_reason":"asked"`},
+		{"blockCalls", `{"phone_number": "` + number + `", "reason": "asked"}`, 200, `"unchanged":true`},
+		{"blockCallsBatch", `{"entries": [{"phone_number": "` + number + `"}, {"phone_number": "` + number + `"}, {"phone_number": "5"}]}`, 200, `"added":1,"unchanged":1,"granted":0,"failed":1`},
+	} {
+		before := status()
+		dry := s.want(200, "", asked{op: c.op, body: c.body}.dry())
+		if after := status(); after != before {
+			t.Errorf("%s: a dry run has stored something: %s\nand then %s", c.op, before, after)
+		}
+		really := s.want(c.status, "", asked{op: c.op, body: c.body})
+		if dry.header.Get("Dry-Run") != "true" || really.header.Get("Dry-Run") != "" {
+			t.Errorf("%s: got the headers %v and %v", c.op, dry.header, really.header)
+		}
+		if !strings.Contains(dry.text, c.really) || !strings.Contains(really.text, c.really) {
+			t.Errorf("%s: got %s and really %s, want %s", c.op, dry.text, really.text, c.really)
+		}
+		want := maps.Clone(really.body.(map[string]any))
+		want["dry_run"], want["dnc_date"] = true, dry.body.(map[string]any)["dnc_date"]
+		if want["dnc_date"] == nil {
+			delete(want, "dnc_date")
+		}
+		if diff := cmp.Diff(any(want), dry.body); diff != "" {
+			t.Errorf("%s: the answer (-) and that of the dry run (+):\n%s", c.op, diff)
 		}
 	}
 }

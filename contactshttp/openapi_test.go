@@ -80,6 +80,7 @@ func TestOpenAPI(t *testing.T) {
 		{"duplicate policies", provePolicies},
 		{"dry runs", proveDryRuns},
 		{"dry runs of batches", proveDryBatches},
+		{"dry runs of blocks", proveDryBlocks},
 		{"duplicates", proveDuplicates},
 		{"batches", proveBatches},
 		{"events", proveEvents},
@@ -1403,7 +1404,7 @@ func proveNames(t *testing.T, s *proof) {
 		"DoNotCallBatchFailed": names(contactshttp.BlockCallsFailure{}),
 		"DoNotCallCheck":       names(contactshttp.DoNotCallCheck{}),
 		"DoNotCallResult":      names(contacts.DoNotCallStatus{}, "entries", "unchanged"),
-		"DoNotCallStatus":      names(contacts.DoNotCallStatus{}, "error"),
+		"DoNotCallStatus":      both(names(contacts.DoNotCallStatus{}, "error"), []string{"dry_run"}),
 		"DoNotCallPage":        names(contactshttp.DoNotCallPage{}),
 		"DoNotCallEntry":       names(contacts.DoNotCallEntry{}),
 	} {

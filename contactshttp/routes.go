@@ -79,13 +79,13 @@ func (h *handler) routes() []route {
 				operation: contacts.OpDoNotCallStatus, parameters: []string{"all", "cursor", "limit", "phone_number", "source"},
 				read: (*call).readDoNotCall, do: h.doNotCall,
 			},
-			http.MethodPost: {operation: contacts.OpBlockCalls, media: body, read: (*call).refuseKeyOfCreate, do: h.blockCalls},
+			http.MethodPost: {operation: contacts.OpBlockCalls, parameters: dry, media: body, read: (*call).refuseKeyOfCreate, do: h.blockCalls},
 		}},
 		{"/do-not-call/grant", map[string]endpoint{
 			http.MethodPost: {operation: contacts.OpGrantCalls, media: body, read: (*call).refuseKeyOfGrant, do: h.grantCalls},
 		}},
 		{"/do-not-call/batch", map[string]endpoint{
-			http.MethodPost: {operation: contacts.OpBlockCallsBatch, media: body, read: (*call).refuseKeyOfCreate, do: h.blockBatch},
+			http.MethodPost: {operation: contacts.OpBlockCallsBatch, parameters: dry, media: body, read: (*call).refuseKeyOfCreate, do: h.blockBatch},
 		}},
 		{"/do-not-call/check", map[string]endpoint{
 			http.MethodGet:  {operation: contacts.OpCanCall, parameters: []string{"phone_number"}, read: (*call).readNumber, do: h.canCall},
