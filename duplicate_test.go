@@ -132,79 +132,6 @@ func TestHolderThatTheKeyMayNotSeeIsHidden(t *testing.T) {
 	}
 }
 
-func TestDuplicatesFromBeforeAPolicyStay(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newWorld(t, store, nil)
-		in := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}
-		first, twin := w.create(t, in), w.create(t, in)
-		third := w.create(t, contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com"})
-		w.setPolicy(t, reject)
-		change := func(in contacts.UpdateContactInput) error {
-			_, err := w.svc.UpdateContact(t.Context(), w.writer, twin.ID, in, nil)
-			return err
-		}
-		if err := change(contacts.UpdateContactInput{City: new("Paris"), Email: new("Ada@EXAMPLE.com")}); err != nil {
-			t.Errorf("another field, and the same address in other letters: %v", err)
-		}
-		wantConflicts(t, change(contacts.UpdateContactInput{Email: new("BOB@example.com")}), contacts.Conflict{Field: "email", ContactID: third.ID})
-
-		_, err := w.svc.ReplaceContact(t.Context(), w.writer, twin.ID, contacts.CreateContactInput{FirstName: "Ada", Email: "bob@example.com"}, nil)
-		wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: third.ID})
-
-		if err := w.svc.DeleteContact(t.Context(), w.writer, twin.ID, nil); err != nil {
-			t.Fatal(err)
-		}
-		_, err = w.svc.RestoreContact(t.Context(), w.writer, twin.ID, nil)
-		wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: first.ID})
-	})
-}
-
-func TestDeletedTwin(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newWorld(t, store, nil)
-		w.setPolicy(t, reject)
-		create := func(key string, in contacts.CreateContactInput) contacts.CreateResult {
-			t.Helper()
-			results, err := w.svc.CreateContacts(t.Context(), key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in}})
-			if err != nil || results[0].Err != nil {
-				t.Fatal(err, results[0].Err)
-			}
-			return results[0]
-		}
-		remove := func(id uuid.UUID) {
-			t.Helper()
-			if err := w.svc.DeleteContact(t.Context(), w.writer, id, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		in := ada()
-		in.TeamID = closedTeam
-		first := create(w.key, in)
-		if first.DeletedTwin != uuid.Nil {
-			t.Errorf("the first has the twin %v", first.DeletedTwin)
-		}
-		remove(first.Contact.ID)
-		in.TeamID = 0
-		second := create(w.key, in)
-		if second.DeletedTwin != first.Contact.ID {
-			t.Errorf("got the twin %v, want %v", second.DeletedTwin, first.Contact.ID)
-		}
-		_, err := w.svc.RestoreContact(t.Context(), w.writer, first.Contact.ID, nil)
-		wantError(t, err, contacts.CodeDuplicateContact)
-		remove(second.Contact.ID)
-		if _, err := w.svc.RestoreContact(t.Context(), w.writer, first.Contact.ID, nil); err != nil {
-			t.Errorf("restore of the first: %v", err)
-		}
-		remove(first.Contact.ID)
-		third := create(w.limitedKey, in)
-		if third.DeletedTwin != second.Contact.ID {
-			t.Errorf("got the twin %v, want the newest one that the key may see, %v", third.DeletedTwin, second.Contact.ID)
-		}
-	})
-}
-
 func TestRejectedBatchNamesTheFirst(t *testing.T) {
 	t.Parallel()
 	contact := func(name string) contacts.CreateContactInput {
@@ -325,34 +252,6 @@ func TestPutKeepsExternalID(t *testing.T) {
 	}
 	_, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{ExternalID: new(strings.Repeat("ä", 256))}, nil)
 	wantError(t, err, contacts.CodeValidationError, wrong("external_id", contacts.FieldTooLong))
-}
-
-func TestConcurrentCreateStoresOne(t *testing.T) {
-	t.Parallel()
-	const callers, rounds = 16, 20
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newWorld(t, store, nil)
-		w.setPolicy(t, reject)
-		for round := range rounds {
-			in := contacts.CreateContactInput{FirstName: "Ada", Email: fmt.Sprintf("ada.%d@example.com", round)}
-			var wait sync.WaitGroup
-			created := make([]*contacts.Contact, callers)
-			errs := make([]error, callers)
-			for i := range callers {
-				wait.Go(func() { created[i], errs[i] = w.svc.CreateContact(t.Context(), w.key, in) })
-			}
-			wait.Wait()
-			winner := slices.IndexFunc(created, func(c *contacts.Contact) bool { return c != nil })
-			if winner < 0 {
-				t.Fatalf("nobody created: %v", errs)
-			}
-			for i, err := range errs {
-				if i != winner {
-					wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: created[winner].ID})
-				}
-			}
-		}
-	})
 }
 
 func TestPolicyIsReadBack(t *testing.T) {

@@ -13,3 +13,8 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	identitytest.Run(t, faulttest.Extent(20, 2000), identitytest.Policies(), memory.New())
 }
+
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	identitytest.Scenarios(t, memory.New())
+}

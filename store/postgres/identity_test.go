@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"sync"
 	"testing"
 
 	"example.com/contacts"
@@ -21,25 +20,10 @@ func TestClaimsAreMadeOneAfterTheOther(t *testing.T) {
 	identitytest.Run(t, extent(2, 500), policies, open(t, url, schema), open(t, url, schema))
 }
 
-// The callers of two stores, which have no connection in common, store the same
-// address at the same time.
-func TestConcurrentCreateStoresOne(t *testing.T) {
+// The two stores have no connection in common, as those of two processes.
+func TestIdentity(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
 	schema := newSchema(t, url)
-	s := open(t, url, schema)
-	service, key := identitytest.NewService(t, s)
-	other, err := contacts.New(open(t, url, schema), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for round := range extent(2, 500) {
-		var all [2][]identitytest.Told
-		var wait sync.WaitGroup
-		for i, s := range []*contacts.Service{service, other} {
-			wait.Go(func() { all[i] = identitytest.Race(t.Context(), s, key, round) })
-		}
-		wait.Wait()
-		identitytest.WantOne(t, service, key, round, append(all[0], all[1]...), false)
-	}
+	identitytest.Scenarios(t, open(t, url, schema), open(t, url, schema))
 }

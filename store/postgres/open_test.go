@@ -1,12 +1,10 @@
 package postgres_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -321,128 +319,6 @@ func TestDryRunWhereTransactionsAreReadOnly(t *testing.T) {
 	if isWhole(t, s, other) || !isWhole(t, s, r) {
 		t.Error("a dry run has stored something")
 	}
-}
-
-// TestDryRunReadOnly: every dry run of a Service works where transactions are
-// read-only, and the real call does not.
-func TestDryRunReadOnly(t *testing.T) {
-	t.Parallel()
-	url := serverURL(t)
-	schema := newSchema(t, url)
-	s := open(t, url, schema)
-	admin := contacts.NewAdmin(s, nil)
-	account := addAccount(t, s)
-	key, _, err := admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: account, Name: "web", AllTeams: true, Permissions: []contacts.Permission{
-		contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionManageDoNotCall,
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	live, deleted := newContact(account), newContact(account)
-	deleted.Contact.DeletedAt = noon
-	for _, r := range []*contacts.ContactRecord{live, deleted} {
-		if err := create(t.Context(), s, r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := admin.SetDuplicatePolicy(t.Context(), account, contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert}); err != nil {
-		t.Fatal(err)
-	}
-	svc, err := contacts.New(open(t, with(t, url, "default_transaction_read_only", "on"), schema), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fresh := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", IdempotencyKey: "once", PhoneNumbers: []contacts.PhoneNumberInput{
-		{PhoneNumber: "+12025550100", DoNotCall: true},
-	}}
-	known := contacts.UpsertContactInput{CreateContactInput: contacts.CreateContactInput{FirstName: "Ada", Email: live.Contact.Email}, Mode: contacts.UpsertOverwrite}
-	creates := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{fresh, known.CreateContactInput}}
-	upserts := contacts.UpsertContactsInput{Contacts: []contacts.UpsertContactInput{known, {CreateContactInput: fresh}}}
-	block := contacts.DoNotCallInput{PhoneNumber: "+12025550100", Reason: "asked", Reference: "form 12"}
-	for name, call := range map[string]func(ctx context.Context, svc *contacts.Service) error{
-		"create": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.CreateContact(ctx, key, fresh)
-			return err
-		},
-		"batch": func(ctx context.Context, svc *contacts.Service) error {
-			results, err := svc.CreateContacts(ctx, key, creates)
-			return firstOf(err, results, func(r contacts.CreateResult) error { return r.Err })
-		},
-		"batch all or nothing": func(ctx context.Context, svc *contacts.Service) error {
-			all := contacts.CreateContactsInput{Contacts: creates.Contacts, AllOrNothing: true}
-			results, err := svc.CreateContacts(ctx, key, all)
-			return firstOf(err, results, func(r contacts.CreateResult) error { return r.Err })
-		},
-		"stream": func(ctx context.Context, svc *contacts.Service) error {
-			for r, err := range svc.CreateContactStream(ctx, key, slices.Values(creates.Contacts)) {
-				if err := cmp.Or(err, r.Err); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		"upsert": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.UpsertContact(ctx, key, known)
-			return err
-		},
-		"upserts": func(ctx context.Context, svc *contacts.Service) error {
-			results, err := svc.UpsertContacts(ctx, key, upserts)
-			return firstOf(err, results, func(r contacts.UpsertResult) error { return r.Err })
-		},
-		"stream of upserts": func(ctx context.Context, svc *contacts.Service) error {
-			for r, err := range svc.UpsertContactStream(ctx, key, slices.Values(upserts.Contacts)) {
-				if err := cmp.Or(err, r.Err); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		"update": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.UpdateContact(ctx, key, live.Contact.ID, contacts.UpdateContactInput{City: new("Oslo")}, nil)
-			return err
-		},
-		"replace": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.ReplaceContact(ctx, key, live.Contact.ID, contacts.CreateContactInput{FirstName: "Ada"}, nil)
-			return err
-		},
-		"delete": func(ctx context.Context, svc *contacts.Service) error {
-			return svc.DeleteContact(ctx, key, live.Contact.ID, nil)
-		},
-		"restore": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.RestoreContact(ctx, key, deleted.Contact.ID, nil)
-			return err
-		},
-		"block": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.BlockCalls(ctx, key, block)
-			return err
-		},
-		"list of blocks": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.BlockCallsBatch(ctx, key, contacts.BlockCallsBatchInput{Entries: []contacts.DoNotCallInput{block}})
-			return err
-		},
-		"grant": func(ctx context.Context, svc *contacts.Service) error {
-			_, err := svc.GrantCalls(ctx, key, block)
-			return err
-		},
-	} {
-		if err := call(t.Context(), svc.DryRun()); err != nil {
-			t.Errorf("%s: a dry run: %v", name, err)
-		}
-		if err := call(t.Context(), svc); !errors.Is(err, postgres.ErrReadOnly) {
-			t.Errorf("%s: got error %v, want ErrReadOnly", name, err)
-		}
-	}
-	if !isWhole(t, s, live) || !isWhole(t, s, deleted) {
-		t.Error("a contact is another one")
-	}
-}
-
-// firstOf returns the error of a batch, or the first one of its results.
-func firstOf[R any](err error, results []R, errOf func(R) error) error {
-	for i := range results {
-		err = cmp.Or(err, errOf(results[i]))
-	}
-	return err
 }
 
 func TestOpenRefusesAnotherEncoding(t *testing.T) {

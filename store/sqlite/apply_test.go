@@ -19,22 +19,52 @@ import (
 	"example.com/contacts"
 )
 
-// A lone create is one INSERT, which its own constraints judge. Claims, journal
-// and settings cost it nothing.
-func TestCreateIsOneStatement(t *testing.T) {
+// TestAllowCostsNothing: a create without an external id, in an account without a
+// policy, is one INSERT, which its own constraints judge. Claims, journal and settings
+// cost it nothing.
+func TestAllowCostsNothing(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
-	a := mustAccount(t, s)
-	before := s.Statements()
-	mustCreate(t, s, a)
-	var inTransaction []string
-	for _, sql := range s.Statements() {
-		if !slices.Contains(before, sql) {
-			inTransaction = append(inTransaction, strings.Fields(sql)[0])
+	plain := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+14155550123"}}}
+	known := plain
+	known.ExternalID = "1"
+	for _, c := range []struct {
+		name   string
+		policy contacts.DuplicateAction
+		in     contacts.CreateContactInput
+		want   []string
+	}{
+		{"nothing is claimed", contacts.DuplicateAllow, plain, []string{"INSERT"}},
+		{"an external id", contacts.DuplicateAllow, known, []string{"SELECT", "SELECT", "SELECT", "SELECT", "INSERT", "SELECT"}},
+		{"an address", contacts.DuplicateReject, plain, []string{"SELECT", "SELECT", "SELECT", "SELECT", "INSERT", "SELECT"}},
+	} {
+		s := open(t, newPath(t))
+		admin, account := contacts.NewAdmin(s, nil), mustAccount(t, s)
+		key, _, err := admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: account, AllTeams: true, Permissions: []contacts.Permission{
+			contacts.PermissionReadContacts, contacts.PermissionWriteContacts,
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if diff := cmp.Diff([]string{"INSERT"}, inTransaction); diff != "" {
-		t.Errorf("statements between BEGIN and COMMIT (-want +got):\n%s", diff)
+		if err := admin.SetDuplicatePolicy(t.Context(), account, contacts.DuplicatePolicy{Action: c.policy}); err != nil {
+			t.Fatal(err)
+		}
+		svc, err := contacts.New(s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := s.Statements()
+		if _, err := svc.CreateContact(t.Context(), key, c.in); err != nil {
+			t.Fatal(err)
+		}
+		var inTransaction []string
+		for _, sql := range s.Statements() {
+			if !slices.Contains(before, sql) {
+				inTransaction = append(inTransaction, strings.Fields(sql)[0])
+			}
+		}
+		if diff := cmp.Diff(c.want, inTransaction); diff != "" {
+			t.Errorf("%s: statements between BEGIN and COMMIT (-want +got):\n%s", c.name, diff)
+		}
 	}
 }
 

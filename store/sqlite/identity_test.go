@@ -26,6 +26,12 @@ func TestModel(t *testing.T) {
 	identitytest.Run(t, extent(5, 1000), identitytest.Policies(), openFault(t, path), openFault(t, path))
 }
 
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	identitytest.Scenarios(t, open(t, path), open(t, path))
+}
+
 const keyVariable = "SQLITE_TEST_KEY"
 
 // raceWhenAsked takes part in each round that it reads, and prints what its callers
