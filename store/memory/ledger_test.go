@@ -10,7 +10,7 @@ import (
 
 func TestNothingClears(t *testing.T) {
 	t.Parallel()
-	ledgertest.NothingClears(t, memory.New(), faulttest.Extent(60, 2000))
+	ledgertest.NothingClears(t, memory.New(), faulttest.Extent(5, 150))
 }
 
 func TestBornListed(t *testing.T) {

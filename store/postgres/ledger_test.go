@@ -28,7 +28,7 @@ func openNew(t testing.TB) *postgres.Store {
 
 func TestNothingClears(t *testing.T) {
 	t.Parallel()
-	ledgertest.NothingClears(t, openNew(t), extent(60, 1000))
+	ledgertest.NothingClears(t, openNew(t), extent(5, 100))
 }
 
 func TestBornListed(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 
 func TestNothingClears(t *testing.T) {
 	t.Parallel()
-	ledgertest.NothingClears(t, open(t, newPath(t)), extent(60, 2000))
+	ledgertest.NothingClears(t, open(t, newPath(t)), extent(5, 150))
 }
 
 func TestBornListed(t *testing.T) {
