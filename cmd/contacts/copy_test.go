@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
 	"example.com/contacts"
@@ -36,13 +38,22 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// newWorld stores two accounts, one of them disabled, with teams, settings, keys,
+// memoryWorld returns a world in memory, with as many contacts.
+func memoryWorld(t *testing.T, size int) *world {
+	t.Helper()
+	store := memory.New()
+	t.Cleanup(func() { store.Close() })
+	return newWorld(t, store, size)
+}
+
+const severalBatches = pageSize + 10
+
+// newWorld stores two accounts, one of them disabled, with teams, settings, keys, as many
 // contacts in all states and a journal with gaps.
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, store contacts.Store, size int) *world {
 	t.Helper()
 	ctx := t.Context()
-	w := &world{store: memory.New()}
-	t.Cleanup(func() { w.store.Close() })
+	w := &world{store: store}
 	w.admin = contacts.NewAdmin(w.store, &contacts.AdminOptions{Actor: "test"})
 	for _, name := range []string{"Acme", "Other"} {
 		account, err := w.admin.CreateAccount(ctx, name)
@@ -68,7 +79,7 @@ func newWorld(t *testing.T) *world {
 	w.revoked = revoked.ID
 	w.key, _, err = w.admin.IssueKey(ctx, in)
 	must(t, err)
-	w.fill(t, 2*pageSize+10)
+	w.fill(t, size)
 	last, err := newest(ctx, w.store, w.account)
 	must(t, err)
 	var entries []contacts.JournalEntry
@@ -129,11 +140,16 @@ func (w *world) journal(t *testing.T, entries ...contacts.JournalEntry) {
 	}
 }
 
+// copier returns what copies the world.
+func (w *world) copier(target contacts.Store, remove bool) *copier {
+	s := &session{globals: &globals{Quiet: true}, out: newOutput(io.Discard), errors: io.Discard}
+	return &copier{from: w.store, to: target, remove: remove, now: noon, s: s}
+}
+
 // copyTo copies the world, and returns what differs then.
 func (w *world) copyTo(t *testing.T, target contacts.Store, again, remove bool) ([]string, error) {
 	t.Helper()
-	s := &session{globals: &globals{Quiet: true}, out: newOutput(io.Discard), errors: io.Discard}
-	y := &copier{from: w.store, to: target, remove: remove, now: noon, s: s}
+	y := w.copier(target, remove)
 	if err := y.copy(t.Context(), again); err != nil {
 		return nil, err
 	}
@@ -153,7 +169,7 @@ func (w *world) wantCopy(t *testing.T, what string, target contacts.Store, again
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	w := newWorld(t)
+	w := memoryWorld(t, severalBatches)
 	target, err := openSQLite(ctx, filepath.Join(t.TempDir(), "contacts.db"))
 	must(t, err)
 	defer target.Close()
@@ -208,18 +224,66 @@ func TestCopy(t *testing.T) {
 	defer back.Close()
 	copied.wantCopy(t, "back", back, false, false)
 	w.wantCopy(t, "the copy of the copy", back, true, false)
+	wantDump(t, "the copy of the copy", w.store, back)
+}
+
+// A dump is all of a store.
+type dump struct {
+	Accounts contacts.Directory
+	Records  map[uuid.UUID]*accountDump // by account
+}
+
+// An accountDump is all of an account.
+type accountDump struct {
+	Directory []contacts.Directory
+	Contacts  []*contacts.ContactRecord
+	Journal   []*contacts.JournalEntry
+}
+
+// dumpOf reads all of a store, through its interface.
+func dumpOf(t *testing.T, store contacts.Store) dump {
+	t.Helper()
+	accounts, err := store.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: pageSize})
+	must(t, err)
+	d := dump{accounts, make(map[uuid.UUID]*accountDump)}
+	for _, account := range accounts.Accounts {
+		a := new(accountDump)
+		d.Records[account.ID] = a
+		for _, kind := range []contacts.DirectoryKind{contacts.DirectoryTeams, contacts.DirectoryKeys, contacts.DirectorySettings} {
+			for page, err := range directory(t.Context(), store, kind, account.ID) {
+				must(t, err)
+				a.Directory = append(a.Directory, page)
+			}
+		}
+		for record, err := range contactsOf(t.Context(), store, account.ID) {
+			must(t, err)
+			a.Contacts = append(a.Contacts, record)
+		}
+		for entry, err := range entriesOf(t.Context(), store, account.ID) {
+			must(t, err)
+			a.Journal = append(a.Journal, entry)
+		}
+	}
+	return d
+}
+
+// wantDump fails if two stores do not hold the same, field by field.
+func wantDump(t *testing.T, what string, from, to contacts.Store) {
+	t.Helper()
+	if diff := cmp.Diff(dumpOf(t, from), dumpOf(t, to), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s: the copy differs (-from +to):\n%s", what, diff)
+	}
 }
 
 // A copy that was cut off goes on.
 func TestCopyGoesOn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := memoryWorld(t, severalBatches)
 	target := memory.New()
 	defer target.Close()
-	s := &session{globals: &globals{Quiet: true}, out: newOutput(io.Discard), errors: io.Discard}
 	for batches := 1; ; batches++ {
 		ctx, cancel := context.WithCancel(t.Context())
-		y := &copier{from: w.store, to: &cutStore{Store: target, left: 1, cut: cancel}, now: noon, s: s}
+		y := w.copier(&cutStore{Store: target, left: 1, cut: cancel}, false)
 		err := y.copy(ctx, batches > 1)
 		cancel()
 		if err == nil {
@@ -253,7 +317,7 @@ func (s *cutStore) Apply(ctx context.Context, batch contacts.MutationBatch) ([]c
 func TestCopyRefuses(t *testing.T) {
 	t.Parallel()
 	scripts(t, "testdata/copy")
-	w := newWorld(t)
+	w := memoryWorld(t, 10)
 	target := memory.New()
 	defer target.Close()
 	w.wantCopy(t, "the first copy", target, false, false)

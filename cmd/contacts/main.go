@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -51,23 +52,26 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
 	signal.Ignore(syscall.SIGPIPE) // a closed output is an error like others
-	code := run(ctx, os.Args[1:])
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run is the whole program. It returns the exit code.
-func run(ctx context.Context, args []string) int {
-	var g grammar
-	s := &session{globals: &g.globals, in: os.Stdin, out: newOutput(os.Stdout), errors: os.Stderr}
-	parser, err := kong.New(&g,
+// newParser returns what reads a command line into a grammar.
+func newParser(g *grammar, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(g, append(options,
 		kong.Name("contacts"),
 		kong.Description(description),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(s),
-	)
+	)...)
+}
+
+// run is the whole program. It returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errors io.Writer) int {
+	var g grammar
+	s := &session{globals: &g.globals, in: in, out: newOutput(out), errors: errors}
+	parser, err := newParser(&g, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s), kong.Writers(out, errors))
 	if err != nil {
 		return s.fail(err)
 	}

@@ -132,6 +132,38 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// TestServeBoundsClients looks for each bound, and sends more header than a client may.
+func TestServeBoundsClients(t *testing.T) {
+	t.Parallel()
+	server := newServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	for name, d := range map[string]time.Duration{
+		"ReadHeaderTimeout": server.ReadHeaderTimeout, "ReadTimeout": server.ReadTimeout,
+		"WriteTimeout": server.WriteTimeout, "IdleTimeout": server.IdleTimeout,
+	} {
+		if d <= 0 {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	for size, want := range map[int]int{1 << 10: http.StatusNotFound, 70 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		url := "http://" + listener.Addr().String() + "/?" + strings.Repeat("a", size)
+		if got, _ := get(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url); got != want {
+			t.Errorf("%d bytes of header: status %d, want %d", size, got, want)
+		}
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
 // A brokenStore does not answer.
 type brokenStore struct{ contacts.Store }
 
