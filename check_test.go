@@ -99,9 +99,10 @@ func (w *checkWorld) entry(t *testing.T, kind contacts.JournalKind, data string)
 // A liar is a store that changes what it returns.
 type liar struct {
 	contacts.Store
-	account func(*contacts.AccountRecord)
-	journal func([]contacts.JournalEntry)
-	teams   func([]contacts.Team) []contacts.Team
+	account  func(*contacts.AccountRecord)
+	journal  func([]contacts.JournalEntry)
+	teams    func([]contacts.Team) []contacts.Team
+	settings func([]contacts.SettingRecord) []contacts.SettingRecord
 }
 
 func (l *liar) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
@@ -126,6 +127,9 @@ func (l *liar) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (co
 	d, err := l.Store.ListDirectory(ctx, q)
 	if l.teams != nil {
 		d.Teams = l.teams(d.Teams)
+	}
+	if l.settings != nil {
+		d.Settings = l.settings(d.Settings)
 	}
 	return d, err
 }
@@ -163,6 +167,11 @@ func TestCheckStore(t *testing.T) {
 		{"events without a time", func(t *testing.T, w *checkWorld, _ *liar) { w.set(t, "events", `{"on":true,"keep":"soon"}`) }, contacts.Finding{Severity: contacts.SeverityError, Code: "setting_unreadable"}},
 		{"a ledger that cannot be read", func(t *testing.T, w *checkWorld, _ *liar) { w.set(t, "do_not_call", `[]`) }, contacts.Finding{Severity: contacts.SeverityError, Code: "setting_unreadable"}},
 		{"a setting of another program", func(t *testing.T, w *checkWorld, _ *liar) { w.set(t, "other", "?") }, contacts.Finding{Severity: contacts.SeverityError, Code: "setting_unreadable"}},
+		{"a setting that is gone", func(_ *testing.T, _ *checkWorld, l *liar) {
+			l.settings = func(all []contacts.SettingRecord) []contacts.SettingRecord {
+				return slices.DeleteFunc(all, func(r contacts.SettingRecord) bool { return r.Version == 1 })
+			}
+		}, contacts.Finding{Severity: contacts.SeverityError, Code: "settings_version_wrong"}},
 		{"a settings version without its setting", func(_ *testing.T, _ *checkWorld, l *liar) {
 			l.account = func(a *contacts.AccountRecord) { a.SettingsVersion++ }
 		}, contacts.Finding{Severity: contacts.SeverityError, Code: "settings_version_wrong"}},
