@@ -301,6 +301,9 @@ func (p *Plan) Clock(now func() time.Time) *Plan {
 // merged.
 const Quiet = quiet
 
+// OpenReaders returns how many connections that read are open. None may be in use.
+func (s *Store) OpenReaders() int { return len(s.readers.idle) }
+
 // ListsAtOnce returns how many lists run at once.
 func (s *Store) ListsAtOnce() int { return cap(s.readers.long) }
 

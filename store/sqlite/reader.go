@@ -11,24 +11,26 @@ import (
 )
 
 // readers are the connections that only read. Each is opened when it is first
-// needed. A read waits while all are in use. Reads that may be long never take
+// needed, and none while another one is idle: each keeps pages of the file in memory
+// of its own. A read waits while all are in use. Reads that may be long never take
 // the last connection: it is for the short ones, which every call begins with.
 type readers struct {
 	connector *connector
 	place     *place
-	idle      chan *conn    // as many as there may be; nil stands for one that is not open
+	idle      chan *conn    // those that are open
+	unopened  chan struct{} // has one for each that may be opened
 	long      chan struct{} // has one for each snapshot, one less than there may be connections
 }
 
 func openReaders(ctx context.Context, c *connector, p *place, n int) (*readers, error) {
 	n = max(n, 2)
-	r := &readers{connector: c, place: p, idle: make(chan *conn, n), long: make(chan struct{}, n-1)}
+	r := &readers{connector: c, place: p, idle: make(chan *conn, n), unopened: make(chan struct{}, n), long: make(chan struct{}, n-1)}
 	first, err := r.connect(ctx) // what is wrong with the settings shows here
 	if err != nil {
 		return nil, err
 	}
 	for range n - 1 {
-		r.idle <- nil
+		r.unopened <- struct{}{}
 	}
 	r.idle <- first
 	return r, nil
@@ -52,15 +54,19 @@ func (r *readers) take(ctx context.Context) (*conn, error) {
 	}
 	select {
 	case c := <-r.idle:
-		if c != nil {
-			return c, nil
-		}
+		return c, nil
+	default:
+	}
+	select {
+	case c := <-r.idle:
+		return c, nil
+	case <-r.unopened:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	c, err := r.connect(ctx)
 	if err != nil {
-		r.idle <- nil
+		r.unopened <- struct{}{}
 	}
 	return c, err
 }
@@ -69,8 +75,10 @@ func (r *readers) take(ctx context.Context) (*conn, error) {
 func (r *readers) close() error {
 	var errs []error
 	for range cap(r.idle) {
-		if c := <-r.idle; c != nil {
+		select {
+		case c := <-r.idle:
 			errs = append(errs, c.close())
+		case <-r.unopened:
 		}
 	}
 	return errors.Join(errs...)
@@ -123,7 +131,7 @@ func (r *readers) snapshot(ctx context.Context, f func(*conn) error) error {
 	if c.db.AutoCommit() {
 		r.idle <- c
 	} else { // it still shows the old state
-		r.idle <- nil
+		r.unopened <- struct{}{}
 		err = errors.Join(err, c.close())
 	}
 	return err

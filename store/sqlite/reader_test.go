@@ -60,3 +60,21 @@ func TestListsLeaveAConnectionToShortReads(t *testing.T) {
 		})
 	}
 }
+
+// A caller that reads alone uses one connection, and the pages that it keeps.
+func TestReadsOneAfterTheOtherUseOneConnection(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, sqlite.NewPlan().Readers(4), newPath(t))
+	defer s.Close()
+	a := mustAccount(t, s)
+	r := mustCreate(t, s, a)
+	for range 5 {
+		wantContact(t, s, a, r.Contact.ID)
+		if _, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Limit: 9}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.OpenReaders(); n != 1 {
+		t.Errorf("%d connections are open, want 1", n)
+	}
+}
