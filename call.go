@@ -99,6 +99,7 @@ type call struct {
 	op        Operation
 	key       string // is cut out of causes before they are logged
 	principal *Principal
+	recalled  bool           // the principal is what was last known of the key, which has to be judged
 	account   *AccountRecord // of the principal; nil until it is needed
 	batch     uuid.UUID      // of the events of the call; zero: it has changed one contact at most
 	many      bool           // it is about more than one contact
@@ -116,11 +117,51 @@ type call struct {
 //	ctx, c, err := s.begin(ctx, key, OpGetContact, 1)
 //	defer c.end(ctx, &err)
 func (s *Service) begin(ctx context.Context, key string, op Operation, items int) (context.Context, *call, error) {
-	c := &call{Service: s, op: op, key: key}
-	if s.observer != nil {
+	return (&call{Service: s, op: op, key: key}).begin(ctx, items)
+}
+
+// beginRecalled is begin for a call whose write judges the key. It has to be
+// confirmed before it ends.
+func (s *Service) beginRecalled(ctx context.Context, key string, op Operation, items int) (context.Context, *call, error) {
+	return (&call{Service: s, op: op, key: key, recalled: true}).begin(ctx, items)
+}
+
+func (c *call) begin(ctx context.Context, items int) (context.Context, *call, error) {
+	if c.observer != nil {
 		return c.beginObserved(ctx, items)
 	}
-	return ctx, c, c.authenticate(ctx)
+	return ctx, c, c.admit(ctx)
+}
+
+// admit checks the key, or goes by what is known of it.
+func (c *call) admit(ctx context.Context) error {
+	if c.recalled {
+		if c.recalled = c.recall(); c.recalled {
+			return nil
+		}
+	}
+	return c.authenticate(ctx)
+}
+
+// recall finds the principal by what was last known of the key, if it had the
+// permission then. The call goes on as if the key were still valid. Its write judges
+// the key, and confirm does, where there is no write.
+func (c *call) recall() bool {
+	if c.keys == nil {
+		return false
+	}
+	p := c.keys.recall(c.key)
+	return p != nil && c.permit(p) == nil
+}
+
+// confirm checks the key of a call that nothing has judged since it was recalled.
+func (c *call) confirm(ctx context.Context) error {
+	if !c.recalled {
+		return nil
+	}
+	c.recalled = false
+	c.observed.account(uuid.Nil)
+	return c.authenticate(ctx)
 }
 
 // authenticate finds the principal of the key and checks its permission.
@@ -132,14 +173,19 @@ func (c *call) authenticate(ctx context.Context) error {
 		ctx = context.WithValue(ctx, operationKey{}, c.op)
 	}
 	p, err := c.auth.Authenticate(ctx, c.key)
-	need, known := c.permissions(c.op)
 	switch {
 	case err != nil:
 		return c.authenticationError(err)
 	case p == nil || p.AccountID == uuid.Nil:
 		return c.fault(errors.New("the authenticator returned no account and no error"))
 	}
+	return c.permit(p)
+}
+
+// permit makes p the principal of the call, if it has the permission.
+func (c *call) permit(p *Principal) error {
 	c.observed.account(p.AccountID)
+	need, known := c.permissions(c.op)
 	if !known {
 		return newError(ErrPermissionDenied, nil)
 	}
@@ -263,7 +309,7 @@ func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error
 		if len(stale) == 0 {
 			break
 		}
-		c.account = nil
+		c.outdated()
 		c.tries++
 		if batch.AllOrNothing { // then nothing was stored
 			outcomes, err = c.decide(ctx, batch)
@@ -348,13 +394,27 @@ func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome
 	for i := range batch.Mutations {
 		m := &batch.Mutations[i]
 		m.AccountID, m.Settings = c.principal.AccountID, c.account.SettingsVersion
+		if c.recalled {
+			m.KeyID = c.principal.KeyID
+		}
 	}
 	c.tries = max(c.tries, 1)
 	outcomes, err := c.store.Apply(ctx, batch)
+	if err == nil && len(staleOnes(outcomes)) == 0 || errors.Is(err, ErrOutcomeUnknown) {
+		c.recalled = false // the store has judged the key
+	}
 	if err == nil && m != nil {
 		m.show(ctx, batch, outcomes)
 	}
 	return outcomes, err
+}
+
+// outdated lets go of what the call was decided by: another version holds now.
+func (c *call) outdated() {
+	c.account = nil
+	if c.recalled {
+		c.keys.forget(c.key)
+	}
 }
 
 // errNoAccount is the fault of an Authenticator.

@@ -17,7 +17,8 @@ import (
 type Service struct {
 	store            Store
 	auth             Authenticator
-	hostAuth         bool // auth is the host's, which may ask for the operation
+	hostAuth         bool       // auth is the host's, which may ask for the operation
+	keys             *storeKeys // auth, where it is not the host's
 	createPermission Permission
 	readPermission   Permission
 	writePermission  Permission
@@ -79,7 +80,8 @@ func New(store Store, opts *Options) (*Service, error) {
 		s.clock = time.Now
 	}
 	if s.auth == nil {
-		s.auth = KeyAuthenticator(store, s.clock)
+		s.keys = newStoreKeys(store, s.clock)
+		s.auth = s.keys
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -32,12 +32,15 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 // replay, and whether a deleted contact has one of its keys. Its error is that of
 // the result.
 func (s *Service) CreateContactResult(ctx context.Context, key string, in CreateContactInput) (_ CreateResult, err error) {
-	ctx, c, err := s.begin(ctx, key, OpCreateContact, 1)
+	ctx, c, err := s.beginRecalled(ctx, key, OpCreateContact, 1)
 	defer c.end(ctx, &err)
 	if err != nil {
 		return CreateResult{Err: err}, err
 	}
 	r := c.createOne(ctx, c.rules.newContact(&in, false, &c.bad))
+	if err := c.confirm(ctx); err != nil {
+		return CreateResult{Err: err}, err
+	}
 	return r, r.Err
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,12 +102,70 @@ func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
 	if now == nil {
 		now = time.Now
 	}
-	return &storeKeys{store: store, now: now}
+	return newStoreKeys(store, now)
 }
 
+// storeKeys are the API keys of the store.
 type storeKeys struct {
 	store Store
 	now   func() time.Time
+
+	remembers bool // the store is a KeyJudge
+	mu        sync.Mutex
+	known     map[[32]byte]*KeyRecord // by hash, as they were when they were looked up last
+}
+
+// maxKnownKeys bounds the keys that are remembered. One takes some 500 bytes.
+const maxKnownKeys = 10_000
+
+func newStoreKeys(store Store, now func() time.Time) *storeKeys {
+	_, judges := store.(KeyJudge)
+	return &storeKeys{store: store, now: now, remembers: judges}
+}
+
+// recall returns what was last known of a key that was valid then; nil: nothing.
+// The key may have been revoked since.
+func (a *storeKeys) recall(key string) *Principal {
+	if !a.remembers {
+		return nil
+	}
+	hash, ok := hashKey(key)
+	if !ok {
+		return nil
+	}
+	a.mu.Lock()
+	k := a.known[hash]
+	a.mu.Unlock()
+	if k == nil || a.ended(k) {
+		return nil
+	}
+	return principalOf(k)
+}
+
+// forget lets go of what is known of a key.
+func (a *storeKeys) forget(key string) {
+	if hash, ok := hashKey(key); ok {
+		a.mu.Lock()
+		delete(a.known, hash)
+		a.mu.Unlock()
+	}
+}
+
+func (a *storeKeys) remember(k *KeyRecord) {
+	if !a.remembers {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known == nil || len(a.known) >= maxKnownKeys {
+		a.known = make(map[[32]byte]*KeyRecord)
+	}
+	a.known[k.Hash] = k
+}
+
+// ended reports whether the key has ended by itself.
+func (a *storeKeys) ended(k *KeyRecord) bool {
+	return !k.ExpiresAt.IsZero() && !a.now().Before(k.ExpiresAt)
 }
 
 // Authenticate implements [Authenticator].
@@ -125,10 +184,14 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 		}
 		return nil, err
 	}
-	expired := !k.ExpiresAt.IsZero() && !a.now().Before(k.ExpiresAt)
-	if expired || !k.RevokedAt.IsZero() || !k.Account.DisabledAt.IsZero() {
+	if a.ended(k) || !k.RevokedAt.IsZero() || !k.Account.DisabledAt.IsZero() {
 		return nil, ErrInvalidKey
 	}
+	a.remember(k)
+	return principalOf(k), nil
+}
+
+func principalOf(k *KeyRecord) *Principal {
 	return &Principal{
 		AccountID:   k.AccountID,
 		KeyID:       k.ID,
@@ -137,7 +200,7 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 		AllTeams:    k.AllTeams,
 		keyName:     k.Name,
 		account:     k.Account,
-	}, nil
+	}
 }
 
 // The form of a key is <prefix>_<256 random bits><CRC-32 of all before it>. Both

@@ -130,7 +130,7 @@ func (c *call) beginObserved(ctx context.Context, items int) (context.Context, *
 			panic(p)
 		}
 	}()
-	return ctx, c, c.authenticate(ctx)
+	return ctx, c, c.admit(ctx)
 }
 
 // endObservation tells the observer how the call ended.

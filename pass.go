@@ -36,7 +36,7 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 			stale, try = 0, 1
 		case p.stale != nil:
 			c.tries++
-			c.account = nil
+			c.outdated()
 			if stale++; stale == maxStale {
 				c.failAll(p.again, p.stale)
 				p.again = nil

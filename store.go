@@ -236,11 +236,25 @@ type MutationBatch struct {
 // A Mutation is the smallest step: all of it is stored, or nothing.
 type Mutation struct {
 	AccountID   uuid.UUID
+	KeyID       uuid.UUID          // the API key that it is made with, for a [KeyJudge]; zero: it was checked before
 	Settings    int64              // the settings version that the Service decided by
 	Idempotency *IdempotencyRecord // nil: none
 	Contacts    []ContactChange    // usually one
 	Claims      []MatchKey         // no live contact outside this mutation may hold one of them
 	Journal     []JournalEntry     // appended in this order
+}
+
+// A KeyJudge is a [Store] that judges the API key of a mutation with the mutation.
+// A [Service] then asks such a store for a key once, and goes by what it knows of
+// the key when it creates a contact. That saves a look-up, and a round trip to a
+// server. A store need not be one.
+type KeyJudge interface {
+	Store
+
+	// JudgesKeys says that Apply judges Mutation.KeyID, before all but the account.
+	// ErrStale: the account has no such key, the key is revoked, or the account is
+	// disabled. When a key ends by itself is judged by the Service.
+	JudgesKeys()
 }
 
 // A ContactChange is a compare-and-swap of one contact.

@@ -73,7 +73,8 @@ type write struct {
 // A mutation is one of a write, and what became of it.
 type mutation struct {
 	account     uuid.UUID
-	settings    int64 // the settings version that the account must have
+	key         uuid.UUID // that it is made with; zero: it need not be judged
+	settings    int64     // the settings version that the account must have
 	idempotency *idempotency
 	changes     []change
 	claims      []uuid.UUID // values of contact_lookup
@@ -98,7 +99,7 @@ func newWrite(batch *contacts.MutationBatch) *write {
 	for i := range batch.Mutations {
 		given, m := &batch.Mutations[i], &all[i]
 		*m = mutation{
-			account: given.AccountID, settings: given.Settings, idempotency: encodeIdempotency(given.AccountID, given.Idempotency),
+			account: given.AccountID, key: given.KeyID, settings: given.Settings, idempotency: encodeIdempotency(given.AccountID, given.Idempotency),
 			changes: make([]change, len(given.Contacts)), journal: slices.Clone(given.Journal), verbatim: batch.Verbatim, now: batch.Now,
 		}
 		for j, c := range given.Contacts {

@@ -12,14 +12,16 @@ import (
 
 // createPlainSQL creates contacts with their look-ups and returns the places of
 // those that were refused, and why. Homes are what many contacts have in common:
-// an account with a settings version and a team. In the usual case all homes exist
+// an account with a settings version, a team and an API key. In the usual case all homes exist
 // and no contact is refused. Then the conditions that count are all that is
 // evaluated for a row.
 const createPlainSQL = `WITH homes AS (
-		SELECT h.home FROM (SELECT * FROM unnest($30::uuid[], $31::bigint[], $32::bigint[]) WITH ORDINALITY AS given LIMIT cardinality($30::uuid[]))
-			AS h (account_id, settings_version, team_id, home)
+		SELECT h.home FROM (SELECT * FROM unnest($30::uuid[], $31::bigint[], $32::bigint[], $33::uuid[]) WITH ORDINALITY AS given LIMIT cardinality($30::uuid[]))
+			AS h (account_id, settings_version, team_id, key_id, home)
 		JOIN {schema}.account AS a ON a.account_id = h.account_id AND a.settings_version = h.settings_version
-		WHERE h.team_id = 0 OR EXISTS (SELECT 1 FROM {schema}.team AS t WHERE t.account_id = h.account_id AND t.id = h.team_id)
+		WHERE (h.team_id = 0 OR EXISTS (SELECT 1 FROM {schema}.team AS t WHERE t.account_id = h.account_id AND t.id = h.team_id))
+			AND (h.key_id IS NULL OR a.disabled_at = 0 AND EXISTS (
+				SELECT 1 FROM {schema}.api_key AS k WHERE k.id = h.key_id AND k.account_id = h.account_id AND k.revoked_at = 0))
 	), stored AS (
 		INSERT INTO {schema}.contact (` + allContactColumns + `)
 		SELECT ` + allContactColumns + ` FROM unnest(` + contactArraysGiven + `, $26::bigint[]) AS n (` + allContactColumns + `, home)
@@ -30,7 +32,10 @@ const createPlainSQL = `WITH homes AS (
 		SELECT n.account_id, n.value, n.contact_id FROM unnest($27::uuid[], $28::uuid[], $29::uuid[]) AS n (account_id, value, contact_id)
 		WHERE (SELECT count(*) FROM stored) = cardinality($1::uuid[]) OR EXISTS (SELECT 1 FROM stored AS s WHERE s.account_id = n.account_id AND s.id = n.contact_id)
 	)
-	SELECT n.place - 1, a.account_id IS NULL, a.settings_version IS DISTINCT FROM ($31::bigint[])[n.home], c.id IS NOT NULL, n.team_id <> 0 AND t.id IS NULL
+	SELECT n.place - 1, a.account_id IS NULL,
+		a.settings_version IS DISTINCT FROM ($31::bigint[])[n.home] OR ($33::uuid[])[n.home] IS NOT NULL AND (a.disabled_at <> 0 OR NOT EXISTS (
+			SELECT 1 FROM {schema}.api_key AS k WHERE k.id = ($33::uuid[])[n.home] AND k.account_id = n.account_id AND k.revoked_at = 0)),
+		c.id IS NOT NULL, n.team_id <> 0 AND t.id IS NULL
 	FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[], $16::bigint[], $26::bigint[]) WITH ORDINALITY AS given` + givenRows + `)
 		AS n (account_id, id, team_id, home, place)
 	LEFT JOIN {schema}.account AS a ON a.account_id = n.account_id
@@ -42,6 +47,7 @@ const createPlainSQL = `WITH homes AS (
 type home struct {
 	account        uuid.UUID
 	settings, team int64
+	key            uuid.UUID
 }
 
 // createPlain queues the plain creates. Their outcomes are there after the flush.
@@ -61,7 +67,7 @@ func (s *Store) createPlain(t *transaction, plain []*mutation) {
 	number := make(map[home]int64) // from 1
 	args := contactArrays(column(plain, func(m *mutation) *contactRow { return m.changes[0].row }))
 	args = append(args, column(plain, func(m *mutation) int64 {
-		h := home{m.account, m.settings, m.changes[0].row.contact.TeamID}
+		h := home{m.account, m.settings, m.changes[0].row.contact.TeamID, m.key}
 		if number[h] == 0 {
 			homes = append(homes, h)
 			number[h] = int64(len(homes))
@@ -72,7 +78,8 @@ func (s *Store) createPlain(t *transaction, plain []*mutation) {
 	args = append(args,
 		column(homes, func(h home) pgtype.UUID { return pgUUID(h.account) }),
 		column(homes, func(h home) int64 { return h.settings }),
-		column(homes, func(h home) int64 { return h.team }))
+		column(homes, func(h home) int64 { return h.team }),
+		column(homes, func(h home) pgtype.UUID { return pgtype.UUID{Bytes: h.key, Valid: h.key != uuid.Nil} }))
 	t.query(func(rows pgx.Rows) error {
 		var place int
 		var noAccount, stale, taken, noTeam bool

@@ -19,6 +19,10 @@ const placesSQL = `SELECT n.account_id, n.team_id, a.settings_version, n.team_id
 		FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given` + givenRows + `) AS n (account_id, team_id)
 		JOIN {schema}.account AS a ON a.account_id = {account}`
 
+// validKeysSQL returns those of the given keys that may be used, with their accounts.
+const validKeysSQL = `SELECT k.id, k.account_id FROM (SELECT * FROM unnest($1::uuid[]) AS given` + givenRows + `) AS n (id)
+		JOIN {schema}.api_key AS k ON k.id = n.id JOIN {schema}.account AS a ON a.account_id = k.account_id WHERE k.revoked_at = 0 AND a.disabled_at = 0`
+
 // A judge decides mutations one after the other. It first reads what they are
 // about, under locks, and keeps what each of them changes, so that each sees what
 // the earlier ones stored. In the end it writes the difference.
@@ -26,6 +30,7 @@ type judge struct {
 	mutations []*mutation
 
 	accounts map[uuid.UUID]*accountState
+	keys     map[uuid.UUID]uuid.UUID // the account of each key that may be used, of those that mutations name
 	contacts map[contactKey]*contactState
 	once     map[onceKey]*onceState
 	claims   map[claim]*claimState
@@ -58,6 +63,7 @@ func newJudge(mutations []*mutation) *judge {
 	j := &judge{
 		mutations: mutations,
 		accounts:  make(map[uuid.UUID]*accountState),
+		keys:      make(map[uuid.UUID]uuid.UUID),
 		contacts:  make(map[contactKey]*contactState, len(mutations)),
 		once:      make(map[onceKey]*onceState),
 		claims:    make(map[claim]*claimState),
@@ -69,6 +75,9 @@ func newJudge(mutations []*mutation) *judge {
 			j.accounts[m.account] = a
 		}
 		a.locked = a.locked || m.locks()
+		if m.key != uuid.Nil {
+			j.keys[m.key] = uuid.Nil
+		}
 		for _, c := range m.changes {
 			j.contacts[c.contactKey] = &contactState{}
 			if c.row != nil {
@@ -111,9 +120,24 @@ func (j *judge) read(t *transaction, s *statements, lock bool) {
 			return err
 		}, contactsSQL, contactKeyArrays(keys)...)
 	}
+	j.readKeys(t, s)
 	j.readPlaces(t, s)
 	j.readClaims(t, s)
 	j.readEntries(t, s)
+}
+
+func (j *judge) readKeys(t *transaction, s *statements) {
+	if len(j.keys) == 0 {
+		return
+	}
+	keys := column(slices.Collect(maps.Keys(j.keys)), pgUUID)
+	clear(j.keys)
+	t.query(func(rows pgx.Rows) error {
+		var key, account uuid.UUID
+		err := rows.Scan((*[16]byte)(&key), (*[16]byte)(&account))
+		j.keys[key] = account
+		return err
+	}, s.validKeys, keys)
 }
 
 func (j *judge) readPlaces(t *transaction, s *statements) {
@@ -152,6 +176,10 @@ func (j *judge) judge(m *mutation) (o contacts.MutationOutcome) {
 	a := j.accounts[m.account]
 	if !a.exists {
 		o.Err = contacts.ErrNotFound
+		return o
+	}
+	if m.key != uuid.Nil && j.keys[m.key] != m.account {
+		o.Err = contacts.ErrStale
 		return o
 	}
 	if m.idempotency != nil {

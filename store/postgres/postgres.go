@@ -89,7 +89,7 @@ import (
 	"example.com/contacts/store/internal/migration"
 )
 
-var _ contacts.Store = (*Store)(nil)
+var _ contacts.KeyJudge = (*Store)(nil)
 
 // Options are the choices that [Open] and [New] leave to the host. The zero
 // value, and nil, are the defaults.

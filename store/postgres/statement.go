@@ -9,7 +9,7 @@ const givenRows = ` LIMIT cardinality($1::uuid[])`
 // them.
 type statements struct {
 	createPlain, readContacts, lockContacts, insertContacts, updateContacts, deleteContacts, findContact string
-	insertLookups, deleteLookups, holders, places, sharedValues                                          string
+	insertLookups, deleteLookups, holders, places, validKeys, sharedValues                               string
 	readOnce, insertOnce, deleteOnce, pruneOnce                                                          string
 	readStates, lockStates, writeStates, readEntries, appendEntries, replaceEntries, pruneEntries        string
 	prunable                                                                                             string
@@ -24,7 +24,7 @@ func newStatements(sql func(string) string) statements {
 		createPlain: sql(createPlainSQL), readContacts: sql(readContactsSQL), lockContacts: sql(lockContactsSQL),
 		insertContacts: sql(insertContactsSQL), updateContacts: sql(updateContactsSQL), deleteContacts: sql(deleteContactsSQL),
 		findContact:   sql(findContactSQL),
-		insertLookups: sql(insertLookupsSQL), deleteLookups: sql(deleteLookupsSQL), holders: sql(holdersSQL), places: sql(placesSQL),
+		insertLookups: sql(insertLookupsSQL), deleteLookups: sql(deleteLookupsSQL), holders: sql(holdersSQL), places: sql(placesSQL), validKeys: sql(validKeysSQL),
 		sharedValues: sql(sharedValuesSQL),
 		readOnce:     sql(readOnceSQL), insertOnce: sql(insertOnceSQL), deleteOnce: sql(deleteOnceSQL), pruneOnce: sql(pruneOnceSQL),
 		readStates: sql(readStatesSQL), lockStates: sql(lockStatesSQL), writeStates: sql(writeStatesSQL),

@@ -100,6 +100,7 @@ type application struct {
 // A mutation is a contacts.Mutation in the form of the file.
 type mutation struct {
 	account     driver.Value // its id
+	madeBy      madeBy
 	settings    int64
 	idempotency *idempotency
 	changes     []change
@@ -131,6 +132,7 @@ func encodeBatch(batch *contacts.MutationBatch) *application {
 	for i := range batch.Mutations {
 		from, m := &batch.Mutations[i], &a.mutations[i]
 		m.account = bytes.Clone(from.AccountID[:])
+		m.madeBy = madeBy{from.AccountID, from.KeyID}
 		m.settings = from.Settings
 		m.idempotency = encodeIdempotency(from)
 		m.changes = m.one[:]
@@ -165,7 +167,7 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 // apply judges the mutations in their order and stores those that pass.
 func (a *application) apply(c *writeConn) error {
 	a.outcomes, a.failed = nil, false // those of an earlier run are void
-	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, application: a}
+	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, application: a, keys: c.keys}
 	for i := range a.mutations {
 		o, err := c.applyMutation(&a.judge, &a.mutations[i])
 		if err != nil {
@@ -229,7 +231,9 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 	lone := len(m.changes) == 1 && m.claims == nil && !m.replaces && m.changes[0].row != nil
 	switch {
 	case lone && m.changes[0].version == 0:
-		o, err = j.replay(m)
+		if o.Err, err = j.key(m); err == nil && o.Err == nil {
+			o, err = j.replay(m)
+		}
 	default:
 		o, v, err = j.judge(m, !lone)
 	}
@@ -304,7 +308,7 @@ func (s *Store) dryRun(ctx context.Context, a *application) error {
 
 func (a *application) dryRunOn(ctx context.Context, c *conn, unmerged *unmergedKeys) error {
 	a.outcomes, a.failed = nil, false
-	a.judge = judge{conn: c, unmerged: unmerged, application: a}
+	a.judge = judge{conn: c, unmerged: unmerged, application: a, keys: make(map[madeBy]bool)}
 	for i := range a.mutations {
 		if err := ctx.Err(); err != nil {
 			return err

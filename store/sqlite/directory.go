@@ -290,6 +290,9 @@ func (s *Store) UpdateDirectory(ctx context.Context, u contacts.DirectoryUpdate)
 	return nil
 }
 
+// JudgesKeys implements [contacts.KeyJudge].
+func (*Store) JudgesKeys() {}
+
 // FindKey implements [contacts.Store].
 func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord, error) {
 	const op = "sqlite: find key: %w"

@@ -153,6 +153,7 @@ func Queries() (byName map[string]string, others int) {
 		"list subjects":           listSubjects,
 		"list subjects backwards": listSubjectsBackwards,
 		"judge account":           judgeAccount,
+		"judge key":               judgeKey,
 		"judge contact":           judgeContact,
 		"find team":               findTeam,
 		"find idempotency":        findIdempotency,

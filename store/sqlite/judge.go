@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 
+	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
@@ -18,6 +19,9 @@ const (
 	// The contact, if the account has that settings version.
 	judgeContactSQL = `SELECT ` + lookupColumns + `, version FROM contact_data
 		WHERE account = (SELECT n FROM account WHERE id = ?1 AND settings_version = ?3) AND id = ?2`
+
+	judgeKeySQL = `SELECT 1 FROM api_key AS k JOIN account AS a ON a.n = k.account
+		WHERE k.id = ? AND a.id = ? AND k.revoked_at IS NULL AND a.disabled_at IS NULL`
 
 	findTeamSQL = `SELECT 1 FROM team WHERE account = ? AND id = ?`
 )
@@ -34,6 +38,7 @@ type judge struct {
 	conn        *conn
 	unmerged    *unmergedKeys
 	application *application
+	keys        map[madeBy]bool // those that passed
 
 	// What the mutations of a dry run would have appended to the journals, by
 	// account.
@@ -58,6 +63,9 @@ func (v *verdict) stored(i int) []driver.Value {
 // judge judges all of the mutation, teams only if it is asked to. A mutation with
 // an error or an earlier result in its outcome does not pass.
 func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v verdict, err error) {
+	if o.Err, err = j.key(m); err != nil || o.Err != nil {
+		return o, v, err
+	}
 	if v.contacts, err = j.contacts(m); err != nil {
 		return o, v, err
 	}
@@ -101,6 +109,33 @@ func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v ve
 		}
 	}
 	return o, v, nil
+}
+
+// A madeBy is an API key and the account that it is said to be of.
+type madeBy struct{ account, key uuid.UUID }
+
+// key returns what the key of the mutation refuses it with. Keys that passed are
+// kept for as long as the transaction lasts: nobody else changes them meanwhile.
+func (j *judge) key(m *mutation) (refused, err error) {
+	if m.madeBy.key == uuid.Nil || j.keys[m.madeBy] {
+		return nil, nil
+	}
+	var row [2]driver.Value
+	found, err := j.conn.row(judgeKey, row[:1], m.madeBy.key[:], m.account)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		j.keys[m.madeBy] = true
+		return nil, nil
+	}
+	if found, err = j.conn.row(judgeAccount, row[:], m.account); err != nil {
+		return nil, err
+	}
+	if !found {
+		return contacts.ErrNotFound, nil
+	}
+	return contacts.ErrStale, nil
 }
 
 // contacts returns the rows of the contacts that the mutation changes. They are

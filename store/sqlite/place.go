@@ -27,9 +27,9 @@ var ErrMoved = errors.New("it was removed, renamed or replaced while it was open
 // goes on writing where nobody will look.
 type place struct {
 	path string // of the main file, as the host named it
-	main fs.FileInfo
+	main fileAt
 	log  *os.File // the -wal file; to read its beginning
-	info fs.FileInfo
+	wal  fileAt
 
 	moved atomic.Bool  // what the last look found
 	size  atomic.Int64 // of the -wal file, when it was last looked at
@@ -40,13 +40,13 @@ type place struct {
 const lookEvery = time.Second
 
 // newPlace notes the files at path. SQLite has opened them since before was taken.
-func newPlace(path string, before fs.FileInfo) (*place, error) {
+func newPlace(path string, before fileAt) (*place, error) {
 	p := &place{path: path, main: before}
 	var err error
-	if p.log, err = os.Open(targetOf(path) + logSuffix); err != nil {
+	if p.log, err = openToRead(targetOf(path) + logSuffix); err != nil {
 		return nil, err
 	}
-	if p.info, err = p.log.Stat(); err == nil {
+	if p.wal, err = fileOf(p.log); err == nil {
 		err = p.look()
 	}
 	if err != nil {
@@ -59,10 +59,9 @@ func newPlace(path string, before fs.FileInfo) (*place, error) {
 func (p *place) look() error {
 	_, err := still(p.path, p.main)
 	if err == nil {
-		var log fs.FileInfo
-		if log, err = still(p.log.Name(), p.info); log != nil {
-			p.size.Store(log.Size())
-		}
+		var log fileAt
+		log, err = still(p.log.Name(), p.wal)
+		p.size.Store(log.size)
 	}
 	p.moved.Store(err != nil)
 	return err
@@ -84,19 +83,19 @@ func (p *place) connect(ctx context.Context, c *connector) (*sqlite3.SQLiteConn,
 	return db, nil
 }
 
-// still returns what the named file is like now, nil if that cannot be known. If
-// it is not the file that info is of, the error is ErrMoved.
-func still(name string, info fs.FileInfo) (now fs.FileInfo, err error) {
-	now, err = os.Stat(name)
+// still returns what the named file is like now, zero if that cannot be known. If
+// it is not the file that lay there, the error is ErrMoved.
+func still(name string, before fileAt) (now fileAt, err error) {
+	now, err = findFile(name)
 	switch {
 	case errors.Is(err, fs.ErrPermission): // the process has given up rights since
-		return nil, nil
-	case err == nil && os.SameFile(now, info):
+		return fileAt{}, nil
+	case err == nil && now.same(before):
 		return now, nil
 	case err == nil || errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s: %w", name, ErrMoved)
+		return fileAt{}, fmt.Errorf("%s: %w", name, ErrMoved)
 	default:
-		return nil, fmt.Errorf("%s: %w: %w", name, ErrMoved, err)
+		return fileAt{}, fmt.Errorf("%s: %w: %w", name, ErrMoved, err)
 	}
 }
 

@@ -62,6 +62,7 @@ const (
 
 	// What judges a mutation, in a transaction that writes or in a dry run.
 	judgeAccount
+	judgeKey
 	judgeContact
 	findTeam
 	findIdempotency
@@ -157,6 +158,7 @@ var statementSQL = planOnce([queries]string{
 	endRead:               "COMMIT",
 
 	judgeAccount:    judgeAccountSQL,
+	judgeKey:        judgeKeySQL,
 	judgeContact:    judgeContactSQL,
 	findTeam:        findTeamSQL,
 	findIdempotency: findIdempotencySQL,

@@ -30,7 +30,7 @@ import (
 	"example.com/contacts/store/internal/migration"
 )
 
-var _ contacts.Store = (*Store)(nil)
+var _ contacts.KeyJudge = (*Store)(nil)
 
 // Options are the choices that [Open] leaves to the host. The zero value, and
 // nil, are the defaults.

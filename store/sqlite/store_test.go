@@ -398,6 +398,7 @@ func TestQueryPlans(t *testing.T) {
 		"insert idempotency":  {byID},
 		"prune idempotencies": {"SEARCH idempotency USING INTEGER PRIMARY KEY (rowid=?)", "COVERING INDEX idempotency_ends_at (ends_at<?)"},
 		"replace entry":       {numbered + "=?)"},
+		"judge key":           {"USING INDEX sqlite_autoindex_account_1 (id=?)", "USING INDEX api_key_account (account=? AND id=?)"},
 		"ended entries":       {"SEARCH journal USING INDEX journal_ends_at (ends_at>? AND ends_at<?)", "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
 		"delete entry":        {"(rowid=?)"},
 	}

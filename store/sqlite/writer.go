@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -61,12 +60,13 @@ const defaultMaxPerTransaction = 1024
 type writeConn struct {
 	conn
 	unmerged *unmergedKeys
-	pruneFor tally          // rows of this flight that end some day
-	pruneAt  int64          // the earliest time of their batches
-	prunedTo prunePosition  // how far pruneEntries has come
-	args     []driver.Value // of an update, to be used again
-	created  int64          // contacts in the open transaction
-	marked   int64          // how far the open transaction has moved the look-ups; 0: not at all
+	pruneFor tally           // rows of this flight that end some day
+	pruneAt  int64           // the earliest time of their batches
+	prunedTo prunePosition   // how far pruneEntries has come
+	args     []driver.Value  // of an update, to be used again
+	created  int64           // contacts in the open transaction
+	keys     map[madeBy]bool // that the open transaction has judged, and that passed
+	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
 }
 
 func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPerTransaction int, unmerged *unmergedKeys, m *meter.Meter) (*writer, error) {
@@ -91,7 +91,7 @@ func (w *writer) connect(ctx context.Context) error {
 				return err
 			}
 		}
-		before, err := os.Stat(w.connector.path)
+		before, err := findFile(w.connector.path)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (w *writer) connect(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, db.Close())
 		}
-		w.conn = &writeConn{conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition}
+		w.conn = &writeConn{conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition, keys: make(map[madeBy]bool)}
 		w.unmarked = true
 		return nil
 	}
@@ -172,6 +172,7 @@ func (w *writer) tryBegin(ctx context.Context) error {
 		return err
 	}
 	w.conn.created, w.conn.marked = 0, 0
+	clear(w.conn.keys)
 	err := w.unmerged.begin(&w.conn.conn)
 	if err == nil && w.unmarked {
 		err = w.mark()

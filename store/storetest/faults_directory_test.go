@@ -263,6 +263,40 @@ var directoryFaults = []fault{
 	{"does not say that the account is disabled", "keys/found", onKey(func(k *contacts.KeyRecord) { k.Account.DisabledAt = time.Time{} })},
 	{"finds a key without settings", "keys/found", onKey(func(k *contacts.KeyRecord) { k.Account.Settings = nil })},
 	{"finds a key without its account", "keys/found", onKey(func(k *contacts.KeyRecord) { k.Account = nil })},
+	{"takes every key", "keys/judged with a mutation", func(p *process) {
+		p.mayUse = func(contacts.KeyRecord, contacts.Account, *contacts.Mutation) bool { return true }
+	}},
+	{"takes keys of other accounts", "keys/judged with a mutation", func(p *process) {
+		p.mayUse = func(k contacts.KeyRecord, a contacts.Account, m *contacts.Mutation) bool {
+			return k.ID == m.KeyID && k.RevokedAt.IsZero() && a.DisabledAt.IsZero()
+		}
+	}},
+	{"takes keys that are not there", "keys/judged with a mutation", func(p *process) {
+		p.mayUse = func(k contacts.KeyRecord, a contacts.Account, m *contacts.Mutation) bool {
+			return k.ID == uuid.Nil || k.AccountID == m.AccountID && k.RevokedAt.IsZero() && a.DisabledAt.IsZero()
+		}
+	}},
+	{"takes revoked keys", "keys/judged with a mutation", func(p *process) {
+		p.mayUse = func(k contacts.KeyRecord, a contacts.Account, m *contacts.Mutation) bool {
+			return k.ID == m.KeyID && k.AccountID == m.AccountID && a.DisabledAt.IsZero()
+		}
+	}},
+	{"takes keys of disabled accounts", "keys/judged with a mutation", func(p *process) {
+		p.mayUse = func(k contacts.KeyRecord, _ contacts.Account, m *contacts.Mutation) bool {
+			return k.ID == m.KeyID && k.AccountID == m.AccountID && k.RevokedAt.IsZero()
+		}
+	}},
+	{"judges when keys end", "keys/judged with a mutation", func(p *process) {
+		p.mayUse = func(k contacts.KeyRecord, a contacts.Account, m *contacts.Mutation) bool {
+			return k.ID == m.KeyID && k.AccountID == m.AccountID && k.RevokedAt.IsZero() && a.DisabledAt.IsZero() && k.ExpiresAt.IsZero()
+		}
+	}},
+	{"answers replays before it judges the key", "keys/judged with a mutation", func(p *process) {
+		next := p.mayUse
+		p.mayUse = func(k contacts.KeyRecord, a contacts.Account, m *contacts.Mutation) bool {
+			return m.Idempotency != nil || next(k, a, m)
+		}
+	}},
 	{"forgets a revocation", "keys/revoke", func(p *process) {
 		p.updateDirectory = func(ctx context.Context, d contacts.DirectoryUpdate) error {
 			if d.KeyID != uuid.Nil {

@@ -222,4 +222,78 @@ var keyCases = []testCase{
 			}
 		},
 	},
+	{
+		"judged with a mutation",
+		"JudgesKeys says that Apply judges Mutation.KeyID, before all but the account. ErrStale: the account has no such key, the key is revoked, or the account is disabled. When a key ends by itself is judged by the Service.",
+		func(t *test, s *store) {
+			if _, ok := s.Store.(contacts.KeyJudge); !ok {
+				return // the Service gives it no key to judge
+			}
+			a, b := s.tenant(t), s.tenant(t)
+			k, foreign, ended := s.addKey(t, a), s.addKey(t, b), newKey(a)
+			ended.ExpiresAt = noon.Add(-time.Hour)
+			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{ended}})
+			by := func(k contacts.KeyRecord, m contacts.Mutation) contacts.Mutation {
+				m.KeyID = k.ID
+				return m
+			}
+			stored := newContact(a)
+			s.create(t, stored)
+			kinds := map[string]func() contacts.Mutation{
+				"create": func() contacts.Mutation { return create(newContact(a)) },
+				"change": func() contacts.Mutation { return update(changeOf(stored, nil)) },
+				"claim": func() contacts.Mutation {
+					m := create(newContact(a))
+					m.Claims = []contacts.MatchKey{emailKey("nobody@example.com")}
+					return m
+				},
+				"entry":  func() contacts.Mutation { return journal(a, newEntry(1)) },
+				"replay": func() contacts.Mutation { return createOnce(newContact(a), onceAs("key")) },
+			}
+			s.wantStored(t, by(k, createOnce(newContact(a), onceAs("key"))))
+			wantErrors := func(what string, batch contacts.MutationBatch, want ...error) {
+				t.Helper()
+				got := errorsOf(s.outcomes(t, batch))
+				if len(got) != len(want) {
+					t.Fatalf("%s: got outcomes %v, want %v", what, got, want)
+				}
+				for i := range want {
+					if want[i] != nil || got[i] != nil {
+						wantErr(t, what, got[i], want[i])
+					}
+				}
+			}
+			wantRefused := func(what string, k contacts.KeyRecord) {
+				t.Helper()
+				for kind, mutation := range kinds {
+					m := by(k, mutation())
+					for _, dry := range []bool{true, false} {
+						wantErrors(what+": "+kind, contacts.MutationBatch{Mutations: []contacts.Mutation{m}, Now: noon, DryRun: dry}, contacts.ErrStale)
+					}
+				}
+			}
+			wantRefused("with a key of another account", foreign)
+			wantRefused("with an unknown key", newKey(a))
+			s.wantRefused(t, by(k, create(newContact(newID()))), contacts.ErrNotFound)
+			for _, k := range []contacts.KeyRecord{k, ended} {
+				s.wantStored(t, by(k, kinds["create"]()))
+				s.wantStored(t, by(k, kinds["claim"]()))
+				s.wantStored(t, by(k, kinds["entry"]()))
+				s.wantReplay(t, by(k, kinds["replay"]()), onceAs("key").Result)
+			}
+			s.updateDirectory(t, contacts.DirectoryUpdate{KeyID: k.ID, At: noon})
+			wantRefused("with a revoked key", k)
+			s.wantStored(t, by(ended, kinds["create"]()))
+			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
+			wantRefused("in a disabled account", ended)
+			s.wantStored(t, kinds["create"]())
+			s.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a})
+			s.wantStored(t, by(ended, kinds["create"]()))
+
+			both := []contacts.Mutation{by(ended, kinds["create"]()), by(k, kinds["create"]())}
+			wantErrors("all or nothing", contacts.MutationBatch{Mutations: both, Now: noon, AllOrNothing: true}, contacts.ErrBatchFailed, contacts.ErrStale)
+			wantErrors("a revoked key beside another", contacts.MutationBatch{Mutations: both, Now: noon}, nil, contacts.ErrStale)
+			s.wantContacts(t, both[0].Contacts[0].Record)
+		},
+	},
 }

@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -32,6 +33,7 @@ type process struct {
 	listContacts    func(context.Context, contacts.ContactQuery) (contacts.ContactList, error)
 	listJournal     func(context.Context, contacts.JournalQuery) ([]contacts.JournalEntry, error)
 	close           func() error
+	mayUse          func(key contacts.KeyRecord, account contacts.Account, m *contacts.Mutation) bool // judges Mutation.KeyID; the key is zero if there is none
 
 	readOnly bool // nothing can be written
 }
@@ -52,6 +54,9 @@ func harness(fault func(*process)) storetest.Harness {
 			listJournal:     data.ListJournal,
 		}
 		p.close = p.end
+		p.mayUse = func(key contacts.KeyRecord, account contacts.Account, m *contacts.Mutation) bool {
+			return key.ID == m.KeyID && key.AccountID == m.AccountID && key.RevokedAt.IsZero() && account.DisabledAt.IsZero()
+		}
 		if fault != nil {
 			fault(p)
 		}
@@ -140,7 +145,37 @@ func (p *process) Apply(ctx context.Context, batch contacts.MutationBatch) ([]co
 	if p.readOnly && !batch.DryRun {
 		return nil, errors.New("nothing can be written")
 	}
-	return p.apply(ctx, batch)
+	return p.apply(ctx, p.judgeKeys(ctx, batch))
+}
+
+// JudgesKeys implements [contacts.KeyJudge].
+func (*process) JudgesKeys() {}
+
+// judgeKeys has the memory store refuse mutations that are made with keys which may
+// not be used. No account has their settings version.
+func (p *process) judgeKeys(ctx context.Context, batch contacts.MutationBatch) contacts.MutationBatch {
+	batch.Mutations = slices.Clone(batch.Mutations)
+	for i := range batch.Mutations {
+		m := &batch.Mutations[i]
+		if m.KeyID == uuid.Nil {
+			continue
+		}
+		var key contacts.KeyRecord
+		accounts, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1000})
+		var account contacts.Account
+		for _, a := range accounts.Accounts {
+			keys, _ := p.data.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryKeys, AccountID: a.ID, Limit: 1000})
+			for _, k := range keys.Keys {
+				if k.ID == m.KeyID {
+					key, account = k, a
+				}
+			}
+		}
+		if !p.mayUse(key, account, m) {
+			m.Settings, m.Idempotency = -1, nil
+		}
+	}
+	return batch
 }
 
 func (p *process) FindContact(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
