@@ -97,7 +97,7 @@ func TestCopyOverPostgres(t *testing.T) {
 	cuts := 0
 	for again := false; ; again = true {
 		ctx, cut := context.WithCancel(ctx)
-		y := w.copier(&cutStore{Store: server, left: 1 + rand.IntN(4), cut: cut}, false)
+		y := w.copier(&cutStore{Store: server, left: 1 + rand.IntN(3), cut: cut}, false)
 		err := y.copy(ctx, again)
 		cut()
 		if err == nil {

@@ -80,7 +80,7 @@ func newSlowFile(t *testing.T, name string) *slowFile {
 	w, err := os.OpenFile(name, os.O_RDWR, 0)
 	must(t, err)
 	t.Cleanup(func() { w.Close() })
-	const patience = 2 * time.Minute
+	const patience = 5 * time.Minute
 	must(t, w.SetWriteDeadline(time.Now().Add(patience)))
 	return &slowFile{name, w}
 }
