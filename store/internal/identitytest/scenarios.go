@@ -255,7 +255,7 @@ func decidedByAnOldPolicy(t *testing.T, s *scene) {
 
 // tens returns contacts of which three in ten share an address.
 func tens() []contacts.CreateContactInput {
-	batch := make([]contacts.CreateContactInput, faulttest.Extent(100, 1000))
+	batch := make([]contacts.CreateContactInput, faulttest.Extent(50, 1000))
 	for i := range batch {
 		batch[i] = named(fmt.Sprint(i))
 		batch[i].Tags = []string{fmt.Sprint(i)}
