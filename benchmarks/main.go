@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		growth = flags.Int("growth", 1_000_000, "contacts in the largest file, at least 10,000")
 		ledger = flags.Int("ledger", 1_000_000, "entries in the largest do-not-call ledger, at least 10,000; its lists have a tenth")
 		dir    = flags.String("dir", os.TempDir(), "where the files go; they are removed at the end")
+		chart  = flags.String("chart", "", "write the ratios as a chart, in SVG, into this file")
 		asJSON = flags.Bool("json", false, "print JSON in place of a table, with the result of each repetition")
 	)
 	if err := flags.Parse(args); err != nil {
@@ -102,8 +103,22 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	b.report.Environment = append(b.report.Environment, fact{"run", fmt.Sprintf("%d repetitions of each row, growth and the largest ledger once; quick: %t; %v in all",
 		*reps, *quick, time.Since(start).Round(time.Second))})
+	if *chart != "" {
+		if err := writeFile(*chart, b.report.chart); err != nil {
+			return err
+		}
+	}
 	if *asJSON {
 		return b.report.json(out)
 	}
 	return b.report.markdown(out)
+}
+
+// writeFile makes the file of what write writes.
+func writeFile(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }
