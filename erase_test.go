@@ -858,3 +858,37 @@ func TestErasedEvents(t *testing.T) {
 		}
 	})
 }
+
+// An earlyStore calls first before the first change of the settings.
+type earlyStore struct {
+	contacts.Store
+	first func()
+}
+
+func (s *earlyStore) AddToDirectory(ctx context.Context, add contacts.Directory) (contacts.Directory, error) {
+	if first := s.first; first != nil && add.Settings != nil {
+		s.first = nil
+		first()
+	}
+	return s.Store.AddToDirectory(ctx, add)
+}
+
+// An erasure that is to suppress, and another call, both store the first entry of
+// the ledger.
+func TestEraseWhileTheLedgerBegins(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		early := &earlyStore{Store: store}
+		w := newWorld(t, early, nil)
+		c := w.create(t, contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}})
+		early.first = func() { w.block(t, contacts.DoNotCallInput{PhoneNumber: otherNumber}) }
+		if e := w.erase(t, contacts.EraseInput{ContactID: c.ID, Suppress: true}); e.Removed.Contacts != 1 || early.first != nil {
+			t.Errorf("got %+v", e)
+		}
+		for _, n := range []string{number, otherNumber} {
+			if err := w.svc.CanCall(t.Context(), w.key, n); contacts.CodeOf(err) != contacts.CodeDoNotCall {
+				t.Errorf("CanCall of %s: %v", n, err)
+			}
+		}
+	})
+}

@@ -51,7 +51,11 @@ func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		if err := e.look(ctx); err != nil {
+		err := e.look(ctx)
+		switch {
+		case errors.Is(err, ErrStale) && try < maxTries: // the ledger got its first entry just now
+			continue
+		case err != nil:
 			return nil, err
 		}
 		m, receipt, err := e.decide()
