@@ -26,20 +26,25 @@ const (
 // A proxy is a way to a server, which can be cut.
 type proxy struct {
 	server, text string
+	choose       func() cut
 	listener     net.Listener
 	cut          atomic.Int32
 	clients      sync.Map // their connections
 	conns        sync.WaitGroup
 }
 
-// newProxy returns a way to the shared server.
-func newProxy(t *testing.T, server, text string) *proxy {
+// newProxy returns a way to the shared server. choose says what it does with the next
+// message; nil: what its field cut says, once.
+func newProxy(t *testing.T, server, text string, choose func() cut) *proxy {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{server: server, text: text, listener: l}
+	p := &proxy{server: server, text: text, choose: choose, listener: l}
+	if choose == nil {
+		p.choose = func() cut { return cut(p.cut.Swap(int32(cutNothing))) }
+	}
 	p.conns.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -97,7 +102,7 @@ func (p *proxy) serve(client net.Conn) {
 			return
 		}
 		if bytes.Contains(b[:n], []byte(p.text)) && bytes.Contains(b[:n], []byte(executeMessage)) {
-			switch how := cut(p.cut.Swap(int32(cutNothing))); how {
+			switch p.choose() {
 			case cutBefore:
 				return
 			case cutAfter:
@@ -115,18 +120,29 @@ func (p *proxy) serve(client net.Conn) {
 // text of each statement.
 func openThrough(t *testing.T, text string) (p *proxy, through, direct *postgres.Store) {
 	t.Helper()
+	p, stores, direct := openSeveralThrough(t, text, 1, nil)
+	return p, stores[0], direct
+}
+
+// openSeveralThrough opens so many stores on the same data, with a proxy that does
+// what choose says.
+func openSeveralThrough(t *testing.T, text string, stores int, choose func() cut) (p *proxy, through []*postgres.Store, direct *postgres.Store) {
+	t.Helper()
 	base := serverURL(t)
 	if shared.server == nil {
 		t.Skip("left out: the proxy needs the socket of a server of the tests' own")
 	}
 	schema := newSchema(t, base)
 	direct = open(t, base, schema)
-	p = newProxy(t, shared.server.socket(), text)
+	p = newProxy(t, shared.server.socket(), text, choose)
 	u, err := url.Parse("postgres://postgres@" + p.listener.Addr().String() + "/postgres?sslmode=disable&default_query_exec_mode=cache_describe")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p, open(t, u.String(), schema), direct
+	for range stores {
+		through = append(through, open(t, u.String(), schema))
+	}
+	return p, through, direct
 }
 
 // A writing is a way to write.

@@ -172,7 +172,7 @@ func TestFaultPoolerLosesTheServer(t *testing.T) {
 		how     cut
 		unknown bool
 	}{{"COMMIT\x00", cutBefore, true}, {"COMMIT\x00", cutAfter, true}, {"BEGIN", cutBefore, false}} {
-		p := newProxy(t, shared.server.socket(), c.text)
+		p := newProxy(t, shared.server.socket(), c.text, nil)
 		host, port, err := net.SplitHostPort(p.listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)

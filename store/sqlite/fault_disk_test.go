@@ -131,15 +131,8 @@ func wantDiskError(t *testing.T, err error, errno syscall.Errno) {
 // before is not looked at again.
 func checkCrash(t *testing.T, path string, l *ledger, seen map[uuid.UUID]bool) {
 	t.Helper()
-	dir := filepath.Dir(newPath(t))
-	defer os.RemoveAll(dir)
-	// This process must not close these files: see copyFile.
-	cp := exec.CommandContext(t.Context(), "cp", path, path+"-wal", dir)
-	cp.Env = []string{}
-	if out, err := cp.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	copied := filepath.Join(dir, filepath.Base(path))
+	copied := copyAsAfterCrash(t, path)
+	defer os.RemoveAll(filepath.Dir(copied))
 	s, err := faultPlan().Open(t.Context(), copied)
 	if err != nil {
 		t.Errorf("Open after a crash: %v", err)
@@ -148,6 +141,20 @@ func checkCrash(t *testing.T, path string, l *ledger, seen map[uuid.UUID]bool) {
 	defer s.Close()
 	l.want(t, s)
 	wantSoundAndWhole(t, copied, s, seen)
+}
+
+// copyAsAfterCrash copies what the store at path would find if this process were
+// killed now, and returns the path of the copy.
+func copyAsAfterCrash(t *testing.T, path string) string {
+	t.Helper()
+	dir := filepath.Dir(newPath(t))
+	// This process must not close these files: see copyFile.
+	cp := exec.CommandContext(t.Context(), "cp", path, path+"-wal", dir)
+	cp.Env = []string{}
+	if out, err := cp.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return filepath.Join(dir, filepath.Base(path))
 }
 
 // A file that could not be made is made by the next Open.

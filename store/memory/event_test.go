@@ -1,0 +1,25 @@
+package memory_test
+
+import (
+	"testing"
+
+	"example.com/contacts/store/internal/eventtest"
+	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/store/memory"
+)
+
+// A reader beside many writers gets every event once, in the order of its number.
+func TestNoGapNoSkip(t *testing.T) {
+	t.Parallel()
+	w := eventtest.New(t, memory.New())
+	eventtest.NoGapNoSkip(t, w, func() { eventtest.Many(t, faulttest.Extent(40, 5000), w, w, w, w) })
+}
+
+// A host that stores the number of its last event with its data has all contacts
+// in the end, although it dies over and over.
+func TestExactlyOnce(t *testing.T) {
+	t.Parallel()
+	w := eventtest.New(t, memory.New())
+	deaths := faulttest.Extent(8, 200)
+	eventtest.ExactlyOnce(t, w, deaths, func() { eventtest.Many(t, 5*deaths, w, w, w, w) })
+}
