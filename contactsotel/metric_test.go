@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -180,7 +181,8 @@ func TestCardinality(t *testing.T) {
 		key := keys[random.IntN(len(keys))]
 		id := ids[random.IntN(len(ids))]
 		in := contacts.CreateContactInput{FirstName: word(), Email: word() + "@example.com", Tags: []string{word()}, Stage: word(), ExternalID: word()}
-		switch random.IntN(9) {
+		number := fmt.Sprintf("+1555%07d", random.IntN(1000))
+		switch random.IntN(15) {
 		case 0:
 			if c, err := h.CreateContact(ctx, key, in); err == nil {
 				ids = append(ids, c.ID)
@@ -201,6 +203,20 @@ func TestCardinality(t *testing.T) {
 			h.DeleteContact(ctx, key, id, nil)
 		case 8:
 			h.RestoreContact(ctx, key, id, nil)
+		case 9:
+			h.CanCall(ctx, key, number)
+		case 10:
+			h.BlockCalls(ctx, key, contacts.DoNotCallInput{PhoneNumber: number, Source: word(), Reason: word()})
+		case 11:
+			h.GrantCalls(ctx, key, contacts.DoNotCallInput{PhoneNumber: number, Reason: word(), Reference: word()})
+		case 12:
+			h.Events(ctx, key, contacts.EventsInput{After: int64(random.IntN(9)), ContactID: id})
+		case 13:
+			h.GetContactAsOf(ctx, key, id, time.Now())
+		case 14:
+			for range h.Duplicates(ctx, key, contacts.FindDuplicatesInput{}) {
+				break
+			}
 		}
 		if len(s.spans.GetSpans()) > 1000 {
 			s.spans.Reset()
@@ -297,6 +313,14 @@ func TestNoPersonalData(t *testing.T) {
 	h.UpdateContact(ctx, h.key, john.ID, contacts.UpdateContactInput{Email: new("no address " + secret)}, nil)
 	h.ListContacts(ctx, h.key, contacts.ListContactsInput{Search: secret, PhoneNumber: "+15557654321"})
 	h.ListContacts(ctx, h.key, contacts.ListContactsInput{Cursor: secret})
+	block := contacts.DoNotCallInput{PhoneNumber: "+15557654321", Source: secret, Reason: secret, Reference: secret}
+	h.BlockCalls(ctx, h.key, block)
+	h.GrantCalls(ctx, h.key, block)
+	h.CanCall(ctx, h.key, "+15557654321")
+	h.CanCallMany(ctx, h.key, []string{"+15557654321", secret})
+	h.Events(ctx, h.key, contacts.EventsInput{ContactID: john.ID})
+	h.ReplaceContact(contacts.WithEventSource(ctx, secret), h.key, john.ID, in, nil)
+	h.GetContactAsOf(ctx, h.key, john.ID, time.Now())
 	in.Email = "no address " + secret
 	h.CreateContacts(ctx, h.key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in, in}})
 

@@ -125,7 +125,9 @@ func newAccount(t testing.TB, store contacts.Store) (account *contacts.Account, 
 		t.Fatal(err)
 	}
 	key, _, err = admin.IssueKey(t.Context(), contacts.IssueKeyInput{
-		AccountID: account.ID, Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts}, AllTeams: true,
+		AccountID: account.ID, AllTeams: true, Permissions: []contacts.Permission{
+			contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionReadEvents, contacts.PermissionManageDoNotCall,
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
