@@ -66,6 +66,8 @@ func (b *bench) run(ctx context.Context) error {
 		func(ctx context.Context) error { return b.memory(ctx, b.size(20_000, 5_000)) },
 		func(ctx context.Context) error { return b.erasures(ctx, b.size(100_000, 3_000), b.size(50, 3)) },
 		b.ledgers,
+		b.events,
+		b.observers,
 	} {
 		if err := f(ctx); err != nil {
 			return err

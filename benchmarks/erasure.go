@@ -83,7 +83,7 @@ func (b *bench) onStore(ctx context.Context, p peer, use func(contacts.Store) er
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	return use(t.(interface{ contactStore() contacts.Store }).contactStore())
+	return use(storeOf(t))
 }
 
 // An eraser erases contacts of one account.

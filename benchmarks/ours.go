@@ -27,11 +27,15 @@ type ourTarget struct {
 }
 
 func openOurs(ctx context.Context, dir string, w *world) (target, error) {
-	store, err := sqlite.Open(ctx, file(dir), nil)
+	return openOursWith(ctx, dir, w, nil, nil)
+}
+
+func openOursWith(ctx context.Context, dir string, w *world, opts *sqlite.Options, svcOpts *contacts.Options) (target, error) {
+	store, err := sqlite.Open(ctx, file(dir), opts)
 	if err != nil {
 		return nil, err
 	}
-	svc, err := contacts.New(store, nil)
+	svc, err := contacts.New(store, svcOpts)
 	if err == nil {
 		_, err = store.AddToDirectory(ctx, w.directory)
 		if errors.Is(err, contacts.ErrExists) {

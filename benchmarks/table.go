@@ -81,6 +81,18 @@ func figures(growth, ledger int) []*figure {
 		{Name: "postgres-ledger-stream", What: fmt.Sprintf("Postgres, a list of %s numbers into an empty ledger; bulk creates of contacts, batches of 1,000", list), Unit: "1/s", Reach: 0.6},
 		{Name: "postgres-ledger-again", What: "Postgres, the same list again; the first time", Unit: "numbers/s", Reach: 0.75},
 		{Name: "postgres-ledger-large", What: fmt.Sprintf("Postgres, a list of %s numbers into a ledger of %s; into an empty one", list, entries), Unit: "numbers/s", Reach: 0.5},
+		{Name: "events-write-64", What: "create, 64 callers, events on; events off", Reach: 0.8},
+		{Name: "events-bulk", What: "`CreateContacts` of 1,000, events on; events off", Reach: 0.8},
+		{Name: "events-file", What: "bytes allowed for each event of a create (less is better); by which the file grows", Unit: "bytes", Reach: 1},
+		{Name: "events-catch-up", What: fmt.Sprintf("`Admin.Events` from the first of %s; a walk through as many contacts", late), Unit: "1/s", Reach: 1},
+		{Name: "events-catch-up-memory", What: fmt.Sprintf("peak memory of the reader (less is better) of %s events; of %s", early, late), Unit: "MB", Reach: 0.8},
+		{Name: "events-latency", What: "time allowed from a create to a reader that waits, `EventPoll` of 250 ms and 20 ms (less is better); that it takes", Unit: "ms", Reach: 1},
+		{Name: "events-as-of", What: "`GetContactAsOf`, 100 changes back; `GetContact` (0.0167: 60 times its time)", Unit: "1/s", Reach: 0.0167},
+		{Name: "postgres-events-64-one", What: "Postgres, create, 64 callers, one account, events on; events off", Reach: 0.5},
+		{Name: "postgres-events-64-ten", What: "Postgres, create, 64 callers, ten accounts, events on; events off", Reach: 0.7},
+		{Name: "observer-no-op", What: "memory store, create, `contactsotel` with no-op providers; no observer (0.91: 1.1 times its time)", Reach: 0.91},
+		{Name: "observer-unsampled", What: "the same with the SDK, nothing sampled; no observer (0.8: 1.25 times its time)", Reach: 0.8},
+		{Name: "observer-sampled-64", What: "create, 64 callers, the SDK, 1 in 100 sampled; no observer", Reach: 0.97},
 	}
 }
 
