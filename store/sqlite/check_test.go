@@ -87,7 +87,8 @@ func TestCheck(t *testing.T) {
 		{"a contact that was changed by hand", []string{"UPDATE contact_data SET email = 'new@example.com' WHERE first_name = 'Ann'"}, []string{"lookup_extra", "lookup_missing"}, []string{"lookup_extra", "lookup_missing"}, true},
 		{"entries of a contact that is not in the look-ups yet", []string{
 			"UPDATE lookup_state SET seq = seq - 1", "INSERT INTO lookup SELECT 1, 3, 42, max(seq) FROM contact_data", "DELETE FROM lookup WHERE kind = 2 AND seq = (SELECT max(seq) FROM contact_data)",
-		}, nil, nil, false},
+			"DELETE FROM lookup WHERE kind = 2 AND seq = (SELECT min(seq) FROM contact_data)", // which alone is wrong
+		}, []string{"lookup_missing"}, []string{"lookup_missing"}, false},
 		{"a counter below the newest number", []string{"UPDATE journal_state SET sequence = sequence - 1"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"no counter", []string{"DELETE FROM journal_state"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"a number below 1", []string{"INSERT INTO journal (account, sequence, kind, head, subject, data) VALUES (1, 0, 1, 0, zeroblob(32), '{}')"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
