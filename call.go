@@ -99,7 +99,7 @@ type call struct {
 	op        Operation
 	key       string // is cut out of causes before they are logged
 	principal *Principal
-	recalled  bool           // the principal is what was last known of the key, which has to be judged
+	recalled  bool           // the principal is to be, or is, what was last known of the key, which then has to be judged
 	account   *AccountRecord // of the principal; nil until it is needed
 	batch     uuid.UUID      // of the events of the call; zero: it has changed one contact at most
 	many      bool           // it is about more than one contact
@@ -118,12 +118,6 @@ type call struct {
 //	defer c.end(ctx, &err)
 func (s *Service) begin(ctx context.Context, key string, op Operation, items int) (context.Context, *call, error) {
 	return (&call{Service: s, op: op, key: key}).begin(ctx, items)
-}
-
-// beginRecalled is begin for a call whose write judges the key. It has to be
-// confirmed before it ends.
-func (s *Service) beginRecalled(ctx context.Context, key string, op Operation, items int) (context.Context, *call, error) {
-	return (&call{Service: s, op: op, key: key, recalled: true}).begin(ctx, items)
 }
 
 func (c *call) begin(ctx context.Context, items int) (context.Context, *call, error) {
@@ -160,12 +154,13 @@ func (c *call) confirm(ctx context.Context) error {
 		return nil
 	}
 	c.recalled = false
-	c.observed.account(uuid.Nil)
+	c.keys.forget(c.key)
 	return c.authenticate(ctx)
 }
 
 // authenticate finds the principal of the key and checks its permission.
 func (c *call) authenticate(ctx context.Context) error {
+	c.observed.account(uuid.Nil)
 	if strings.TrimSpace(c.key) == "" {
 		return newError(ErrAuthenticationRequired, nil)
 	}
@@ -309,7 +304,7 @@ func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error
 		if len(stale) == 0 {
 			break
 		}
-		c.outdated()
+		c.account = nil
 		c.tries++
 		if batch.AllOrNothing { // then nothing was stored
 			outcomes, err = c.decide(ctx, batch)
@@ -400,8 +395,8 @@ func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome
 	}
 	c.tries = max(c.tries, 1)
 	outcomes, err := c.store.Apply(ctx, batch)
-	if err == nil && len(staleOnes(outcomes)) == 0 || errors.Is(err, ErrOutcomeUnknown) {
-		c.recalled = false // the store has judged the key
+	if err == nil && judged(outcomes) || errors.Is(err, ErrOutcomeUnknown) {
+		c.recalled = false
 	}
 	if err == nil && m != nil {
 		m.show(ctx, batch, outcomes)
@@ -409,12 +404,11 @@ func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome
 	return outcomes, err
 }
 
-// outdated lets go of what the call was decided by: another version holds now.
-func (c *call) outdated() {
-	c.account = nil
-	if c.recalled {
-		c.keys.forget(c.key)
-	}
+// judged reports whether a KeyJudge has judged the key of the mutations, and taken it.
+func judged(outcomes []MutationOutcome) bool {
+	return !slices.ContainsFunc(outcomes, func(o MutationOutcome) bool {
+		return errors.Is(o.Err, ErrStale) || errors.Is(o.Err, ErrNotFound)
+	})
 }
 
 // errNoAccount is the fault of an Authenticator.

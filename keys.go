@@ -102,7 +102,7 @@ func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
 	if now == nil {
 		now = time.Now
 	}
-	return newStoreKeys(store, now)
+	return &storeKeys{store: store, now: now}
 }
 
 // storeKeys are the API keys of the store.
@@ -118,6 +118,8 @@ type storeKeys struct {
 // maxKnownKeys bounds the keys that are remembered. One takes some 500 bytes.
 const maxKnownKeys = 10_000
 
+// newStoreKeys returns the keys of a Service. KeyAuthenticator returns them for a
+// host, whose own rules a key must pass each time.
 func newStoreKeys(store Store, now func() time.Time) *storeKeys {
 	_, judges := store.(KeyJudge)
 	return &storeKeys{store: store, now: now, remembers: judges}
@@ -151,7 +153,7 @@ func (a *storeKeys) forget(key string) {
 	}
 }
 
-func (a *storeKeys) remember(k *KeyRecord) {
+func (a *storeKeys) remember(hash [32]byte, k *KeyRecord) {
 	if !a.remembers {
 		return
 	}
@@ -160,7 +162,7 @@ func (a *storeKeys) remember(k *KeyRecord) {
 	if a.known == nil || len(a.known) >= maxKnownKeys {
 		a.known = make(map[[32]byte]*KeyRecord)
 	}
-	a.known[k.Hash] = k
+	a.known[hash] = k
 }
 
 // ended reports whether the key has ended by itself.
@@ -187,7 +189,7 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 	if a.ended(k) || !k.RevokedAt.IsZero() || !k.Account.DisabledAt.IsZero() {
 		return nil, ErrInvalidKey
 	}
-	a.remember(k)
+	a.remember(hash, k)
 	return principalOf(k), nil
 }
 

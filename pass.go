@@ -36,8 +36,13 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 			stale, try = 0, 1
 		case p.stale != nil:
 			c.tries++
-			c.outdated()
-			if stale++; stale == maxStale {
+			c.account = nil
+			if err := c.confirm(ctx); err != nil {
+				for _, n := range p.again {
+					n.err = err
+				}
+				p.again = nil
+			} else if stale++; stale == maxStale {
 				c.failAll(p.again, p.stale)
 				p.again = nil
 			}

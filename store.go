@@ -91,8 +91,8 @@ type Store interface {
 	// FindKey returns the key with that hash and its account. It does not judge:
 	// revoked and expired keys are found too. A directory change holds for the
 	// next FindKey and FindAccount in every process on the same store. The
-	// result is shared: neither side changes it. FindKey is called for every
-	// call of a Service.
+	// result is shared: neither side changes it. FindKey is called for nearly
+	// every call of a Service.
 	//
 	// ErrNotFound: there is no such key.
 	FindKey(ctx context.Context, hash [32]byte) (*KeyRecord, error)
@@ -247,7 +247,8 @@ type Mutation struct {
 // A KeyJudge is a [Store] that judges the API key of a mutation with the mutation.
 // A [Service] then asks such a store for a key once, and goes by what it knows of
 // the key when it creates a contact. That saves a look-up, and a round trip to a
-// server. A store need not be one.
+// server. A store need not be one. A wrapper whose FindKey or Apply is not that of the
+// store should embed [Store], and no KeyJudge: then every call asks for the key.
 type KeyJudge interface {
 	Store
 

@@ -326,7 +326,7 @@ func (b *bench) eventLatency(ctx context.Context, creates int) error {
 			returned := time.Now()
 			got := <-all
 			if got.err != nil || got.id != created.ID {
-				return 0, fmt.Errorf("the reader got an event of %v, %w", got.id, got.err)
+				return 0, fmt.Errorf("the reader got an event of %v, %v", got.id, got.err)
 			}
 			f.add(float64(allowed.Milliseconds()), float64(max(got.at.Sub(returned), time.Millisecond).Milliseconds()))
 		}

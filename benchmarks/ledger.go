@@ -291,7 +291,7 @@ func (l *listing) canCall(ctx context.Context) error {
 	case listed && code == contacts.CodeDoNotCall, !listed && err == nil:
 		return nil
 	default:
-		return fmt.Errorf("a number is listed: %t; CanCall: %w", listed, err)
+		return fmt.Errorf("a number is listed: %t; CanCall: %v", listed, err)
 	}
 }
 

@@ -48,6 +48,7 @@ func (c *doctorCommand) Run(ctx context.Context, s *session) error {
 		}
 	}
 	if inspected.schema != inspected.newest { // to open it would migrate it, or fails
+		s.say("the store was not opened, so what is stored was not checked")
 		return exitError(exitFinding)
 	}
 	err = s.withStore(ctx, func(store contacts.Store) error {

@@ -37,7 +37,7 @@ type doNotCallGrant struct {
 	keyFlags
 	entryFlags
 	Number string `arg:"" optional:"" help:"The number, with + and country code."`
-	File   string `placeholder:"FILE" help:"A list of numbers in place of one: a number on each line, or CSV. Its columns reason and reference come before the flags."`
+	File   string `placeholder:"FILE" help:"A list of numbers in place of one: a number on each line, or CSV. Its columns reason and reference override the flags."`
 }
 
 // Help is printed after the flags.
@@ -49,6 +49,8 @@ func (c *doNotCallGrant) Run(ctx context.Context, s *session) error {
 	switch {
 	case (c.Number == "") == (c.File == ""):
 		return usage("give a number or --file")
+	case c.File == "-" && c.KeyFile == "-":
+		return usage("standard input cannot be the file and the API key")
 	case c.Number != "" && (c.Reason == "" || c.Reference == ""):
 		return usage("a grant needs --reason and --reference: a consent that cannot be shown is none")
 	}

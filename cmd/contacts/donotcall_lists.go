@@ -63,7 +63,7 @@ func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key,
 		}
 		defer func() {
 			if failed := f.finish(); failed != nil {
-				err = failed
+				err = errors.Join(err, failed)
 			}
 		}()
 		opts.Refused = f

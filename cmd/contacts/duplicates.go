@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -27,7 +28,7 @@ func (c *duplicatesCommand) Run(ctx context.Context, s *session) error {
 		groups := func(yield func(contacts.DuplicateGroup, error) bool) {
 			for group, err := range svc.Duplicates(ctx, key, contacts.FindDuplicatesInput{Key: c.Kind}) {
 				if _, is := errors.AsType[*contacts.DamagedError](err); is {
-					damaged, err = err, nil
+					damaged, err = cmp.Or(damaged, err), nil
 				}
 				if !yield(group, err) {
 					return
@@ -35,7 +36,8 @@ func (c *duplicatesCommand) Run(ctx context.Context, s *session) error {
 			}
 		}
 		if s.JSON {
-			return errors.Join(list(s.out, groups), damaged)
+			err := list(s.out, groups)
+			return errors.Join(err, damaged)
 		}
 		err := list(s.out, twins(groups),
 			column[twin]{"SHARED", func(t twin) string {

@@ -44,13 +44,32 @@ func (e advisedError) Error() string { return e.about + ": " + e.error.Error() +
 // Unwrap returns the error itself.
 func (e advisedError) Unwrap() error { return e.error }
 
+// exitCodeOf returns the code of an error that is nothing but an exit code. Joined
+// with another error it is a failure.
+func exitCodeOf(err error) (code int, ok bool) {
+	for {
+		switch e := err.(type) { //nolint:errorlint // what wraps it counts
+		case exitError:
+			return int(e), true
+		case interface{ Unwrap() []error }:
+			all := e.Unwrap()
+			if len(all) != 1 {
+				return 0, false
+			}
+			err = all[0]
+		default:
+			return 0, false
+		}
+	}
+}
+
 // fail prints an error and returns its exit code.
 func (s *session) fail(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	if code, ok := errors.AsType[exitError](err); ok {
-		return int(code)
+	if code, ok := exitCodeOf(err); ok {
+		return code
 	}
 	if errors.Is(err, syscall.EPIPE) { // nobody reads on
 		return exitFailed

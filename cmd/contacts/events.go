@@ -57,7 +57,7 @@ func (s *session) event(e *contacts.Event) error {
 		}
 		return s.out.flush()
 	}
-	fmt.Fprintf(s.out.w, "%8d  %s  %-16s  %s  %3d  %s  %s\n", e.Sequence, clock(e.At), e.Type, e.ContactID, e.Version, e.Actor.Name, changed(*e))
+	fmt.Fprintf(s.out.w, "%8d  %s  %-19s  %-36s  %3d  %s  %s\n", e.Sequence, clock(e.At), e.Type, idText(e.ContactID), e.Version, e.Actor.Name, changed(*e))
 	return s.out.flush()
 }
 
@@ -84,6 +84,9 @@ func (c *eventsShow) Run(ctx context.Context, s *session) error {
 func changed(e contacts.Event) string {
 	if e.Redacted {
 		return "(erased)"
+	}
+	if e.DoNotCall != nil {
+		return e.DoNotCall.PhoneNumber
 	}
 	fields := make([]string, len(e.Changes))
 	for i, c := range e.Changes {

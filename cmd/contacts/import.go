@@ -141,6 +141,9 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 
 // advice says how to go on with a file.
 func (c *importCommand) advice(summary *contactsio.Summary) string {
+	if c.DryRun {
+		return "nothing was stored"
+	}
 	again := "import the file again to go on"
 	if c.Refused != "" || c.Report != "" {
 		again += ", with new names for --refused and --report"

@@ -62,7 +62,7 @@ func (s *session) writeFile(name, what string, write func(io.Writer) (int, error
 		return err
 	}
 	if failed := f.finish(); failed != nil {
-		return failed
+		return errors.Join(err, failed)
 	}
 	s.say("%d %s were written to %s", n, what, name)
 	return err

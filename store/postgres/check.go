@@ -25,12 +25,11 @@ const numberingSQL = `SELECT coalesce((SELECT min(sequence) FROM {schema}.journa
 //
 // The codes of its findings are lookup_missing, lookup_extra and sequence_wrong, and
 // those of [contacts.CheckStore]. integrity says that the server, or this package,
-// met damaged data. deep makes no difference: tables and indexes themselves are for
+// met damaged data. The last argument makes no difference: tables and indexes themselves are for
 // pg_amcheck, a program of PostgreSQL, to check.
 //
 // [Inspect] finds what is wrong with the schema, the server and the role.
-func (s *Store) Check(ctx context.Context, deep bool) iter.Seq2[contacts.Finding, error] {
-	_ = deep
+func (s *Store) Check(ctx context.Context, _ bool) iter.Seq2[contacts.Finding, error] {
 	return checkup.Walk(ctx, s, isDamage, func(found checkup.Found) error {
 		if err := s.checkAccounts(ctx, found); err != nil {
 			return fmt.Errorf("postgres: check: %w", err)

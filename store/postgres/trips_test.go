@@ -93,7 +93,9 @@ func TestRoundTrips(t *testing.T) {
 		{"a create with a claim and an event", 2, func() error {
 			other := newContact(account)
 			m := creation(other)
-			m.Claims, m.Journal = other.MatchKeys(), []contacts.JournalEntry{event(other)}
+			e := event(other)
+			e.Subject[15] |= 1 // after some entries the store removes what has ended
+			m.Claims, m.Journal = other.MatchKeys(), []contacts.JournalEntry{e}
 			return apply(t.Context(), s, m)
 		}},
 		{"a change", 2, func() (err error) {

@@ -156,7 +156,7 @@ func TestOldNumber(t *testing.T) {
 	number := func(n string, blocked bool) []contacts.PhoneNumberInput {
 		return []contacts.PhoneNumberInput{{PhoneNumber: n, DoNotCall: blocked}}
 	}
-	c, err := w.Service.CreateContact(t.Context(), w.Key, contacts.CreateContactInput{FirstName: "Qzv", PhoneNumbers: number(erasetest.OldNumber, true)})
+	c, err := w.Service.CreateContact(t.Context(), w.Key, contacts.CreateContactInput{FirstName: "Qzv1xFirst", PhoneNumbers: number(erasetest.OldNumber, true)})
 	if err != nil {
 		t.Fatal(err)
 	}

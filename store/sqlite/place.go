@@ -61,7 +61,9 @@ func (p *place) look() error {
 	if err == nil {
 		var log fileAt
 		log, err = still(p.log.Name(), p.wal)
-		p.size.Store(log.size)
+		if log != (fileAt{}) {
+			p.size.Store(log.size)
+		}
 	}
 	p.moved.Store(err != nil)
 	return err

@@ -50,7 +50,7 @@ var uncovered = []string{
 	// A case has no way to damage what is stored.
 	"If it cannot be read whole, the error holds a [*DamagedError].",
 	// It is about the Service. Bench measures FindKey for it.
-	"FindKey is called for every call of a Service.",
+	"FindKey is called for nearly every call of a Service.",
 }
 
 // contract returns the sentences of the doc comments of contacts.Store, without the

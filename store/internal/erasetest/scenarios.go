@@ -11,7 +11,7 @@ import (
 	"example.com/contacts"
 )
 
-// Reapply erases a person, of whom there is a backup. restore brings the backup back
+// Reapply erases a person who is in a backup. restore brings the backup back
 // and returns the account in it: the person is there again, until the erasure is
 // applied again.
 func Reapply(t *testing.T, w *World, person *contacts.Contact, restore func() *World) {

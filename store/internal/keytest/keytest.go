@@ -3,12 +3,16 @@
 package keytest
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
 	"example.com/contacts"
@@ -27,6 +31,8 @@ func (c *counted) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyReco
 
 // A world is an account with a key that has created a contact.
 type world struct {
+	log     bytes.Buffer // of the service
+	ended   []contacts.Outcome
 	store   *counted
 	service *contacts.Service
 	admin   *contacts.Admin // on the other store
@@ -44,7 +50,9 @@ func newWorld(t *testing.T, store, other contacts.KeyJudge, permissions ...conta
 	t.Helper()
 	w := &world{store: &counted{KeyJudge: store}, admin: contacts.NewAdmin(other, nil), now: time.Now()}
 	var err error
-	if w.service, err = contacts.New(w.store, &contacts.Options{Now: func() time.Time { return w.now }}); err != nil {
+	if w.service, err = contacts.New(w.store, &contacts.Options{
+		Now: func() time.Time { return w.now }, Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Observer: w,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	account, err := w.admin.CreateAccount(t.Context(), "Acme")
@@ -59,6 +67,21 @@ func newWorld(t *testing.T, store, other contacts.KeyJudge, permissions ...conta
 		t.Fatal(err)
 	}
 	return w
+}
+
+// Begin implements [contacts.Observer].
+func (w *world) Begin(ctx context.Context, _ contacts.Call) (context.Context, func(contacts.Outcome)) {
+	return ctx, func(o contacts.Outcome) { w.ended = append(w.ended, o) }
+}
+
+// settings returns how often the settings of the account were changed.
+func (w *world) settings(t *testing.T) int64 {
+	t.Helper()
+	a, err := w.store.FindAccount(t.Context(), w.account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.SettingsVersion
 }
 
 // contacts returns the first names of the account's contacts.
@@ -107,8 +130,11 @@ func Run(t *testing.T, store, other contacts.KeyJudge) {
 		"revoked, and a replay":         {revoke, ada()},
 		"revoked, and one that matches": {existing, again},
 		"revoked, and a missing team":   {revoke, contacts.CreateContactInput{FirstName: "Bob", TeamID: 9}},
-		"account disabled":              {disable, bob},
-		"expired":                       {expire, bob},
+		"revoked, and a block": {revoke, contacts.CreateContactInput{
+			FirstName: "Bob", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567", DoNotCall: true}},
+		}},
+		"account disabled": {disable, bob},
+		"expired":          {expire, bob},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, store, other, contacts.PermissionReadContacts)
@@ -118,12 +144,24 @@ func Run(t *testing.T, store, other contacts.KeyJudge) {
 			if err := c.change(t, w); err != nil {
 				t.Fatal(err)
 			}
+			settings := w.settings(t)
+			w.ended = nil
 			for range 2 {
 				for _, service := range []*contacts.Service{w.service, w.service.DryRun()} {
 					if got, err := service.CreateContact(t.Context(), w.key, c.in); contacts.CodeOf(err) != contacts.CodeInvalidKey {
 						t.Errorf("CreateContact: got %v, %v, want %s", got, err, contacts.CodeInvalidKey)
 					}
 				}
+			}
+			if got := w.settings(t); got != settings {
+				t.Errorf("the settings have version %d, want %d as before", got, settings)
+			}
+			if w.log.Len() > 0 {
+				t.Errorf("logged: %s", w.log.String())
+			}
+			want := slices.Repeat([]contacts.Outcome{{Code: contacts.CodeInvalidKey}}, 4)
+			if diff := cmp.Diff(want, w.ended, cmpopts.IgnoreFields(contacts.Outcome{}, "Tries")); diff != "" {
+				t.Errorf("what the observer was told (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff([]string{"Ada"}, w.contacts(t)); diff != "" {
 				t.Errorf("contacts (-want +got):\n%s", diff)
@@ -166,6 +204,27 @@ func Run(t *testing.T, store, other contacts.KeyJudge) {
 			if _, err := w.service.CreateContact(t.Context(), w.key, bob); contacts.CodeOf(err) != want {
 				t.Errorf("got %v, want %s", err, want)
 			}
+		}
+	})
+
+	// A replay shows the do-not-call list as it is now.
+	t.Run("replay", func(t *testing.T) {
+		w := newWorld(t, store, other, contacts.PermissionReadContacts, contacts.PermissionWriteContacts)
+		in := ada()
+		in.PhoneNumbers = []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}
+		if _, err := w.service.CreateContact(t.Context(), w.key, in); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere, err := contacts.New(other, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := elsewhere.BlockCalls(t.Context(), w.key, contacts.DoNotCallInput{PhoneNumber: "+15551234567"}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.service.CreateContactResult(t.Context(), w.key, in)
+		if err != nil || !r.Replayed || !r.Contact.PhoneNumbers[0].DoNotCall {
+			t.Errorf("got %+v, %v, want a replay with the mark", r, err)
 		}
 	})
 

@@ -50,7 +50,7 @@ func Append(ctx context.Context, service *contacts.Service, key string, rounds i
 			batch.Entries = append(batch.Entries, contacts.DoNotCallInput{PhoneNumber: fmt.Sprintf("+1202555%04d", i)})
 		}
 		if r, err := service.BlockCallsBatch(ctx, key, batch); err != nil || r.Added != blocksOfBatch {
-			return fmt.Errorf("a batch: %+v, %w", r, err)
+			return fmt.Errorf("a batch: %+v, %v", r, fmt.Sprint(err))
 		}
 		if _, err := service.CreateContact(ctx, key, contacts.CreateContactInput{
 			FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: newNumber(), DoNotCall: true}},
