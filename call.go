@@ -375,7 +375,7 @@ func (c *call) claim(ctx context.Context, policy DuplicatePolicy, w write) ([]Mu
 // and what was stored gets its marks.
 func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome, error) {
 	batch.DryRun = batch.DryRun || c.dryRun
-	var m *marks // nil: they come at the end of the call
+	var m *marks // nil: there are none, or they come at the end of the call
 	var err error
 	if c.seen == nil || !batch.DryRun {
 		m, err = c.addBlocks(ctx, batch)

@@ -18,8 +18,8 @@ import (
 // one after the other and a page at a time. It changes nothing, and others may write
 // meanwhile. An error of the store, or of ctx, is the last thing it yields.
 //
-// A store that has a Check of its own, as those of this module do, calls it there,
-// and adds what it alone can see. The codes:
+// The Check methods of the SQLite and PostgreSQL stores call it, and add what only
+// they can see. The codes:
 //
 //   - settings_version_wrong, setting_unreadable;
 //   - contact_unreadable, context_unreadable, team_missing; clock_ahead, if the
@@ -168,7 +168,7 @@ func (a *accountCheckup) ledgerSecrets(setting *ledgerSetting) error {
 	own := ""
 	if setting.Secret != nil {
 		if own = newLedgerSecret(setting.Secret).fingerprint; !slices.Contains(a.secrets, own) {
-			if err := a.missingSecret(SeverityError, "the secret of the do-not-call ledger is another one than its entries were made with", 0); err != nil {
+			if err := a.missingSecret(SeverityError, "the do-not-call entries were made with another secret than the one in the settings", 0); err != nil {
 				return err
 			}
 		}

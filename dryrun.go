@@ -16,10 +16,9 @@ import (
 // of a dry run is itself.
 //
 // If nothing else happens in between, the real call gives the same answer, but it is
-// no reservation. Ids that the real call would make are zero. The contacts of a
-// batch see those before them as if those were stored, and so does the do-not-call
-// list. The parts of a stream keep
-// no contacts: an input that matches a contact of an earlier part has no Contact and
+// no reservation. Ids that the real call would make are zero. In a batch, each contact
+// is judged as if those before it, and their do-not-call blocks, were stored. The
+// parts of a stream keep no contacts: an input that matches a contact of an earlier part has no Contact and
 // no Changes, and Matched has the Index of that part's input. Such an upsert is
 // ResultUpdated, also where the real one would change nothing. Limits.DryRunKeys
 // bounds the memory.

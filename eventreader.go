@@ -30,8 +30,8 @@ func newEventReader(store Store, account, contact uuid.UUID, after int64) *event
 }
 
 // next returns the events of the next entries, which are so many, and whether
-// there may be more. It returns the events before those that have ended, and the
-// next time CodeEventsGone. The same before an entry that cannot be read.
+// there may be more. An event that has ended, or an entry that cannot be read, ends
+// the page: next returns the events before it, and the next call returns the error.
 func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (events []Event, more bool, err error) {
 	at, gone := r.after, false
 	for {

@@ -43,9 +43,9 @@ const (
 // needs Options.EventsPermission and waits for nothing: ask again with
 // LastSequence, a few times a minute. A page may be short although there is more.
 //
-// Blocks and grants of calls are among the events of keys that have
-// Options.DoNotCallPermission too, but not with a ContactID. Keys with access to
-// all teams see which contact they came from.
+// A key with Options.DoNotCallPermission also gets blocks and grants of calls, unless
+// ContactID is set. Only keys with access to all teams see which contact a block came
+// from.
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeEventsGone,

@@ -197,7 +197,8 @@ type marks struct {
 // addBlocks reads the ledger for the contacts that a batch writes, and adds to its
 // mutations the blocks that they ask for. Each is judged by the stored ledger alone:
 // a mutation that is refused must not take the block of another one with it.
-// ErrStale: the settings of the account have changed.
+// The marks are nil where there can be none. ErrStale: the settings of the account
+// have changed.
 func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, error) {
 	numbered, asked := false, false
 	for i := range batch.Mutations {
@@ -206,9 +207,8 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 			asked = asked || slices.ContainsFunc(contact.PhoneNumbers, func(p PhoneNumber) bool { return p.DoNotCall })
 		}
 	}
-	m := &marks{call: c, now: batch.Now}
 	if !numbered {
-		return m, nil
+		return nil, nil
 	}
 	var err error
 	if asked && !batch.DryRun {
@@ -216,10 +216,12 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 			return nil, err
 		}
 	}
-	if m.ledger, err = c.ledgers.open(c.account); err != nil {
+	ledger, err := c.ledgers.open(c.account)
+	if err != nil || ledger == nil && !asked {
 		return nil, err
 	}
-	if m.ledger == nil {
+	m := &marks{call: c, ledger: ledger, now: batch.Now}
+	if ledger == nil {
 		return m, nil
 	}
 	var numbers []string

@@ -181,8 +181,8 @@ func unlike(steps []merged) int {
 	return len(steps)
 }
 
-// storeChanges stores changed contacts. The store judges their versions and then
-// their claims, so a refusal names who has the keys beside the contact as it was read.
+// storeChanges stores changed contacts. The store judges versions before claims,
+// so a refusal is about the version that was read.
 func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 	batch := write{MutationBatch: MutationBatch{Now: steps[0].at, DryRun: p.seen != nil}}
 	for _, next := range steps {

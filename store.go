@@ -245,16 +245,16 @@ type Mutation struct {
 }
 
 // A KeyJudge is a [Store] that judges the API key of a mutation with the mutation.
-// A [Service] then asks such a store for a key once, and goes by what it knows of
-// the key when it creates a contact. That saves a look-up, and a round trip to a
-// server. A store need not be one. A wrapper whose FindKey or Apply is not that of the
+// A [Service] keeps what it knows of a key of such a store. CreateContact and
+// CreateContactResult go by that, and Apply judges the key. This saves a look-up, and
+// a round trip to a server. A store need not be one. A wrapper whose FindKey or Apply is not that of the
 // store should embed [Store], and no KeyJudge: then every call asks for the key.
 type KeyJudge interface {
 	Store
 
 	// JudgesKeys says that Apply judges Mutation.KeyID, before all but the account.
 	// ErrStale: the account has no such key, the key is revoked, or the account is
-	// disabled. When a key ends by itself is judged by the Service.
+	// disabled. The Service judges when a key expires.
 	JudgesKeys()
 }
 

@@ -134,11 +134,12 @@
 //
 // # Dry runs
 //
-// A create, a batch, an upsert, a PUT and a PATCH take the parameter dry_run=true,
-// and so do blocks of the do-not-call list, one or many. Then nothing is stored. The
-// answer is 200 with a [DryRun], or a [DryRunBatch]; ids that the request would make
-// are null. To a block it is that of the request itself, with dry_run. Errors are those
-// of the request itself. All have the header Dry-Run: true.
+// These take the parameter dry_run=true: a create, a batch, an upsert, a PUT, a PATCH,
+// and POST to /do-not-call and /do-not-call/batch. Nothing is stored, and the status
+// is 200. For contacts the answer is a [DryRun] or a [DryRunBatch]; ids that the
+// request would make are null. For blocks it is a [BlockCallsStatus] or a
+// [BlockCallsResult], with dry_run. Errors are those of the real request. All answers
+// have the header Dry-Run: true.
 //
 // # Conditions
 //

@@ -21,7 +21,7 @@ type DoNotCallResult struct {
 	Error *ErrorBody `json:"error,omitempty"`
 }
 
-// A BlockCallsStatus is the answer to a block: what holds of its number then.
+// A BlockCallsStatus is the answer to a block: the status of the number after it.
 type BlockCallsStatus struct {
 	*contacts.DoNotCallStatus
 

@@ -109,7 +109,7 @@ func (s *session) statuses(statuses ...contacts.DoNotCallStatus) error {
 func verdict(d contacts.DoNotCallStatus) string {
 	switch {
 	case d.Err != nil:
-		return "unknown" // fail closed: nobody reads a no there
+		return "unknown" // never "yes"
 	case d.DoNotCall:
 		return "no"
 	default:

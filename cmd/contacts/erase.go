@@ -15,7 +15,7 @@ type eraseCommand struct {
 	Person  erasePerson  `cmd:"" help:"Remove a person for good, and print the receipt."`
 	Verify  eraseVerify  `cmd:"" help:"Look whether values of a person are still there."`
 	List    eraseList    `cmd:"" help:"List the receipts of an account. With --json, it is what erase reapply reads."`
-	Reapply eraseReapply `cmd:"" help:"Erase again who has come back with a backup."`
+	Reapply eraseReapply `cmd:"" help:"Erase again the people whom a restored backup brought back."`
 }
 
 // personFlags name a person, and say how much of it goes.

@@ -15,10 +15,10 @@
 //	GRANT USAGE ON SCHEMA contacts TO app;
 //	GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA contacts TO app;
 //
-// The journal holds the do-not-call ledger. There the store only appends, replaces the
-// data of an entry when a person is erased, and removes events that have ended. Let
-// another role own the tables, give people SELECT alone, and of the journal give the
-// store no more than that:
+// On the journal, which holds the do-not-call ledger, the store needs less: it appends,
+// replaces the data of entries when a person is erased, and removes events that have
+// ended. Let another role own the tables, give people SELECT alone, and narrow the
+// rights of the store:
 //
 //	REVOKE UPDATE ON contacts.journal FROM app;
 //	GRANT UPDATE (data) ON contacts.journal TO app;

@@ -24,8 +24,8 @@ const wrongNumbersSQL = `SELECT id, lowest, highest, newest FROM (SELECT id,
 	WHERE lowest < 1 OR highest > newest`
 
 // Check looks for what is wrong with what is stored, and yields each finding as it
-// comes. It changes no byte; look-ups that are on their way may be merged meanwhile, as
-// after each search. It holds a page of contacts or entries in memory. Other calls, and
+// comes. It writes nothing itself. Look-ups may be merged meanwhile, as after each
+// search. It holds a page of contacts or entries in memory. Other calls, and
 // other processes, may write. An error ends it, also that of ctx.
 //
 // The codes of its findings are integrity, lookup_missing, lookup_extra and

@@ -10,9 +10,8 @@ import (
 	"example.com/contacts"
 )
 
-// readers are the connections that only read. Each is opened when it is first
-// needed, and none while another one is idle: each keeps pages of the file in memory
-// of its own. A read waits while all are in use. Reads that may be long never take
+// readers are the connections that only read. One is opened only if no open
+// one is idle, because each has a page cache of its own. A read waits while all are in use. Reads that may be long never take
 // the last connection: it is for the short ones, which every call begins with.
 type readers struct {
 	connector *connector

@@ -224,7 +224,7 @@ var keyCases = []testCase{
 	},
 	{
 		"judged with a mutation",
-		"JudgesKeys says that Apply judges Mutation.KeyID, before all but the account. ErrStale: the account has no such key, the key is revoked, or the account is disabled. When a key ends by itself is judged by the Service.",
+		"JudgesKeys says that Apply judges Mutation.KeyID, before all but the account. ErrStale: the account has no such key, the key is revoked, or the account is disabled. The Service judges when a key expires.",
 		func(t *test, s *store) {
 			if _, ok := s.Store.(contacts.KeyJudge); !ok {
 				return // the Service gives it no key to judge

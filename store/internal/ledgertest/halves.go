@@ -26,7 +26,7 @@ type Told struct {
 	Erased bool
 }
 
-// String is for Parse.
+// String is for ParseTold.
 func (s Told) String() string {
 	if s.Erased {
 		return erasedPrefix + s.ID.String()
