@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"io"
 	"fmt"
 	"os"
 	"os/exec"
@@ -154,6 +155,10 @@ func TestFaultDiskFull(t *testing.T) {
 // way: then every later create fails so.
 func isServerGone(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	// A new connection is lost before it has its settings.
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
 	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
