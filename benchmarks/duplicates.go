@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -18,29 +17,33 @@ const oneTwin = 100
 // duplicates fills a file with b.growth contacts and walks through the groups of
 // those that share an address, and through all contacts. The peak of the memory is
 // that of a walk through the groups, when the file has a tenth and when it has all.
-func (b *bench) duplicates(ctx context.Context) (err error) {
-	speed, peak := b.figure("duplicates"), b.figure("duplicates-memory")
+func (b *bench) duplicates(ctx context.Context) error {
+	return b.twice("duplicates", "duplicates-memory", func(dir string, add, total int, speed *figure) (float64, error) {
+		return b.walks(ctx, dir, add, total, speed)
+	})
+}
+
+// twice fills a file to a tenth of b.growth contacts and then to all of them, and
+// measures each time. measure adds the contacts, and returns the peak of its memory;
+// the speed is that of the second time, nil in the first.
+func (b *bench) twice(speedRow, peakRow string, measure func(dir string, add, total int, speed *figure) (peak float64, err error)) error {
+	speed, peak := b.figure(speedRow), b.figure(peakRow)
 	if speed == nil && peak == nil {
 		return nil
 	}
-	dir, err := os.MkdirTemp(b.dir, "")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	n := b.growth / (10 * batchSize) * batchSize
-	early, err := b.walks(ctx, dir, n, n, nil)
-	if err != nil {
-		return err
-	}
-	late, err := b.walks(ctx, dir, 9*n, 10*n, speed)
-	if err != nil {
-		return err
-	}
-	if peak != nil {
-		peak.add(early, late)
-	}
-	return nil
+	_, err := inFolder(b.dir, func(dir string) (float64, error) {
+		early, err := measure(dir, n, n, nil)
+		if err != nil {
+			return 0, err
+		}
+		late, err := measure(dir, 9*n, 10*n, speed)
+		if err == nil && peak != nil {
+			peak.add(early, late)
+		}
+		return late, err
+	})
+	return err
 }
 
 // walks adds so many contacts to the file, and measures walks when it has that many.

@@ -175,29 +175,10 @@ func (b *bench) createInBatches(ctx context.Context, t target, all []*contact) e
 // catchUp fills a file with b.growth contacts and as many events, and reads all of
 // both. The peak of the memory is that of the reader of events, when the file has a
 // tenth and when it has all.
-func (b *bench) catchUp(ctx context.Context) (err error) {
-	speed, peak := b.figure("events-catch-up"), b.figure("events-catch-up-memory")
-	if speed == nil && peak == nil {
-		return nil
-	}
-	dir, err := os.MkdirTemp(b.dir, "")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	n := b.growth / (10 * batchSize) * batchSize
-	early, err := b.readAll(ctx, dir, n, n, nil)
-	if err != nil {
-		return err
-	}
-	late, err := b.readAll(ctx, dir, 9*n, 10*n, speed)
-	if err != nil {
-		return err
-	}
-	if peak != nil {
-		peak.add(early, late)
-	}
-	return nil
+func (b *bench) catchUp(ctx context.Context) error {
+	return b.twice("events-catch-up", "events-catch-up-memory", func(dir string, add, total int, speed *figure) (float64, error) {
+		return b.readAll(ctx, dir, add, total, speed)
+	})
 }
 
 // readAll adds so many contacts to the file, and reads all when it has that many.
