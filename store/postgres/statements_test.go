@@ -8,10 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
-	"example.com/contacts/store/postgres"
 )
 
 // statements is the statements that a connection has sent, by their first words.
@@ -55,24 +53,8 @@ func (*statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDa
 // policy, sends one statement beside those of its key and of its transaction.
 func TestAllowCostsNothing(t *testing.T) {
 	t.Parallel()
-	url := serverURL(t)
-	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var sent statements
-	config.ConnConfig.Tracer = &sent
-	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // however busy the machine is
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openWatched(t, func(c *pgx.ConnConfig) { c.Tracer = &sent })
 	svc, err := contacts.New(s, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
@@ -43,24 +44,8 @@ func (c *countingConn) Read(b []byte) (int, error) {
 // connection.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	url := serverURL(t)
-	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var sent trips
-	config.ConnConfig.DialFunc = sent.dial
-	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // however busy the machine is
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openWatched(t, func(c *pgx.ConnConfig) { c.DialFunc = sent.dial })
 	svc, err := contacts.New(s, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -127,4 +112,31 @@ func TestRoundTrips(t *testing.T) {
 			t.Errorf("%s takes %d round trips, want %d", c.name, got, c.want)
 		}
 	}
+}
+
+// openWatched opens a store on one connection, of which watch sees what it sends.
+func openWatched(t *testing.T, watch func(*pgx.ConnConfig)) *postgres.Store {
+	t.Helper()
+	url := serverURL(t)
+	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch(config.ConnConfig)
+	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // however busy the machine is
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
