@@ -90,7 +90,7 @@ func NewAdmin(store Store, opts *AdminOptions) *Admin {
 	if a.clock == nil {
 		a.clock = time.Now
 	}
-	a.ledgers = ledgers{store, a.clock, newLedgerSecrets(opts.DoNotCallSecrets)}
+	a.ledgers = newLedgers(store, a.clock, opts.DoNotCallSecrets)
 	return a
 }
 

@@ -335,7 +335,11 @@ func (c *call) policy(ctx context.Context) (DuplicatePolicy, error) {
 	if err := c.findAccount(ctx); err != nil {
 		return DuplicatePolicy{}, err
 	}
-	return c.account.duplicatePolicy()
+	text, ok := c.account.Settings[settingDuplicatePolicy]
+	if !ok {
+		return DuplicatePolicy{}, nil
+	}
+	return c.known.policies.read(text, parseDuplicatePolicy)
 }
 
 // decide is claim by the policy that the account has.

@@ -32,7 +32,8 @@ type Service struct {
 	clock            clock
 	ids              *idSource
 	singles          *sync.Pool // of *single
-	dryRun           bool       // nothing is stored; see DryRun
+	known            *knownSettings
+	dryRun           bool // nothing is stored; see DryRun
 }
 
 // New returns a Service on the store. The caller closes the store. A nil opts
@@ -75,6 +76,7 @@ func New(store Store, opts *Options) (*Service, error) {
 		clock:    opts.Now,
 		ids:      newIDSource(opts.NewID),
 		singles:  new(sync.Pool),
+		known:    new(knownSettings),
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -86,7 +88,7 @@ func New(store Store, opts *Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.ledgers = ledgers{store, s.clock, newLedgerSecrets(opts.DoNotCallSecrets)}
+	s.ledgers = newLedgers(store, s.clock, opts.DoNotCallSecrets)
 	return s, nil
 }
 

@@ -41,7 +41,11 @@ func eventSource(ctx context.Context) string {
 // recordEvents gives each mutation the event of its change, if the account has
 // events on.
 func (c *call) recordEvents(ctx context.Context, w write) error {
-	settings, err := c.account.eventSettings()
+	text, ok := c.account.Settings[settingEvents]
+	if !ok {
+		return nil
+	}
+	settings, err := c.known.events.read(text, parseEventSettings)
 	if err != nil || !settings.On {
 		return err
 	}

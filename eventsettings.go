@@ -58,7 +58,10 @@ func (a *AccountRecord) eventSettings() (EventSettings, error) {
 	if !ok { // as for most accounts: nothing is allocated
 		return EventSettings{}, nil
 	}
-	var s EventSettings
+	return parseEventSettings(text)
+}
+
+func parseEventSettings(text string) (s EventSettings, err error) {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return s, fmt.Errorf("the stored event settings: %w", err)
 	}

@@ -73,6 +73,10 @@ func (a *AccountRecord) ledgerSetting() (*ledgerSetting, error) {
 	if !ok {
 		return nil, nil
 	}
+	return parseLedgerSetting(text)
+}
+
+func parseLedgerSetting(text string) (*ledgerSetting, error) {
 	setting := new(ledgerSetting)
 	if err := json.Unmarshal([]byte(text), setting); err != nil {
 		return nil, errors.New("the stored setting " + settingDoNotCall + " cannot be read") // err could have a part of the secret
@@ -87,26 +91,44 @@ var errLedgerSecret = errors.New("a secret of the do-not-call ledger is missing"
 type ledgers struct {
 	store   Store
 	clock   clock
-	secrets []ledgerSecret // of the host; nil: each account has its own
+	secrets []ledgerSecret        // of the host; nil: each account has its own
+	known   *memo[[]ledgerSecret] // by setting: all secrets of the account
+}
+
+func newLedgers(store Store, clock clock, secrets [][]byte) ledgers {
+	return ledgers{store, clock, newLedgerSecrets(secrets), new(memo[[]ledgerSecret])}
 }
 
 // open returns the ledger of an account, to look into it; nil: it is empty. It
 // fails where a secret is missing that made an entry.
 func (s *ledgers) open(account *AccountRecord) (*ledger, error) {
-	setting, err := account.ledgerSetting()
-	if setting == nil || err != nil {
+	text, ok := account.Settings[settingDoNotCall]
+	if !ok {
+		return nil, nil
+	}
+	secrets, err := s.known.read(text, s.secretsOf)
+	if err != nil {
+		return nil, fmt.Errorf("the account %s: %w", account.ID, err)
+	}
+	return &ledger{store: s.store, account: account.ID, secrets: secrets}, nil
+}
+
+// secretsOf returns the secrets of a ledger with that setting.
+func (s *ledgers) secretsOf(text string) ([]ledgerSecret, error) {
+	setting, err := parseLedgerSetting(text)
+	if err != nil {
 		return nil, err
 	}
-	l := &ledger{store: s.store, account: account.ID, secrets: slices.Clone(s.secrets)}
+	secrets := slices.Clone(s.secrets)
 	if setting.Secret != nil {
-		l.secrets = append(l.secrets, newLedgerSecret(setting.Secret))
+		secrets = append(secrets, newLedgerSecret(setting.Secret))
 	}
 	for _, fingerprint := range setting.Fingerprints {
-		if !slices.ContainsFunc(l.secrets, func(s ledgerSecret) bool { return s.fingerprint == fingerprint }) {
-			return nil, fmt.Errorf("%w: that with the fingerprint %s, for the account %s; give it in DoNotCallSecrets", errLedgerSecret, fingerprint, account.ID)
+		if !slices.ContainsFunc(secrets, func(s ledgerSecret) bool { return s.fingerprint == fingerprint }) {
+			return nil, fmt.Errorf("%w: that with the fingerprint %s; give it in DoNotCallSecrets", errLedgerSecret, fingerprint)
 		}
 	}
-	return l, nil
+	return secrets, nil
 }
 
 // prepare makes the ledger of an account ready to take entries, and returns the

@@ -62,7 +62,7 @@ var errBatchFailed = errors.New("a mutation of the batch was refused")
 // undoable runs f, and undoes what f did, and nothing else of the transaction, if
 // its batch failed.
 func (c *writeConn) undoable(f func(*writeConn) error) error {
-	if err := c.exec(savepoint); err != nil {
+	if err := errors.Join(c.writeJournals(), c.exec(savepoint)); err != nil {
 		return err
 	}
 	before, created := c.unmerged.position(), c.created
@@ -70,6 +70,7 @@ func (c *writeConn) undoable(f func(*writeConn) error) error {
 	case errors.Is(err, errBatchFailed):
 		c.unmerged.undoTo(before)
 		c.created = created
+		clear(c.journals)
 		if err := c.exec(rollbackTo); err != nil {
 			return err
 		}
@@ -167,7 +168,7 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 // apply judges the mutations in their order and stores those that pass.
 func (a *application) apply(c *writeConn) error {
 	a.outcomes, a.failed = nil, false // those of an earlier run are void
-	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, application: a, keys: c.keys}
+	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, application: a, keys: c.keys, journals: c.journals}
 	for i := range a.mutations {
 		o, err := c.applyMutation(&a.judge, &a.mutations[i])
 		if err != nil {
@@ -249,7 +250,7 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 		}
 	}
 	if len(m.journal) > 0 {
-		if err := c.record(j, m, v); err != nil {
+		if err := c.record(j, m); err != nil {
 			return o, err
 		}
 		c.stored(j.application.now, tally{entries: len(m.journal)})
@@ -308,7 +309,7 @@ func (s *Store) dryRun(ctx context.Context, a *application) error {
 
 func (a *application) dryRunOn(ctx context.Context, c *conn, unmerged *unmergedKeys) error {
 	a.outcomes, a.failed = nil, false
-	a.judge = judge{conn: c, unmerged: unmerged, application: a, keys: make(map[madeBy]bool)}
+	a.judge = judge{conn: c, unmerged: unmerged, application: a, keys: make(map[madeBy]bool), journals: make(openJournals)}
 	for i := range a.mutations {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -13,11 +13,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
 const (
-	findNewestSQL = `SELECT coalesce((SELECT sequence FROM journal_state WHERE account = ?1), 0)`
 	// The number of the account, and of the newest entry of its journal.
 	findJournalSQL = `SELECT n, (SELECT sequence FROM journal_state WHERE account = account.n) FROM account WHERE id = ?`
 	setNewestSQL   = `INSERT INTO journal_state (account, sequence) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET sequence = ?2`
@@ -45,6 +46,16 @@ const (
 		AND subject IN (SELECT unhex(value) FROM json_each(?7)) AND sequence > ?2 AND sequence < ?3`
 	listSubjectsSQL          = listSubjectsFromSQL + ` ORDER BY sequence LIMIT ?5`
 	listSubjectsBackwardsSQL = listSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
+
+	// The same for entries of one kind about a few subjects, of which any may be
+	// NULL: most look-ups are about one or two phone numbers, and reading JSON takes
+	// longer than finding the entries.
+	listFewSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM (
+			SELECT ?6 AS a, ?7 AS b UNION ALL SELECT ?8, ?9 UNION ALL SELECT ?10, ?11 UNION ALL SELECT ?12, ?13
+		) CROSS JOIN journal INDEXED BY journal_subject
+		ON account = ` + accountSQL + ` AND kind = ?4 AND head = a AND subject = b AND sequence > ?2 AND sequence < ?3`
+	listFewSubjectsSQL          = listFewSubjectsFromSQL + ` ORDER BY sequence LIMIT ?5`
+	listFewSubjectsBackwardsSQL = listFewSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
 
 	// Events that have ended, after a position, and whether one is the newest
 	// entry of its account.
@@ -99,59 +110,73 @@ func (e *entry) appends(newest int64, verbatim bool) (bool, int64) {
 	}
 }
 
-// A pendingJournal is what a dry run would have appended to the journal of an
+// openJournals are the journals that a transaction or a dry run has looked at, by
 // account.
-type pendingJournal struct {
-	newest  int64
-	entries map[int64]*entry
+type openJournals map[uuid.UUID]*openJournal
+
+// An openJournal is the journal of an account, with what has been appended to it
+// since. That number is written once for all mutations of a transaction.
+type openJournal struct {
+	account int64 // its number
+	newest  int64 // entry
+	moved   bool  // newest is not written yet
+
+	entries map[int64]*entry // that a dry run would have appended
 }
 
-// journal judges the entries of a mutation, and returns the number of the newest
-// entry of the account.
-func (j *judge) journal(entries []entry, account int64) (newest int64, refused, err error) {
-	pending := j.journals[account]
-	if pending != nil {
-		newest = pending.newest
-	} else if newest, err = j.conn.number(findNewest, account); err != nil {
-		return 0, nil, err
+// openJournal returns the journal of the account of a mutation.
+func (j *judge) openJournal(m *mutation) (*openJournal, error) {
+	if o := j.journals[m.madeBy.account]; o != nil {
+		return o, nil
 	}
-	last := newest
-	appended := make(map[int64]*entry)
-	for i := range entries {
-		e := &entries[i]
+	var row [2]driver.Value
+	if _, err := j.conn.row(findJournal, row[:], m.account); err != nil {
+		return nil, err
+	}
+	o := &openJournal{account: integer(row[0]), newest: integer(row[1])}
+	j.journals[m.madeBy.account] = o
+	return o, nil
+}
+
+// journal judges the entries of a mutation.
+func (j *judge) journal(m *mutation) (refused, err error) {
+	o, err := j.openJournal(m)
+	if err != nil {
+		return nil, err
+	}
+	last := o.newest
+	for i := range m.journal {
+		e := &m.journal[i]
 		appends, sequence := e.appends(last, j.application.verbatim)
 		if appends {
 			last = sequence
-			appended[sequence] = e
 			continue
 		}
-		found, err := j.hasEntry(pending, account, e)
+		found, err := j.hasEntry(o, e)
 		switch {
 		case err != nil:
-			return 0, nil, err
+			return nil, err
 		case found:
 		case j.application.verbatim:
-			return 0, contacts.ErrExists, nil
+			return contacts.ErrExists, nil
 		default:
-			return 0, contacts.ErrNotFound, nil
+			return contacts.ErrNotFound, nil
 		}
 	}
 	if j.application.dryRun {
-		j.keepPending(account, last, appended)
+		o.keep(m.journal, j.application.verbatim)
 	}
-	return newest, nil, nil
+	return nil, nil
 }
 
 // hasEntry reports whether there is an entry with the number, the kind and the
 // subject.
-func (j *judge) hasEntry(pending *pendingJournal, account int64, e *entry) (bool, error) {
-	if pending != nil {
-		if there := pending.entries[e.sequence]; there != nil {
-			return there.kind == e.kind && bytes.Equal(there.subject, e.subject), nil
-		}
+func (j *judge) hasEntry(o *openJournal, e *entry) (bool, error) {
+	if there := o.entries[e.sequence]; there != nil {
+		return there.kind == e.kind && bytes.Equal(there.subject, e.subject), nil
 	}
 	var row [2]driver.Value
-	found, err := j.conn.row(findEntry, row[:], account, e.sequence)
+	found, err := j.conn.row(findEntry, row[:], o.account, e.sequence)
 	if !found || err != nil {
 		return false, err
 	}
@@ -159,49 +184,53 @@ func (j *judge) hasEntry(pending *pendingJournal, account int64, e *entry) (bool
 	return integer(row[0]) == e.kind && bytes.Equal(subject, e.subject), nil
 }
 
-func (j *judge) keepPending(account, newest int64, entries map[int64]*entry) {
-	if j.journals == nil {
-		j.journals = make(map[int64]*pendingJournal)
+// keep keeps the entries that a dry run would have appended.
+func (o *openJournal) keep(entries []entry, verbatim bool) {
+	if o.entries == nil {
+		o.entries = make(map[int64]*entry)
 	}
-	pending := j.journals[account]
-	if pending == nil {
-		pending = &pendingJournal{entries: make(map[int64]*entry)}
-		j.journals[account] = pending
-	}
-	pending.newest = newest
-	for sequence, e := range entries {
-		pending.entries[sequence] = e
+	for i := range entries {
+		if appends, sequence := entries[i].appends(o.newest, verbatim); appends {
+			o.newest = sequence
+			o.entries[sequence] = &entries[i]
+		}
 	}
 }
 
 // record stores the journal entries of a mutation that passed.
-func (c *writeConn) record(j *judge, m *mutation, v verdict) error {
-	if v.account == 0 { // a new contact was judged by its table alone
-		var row [2]driver.Value
-		if _, err := c.row(findJournal, row[:], m.account); err != nil {
-			return err
-		}
-		v.account, v.newest = integer(row[0]), integer(row[1])
+func (c *writeConn) record(j *judge, m *mutation) error {
+	o, err := j.openJournal(m)
+	if err != nil {
+		return err
 	}
-	last := v.newest
 	for i := range m.journal {
 		e := &m.journal[i]
-		appends, sequence := e.appends(last, j.application.verbatim)
-		var err error
+		appends, sequence := e.appends(o.newest, j.application.verbatim)
 		if appends {
-			last = sequence
-			err = c.exec(insertEntry, v.account, sequence, e.kind, e.head, e.subject, e.at, e.data, e.endsAt)
+			o.newest, o.moved = sequence, true
+			err = c.exec(insertEntry, o.account, sequence, e.kind, e.head, e.subject, e.at, e.data, e.endsAt)
 		} else {
-			err = c.exec(replaceEntry, e.data, v.account, sequence)
+			err = c.exec(replaceEntry, e.data, o.account, sequence)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if last == v.newest {
-		return nil
+	return nil
+}
+
+// writeJournals writes how far the journals have come.
+func (c *writeConn) writeJournals() error {
+	for _, o := range c.journals {
+		if !o.moved {
+			continue
+		}
+		if err := c.exec(setNewest, o.account, o.newest); err != nil {
+			return err
+		}
+		o.moved = false
 	}
-	return c.exec(setNewest, v.account, last)
+	return nil
 }
 
 // pruneEntries looks at up to n events that ended by a time, and removes them
@@ -235,6 +264,35 @@ type prunePosition struct{ endsAt, n int64 }
 
 var firstPrunePosition = prunePosition{endsAt: math.MinInt64}
 
+// fewSubjects is how many subjects listFewSubjectsSQL finds.
+const fewSubjects = 4
+
+// isFew reports whether listFewSubjectsSQL can answer the query: it would return an
+// entry twice if a subject were there twice.
+func isFew(q *contacts.JournalQuery) bool {
+	if len(q.Subjects) == 0 || len(q.Subjects) > fewSubjects || q.Kind == 0 {
+		return false
+	}
+	for i := range q.Subjects {
+		for j := range i {
+			if q.Subjects[i] == q.Subjects[j] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fewArgs returns the arguments of listFewSubjectsSQL.
+func fewArgs(q *contacts.JournalQuery, after, before int64) []driver.Value {
+	args := make([]driver.Value, 5+2*fewSubjects)
+	args[0], args[1], args[2], args[3], args[4] = q.AccountID[:], after, before, int64(q.Kind), int64(q.Limit)
+	for i := range q.Subjects {
+		args[5+2*i], args[6+2*i] = headOf(q.Subjects[i]), q.Subjects[i][:]
+	}
+	return args
+}
+
 // ListJournal implements [contacts.Store].
 func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
 	const op = "sqlite: list journal: %w"
@@ -252,9 +310,9 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 
 func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]contacts.JournalEntry, error) {
 	after, before := q.After, int64(math.MaxInt64)
-	list, listOf, erasures := listJournal, listSubjects, listErasures
+	list, listOf, listOfFew, erasures := listJournal, listSubjects, listFewSubjects, listErasures
 	if q.Backwards {
-		list, listOf, erasures = listJournalBackwards, listSubjectsBackwards, listErasuresBackwards
+		list, listOf, listOfFew, erasures = listJournalBackwards, listSubjectsBackwards, listFewSubjectsBackwards, listErasuresBackwards
 		if after, before = 0, q.After; before == 0 {
 			before = math.MaxInt64
 		}
@@ -262,6 +320,8 @@ func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]co
 	var rows [][]driver.Value
 	var err error
 	switch {
+	case isFew(q):
+		rows, err = s.readers.rows(ctx, listOfFew, fewArgs(q, after, before)...)
 	case q.Subjects != nil:
 		heads, subjects := jsonSubjects(q.Subjects)
 		rows, err = s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)
@@ -276,11 +336,14 @@ func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]co
 	if err != nil {
 		return nil, err
 	}
-	var entries []contacts.JournalEntry
+	return decodeEntries(rows), nil
+}
+
+func decodeEntries(rows [][]driver.Value) (entries []contacts.JournalEntry) {
 	for _, row := range rows {
 		entries = append(entries, decodeEntry(row))
 	}
-	return entries, nil
+	return entries
 }
 
 // decodeEntry returns the entry in a row of entryColumns.

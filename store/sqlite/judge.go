@@ -39,17 +39,13 @@ type judge struct {
 	unmerged    *unmergedKeys
 	application *application
 	keys        map[madeBy]bool // those that passed
-
-	// What the mutations of a dry run would have appended to the journals, by
-	// account.
-	journals map[int64]*pendingJournal
+	journals    openJournals
 }
 
 // A verdict is what a mutation that passed needs in order to be stored.
 type verdict struct {
 	account  int64            // its number; 0: not known yet
 	contacts [][]driver.Value // rows of judgeContactSQL, one for each change; nil: not read
-	newest   int64            // entry of the journal, if some were judged
 }
 
 // stored returns the row of the contact of a change, nil where it was not read.
@@ -103,8 +99,8 @@ func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v ve
 		}
 	}
 	if len(m.journal) > 0 {
-		var refused error
-		if v.newest, refused, err = j.journal(m.journal, v.account); err != nil || refused != nil {
+		refused, err := j.journal(m)
+		if err != nil || refused != nil {
 			return contacts.MutationOutcome{Err: refused}, v, err
 		}
 	}

@@ -57,6 +57,8 @@ const (
 	listErasuresBackwards
 	listSubjects
 	listSubjectsBackwards
+	listFewSubjects
+	listFewSubjectsBackwards
 	beginRead
 	endRead
 
@@ -68,7 +70,6 @@ const (
 	findIdempotency
 	findHits
 	findHolder
-	findNewest
 	findJournal
 	findEntry
 
@@ -115,47 +116,49 @@ const (
 )
 
 var statementSQL = planOnce([queries]string{
-	findKey:               findKeySQL,
-	findAccount:           findAccountSQL,
-	findContact:           findContactSQL,
-	listAccounts:          listAccountsSQL,
-	listTeams:             listTeamsSQL,
-	listKeys:              listKeysSQL,
-	listSettings:          listSettingsSQL,
-	directoryVersion:      directoryVersionSQL,
-	lookupState:           lookupStateSQL,
-	lookupRows:            lookupRowsSQL,
-	lookupReach:           lookupReachSQL,
-	findLookup:            findLookupSQL,
-	findLookups:           findLookupsSQL,
-	countLookups:          countLookupsSQL,
-	listLookups:           listLookupsSQL,
-	lookupOwner:           lookupOwnerSQL,
-	listLiving:            listLivingSQL,
-	listDeleted:           listDeletedSQL,
-	listFound:             listFoundSQL,
-	listChosen:            listChosenSQL,
-	countLiving:           countLivingSQL,
-	countDeleted:          countDeletedSQL,
-	countFound:            countFoundSQL,
-	countChosen:           countChosenSQL,
-	countAll:              countAllSQL,
-	endLiving:             endLivingSQL,
-	endDeleted:            endDeletedSQL,
-	chooseIDs:             chooseIDsSQL,
-	chooseKeys:            chooseKeysSQL,
-	chooseExpired:         chooseExpiredSQL,
-	endShared:             endSharedSQL,
-	sharedValues:          sharedValuesSQL,
-	sharedContacts:        sharedContactsSQL,
-	listJournal:           listJournalSQL,
-	listJournalBackwards:  listJournalBackwardsSQL,
-	listErasures:          listErasuresSQL,
-	listErasuresBackwards: listErasuresBackwardsSQL,
-	listSubjects:          listSubjectsSQL,
-	listSubjectsBackwards: listSubjectsBackwardsSQL,
-	beginRead:             "BEGIN",
-	endRead:               "COMMIT",
+	findKey:                  findKeySQL,
+	findAccount:              findAccountSQL,
+	findContact:              findContactSQL,
+	listAccounts:             listAccountsSQL,
+	listTeams:                listTeamsSQL,
+	listKeys:                 listKeysSQL,
+	listSettings:             listSettingsSQL,
+	directoryVersion:         directoryVersionSQL,
+	lookupState:              lookupStateSQL,
+	lookupRows:               lookupRowsSQL,
+	lookupReach:              lookupReachSQL,
+	findLookup:               findLookupSQL,
+	findLookups:              findLookupsSQL,
+	countLookups:             countLookupsSQL,
+	listLookups:              listLookupsSQL,
+	lookupOwner:              lookupOwnerSQL,
+	listLiving:               listLivingSQL,
+	listDeleted:              listDeletedSQL,
+	listFound:                listFoundSQL,
+	listChosen:               listChosenSQL,
+	countLiving:              countLivingSQL,
+	countDeleted:             countDeletedSQL,
+	countFound:               countFoundSQL,
+	countChosen:              countChosenSQL,
+	countAll:                 countAllSQL,
+	endLiving:                endLivingSQL,
+	endDeleted:               endDeletedSQL,
+	chooseIDs:                chooseIDsSQL,
+	chooseKeys:               chooseKeysSQL,
+	chooseExpired:            chooseExpiredSQL,
+	endShared:                endSharedSQL,
+	sharedValues:             sharedValuesSQL,
+	sharedContacts:           sharedContactsSQL,
+	listJournal:              listJournalSQL,
+	listJournalBackwards:     listJournalBackwardsSQL,
+	listErasures:             listErasuresSQL,
+	listErasuresBackwards:    listErasuresBackwardsSQL,
+	listSubjects:             listSubjectsSQL,
+	listSubjectsBackwards:    listSubjectsBackwardsSQL,
+	listFewSubjects:          listFewSubjectsSQL,
+	listFewSubjectsBackwards: listFewSubjectsBackwardsSQL,
+	beginRead:                "BEGIN",
+	endRead:                  "COMMIT",
 
 	judgeAccount:    judgeAccountSQL,
 	judgeKey:        judgeKeySQL,
@@ -164,7 +167,6 @@ var statementSQL = planOnce([queries]string{
 	findIdempotency: findIdempotencySQL,
 	findHits:        findHitsSQL,
 	findHolder:      findHolderSQL,
-	findNewest:      findNewestSQL,
 	findJournal:     findJournalSQL,
 	findEntry:       findEntrySQL,
 

@@ -367,8 +367,10 @@ func TestQueryPlans(t *testing.T) {
 		"list erasures":          {"SEARCH journal USING INDEX journal_erasure (account=? AND sequence>? AND sequence<?)"},
 		"list subjects":          {subject},
 
-		"list erasures backwards": {"SEARCH journal USING INDEX journal_erasure (account=? AND sequence>? AND sequence<?)"},
-		"list subjects backwards": {subject},
+		"list erasures backwards":     {"SEARCH journal USING INDEX journal_erasure (account=? AND sequence>? AND sequence<?)"},
+		"list subjects backwards":     {subject},
+		"list few subjects":           {subject},
+		"list few subjects backwards": {subject},
 
 		"judge account":       {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)"},
 		"judge contact":       {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)", "SEARCH contact_data USING " + living + "=?)"},
@@ -402,10 +404,11 @@ func TestQueryPlans(t *testing.T) {
 		"ended entries":       {"SEARCH journal USING INDEX journal_ends_at (ends_at>? AND ends_at<?)", "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
 		"delete entry":        {"(rowid=?)"},
 	}
-	sorts := map[string]bool{"list found": true, "list chosen": true, "list subjects": true, "list subjects backwards": true}
+	sorts := map[string]bool{"list found": true, "list chosen": true, "list subjects": true, "list subjects backwards": true, "list few subjects": true, "list few subjects backwards": true}
 	short := strings.NewReplacer(
 		"SCAN p VIRTUAL TABLE", "", "SCAN t VIRTUAL TABLE", "", "SCAN w VIRTUAL TABLE", "", "SCAN json_each VIRTUAL TABLE", "", "SCAN e VIRTUAL TABLE", "",
 		"SCAN CONSTANT ROW", "", lastContact, "",
+		"SCAN (subquery-4)", "", // of list few subjects
 		"SCAN (subquery-2)", "", // of lookup reach: as many entries as it counts at most
 		"USE TEMP B-TREE FOR GROUP BY", "", // of find account: its settings
 	)

@@ -66,6 +66,7 @@ type writeConn struct {
 	args     []driver.Value  // of an update, to be used again
 	created  int64           // contacts in the open transaction
 	keys     map[madeBy]bool // that the open transaction has judged, and that passed
+	journals openJournals    // that it has looked at
 	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
 }
 
@@ -115,7 +116,7 @@ func (w *writer) connect(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, db.Close())
 		}
-		w.conn = &writeConn{conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition, keys: make(map[madeBy]bool)}
+		w.conn = &writeConn{conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition, keys: make(map[madeBy]bool), journals: make(openJournals)}
 		w.unmarked = true
 		return nil
 	}
@@ -173,6 +174,7 @@ func (w *writer) tryBegin(ctx context.Context) error {
 	}
 	w.conn.created, w.conn.marked = 0, 0
 	clear(w.conn.keys)
+	clear(w.conn.journals)
 	err := w.unmerged.begin(&w.conn.conn)
 	if err == nil && w.unmarked {
 		err = w.mark()
@@ -219,7 +221,11 @@ func (w *writer) run(jobs []job, merge bool) (merged bool, err error) {
 			return false, err
 		}
 	}
-	if err := w.conn.prune(); err != nil {
+	err = w.conn.writeJournals()
+	if err == nil {
+		err = w.conn.prune()
+	}
+	if err != nil {
 		w.undo()
 		return false, err
 	}

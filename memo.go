@@ -1,0 +1,42 @@
+package contacts
+
+import "sync"
+
+// knownSettings are the settings of accounts that a Service has read.
+type knownSettings struct {
+	policies memo[DuplicatePolicy]
+	events   memo[EventSettings]
+}
+
+// A memo remembers what texts were read as. The settings of an account are read
+// with each call, and seldom change. The zero value remembers nothing yet. It is
+// safe for concurrent use.
+type memo[T any] struct {
+	mu    sync.RWMutex
+	known map[string]T
+}
+
+// maxMemo bounds what a memo remembers.
+const maxMemo = 10_000
+
+// read returns what the text was read as, which nobody may change. It calls parse
+// for a text that it does not know. Errors are not remembered.
+func (m *memo[T]) read(text string, parse func(string) (T, error)) (T, error) {
+	m.mu.RLock()
+	value, ok := m.known[text]
+	m.mu.RUnlock()
+	if ok {
+		return value, nil
+	}
+	value, err := parse(text)
+	if err != nil {
+		return value, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil || len(m.known) >= maxMemo {
+		m.known = make(map[string]T)
+	}
+	m.known[text] = value
+	return value, nil
+}
