@@ -108,7 +108,7 @@ func (s *ledgers) open(account *AccountRecord) (*ledger, error) {
 	}
 	secrets, err := s.known.read(text, s.secretsOf)
 	if err != nil {
-		return nil, fmt.Errorf("the account %s: %w", account.ID, err)
+		return nil, fmt.Errorf("%w (account %s)", err, account.ID)
 	}
 	return &ledger{store: s.store, account: account.ID, secrets: secrets}, nil
 }
