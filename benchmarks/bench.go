@@ -28,6 +28,7 @@ type bench struct {
 	ledger   int
 	dir      string // for the files
 	world    *world
+	large    *largeFile      // nil until a figure needs it
 	floor    *floor          // nil where no figure needs it
 	postgres *postgresServer // nil where no figure needs it
 	report   *report
@@ -64,10 +65,15 @@ func (b *bench) run(ctx context.Context) error {
 		b.grow,
 		b.duplicates,
 		func(ctx context.Context) error { return b.memory(ctx, b.size(20_000, 5_000)) },
-		func(ctx context.Context) error { return b.erasures(ctx, b.size(100_000, 3_000), b.size(50, 3)) },
 		b.ledgers,
 		b.events,
 		b.observers,
+		func(ctx context.Context) error { return b.dryRuns(ctx, b.size(100_000, 2_000)) },
+		b.files,
+		b.commands,
+		// The last ones change the large file.
+		b.identity,
+		func(ctx context.Context) error { return b.erasures(ctx, b.size(50, 3)) },
 	} {
 		if err := f(ctx); err != nil {
 			return err
@@ -173,6 +179,38 @@ func (b *bench) write(ctx context.Context, p peer, dir string, all []*contact, c
 	c.AllocSize = append(c.AllocSize, float64(after.TotalAlloc-before.TotalAlloc)/n)
 	c.Syncs = append(c.Syncs, float64(syncs()-syncsBefore)/n)
 	return n / elapsed.Seconds(), checkCounts(ctx, p, dir, len(all))
+}
+
+// A creationRow compares creates in so many accounts on two peers.
+type creationRow struct {
+	figure       *figure // nil: it is not asked for
+	accounts     int
+	ours, theirs peer
+}
+
+// compareCreates creates n contacts by 64 callers for each row, on both peers.
+func (b *bench) compareCreates(ctx context.Context, n int, rows []creationRow) error {
+	for range b.reps {
+		for _, row := range rows {
+			if row.figure == nil {
+				continue
+			}
+			all := b.world.contacts(n)
+			for i, c := range all {
+				b.world.move(c, i%row.accounts)
+			}
+			rate := func(p peer) (float64, error) {
+				return inFolder(b.dir, func(dir string) (float64, error) { return b.write(ctx, p, dir, all, 64, new(cost)) })
+			}
+			ours, errOurs := rate(row.ours)
+			theirs, errTheirs := rate(row.theirs)
+			if err := errors.Join(errOurs, errTheirs); err != nil {
+				return err
+			}
+			row.figure.add(ours, theirs)
+		}
+	}
+	return nil
 }
 
 // replay makes the C program write what is in the store's file.
@@ -368,30 +406,16 @@ func (b *bench) grow(ctx context.Context) error {
 type window struct{ rate, peak float64 }
 
 // fill writes b.growth contacts and a tenth more. The first window begins when
-// the file holds a tenth, the second when it holds b.growth. The contacts are
-// made meanwhile, by another goroutine, as an import would read them.
+// the file holds a tenth, the second when it holds b.growth.
 func (b *bench) fill(ctx context.Context, p peer) (early, late window, err error) {
 	_, err = inFolder(b.dir, func(dir string) (_ float64, err error) {
 		t, err := p.open(ctx, dir, b.world)
 		if err != nil {
 			return 0, err
 		}
-		size := max(b.growth/10/batchSize, 1)              // in batches
-		batches := make(chan []*contacts.ContactRecord, 2) // made in advance
-		ctx, cancel := context.WithCancel(ctx)
-		var maker sync.WaitGroup
-		maker.Go(func() {
-			defer close(batches)
-			for range 11 * size {
-				select {
-				case batches <- b.world.records(batchSize):
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-		defer maker.Wait()
-		defer cancel()
+		size := max(b.growth/10/batchSize, 1) // in batches
+		batches, stop := b.supply(ctx, 11*size)
+		defer stop()
 
 		measure := func(w *window) error {
 			if err := resetPeakMemory(); err != nil {
@@ -421,6 +445,28 @@ func (b *bench) fill(ctx context.Context, p peer) (early, late window, err error
 		return 0, checkCounts(ctx, p, dir, 11*size*batchSize)
 	})
 	return early, late, err
+}
+
+// supply makes n batches of contacts by another goroutine, as an import would read
+// them. The channel is closed after the last one, and when ctx is done. stop ends it.
+func (b *bench) supply(ctx context.Context, n int) (_ <-chan []*contacts.ContactRecord, stop func()) {
+	batches := make(chan []*contacts.ContactRecord, 2) // made in advance
+	ctx, cancel := context.WithCancel(ctx)
+	var maker sync.WaitGroup
+	maker.Go(func() {
+		defer close(batches)
+		for range n {
+			select {
+			case batches <- b.world.records(batchSize):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return batches, func() {
+		cancel()
+		maker.Wait()
+	}
 }
 
 func writeBatches(ctx context.Context, t bulk, batches <-chan []*contacts.ContactRecord, n int) error {

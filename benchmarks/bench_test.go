@@ -266,7 +266,7 @@ func TestSyncsAreCounted(t *testing.T) {
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	var out strings.Builder
-	if err := run(t.Context(), []string{"-quick", "-json", "-dir", dir, "-growth", "10000", "-ledger", "10000", "-only", "^(write-1-(hand|floor)|get-|growth|memory|erase|ledger|events|observer)"}, &out); err != nil {
+	if err := run(t.Context(), []string{"-quick", "-json", "-dir", dir, "-growth", "10000", "-ledger", "10000", "-only", "^(write-1-(hand|floor)|get-|growth|memory|erase|ledger|events|observer|dryrun|files-(read|export)|identity-(claim|upsert))"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	var r report
@@ -278,8 +278,8 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: ratio %v", f.Name, f.ratio())
 		}
 	}
-	if len(r.Figures) != 32 {
-		t.Errorf("%d rows, want 32", len(r.Figures))
+	if len(r.Figures) != 39 {
+		t.Errorf("%d rows, want 39", len(r.Figures))
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("files that should be gone: %v, %v", left, err)

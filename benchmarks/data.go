@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -85,11 +86,23 @@ func newWorld(ctx context.Context) (*world, error) {
 	return w, nil
 }
 
-// contacts returns n new contacts.
+// move gives the contact to another account, so that a caller creates it there.
+func (w *world) move(c *contact, account int) {
+	c.key, c.input.TeamID = w.keys[w.directory.Accounts[account].ID], w.directory.Teams[account].ID
+}
+
+// contacts returns n new contacts, of which no two share a phone number.
 func (w *world) contacts(n int) []*contact {
 	all := make([]*contact, n)
+	known := make(map[string]bool, 2*n)
 	for i := range all {
 		r := w.record()
+		for slices.ContainsFunc(r.Contact.PhoneNumbers, func(p contacts.PhoneNumber) bool { return known[p.PhoneNumber] }) {
+			r = w.record()
+		}
+		for _, p := range r.Contact.PhoneNumbers {
+			known[p.PhoneNumber] = true
+		}
 		c := &r.Contact
 		in := contacts.CreateContactInput{
 			FirstName: c.FirstName, LastName: c.LastName, Email: c.Email, Company: c.Company, Website: c.Website,

@@ -84,15 +84,7 @@ func (b *bench) walks(ctx context.Context, dir string, add, total int, speed *fi
 		}
 		return n, nil
 	}
-	all := func(key string) (n int, err error) {
-		for _, err := range t.svc.Contacts(ctx, key, contacts.ListContactsInput{}) {
-			if err != nil {
-				return 0, err
-			}
-			n++
-		}
-		return n, nil
-	}
+	all := walkOf(ctx, t.svc, 0)
 	if err := resetPeakMemory(); err != nil {
 		return 0, err
 	}

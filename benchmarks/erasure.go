@@ -12,63 +12,56 @@ import (
 	"example.com/contacts"
 )
 
-// erasures erases contacts that have 100 events and 2 blocked numbers, among n
-// others, and looks for them afterwards.
-func (b *bench) erasures(ctx context.Context, n, persons int) error {
-	for _, f := range []struct {
-		erase, verify *figure
-		peer          func() peer
-	}{
-		{b.figure("erase"), b.figure("erase-verify"), func() peer { return ours }},
-		{b.figure("postgres-erase"), nil, func() peer { return b.postgres.ours() }},
-	} {
-		if f.erase == nil && f.verify == nil {
-			continue
-		}
-		for range b.reps {
-			err := b.eraseOn(ctx, f.peer(), n, func(e *eraser) error {
-				updates, erasures, err := e.erase(ctx, persons)
-				if err != nil {
-					return err
-				}
-				if f.erase != nil {
-					f.erase.add(erasures, updates)
-				}
-				if f.verify == nil {
-					return nil
-				}
-				walks, searches, err := e.verify(ctx)
-				f.verify.add(searches, walks)
-				return err
-			})
-			if err != nil {
-				return err
-			}
+// erasures erases contacts that have 100 events and 2 blocked numbers, from stores
+// with b.growth others, and looks for them afterwards.
+func (b *bench) erasures(ctx context.Context, persons int) error {
+	erase, verify := b.figure("erase"), b.figure("erase-verify")
+	if erase != nil || verify != nil {
+		err := b.onLarge(ctx, func(_ *largeFile, t *ourTarget) error { return b.eraseFrom(ctx, t.store, persons, erase, verify) })
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	erase = b.figure("postgres-erase")
+	if erase == nil {
+		return nil
+	}
+	return b.onStore(ctx, b.postgres.ours(), func(store contacts.Store) error {
+		if err := b.fillStore(ctx, store, func(*contacts.ContactRecord) {}); err != nil {
+			return err
+		}
+		return b.eraseFrom(ctx, store, persons, erase, nil)
+	})
 }
 
-// eraseOn fills a store with n contacts in one account, and removes it after use.
-func (b *bench) eraseOn(ctx context.Context, p peer, n int, use func(*eraser) error) (err error) {
-	return b.onStore(ctx, p, func(store contacts.Store) error {
-		e := &eraser{store: store, account: b.world.directory.Accounts[0].ID, admin: contacts.NewAdmin(store, nil)}
-		e.key = b.world.keys[e.account]
-		if e.svc, err = contacts.New(store, &contacts.Options{WritePermission: contacts.PermissionReadContacts}); err != nil {
+// eraseFrom measures erasures from one of the ten accounts of a store.
+func (b *bench) eraseFrom(ctx context.Context, store contacts.Store, persons int, erase, verify *figure) (err error) {
+	e := &eraser{store: store, account: b.world.directory.Accounts[0].ID, admin: contacts.NewAdmin(store, nil)}
+	e.key = b.world.keys[e.account]
+	if e.svc, err = contacts.New(store, &contacts.Options{WritePermission: contacts.PermissionReadContacts}); err != nil {
+		return err
+	}
+	if err := e.admin.SetEvents(ctx, e.account, contacts.EventSettings{On: true}); err != nil {
+		return err
+	}
+	for range b.reps {
+		updates, erasures, err := e.erase(ctx, persons)
+		if err != nil {
 			return err
 		}
-		all := b.world.records(n)
-		for _, r := range all {
-			r.Contact.AccountID, r.Contact.TeamID = e.account, 0
+		if erase != nil {
+			erase.add(erasures, updates)
 		}
-		if err := applyAll(ctx, store, all); err != nil {
+		if verify == nil {
+			continue
+		}
+		walks, searches, err := e.verify(ctx)
+		if err != nil {
 			return err
 		}
-		if err := e.admin.SetEvents(ctx, e.account, contacts.EventSettings{On: true}); err != nil {
-			return err
-		}
-		return use(e)
-	})
+		verify.add(searches, walks)
+	}
+	return nil
 }
 
 // onStore opens a store of the library, and removes it after use.
@@ -93,6 +86,7 @@ type eraser struct {
 	admin   *contacts.Admin
 	account uuid.UUID
 	key     string
+	numbers int // that it has given to contacts
 }
 
 // erase returns how many updates and how many erasures it makes in a second.
@@ -102,8 +96,9 @@ func (e *eraser) erase(ctx context.Context, persons int) (updates, erasures floa
 	var updating, erasing time.Duration
 	for i := range ids {
 		in := contacts.CreateContactInput{FirstName: "Ann", LastName: "Zyxwarth"}
-		for j := range 2 {
-			in.PhoneNumbers = append(in.PhoneNumbers, contacts.PhoneNumberInput{PhoneNumber: fmt.Sprintf("+1555%07d", 2_000_000+2*i+j), DoNotCall: true})
+		for range 2 {
+			in.PhoneNumbers = append(in.PhoneNumbers, contacts.PhoneNumberInput{PhoneNumber: fmt.Sprintf("+1555%07d", 2_000_000+e.numbers), DoNotCall: true})
+			e.numbers++
 		}
 		c, err := e.svc.CreateContact(ctx, e.key, in)
 		if err != nil {

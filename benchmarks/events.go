@@ -19,15 +19,16 @@ import (
 func (b *bench) events(ctx context.Context) error {
 	for _, f := range []func(context.Context) error{
 		func(ctx context.Context) error {
-			return b.recordingCosts(ctx, ours, b.size(20_000, 2_000), []recordingRow{{b.figure("events-write-64"), accounts}})
+			return b.compareCreates(ctx, b.size(20_000, 2_000), []creationRow{{b.figure("events-write-64"), accounts, recording(ours), ours}})
 		},
 		func(ctx context.Context) error { return b.recordingBulk(ctx, b.size(50_000, 5_000)) },
 		func(ctx context.Context) error {
-			rows := []recordingRow{{b.figure("postgres-events-64-one"), 1}, {b.figure("postgres-events-64-ten"), accounts}}
-			if rows[0].figure == nil && rows[1].figure == nil {
+			one, ten := b.figure("postgres-events-64-one"), b.figure("postgres-events-64-ten")
+			if one == nil && ten == nil {
 				return nil // there may be no server
 			}
-			return b.recordingCosts(ctx, b.postgres.ours(), b.size(20_000, 2_000), rows)
+			p := b.postgres.ours()
+			return b.compareCreates(ctx, b.size(20_000, 2_000), []creationRow{{one, 1, recording(p), p}, {ten, accounts, recording(p), p}})
 		},
 		b.catchUp,
 		func(ctx context.Context) error { return b.eventLatency(ctx, b.size(40, 4)) },
@@ -42,63 +43,9 @@ func (b *bench) events(ctx context.Context) error {
 
 // recording is the peer with events on in all accounts.
 func recording(p peer) peer {
-	return peer{
-		name: p.name + ", events on",
-		open: func(ctx context.Context, dir string, w *world) (target, error) {
-			t, err := p.open(ctx, dir, w)
-			if err != nil {
-				return nil, err
-			}
-			admin := contacts.NewAdmin(storeOf(t), nil)
-			for _, a := range w.directory.Accounts {
-				if err := admin.SetEvents(ctx, a.ID, contacts.EventSettings{On: true}); err != nil {
-					return nil, errors.Join(err, t.close())
-				}
-			}
-			return t, nil
-		},
-		count: p.count,
-	}
-}
-
-func storeOf(t target) contacts.Store {
-	return t.(interface{ contactStore() contacts.Store }).contactStore()
-}
-
-// A recordingRow compares creates in so many accounts.
-type recordingRow struct {
-	figure   *figure
-	accounts int
-}
-
-// recordingCosts compares n creates of 64 callers with events on and off.
-func (b *bench) recordingCosts(ctx context.Context, p peer, n int, rows []recordingRow) error {
-	for range b.reps {
-		for _, row := range rows {
-			if row.figure == nil {
-				continue
-			}
-			all := b.world.contacts(n)
-			for i, c := range all {
-				b.world.move(c, i%row.accounts)
-			}
-			rate := func(p peer) (float64, error) {
-				return inFolder(b.dir, func(dir string) (float64, error) { return b.write(ctx, p, dir, all, 64, new(cost)) })
-			}
-			on, errOn := rate(recording(p))
-			off, errOff := rate(p)
-			if err := errors.Join(errOn, errOff); err != nil {
-				return err
-			}
-			row.figure.add(on, off)
-		}
-	}
-	return nil
-}
-
-// move gives the contact to another account, so that a caller creates it there.
-func (w *world) move(c *contact, account int) {
-	c.key, c.input.TeamID = w.keys[w.directory.Accounts[account].ID], w.directory.Teams[account].ID
+	return withSetting(p, "events on", func(ctx context.Context, admin *contacts.Admin, account uuid.UUID) error {
+		return admin.SetEvents(ctx, account, contacts.EventSettings{On: true})
+	})
 }
 
 // recordingBulk compares batches of creates with events on and off, and the files.
@@ -117,16 +64,13 @@ func (b *bench) recordingBulk(ctx context.Context, n int) error {
 				if err != nil {
 					return 0, err
 				}
-				runtime.GC()
-				start := time.Now()
-				err = errors.Join(b.createInBatches(ctx, t, all), t.close())
-				elapsed := time.Since(start)
+				rate, err := untilClosed(t, n, func() error { return b.createInBatches(ctx, t, all) })
 				info, errStat := os.Stat(file(dir))
 				if err := errors.Join(err, errStat); err != nil {
 					return 0, err
 				}
 				size = float64(info.Size())
-				return float64(n) / elapsed.Seconds(), checkCounts(ctx, p, dir, n)
+				return rate, checkCounts(ctx, p, dir, n)
 			})
 		}
 		on, errOn := rate(recording(ours))
@@ -232,16 +176,8 @@ func (b *bench) readAll(ctx context.Context, dir string, add, total int, speed *
 		}
 		return n, nil
 	}
-	svc := t.(*ourTarget).svc
-	walk := func(account uuid.UUID) (n int, err error) {
-		for _, err := range svc.Contacts(ctx, b.world.keys[account], contacts.ListContactsInput{}) {
-			if err != nil {
-				return 0, err
-			}
-			n++
-		}
-		return n, nil
-	}
+	all := walkOf(ctx, t.(*ourTarget).svc, 0)
+	walk := func(account uuid.UUID) (int, error) { return all(b.world.keys[account]) }
 	if err := resetPeakMemory(); err != nil {
 		return 0, err
 	}
@@ -307,7 +243,7 @@ func (b *bench) eventLatency(ctx context.Context, creates int) error {
 			returned := time.Now()
 			got := <-all
 			if got.err != nil || got.id != created.ID {
-				return 0, fmt.Errorf("the reader got an event of %v, %v", got.id, got.err)
+				return 0, errors.Join(fmt.Errorf("the reader got an event of %v, and not of %v", got.id, created.ID), got.err)
 			}
 			f.add(float64(allowed.Milliseconds()), float64(max(got.at.Sub(returned), time.Millisecond).Milliseconds()))
 		}

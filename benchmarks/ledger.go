@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -291,7 +292,7 @@ func (l *listing) canCall(ctx context.Context) error {
 	case listed && code == contacts.CodeDoNotCall, !listed && err == nil:
 		return nil
 	default:
-		return fmt.Errorf("a number is listed: %t; CanCall: %v", listed, err)
+		return errors.Join(fmt.Errorf("a number is listed: %t, and CanCall says otherwise", listed), err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -27,6 +28,32 @@ type target interface {
 	create(ctx context.Context, c *contact) error
 	// close ends all work on the file, and copies the write-ahead log into it.
 	close() error
+}
+
+// storeOf returns the store of a target of the library.
+func storeOf(t target) contacts.Store {
+	return t.(interface{ contactStore() contacts.Store }).contactStore()
+}
+
+// withSetting is a peer of the library with a setting in all accounts.
+func withSetting(p peer, name string, set func(ctx context.Context, admin *contacts.Admin, account uuid.UUID) error) peer {
+	return peer{
+		name: p.name + ", " + name,
+		open: func(ctx context.Context, dir string, w *world) (target, error) {
+			t, err := p.open(ctx, dir, w)
+			if err != nil {
+				return nil, err
+			}
+			admin := contacts.NewAdmin(storeOf(t), nil)
+			for _, a := range w.directory.Accounts {
+				if err := set(ctx, admin, a.ID); err != nil {
+					return nil, errors.Join(err, t.close())
+				}
+			}
+			return t, nil
+		},
+		count: p.count,
+	}
 }
 
 // A bulk target can do these as well.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -73,7 +74,7 @@ func startPostgres(ctx context.Context, dir string) (_ *postgresServer, err erro
 	}
 	const patience = time.Minute
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		err := s.execute(ctx, "postgres", "SELECT 1")
+		err := s.execute(ctx, "SELECT 1")
 		if err == nil {
 			return s, nil
 		}
@@ -91,8 +92,8 @@ func (s *postgresServer) url(database string) string {
 	return "postgres:///" + database + "?user=postgres&host=" + url.QueryEscape(s.dir)
 }
 
-func (s *postgresServer) execute(ctx context.Context, database, sql string) error {
-	c, err := pgx.Connect(ctx, s.url(database))
+func (s *postgresServer) execute(ctx context.Context, sql string) error {
+	c, err := pgx.Connect(ctx, s.url("postgres"))
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (s *postgresServer) execute(ctx context.Context, database, sql string) erro
 // database makes the database of a target, which has the name of its folder.
 func (s *postgresServer) database(ctx context.Context, dir string) (string, error) {
 	name := databaseOf(dir)
-	return s.url(name), s.execute(ctx, "postgres", "CREATE DATABASE "+name)
+	return s.url(name), s.execute(ctx, "CREATE DATABASE "+name)
 }
 
 func databaseOf(dir string) string { return "b" + filepath.Base(dir) }
@@ -112,7 +113,7 @@ func databaseOf(dir string) string { return "b" + filepath.Base(dir) }
 // drop removes the database of a target, and has the server write what it has
 // kept of it, so that the next one does not pay for it.
 func (s *postgresServer) drop(ctx context.Context, dir string) error {
-	return errors.Join(s.execute(ctx, "postgres", "DROP DATABASE "+databaseOf(dir)+" WITH (FORCE)"), s.execute(ctx, "postgres", "CHECKPOINT"))
+	return errors.Join(s.execute(ctx, "DROP DATABASE "+databaseOf(dir)+" WITH (FORCE)"), s.execute(ctx, "CHECKPOINT"))
 }
 
 // count counts the rows that a statement counts.
@@ -137,21 +138,28 @@ func (s *postgresServer) ours() peer {
 			if err != nil {
 				return nil, err
 			}
-			store, err := postgres.Open(ctx, url, nil)
-			if err != nil {
-				return nil, err
-			}
-			svc, err := contacts.New(store, nil)
-			if err == nil {
-				_, err = store.AddToDirectory(ctx, w.directory)
-			}
-			if err != nil {
-				return nil, errors.Join(err, store.Close())
-			}
-			return &postgresTarget{store, svc}, nil
+			return openPostgres(ctx, url, w)
 		},
 		count: s.count(`SELECT count(*), coalesce(sum(json_array_length(phones::json)), 0), coalesce(sum(json_array_length(tags::json)), 0) FROM contacts.contact`),
 	}
+}
+
+func openPostgres(ctx context.Context, url string, w *world) (target, error) {
+	store, err := postgres.Open(ctx, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	svc, err := contacts.New(store, nil)
+	if err == nil {
+		_, err = store.AddToDirectory(ctx, w.directory)
+		if errors.Is(err, contacts.ErrExists) {
+			err = nil // the database is opened again
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &postgresTarget{store, svc}, nil
 }
 
 type postgresTarget struct {
@@ -175,6 +183,41 @@ func (t *postgresTarget) find(ctx context.Context, account, id uuid.UUID) (*cont
 func (t *postgresTarget) contactStore() contacts.Store { return t.store }
 
 func (t *postgresTarget) close() error { return t.store.Close() }
+
+// twoStores is ours with two stores on one database, as two processes would have.
+func (s *postgresServer) twoStores() peer {
+	p := s.ours()
+	open := p.open
+	p.open = func(ctx context.Context, dir string, w *world) (target, error) {
+		first, err := open(ctx, dir, w)
+		if err != nil {
+			return nil, err
+		}
+		second, err := openPostgres(ctx, s.url(databaseOf(dir)), w)
+		if err != nil {
+			return nil, errors.Join(err, first.close())
+		}
+		return &twoTargets{first: first, second: second}, nil
+	}
+	return p
+}
+
+// twoTargets get the creates in turn.
+type twoTargets struct {
+	first, second target
+	creates       atomic.Int64
+}
+
+func (t *twoTargets) create(ctx context.Context, c *contact) error {
+	if t.creates.Add(1)%2 == 0 {
+		return t.second.create(ctx, c)
+	}
+	return t.first.create(ctx, c)
+}
+
+func (t *twoTargets) contactStore() contacts.Store { return storeOf(t.first) }
+
+func (t *twoTargets) close() error { return errors.Join(t.first.close(), t.second.close()) }
 
 // handwritten is what a program would write for itself: pgx, its pool with as
 // many connections as the store has, normalised tables, a transaction for each

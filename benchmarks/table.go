@@ -37,6 +37,10 @@ func figures(growth, ledger int) []*figure {
 	if ledger > 1_000_000 {
 		canCall = 0.167
 	}
+	claims := 0.4
+	if growth > 1_000_000 {
+		claims = 0.25
+	}
 	return []*figure{
 		{Name: "write-1-handwritten", What: "create, 1 caller; " + handwritten, Reach: 1, Beyond: 1.2},
 		{Name: "write-1-gorm", What: "create, 1 caller; " + gorm},
@@ -65,9 +69,9 @@ func figures(growth, ledger int) []*figure {
 		{Name: "duplicates", What: fmt.Sprintf("all groups by e-mail, of %s contacts, 1 %% of them twins; a walk through all contacts", late), Unit: "contacts/s", Reach: 1},
 		{Name: "duplicates-memory", What: fmt.Sprintf("peak memory of the walk through the groups (less is better) of %s contacts; of %s", early, late), Unit: "MB", Reach: 0.8},
 		{Name: "memory", What: "memory store, create; one `phonenumbers.Parse` (2.0: half its time)", Unit: "1/s", Reach: 2, Beyond: 4},
-		{Name: "erase", What: "erase a contact with 100 events and 2 numbers among 100,000; `UpdateContact` there (0.014: 70 times its time)", Unit: "1/s", Reach: 0.0143},
-		{Name: "erase-verify", What: "`VerifyErasure` of 10 texts there; a walk through the same contacts and journal", Unit: "1/s", Reach: 0.5},
-		{Name: "postgres-erase", What: "Postgres, the same erasure; `UpdateContact` there (0.02: 50 times its time)", Unit: "1/s", Reach: 0.02},
+		{Name: "erase", What: fmt.Sprintf("erase a contact with 100 events and 2 numbers among %s; `UpdateContact` there (0.0143: 70 times its time)", late), Unit: "1/s", Reach: 0.0143},
+		{Name: "erase-verify", What: "`VerifyErasure` of 10 texts in an account with a tenth of them; a walk through the same contacts and journal", Unit: "1/s", Reach: 0.5},
+		{Name: "postgres-erase", What: fmt.Sprintf("Postgres, the same erasure among %s; `UpdateContact` there (0.02: 50 times its time)", late), Unit: "1/s", Reach: 0.02},
 		{Name: "ledger-mark-64", What: "create with a new do-not-call mark, 64 callers; the same without", Reach: 0.5},
 		{Name: "ledger-stream", What: fmt.Sprintf("a list of %s numbers into an empty ledger; bulk creates of contacts, batches of 1,000", list), Unit: "1/s", Reach: 0.4},
 		{Name: "ledger-again", What: "the same list again; the first time", Unit: "numbers/s", Reach: 0.75},
@@ -93,6 +97,26 @@ func figures(growth, ledger int) []*figure {
 		{Name: "observer-no-op", What: "memory store, create, `contactsotel` with no-op providers; no observer (0.91: 1.1 times its time)", Reach: 0.91},
 		{Name: "observer-unsampled", What: "the same with the SDK, nothing sampled; no observer (0.8: 1.25 times its time)", Reach: 0.8},
 		{Name: "observer-sampled-64", What: "create, 64 callers, the SDK, 1 in 100 sampled; no observer", Reach: 0.97},
+		{Name: "dryrun-stream", What: "a stream of 100,000 new contacts as a dry run; the real one", Reach: 1.5},
+		{Name: "dryrun-memory", What: "bytes allowed for each match key of that dry run (less is better); that it keeps above the real one", Unit: "bytes", Reach: 1},
+		{Name: "postgres-dryrun-stream", What: "Postgres, a stream of 100,000 new contacts as a dry run; the real one", Reach: 1.5},
+		{Name: "files-read-csv", What: "`NewReader` and `Rows` of CSV with 16 columns; `encoding/csv` alone, one record at a time", Unit: "rows/s", Reach: 0.1},
+		{Name: "files-read-vcard", What: "`NewReader` and `Rows` of vCards 3.0 with 11 lines; go-vcard alone", Unit: "cards/s", Reach: 0.25},
+		{Name: "files-import", What: fmt.Sprintf("import of CSV with %s rows; `CreateContactStream` of the same contacts", late), Reach: 0.8},
+		{Name: "files-import-again", What: "the same file again, all rows replayed; the first time", Unit: "rows/s", Reach: 1},
+		{Name: "files-import-memory", What: fmt.Sprintf("peak memory of an import of %s rows (less is better); of %s", early, late), Unit: "MB", Reach: 0.9},
+		{Name: "files-export", What: fmt.Sprintf("export of %s contacts as CSV; a walk with `Contacts`", late), Reach: 0.7},
+		{Name: "files-walk", What: fmt.Sprintf("a walk with `Contacts` through %s contacts, pages of 1,000; pages of 100", late), Reach: 1.2},
+		{Name: "command-import", What: "`contacts import` of 200,000 rows of CSV; `contactsio.Import` in a program", Reach: 0.98},
+		{Name: "command-doctor", What: fmt.Sprintf("`contacts doctor`, %s contacts; a walk with `Contacts` (0.2: 5 times its time)", late), Reach: 0.2},
+		{Name: "postgres-command-copy", What: "`contacts copy` of 100,000 contacts from SQLite to Postgres; bulk creates there, batches of 1,000", Reach: 0.5},
+		{Name: "postgres-command-copy-back", What: "`contacts copy` from Postgres back to SQLite; bulk creates there, batches of 1,000", Reach: 0.5},
+		{Name: "identity-reject-64", What: fmt.Sprintf("create, 64 callers, e-mail address and 2 numbers unique, at %s contacts; nothing unique", late), Reach: claims},
+		{Name: "identity-unique-index", What: "the same; nothing unique to the library, a unique index of the same keys written with each contact", Reach: 4},
+		{Name: "identity-claim", What: fmt.Sprintf("a claimed key, at %s contacts; `FindContact` there (0.667: 1.5 times its time)", late), Unit: "1/s", Reach: 0.667},
+		{Name: "identity-upsert", What: "`UpsertContacts` of 1,000 that change nothing, 100,000 contacts; `CreateContacts` of the same", Reach: 1},
+		{Name: "postgres-identity-64-ten", What: "Postgres, create, 64 callers, ten accounts, e-mail address and 2 numbers unique; nothing unique", Reach: 0.6},
+		{Name: "postgres-identity-64-one", What: "Postgres, the same in one account, two stores with 32 callers each; nothing unique", Reach: 0.25},
 	}
 }
 
