@@ -358,8 +358,12 @@ func TestFastPathNeverDisagreesWithTheParser(t *testing.T) {
 func TestFastPathAgreesForEveryCallingCodeAndLength(t *testing.T) {
 	t.Parallel()
 	fast, possible := 0, 0
+	step := 3 // which has every first and every second digit
+	if runsLong() {
+		step = 1
+	}
 	for code := range phonenumbers.GetSupportedCallingCodes() {
-		for first := range 40 {
+		for first := 0; first < 40; first += step {
 			for length := 3; length <= 13; length++ {
 				national := (itoa(first/4) + itoa(first%4*3) + "345678912345")[:length]
 				s := "+" + itoa(code) + national

@@ -20,10 +20,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/postgres"
 )
 
 func TestMain(m *testing.M) {
+	faulttest.FewerChecks()
 	code := m.Run()
 	if err := errors.Join(shared.stop(), os.RemoveAll(template.dir)); err != nil {
 		fmt.Fprintln(os.Stderr, "stop the server of the tests:", err)

@@ -301,7 +301,7 @@ func (s *store) wantGroups(t *test, q contacts.ContactQuery, all ...*contacts.Co
 // It checks that every group that was there throughout comes exactly once, whole.
 func walkGroupsWhileWritten(t *test, s, writer *store) {
 	t.Helper()
-	const n = 60
+	const n = 24
 	a := s.tenant(t)
 	kept, doomed := pairs(a, 0, n), pairs(a, n, 2*n)
 	s.create(t, append(slices.Clone(kept), doomed...)...)

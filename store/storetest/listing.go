@@ -655,7 +655,7 @@ func (s *store) wantToldApart(t *test, account uuid.UUID, texts ...string) {
 // none twice.
 func walkWhileWritten(t *test, s, writer *store) {
 	t.Helper()
-	const n = 600
+	const n = 240
 	a := s.tenant(t, 1)
 	var all, kept, doomed, deleted []*contacts.ContactRecord
 	for i := range n {

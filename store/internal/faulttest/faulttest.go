@@ -3,6 +3,7 @@
 package faulttest
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
@@ -33,5 +34,17 @@ func Extent(short, full int) int {
 		return min(full, times*short)
 	default:
 		return short
+	}
+}
+
+// FewerChecks has rapid try 25 random cases of each property in go test ./..., in
+// place of its 100. TestMain calls it before the flags are read, so that
+// -rapid.checks still says how many.
+func FewerChecks() {
+	if os.Getenv(variable) != "" {
+		return
+	}
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err) // the package tests no property
 	}
 }
