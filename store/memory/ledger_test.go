@@ -18,6 +18,11 @@ func TestBornListed(t *testing.T) {
 	ledgertest.BornListed(t, memory.New())
 }
 
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	ledgertest.Scenarios(t, memory.New())
+}
+
 func TestFailClosed(t *testing.T) {
 	t.Parallel()
 	ledgertest.FailClosed(t, memory.New())

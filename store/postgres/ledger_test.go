@@ -36,6 +36,11 @@ func TestBornListed(t *testing.T) {
 	ledgertest.BornListed(t, openNew(t))
 }
 
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	ledgertest.Scenarios(t, openNew(t))
+}
+
 func TestFailClosed(t *testing.T) {
 	t.Parallel()
 	ledgertest.FailClosed(t, openNew(t))

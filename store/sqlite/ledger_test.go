@@ -28,6 +28,11 @@ func TestBornListed(t *testing.T) {
 	ledgertest.BornListed(t, open(t, newPath(t)))
 }
 
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	ledgertest.Scenarios(t, open(t, newPath(t)))
+}
+
 func TestFailClosed(t *testing.T) {
 	t.Parallel()
 	ledgertest.FailClosed(t, open(t, newPath(t)))
