@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"example.com/contacts"
@@ -69,7 +69,50 @@ func TestNoByteIsLeft(t *testing.T) {
 	}
 }
 
-// Every column is known to the test above. A new one has to be looked at: does an
+// wantNoTraceInRows looks for the person in every row that is there, as text.
+func wantNoTraceInRows(t *testing.T, url, schema string) {
+	t.Helper()
+	c := connect(t, url)
+	rows, _ := c.Query(t.Context(), "SELECT tablename::text FROM pg_catalog.pg_tables WHERE schemaname = $1", schema)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("the tables are %q, %v", tables, err)
+	}
+	for _, table := range tables {
+		var all bytes.Buffer
+		if _, err := c.PgConn().CopyTo(t.Context(), &all, "COPY "+pgx.Identifier{schema, table}.Sanitize()+" TO STDOUT"); err != nil {
+			t.Fatal(err)
+		}
+		if found := erasetest.Traces(all.Bytes()); found != nil {
+			t.Errorf("%s has %q", table, found)
+		}
+	}
+}
+
+func TestOldNumber(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	erasetest.OldNumberIsErased(t, erasetest.New(t, open(t, url, schema)), func() { wantNoTraceInRows(t, url, schema) })
+}
+
+// An objection outlives the person's data.
+func TestSurvivesErasure(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	erasetest.SurvivesErasure(t, open(t, url, schema), func() contacts.Store {
+		wantNoTraceInRows(t, url, schema)
+		return open(t, url, schema)
+	})
+}
+
+func TestErasure(t *testing.T) {
+	t.Parallel()
+	erasetest.Scenarios(t, openNew(t))
+}
+
+// Every column is known to TestNoByteIsLeft. A new one has to be looked at: does an
 // erasure remove what is in it?
 func TestEveryTableIsKnown(t *testing.T) {
 	t.Parallel()
@@ -157,18 +200,5 @@ func TestSharedNumber(t *testing.T) {
 	schema := newSchema(t, url)
 	w := erasetest.New(t, open(t, url, schema))
 	other := erasetest.Join(t, open(t, url, schema))
-	erasetest.SharedNumber(t, w, extent(10, 1000), func(number string) (end func() uuid.UUID) {
-		created := make(chan uuid.UUID, 1)
-		go func() {
-			c, err := other.Service.CreateContact(t.Context(), other.Key, contacts.CreateContactInput{
-				FirstName: "Bob", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}},
-			})
-			if err != nil {
-				t.Error(err)
-				c = new(contacts.Contact)
-			}
-			created <- c.ID
-		}()
-		return func() uuid.UUID { return <-created }
-	})
+	erasetest.SharedNumber(t, w, extent(10, 1000), other.Relative(t))
 }

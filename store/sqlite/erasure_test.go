@@ -147,67 +147,27 @@ func TestReapply(t *testing.T) {
 	wantNoTraceAfterClose(t, s, path)
 }
 
-// A number that the person had before is erased too, and stays listed.
 func TestOldNumber(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	s := open(t, path)
-	w := erasetest.New(t, s)
-	number := func(n string, blocked bool) []contacts.PhoneNumberInput {
-		return []contacts.PhoneNumberInput{{PhoneNumber: n, DoNotCall: blocked}}
-	}
-	c, err := w.Service.CreateContact(t.Context(), w.Key, contacts.CreateContactInput{FirstName: "Qzv1xFirst", PhoneNumbers: number(erasetest.OldNumber, true)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := erasetest.Number
-	in := contacts.UpdateContactInput{PhoneNumbers: &[]contacts.UpdatePhoneNumber{{PhoneNumber: &changed}}}
-	if _, err := w.Service.UpdateContact(t.Context(), w.Key, c.ID, in, nil); err != nil {
-		t.Fatal(err)
-	}
-	if e := w.Erase(t, c, false); e.Removed.Numbers != 2 {
-		t.Errorf("removed %+v", e.Removed)
-	}
-	w.WantListed(t, erasetest.OldNumber)
-	if err := w.Service.CanCall(t.Context(), w.Key, erasetest.Number); err != nil {
-		t.Errorf("CanCall of a number that nobody blocked: %v", err)
-	}
-	wantNoTraceAfterClose(t, s, path)
+	erasetest.OldNumberIsErased(t, erasetest.New(t, s), func() { wantNoTraceAfterClose(t, s, path) })
 }
 
 // An objection outlives the person's data.
 func TestSurvivesErasure(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	secrets := [][]byte{[]byte("a secret of the host, 32 bytes..")}
 	s := open(t, path)
-	w := erasetest.New(t, s)
-	service := func(secrets [][]byte) *contacts.Service {
-		t.Helper()
-		svc, err := contacts.New(s, &contacts.Options{DoNotCallSecrets: secrets})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return svc
-	}
-	w.Service, w.Admin = service(secrets), contacts.NewAdmin(s, &contacts.AdminOptions{DoNotCallSecrets: secrets})
-	w.Erase(t, w.Person(t), false)
-	wantNoTraceAfterClose(t, s, path)
-	s = open(t, path)
-	w.Service = service(secrets)
-	w.WantListed(t, erasetest.Number)
-	c, err := w.Service.CreateContact(t.Context(), w.Key, contacts.CreateContactInput{
-		FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: erasetest.Number}},
+	erasetest.SurvivesErasure(t, s, func() contacts.Store {
+		wantNoTraceAfterClose(t, s, path)
+		return open(t, path)
 	})
-	if err != nil || !c.PhoneNumbers[0].DoNotCall {
-		t.Errorf("a new contact with the number: %+v, %v", c, err)
-	}
-	if err := w.Service.CheckDoNotCall(t.Context()); err != nil {
-		t.Errorf("CheckDoNotCall: %v", err)
-	}
-	if err := service([][]byte{[]byte("another secret of the host, 32 b")}).CheckDoNotCall(t.Context()); contacts.CodeOf(err) != contacts.CodeServerError {
-		t.Errorf("CheckDoNotCall with another secret: %v", err)
-	}
+}
+
+func TestErasure(t *testing.T) {
+	t.Parallel()
+	erasetest.Scenarios(t, open(t, newPath(t)))
 }
 
 // One process erases a person while another creates a relative with the same number.
