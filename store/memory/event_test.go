@@ -23,3 +23,13 @@ func TestExactlyOnce(t *testing.T) {
 	deaths := faulttest.Extent(8, 200)
 	eventtest.ExactlyOnce(t, w, deaths, func() { eventtest.Many(t, 5*deaths, w, w, w, w) })
 }
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	eventtest.Scenarios(t, memory.New(), faulttest.Extent(40, 100))
+}
+
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	eventtest.Retention(t, memory.New())
+}

@@ -104,3 +104,13 @@ func TestEventsOff(t *testing.T) {
 		holder.end()
 	}
 }
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	eventtest.Scenarios(t, openNew(t), extent(5, 100))
+}
+
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	eventtest.Retention(t, openNew(t))
+}

@@ -95,3 +95,13 @@ func TestEventIsAtomic(t *testing.T) {
 	}
 	wantSound(t, path)
 }
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	eventtest.Scenarios(t, open(t, newPath(t)), extent(10, 100))
+}
+
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	eventtest.Retention(t, open(t, newPath(t)))
+}

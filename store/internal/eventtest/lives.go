@@ -1,8 +1,7 @@
-package contacts_test
+package eventtest
 
 import (
 	"encoding/json"
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -12,20 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/memory"
 )
-
-// A past is a world whose contacts live random lives, with what they were after
-// each call.
-type past struct {
-	*world
-	t   *testing.T
-	now time.Time
-	key string
-
-	ids []uuid.UUID
-	was map[uuid.UUID][]snapshot // one for each version
-}
 
 // A snapshot is a contact after one of its changes.
 type snapshot struct {
@@ -34,25 +20,11 @@ type snapshot struct {
 	json    string // of a live one
 }
 
-func newPast(t *testing.T, store contacts.Store) *past {
+// onLives runs the test after so many random lives, at most as many as rapid checks.
+func onLives(t *testing.T, store contacts.Store, lives int, test func(t *rapid.T, p *past)) {
 	t.Helper()
-	p := &past{t: t, now: noon.UTC().Truncate(time.Microsecond), was: make(map[uuid.UUID][]snapshot)}
-	p.world = newWorld(t, store, &contacts.Options{Now: func() time.Time { return p.now }})
-	p.admin = contacts.NewAdmin(store, &contacts.AdminOptions{Now: func() time.Time { return p.now }})
-	p.key, _ = p.switchOn(t, 0)
-	return p
-}
-
-// onLives runs the test after many random lives; on a disk, where each call waits
-// for it, after a few.
-func onLives(t *testing.T, store contacts.Store, test func(t *rapid.T, p *past)) {
-	t.Helper()
-	left := 10
-	if _, fast := store.(*memory.Store); fast {
-		left = math.MaxInt
-	}
 	rapid.Check(t, func(rt *rapid.T) {
-		if left--; left < 0 {
+		if lives--; lives < 0 {
 			return
 		}
 		p := newPast(t, store)
@@ -64,13 +36,13 @@ func onLives(t *testing.T, store contacts.Store, test func(t *rapid.T, p *past))
 // look notes what a contact is now.
 func (p *past) look(id uuid.UUID) {
 	p.t.Helper()
-	record, err := p.store.FindContact(p.t.Context(), p.acme.ID, id)
+	record, err := p.Store.FindContact(p.t.Context(), p.Account, id)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	s := snapshot{at: record.Contact.UpdatedAt, deleted: !record.Contact.DeletedAt.IsZero()}
 	if !s.deleted {
-		c, err := p.svc.GetContact(p.t.Context(), p.key, id)
+		c, err := p.Service.GetContact(p.t.Context(), p.Key, id)
 		s.json = pastJSON(p.t, c, err)
 	}
 	switch have := int64(len(p.was[id])); {
@@ -107,7 +79,7 @@ func pastBody(t *rapid.T, whole bool) map[string]any {
 	set("city", "Oslo", "Rome", nil, "")
 	set("email", "a@example.com", "b@example.com", nil)
 	set("external_id", "A", "B", nil)
-	set("team_id", 101, 102, nil)
+	set("team_id", team, closedTeam, nil)
 	set("stage", "customer", nil)
 	set("tags", []string{"a", "b"}, []string{"b"}, nil)
 	number := func(n string, primary bool) any {
@@ -170,31 +142,31 @@ func (p *past) live(t *rapid.T) {
 		}
 		switch call {
 		case "create":
-			settle(p.svc.CreateContactJSON(ctx, p.key, reader(pastBody(t, true))))
+			settle(p.Service.CreateContactJSON(ctx, p.Key, reader(pastBody(t, true))))
 		case "batch":
 			body := map[string]any{"contacts": []any{pastBody(t, true), pastBody(t, true)}, "all_or_nothing": rapid.Bool().Draw(t, "all")}
-			results, err := p.svc.CreateContactsJSON(ctx, p.key, reader(body))
+			results, err := p.Service.CreateContactsJSON(ctx, p.Key, reader(body))
 			settle(nil, err)
 			for _, r := range results {
 				settle(r.Contact, r.Err)
 			}
 		case "update":
-			settle(p.svc.UpdateContactJSON(ctx, p.key, id, reader(pastBody(t, false)), nil))
+			settle(p.Service.UpdateContactJSON(ctx, p.Key, id, reader(pastBody(t, false)), nil))
 		case "replace":
-			settle(p.svc.ReplaceContactJSON(ctx, p.key, id, reader(pastBody(t, true)), nil))
+			settle(p.Service.ReplaceContactJSON(ctx, p.Key, id, reader(pastBody(t, true)), nil))
 		case "nothing":
-			settle(p.svc.UpdateContact(ctx, p.key, id, contacts.UpdateContactInput{}, nil))
+			settle(p.Service.UpdateContact(ctx, p.Key, id, contacts.UpdateContactInput{}, nil))
 		case "delete":
-			if err := p.svc.DeleteContact(ctx, p.key, id, nil); err == nil {
+			if err := p.Service.DeleteContact(ctx, p.Key, id, nil); err == nil {
 				p.look(id)
 			}
 		case "restore":
-			settle(p.svc.RestoreContact(ctx, p.key, id, nil))
+			settle(p.Service.RestoreContact(ctx, p.Key, id, nil))
 		case "upsert":
 			body := pastBody(t, true)
 			body["mode"] = rapid.SampledFrom([]string{"fill", "overwrite"}).Draw(t, "mode")
 			body["restore_deleted"] = rapid.Bool().Draw(t, "restore")
-			r, err := p.svc.UpsertContactJSON(ctx, p.key, "", reader(body))
+			r, err := p.Service.UpsertContactJSON(ctx, p.Key, "", reader(body))
 			if settle(nil, err); err == nil {
 				p.look(r.Contact.ID)
 			}
@@ -202,80 +174,55 @@ func (p *past) live(t *rapid.T) {
 	}
 }
 
-// events returns all events that are there.
-func (p *past) events() (events []contacts.Event) {
-	p.t.Helper()
-	last, err := p.admin.LastSequence(p.t.Context(), p.acme.ID)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if last == 0 {
-		return nil
-	}
-	for e, err := range p.admin.Events(p.t.Context(), p.acme.ID, 0) {
-		if err != nil {
-			p.t.Fatal(err)
+// eventForEachVersion compares the events of each contact with its versions.
+func eventForEachVersion(t *testing.T, store contacts.Store, lives int) {
+	onLives(t, store, lives, func(rt *rapid.T, p *past) {
+		versions := make(map[uuid.UUID][]int64)
+		for i, e := range p.events() {
+			if e.Sequence != int64(i+1) {
+				rt.Fatalf("event %d has the sequence %d", i, e.Sequence)
+			}
+			versions[e.ContactID] = append(versions[e.ContactID], e.Version)
+			if created := e.Type == contacts.EventContactCreated; created != (e.Version == 1) || created != (e.Changes == nil) {
+				rt.Fatalf("%s has version %d and changes %v", e.Type, e.Version, e.Changes)
+			}
+			if at := p.was[e.ContactID][e.Version-1].at; !e.At.Equal(at) {
+				rt.Fatalf("the event of version %d is of %s, and the version of %s", e.Version, e.At, at)
+			}
 		}
-		if events = append(events, e); e.Sequence == last {
-			break
+		want := make(map[uuid.UUID][]int64)
+		for id, was := range p.was {
+			for i := range was {
+				want[id] = append(want[id], int64(i+1))
+			}
 		}
-	}
-	return events
-}
-
-func TestEventForEachVersion(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		onLives(t, store, func(rt *rapid.T, p *past) {
-			versions := make(map[uuid.UUID][]int64)
-			for i, e := range p.events() {
-				if e.Sequence != int64(i+1) {
-					rt.Fatalf("event %d has the sequence %d", i, e.Sequence)
-				}
-				versions[e.ContactID] = append(versions[e.ContactID], e.Version)
-				if created := e.Type == contacts.EventContactCreated; created != (e.Version == 1) || created != (e.Changes == nil) {
-					rt.Fatalf("%s has version %d and changes %v", e.Type, e.Version, e.Changes)
-				}
-				if at := p.was[e.ContactID][e.Version-1].at; !e.At.Equal(at) {
-					rt.Fatalf("the event of version %d is of %s, and the version of %s", e.Version, e.At, at)
-				}
-			}
-			want := make(map[uuid.UUID][]int64)
-			for id, was := range p.was {
-				for i := range was {
-					want[id] = append(want[id], int64(i+1))
-				}
-			}
-			if diff := cmp.Diff(want, versions); diff != "" {
-				rt.Fatalf("versions (-want +got):\n%s", diff)
-			}
-		})
+		if diff := cmp.Diff(want, versions); diff != "" {
+			rt.Fatalf("versions (-want +got):\n%s", diff)
+		}
 	})
 }
 
-func TestUndo(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		onLives(t, store, func(rt *rapid.T, p *past) {
-			p.now = p.now.Add(time.Hour)
-			for id, was := range p.was {
-				p.checkHistory(rt, id, was)
-				p.checkAsOf(rt, id, was)
+// undo compares what events say of the past with what was seen then.
+func undo(t *testing.T, store contacts.Store, lives int) {
+	onLives(t, store, lives, func(rt *rapid.T, p *past) {
+		p.now = p.now.Add(time.Hour)
+		for id, was := range p.was {
+			p.checkHistory(rt, id, was)
+			p.checkAsOf(rt, id, was)
+		}
+		for _, e := range p.events() {
+			c, err := p.Admin.ContactAfter(t.Context(), e)
+			if s := p.was[e.ContactID][e.Version-1]; err != nil || c.Version != e.Version || !s.deleted && pastJSON(t, c, err) != s.json {
+				rt.Fatalf("after event %d: %v, %v", e.Sequence, c, err)
 			}
-			for _, e := range p.events() {
-				c, err := p.admin.ContactAfter(t.Context(), e)
-				if s := p.was[e.ContactID][e.Version-1]; err != nil || c.Version != e.Version || !s.deleted && pastJSON(t, c, err) != s.json {
-					rt.Fatalf("after event %d: %v, %v", e.Sequence, c, err)
-				}
-			}
-		})
+		}
 	})
 }
 
 // checkHistory compares the history of a contact with what it was.
 func (p *past) checkHistory(t *rapid.T, id uuid.UUID, was []snapshot) {
 	version := int64(len(was))
-	for e, err := range p.svc.History(p.t.Context(), p.key, id) {
+	for e, err := range p.Service.History(p.t.Context(), p.Key, id) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +254,7 @@ func (p *past) checkAsOf(t *rapid.T, id uuid.UUID, was []snapshot) {
 					newest = i
 				}
 			}
-			c, err := p.svc.GetContactAsOf(p.t.Context(), p.key, id, at)
+			c, err := p.Service.GetContactAsOf(p.t.Context(), p.Key, id, at)
 			switch {
 			case newest < 0 || was[newest].deleted:
 				if contacts.CodeOf(err) != contacts.CodeNotFound {
