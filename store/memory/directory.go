@@ -112,6 +112,7 @@ func newAccount(a contacts.Account) *account {
 		contacts:      make(map[uuid.UUID]*stored),
 		sorted:        true,
 		idempotency:   make(map[[32]byte]*contacts.IdempotencyRecord),
+		subjects:      make(map[[32]byte][]int64),
 		pruneAt:       minPruneAt,
 	}
 }

@@ -21,7 +21,7 @@ func contents(s *Store) string {
 	for _, a := range s.ordered {
 		a.sort()
 		a.buildIndex()
-		fmt.Fprintln(&all, *a.AccountRecord, a.teams, a.settings, a.ids, a.index, a.journal)
+		fmt.Fprintln(&all, *a.AccountRecord, a.teams, a.settings, a.ids, a.index, a.journal, a.subjects)
 		for _, id := range a.ids {
 			fmt.Fprintln(&all, *a.contacts[id])
 		}
@@ -76,7 +76,7 @@ func TestEveryTableIsKnown(t *testing.T) {
 	}
 	want := map[string]string{
 		"Store":   "mu closed accounts ordered keys keyIDs",
-		"account": "AccountRecord teams keys settings mu contacts ids sorted index idempotency journal pruneAt",
+		"account": "AccountRecord teams keys settings mu contacts ids sorted index idempotency journal subjects pruneAt",
 		"stored":  "id account team version created updated deleted text",
 		"key":     "KeyRecord",
 	}

@@ -1,9 +1,9 @@
 package memory
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 
 	"example.com/contacts"
@@ -21,32 +21,58 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	entries := slices.All(after(a.journal, q.After, compareEntry))
-	if q.Backwards {
-		end := len(a.journal)
-		if q.After != 0 {
-			end, _ = a.entry(q.After)
-		}
-		entries = slices.Backward(a.journal[:end])
-	}
 	var list []contacts.JournalEntry
-	for i, e := range entries {
+	for i, e := range a.entries(&q) {
 		if len(list) == q.Limit {
 			break
 		}
 		if i%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if (q.Kind == 0 || q.Kind == e.Kind) && (q.Subjects == nil || hasSubject(q.Subjects, e.Subject)) {
+		if q.Kind == 0 || q.Kind == e.Kind {
 			list = append(list, e)
 		}
 	}
 	return list, nil
 }
 
-func hasSubject(subjects [][32]byte, subject [32]byte) bool {
-	_, found := slices.BinarySearchFunc(subjects, subject, func(x, y [32]byte) int { return bytes.Compare(x[:], y[:]) })
-	return found
+// entries returns the entries that the query is about, of every kind, in its order.
+func (a *account) entries(q *contacts.JournalQuery) iter.Seq2[int, contacts.JournalEntry] {
+	if q.Subjects == nil {
+		if q.Backwards {
+			return slices.Backward(upTo(a.journal, q.After, compareEntry))
+		}
+		return slices.All(after(a.journal, q.After, compareEntry))
+	}
+	var sequences []int64
+	for _, s := range q.Subjects {
+		sequences = append(sequences, a.subjects[s]...)
+	}
+	slices.Sort(sequences)
+	sequences = slices.Compact(sequences) // a subject may be given twice
+	if q.Backwards {
+		sequences = upTo(sequences, q.After, cmp.Compare)
+		slices.Reverse(sequences)
+	} else {
+		sequences = after(sequences, q.After, cmp.Compare)
+	}
+	return func(yield func(int, contacts.JournalEntry) bool) {
+		for i, sequence := range sequences {
+			if at, _ := a.entry(sequence); !yield(i, a.journal[at]) {
+				return
+			}
+		}
+	}
+}
+
+// upTo returns the elements of a sorted list that come before a sequence; 0 is the
+// end.
+func upTo[E any](list []E, sequence int64, compare func(E, int64) int) []E {
+	if sequence == 0 {
+		return list
+	}
+	end, _ := slices.BinarySearchFunc(list, sequence, compare)
+	return list[:end]
 }
 
 // newest returns the newest sequence of the account; 0 where there is none.
@@ -103,6 +129,21 @@ func (a *account) record(entries []contacts.JournalEntry) {
 			e.Sequence = a.newest() + 1
 		}
 		a.journal = append(a.journal, e)
+		a.subjects[e.Subject] = append(a.subjects[e.Subject], e.Sequence)
+	}
+}
+
+// forget takes entries that are gone from the journal from the lists of their
+// subjects.
+func (a *account) forget(subjects map[[32]byte]bool) {
+	for s := range subjects {
+		list := slices.DeleteFunc(a.subjects[s], func(sequence int64) bool {
+			_, there := a.entry(sequence)
+			return !there
+		})
+		if a.subjects[s] = list; len(list) == 0 {
+			delete(a.subjects, s)
+		}
 	}
 }
 
@@ -117,7 +158,12 @@ func (a *account) undoJournal(entries []contacts.JournalEntry) func() {
 		}
 	}
 	return func() {
+		gone := make(map[[32]byte]bool)
+		for _, e := range a.journal[n:] {
+			gone[e.Subject] = true
+		}
 		a.journal = a.journal[:n]
+		a.forget(gone)
 		for at, data := range replaced {
 			a.journal[at].Data = data
 		}

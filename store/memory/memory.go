@@ -51,6 +51,7 @@ type account struct {
 
 	idempotency map[[32]byte]*contacts.IdempotencyRecord
 	journal     []contacts.JournalEntry // by sequence
+	subjects    map[[32]byte][]int64    // sequences of the journal by subject, each list in ascending order
 	pruneAt     int                     // how many records of the two are kept before they are pruned
 }
 

@@ -51,13 +51,15 @@ func (a *account) prune(now time.Time, limit int) (n int) {
 		delete(a.idempotency, r.Key)
 		n++
 	}
-	newest := a.newest()
+	newest, gone := a.newest(), make(map[[32]byte]bool)
 	a.journal = slices.DeleteFunc(a.journal, func(e contacts.JournalEntry) bool {
 		if n == limit || e.Kind != contacts.JournalEvent || e.EndsAt.IsZero() || e.EndsAt.After(until) || e.Sequence == newest {
 			return false
 		}
+		gone[e.Subject] = true
 		n++
 		return true
 	})
+	a.forget(gone)
 	return n
 }

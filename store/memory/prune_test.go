@@ -131,6 +131,7 @@ func TestNothingElseIsPruned(t *testing.T) {
 	if want := []int64{1, 2, 3, 4, 6}; !slices.Equal(kept, want) {
 		t.Errorf("entries %v are kept, want %v", kept, want)
 	}
+	wantSubjects(t, a)
 }
 
 func TestDryRunPrunesNothing(t *testing.T) {
