@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"example.com/contacts/contactsio"
+	"example.com/contacts/contactstest"
 )
 
 // TestHeaderMaps checks the field of each name, by itself, in a file that its source
-// is told by. A name without a field is ignored, and named.
+// is told by. A name without a field is ignored, and an import says so.
 func TestHeaderMaps(t *testing.T) {
 	t.Parallel()
+	f := contactstest.New(t, nil)
 	for _, tc := range []struct{ source, signature, names string }{
 		{"contacts", "first_name,external_id", `
 			last_name=last_name; email=email; company=company; website=website; address=address; city=city; state=state; zip_code=zip_code;
@@ -65,6 +67,13 @@ func TestHeaderMaps(t *testing.T) {
 			}
 			if got := p.Columns[len(p.Columns)-1]; got.Field != field || p.Source != tc.source {
 				t.Errorf("%s: %s is %q of %q, want %q", tc.source, name, got.Field, p.Source, field)
+			}
+			s, err := contactsio.Import(t.Context(), f.Service.DryRun(), f.Key, r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.Contains(s.Ignored, name) != (field == "") {
+				t.Errorf("%s: %s becomes %q, and the columns that the import ignores are %q", tc.source, name, field, s.Ignored)
 			}
 		}
 	}

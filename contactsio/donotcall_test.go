@@ -69,6 +69,41 @@ func TestListFiles(t *testing.T) {
 			}
 		})
 	}
+	t.Run("erased entries", testErasedEntries)
+}
+
+// testErasedEntries exports the entries of an erased person. They have no number, so
+// they block it here alone.
+func testErasedEntries(t *testing.T) {
+	t.Parallel()
+	f, other := listing(t), listing(t)
+	const number = "+15551230001"
+	c, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{
+		FirstName: "Ann", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: true}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: f.Account.ID, ContactID: c.ID, Suppress: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, opts := range []contactsio.DoNotCallExportOptions{{}, {All: true}} {
+		var file bytes.Buffer
+		n, err := contactsio.ExportDoNotCall(t.Context(), f.Service, f.Key, &file, &opts)
+		if err != nil || n == 0 || strings.Count(file.String(), "\r\n,block,") != n || strings.Contains(file.String(), number) {
+			t.Errorf("%+v: %d entries, %v, in\n%s", opts, n, err, &file)
+		}
+		s, err := contactsio.ImportDoNotCall(t.Context(), other.Service, other.Key, &file, nil)
+		if diff := cmp.Diff(&contactsio.DoNotCallSummary{Rows: n, Refused: n, ByCode: map[string]int{"required": n}}, s); err != nil || diff != "" {
+			t.Errorf("%+v: imported elsewhere: %v; summary (-want +got):\n%s", opts, err, diff)
+		}
+	}
+	if err := f.Service.CanCall(t.Context(), f.Key, number); contacts.CodeOf(err) != contacts.CodeDoNotCall {
+		t.Errorf("the number here: %v", err)
+	}
+	if err := other.Service.CanCall(t.Context(), other.Key, number); err != nil {
+		t.Errorf("the number elsewhere: %v", err)
+	}
 }
 
 // TestListIsExported exports a list and imports it elsewhere.

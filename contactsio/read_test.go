@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +86,7 @@ func TestDialects(t *testing.T) {
 			}
 		})
 	}
+	t.Run("csv-spectrum", testSpectrum)
 }
 
 func TestFormats(t *testing.T) {
@@ -296,35 +296,4 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s: %q %q, want %q %q", tc.row, c.FirstName, c.LastName, tc.first, tc.last)
 		}
 	}
-}
-
-// TestMemory reads rows and cards that are far longer than a row may be. They are
-// read over: the memory of all of it is a few times MaxRow.
-func TestMemory(t *testing.T) {
-	const size, maxRow = 16 << 20, 64 << 10
-	for name, begin := range map[string]string{
-		"open quote": "first_name,last_name\nA,\"", "one line": "first_name,last_name\nA,", "photo": "BEGIN:VCARD\nPHOTO:", "note": "BEGIN:VCARD\nNOTE:",
-	} {
-		file := io.MultiReader(strings.NewReader(begin), io.LimitReader(repeating{}, size), strings.NewReader("\nEND:VCARD\n"))
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		rows := read(t, file, &contactsio.ReadOptions{MaxRow: maxRow})
-		runtime.ReadMemStats(&after)
-		if len(rows) == 0 {
-			t.Errorf("%s: no row", name)
-		}
-		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > size/8 {
-			t.Errorf("%s: reading %d bytes allocated %d", name, size, allocated)
-		}
-	}
-}
-
-// repeating is text without an end.
-type repeating struct{}
-
-func (repeating) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'x'
-	}
-	return len(p), nil
 }

@@ -25,15 +25,17 @@ func TestVCard21(t *testing.T) {
 		card string
 		want contacts.CreateContactInput
 	}{
-		"type without a name":   {"N:Example;Ada\nTEL;HOME:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "home")}},
-		"types without a name":  {"N:Example;Ada\nTEL;CELL;VOICE:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "mobile")}},
-		"escaped semicolon":     {"N:Doe\\;Smith;John", contacts.CreateContactInput{FirstName: "John", LastName: "Doe;Smith"}},
-		"lower case":            {"n:example;ada\ntel;cell:+15551234567", contacts.CreateContactInput{FirstName: "ada", LastName: "example", PhoneNumbers: number("+15551234567", "mobile")}},
-		"folded":                {"N:Example;\n Ada\nNOTE:one\n  two", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", CustomContext: map[string]any{"note": "one  two"}}},
-		"quoted-printable":      {"N;ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8:M=C3=BC=\nller;J=C3=B6rg", contacts.CreateContactInput{FirstName: "Jörg", LastName: "Müller"}},
-		"another charset":       {"N;QUOTED-PRINTABLE;CHARSET=ISO-8859-1:M=FCller;J=F6rg", contacts.CreateContactInput{FirstName: "Jörg", LastName: "Müller"}},
-		"no charset":            {"N;QUOTED-PRINTABLE:M=FCller;J=F6rg", contacts.CreateContactInput{FirstName: "Jörg", LastName: "Müller"}},
-		"charset of Japan":      {"N;CHARSET=SHIFT_JIS;ENCODING=QUOTED-PRINTABLE:=93=63=92=86;=91=BE=98=59", contacts.CreateContactInput{FirstName: "太郎", LastName: "田中"}},
+		"type without a name":  {"N:Example;Ada\nTEL;HOME:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "home")}},
+		"types without a name": {"N:Example;Ada\nTEL;CELL;VOICE:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "mobile")}},
+		"escaped semicolon":    {"N:Doe\\;Smith;John", contacts.CreateContactInput{FirstName: "John", LastName: "Doe;Smith"}},
+		"lower case":           {"n:example;ada\ntel;cell:+15551234567", contacts.CreateContactInput{FirstName: "ada", LastName: "example", PhoneNumbers: number("+15551234567", "mobile")}},
+		"folded":               {"N:Example;\n Ada\nNOTE:one\n  two", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", CustomContext: map[string]any{"note": "one  two"}}},
+		"quoted-printable":     {"N;ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8:M=C3=BC=\nller;J=C3=B6rg", contacts.CreateContactInput{FirstName: "Jörg", LastName: "Müller"}},
+		"another charset":      {"N;QUOTED-PRINTABLE;CHARSET=ISO-8859-1:M=FCller;J=F6rg", contacts.CreateContactInput{FirstName: "Jörg", LastName: "Müller"}},
+		"no charset":           {"N;QUOTED-PRINTABLE:M=FCller;J=F6rg", contacts.CreateContactInput{FirstName: "Jörg", LastName: "Müller"}},
+		"charset of Japan":     {"N;CHARSET=SHIFT_JIS;ENCODING=QUOTED-PRINTABLE:=93=63=92=86;=91=BE=98=59", contacts.CreateContactInput{FirstName: "太郎", LastName: "田中"}},
+		"two charsets": {"N;ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8:M=C3=BC=\n=\nller;J=C3=\n=B6rg\nNOTE;CHARSET=ISO-8859-1;ENCODING=QUOTED-PRINTABLE:gr=\n=FC=\n=DFe",
+			contacts.CreateContactInput{FirstName: "Jörg", LastName: "Müller", CustomContext: map[string]any{"note": "grüße"}}},
 		"lines in one value":    {"N:Example;Ada\nNOTE;ENCODING=QUOTED-PRINTABLE:one=0D=0A=\ntwo", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", CustomContext: map[string]any{"note": "one\ntwo"}}},
 		"picture":               {"N:Example;Ada\nPHOTO;JPEG;BASE64:\n AAAA\nBBBB\n\nTEL:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "")}},
 		"card inside the card":  {"N:Example;Ada\nAGENT:\nBEGIN:VCARD\nN:Other;Bob\nEND:VCARD\nTEL:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "")}},
@@ -135,4 +137,5 @@ func TestWrittenCards(t *testing.T) {
 			})
 		})
 	}
+	t.Run("python3-vobject", testCardsElsewhere)
 }

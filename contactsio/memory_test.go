@@ -1,0 +1,202 @@
+package contactsio_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"example.com/contacts"
+	"example.com/contacts/contactsio"
+	"example.com/contacts/store/memory"
+)
+
+// TestMemory measures the memory of reading, importing and exporting. Its parts run one
+// after the other, because they measure the whole process.
+func TestMemory(t *testing.T) {
+	t.Run("long rows", testMemoryOfLongRows)
+	t.Run("many rows", testMemoryOfManyRows)
+}
+
+// testMemoryOfLongRows reads rows and cards that are far longer than a row may be. They
+// are read over: the memory of all of it is a few times MaxRow.
+func testMemoryOfLongRows(t *testing.T) {
+	const maxRow = 64 << 10
+	size := int64(16 << 20)
+	if os.Getenv("CONTACTS_FAULTS") == "full" {
+		size = 1 << 30
+	}
+	for name, begin := range map[string]string{
+		"open quote": "first_name,last_name\nA,\"", "one line": "first_name,last_name\nA,", "photo": "BEGIN:VCARD\nPHOTO:", "note": "BEGIN:VCARD\nNOTE:",
+	} {
+		file := io.MultiReader(strings.NewReader(begin), io.LimitReader(repeating{}, size), strings.NewReader("\nEND:VCARD\n"))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		rows := read(t, file, &contactsio.ReadOptions{MaxRow: maxRow})
+		runtime.ReadMemStats(&after)
+		if len(rows) == 0 {
+			t.Errorf("%s: no row", name)
+		}
+		const most = 2 << 20
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > most {
+			t.Errorf("%s: reading %d bytes allocated %d, want %d or less", name, size, allocated, most)
+		}
+	}
+}
+
+// repeating is text without an end.
+type repeating struct{}
+
+func (repeating) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// testMemoryOfManyRows imports and exports ten times as many rows, which takes hardly
+// more memory. The store takes none: it keeps nothing.
+func testMemoryOfManyRows(t *testing.T) {
+	var rows int
+	switch os.Getenv("CONTACTS_FAULTS") {
+	case "full":
+		rows = 100_000
+	case "":
+		t.Skip("it takes long: set CONTACTS_FAULTS=long")
+	default:
+		rows = 10_000
+	}
+	for name, peak := range map[string]func(*testing.T, int) int64{"import": importPeak, "export": exportPeak} {
+		t.Run(name, func(t *testing.T) {
+			peak(t, rows/10) // what is kept for good is there then
+			few, many := peak(t, rows), peak(t, 10*rows)
+			t.Logf("%d bytes with %d rows, %d with %d", few, rows, many, 10*rows)
+			const most = 64 << 20
+			if many > few+few/10 || many > most {
+				t.Errorf("%d rows take %d bytes, and %d rows %d", rows, few, 10*rows, many)
+			}
+		})
+	}
+}
+
+// A gauge knows the most memory that was in use.
+type gauge struct {
+	every  int // thousands of rows
+	steps  int
+	before int64
+	peak   int64
+}
+
+// newGauge returns a gauge that measures fifty times.
+func newGauge(rows int) *gauge { return &gauge{every: max(1, rows/50_000), before: inUse()} }
+
+// step measures. It is called after each thousand rows.
+func (g *gauge) step() {
+	if g.steps++; g.steps%g.every == 0 {
+		g.peak = max(g.peak, inUse()-g.before)
+	}
+}
+
+// inUse returns how many bytes are in use.
+func inUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func importPeak(t *testing.T, rows int) int64 {
+	svc, key := (&sink{}).service(t)
+	g := newGauge(rows)
+	r, err := contactsio.NewReader(&peopleFile{left: rows}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := contactsio.Import(t.Context(), svc, key, r, &contactsio.ImportOptions{Report: io.Discard, Progress: func(contactsio.Progress) { g.step() }})
+	if err != nil || s.Created != rows {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	return g.peak
+}
+
+func exportPeak(t *testing.T, rows int) int64 {
+	svc, key := (&sink{listed: uint64(rows)}).service(t)
+	g := newGauge(rows)
+	n, err := contactsio.Export(t.Context(), svc, key, io.Discard, &contactsio.ExportOptions{Progress: func(int) { g.step() }})
+	if err != nil || n != rows {
+		t.Fatal(n, err)
+	}
+	return g.peak
+}
+
+// A peopleFile is a file like people, which is made while it is read.
+type peopleFile struct {
+	left int
+	text []byte
+}
+
+func (f *peopleFile) Read(p []byte) (int, error) {
+	switch {
+	case len(f.text) > 0:
+	case f.left == 0:
+		return 0, io.EOF
+	case f.text == nil:
+		f.text = []byte("first_name,last_name,phone_number\r\n")
+	default:
+		f.left--
+		f.text = fmt.Appendf(f.text, "Ann,Example %d,+1555%07d\r\n", f.left, f.left)
+	}
+	n := copy(p, f.text)
+	f.text = f.text[n:]
+	return n, nil
+}
+
+// A sink is a store that forgets its contacts, and lists others, as many as it is told.
+type sink struct {
+	contacts.Store
+	listed uint64
+}
+
+// service returns a service on the sink, with an API key.
+func (s *sink) service(t *testing.T) (*contacts.Service, string) {
+	t.Helper()
+	s.Store = memory.New()
+	t.Cleanup(func() { s.Store.Close() })
+	admin := contacts.NewAdmin(s.Store, nil)
+	account, err := admin.CreateAccount(t.Context(), "Example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: account.ID, Permissions: []contacts.Permission{contacts.PermissionReadContacts}, AllTeams: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := contacts.New(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc, key
+}
+
+func (s *sink) Apply(_ context.Context, b contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
+	return make([]contacts.MutationOutcome, len(b.Mutations)), nil
+}
+
+func (s *sink) ListContacts(_ context.Context, q contacts.ContactQuery) (l contacts.ContactList, _ error) {
+	next := s.listed // the number of a contact is the end of its id
+	if q.After != uuid.Nil {
+		next = binary.BigEndian.Uint64(q.After[8:]) - 1
+	}
+	for ; next > 0 && len(l.Records) < q.Limit; next-- {
+		c := contacts.Contact{AccountID: q.AccountID, FirstName: "Ann", LastName: fmt.Sprint("Example ", next), Version: 1}
+		binary.BigEndian.PutUint64(c.ID[8:], next)
+		l.Records = append(l.Records, &contacts.ContactRecord{Contact: c})
+	}
+	return l, nil
+}
