@@ -28,8 +28,8 @@ import (
 
 // TestDocsInBrowser opens the page in a browser that reaches no other server. A
 // script of the test waits until all operations are there, and posts what it sees.
-// With CONTACTS_FAULTS it also opens each of them, enters an API key and sends a
-// request. Then it sends one where the page is at other places.
+// With CONTACTS_FAULTS it also opens each of them, enters an API key, creates a contact
+// and lists what is there. Then it does so where the page is at other places.
 func TestDocsInBrowser(t *testing.T) {
 	t.Parallel()
 	browser := findBrowser(t)
@@ -72,12 +72,17 @@ func TestDocsInBrowser(t *testing.T) {
 				if v.CanTry || v.CanAuthorize {
 					t.Errorf("read-only, and it can be tried: %t; authorised: %t", v.CanTry, v.CanAuthorize)
 				}
-			case v.Status != "200" || !strings.Contains(v.Answer, `"contacts":`):
-				t.Errorf("a list by Try it out: status %q, %s", v.Status, v.Answer)
+			case v.Created.Status != "201" || !strings.Contains(v.Created.Body, created) || !slices.Contains(v.contacts, created):
+				t.Errorf("a create by Try it out: status %q, %s; then the store has %q", v.Created.Status, v.Created.Body, v.contacts)
+			case v.Listed.Status != "200" || !strings.Contains(v.Listed.Body, created):
+				t.Errorf("a list by Try it out: status %q, %s", v.Listed.Status, v.Listed.Body)
 			}
 			if test.whole {
 				if diff := cmp.Diff(operations, v.Opened); diff != "" {
 					t.Errorf("operations that were opened (-described +opened):\n%s", diff)
+				}
+				if diff := cmp.Diff(schemas(t), v.Schemas); diff != "" {
+					t.Errorf("schemas (-described +shown):\n%s", diff)
 				}
 			}
 		})
@@ -107,7 +112,7 @@ type site struct {
 	strip  string // what a StripPrefix around the handler removes
 	docs   apidocs.Options
 	inline bool // the page has an inline script
-	try    bool // the script sends a request
+	try    bool // the script sends requests
 	whole  bool // the script opens everything
 }
 
@@ -120,15 +125,27 @@ type visit struct {
 	Operations   []string `json:"operations"` // method and path
 	Paths        []string `json:"paths"`
 	Opened       []string `json:"opened"`
+	Schemas      []string `json:"schemas"`
 	CanTry       bool     `json:"can_try"`
 	CanAuthorize bool     `json:"can_authorize"`
-	Status       string   `json:"status"` // of a list by Try it out
-	Answer       string   `json:"answer"`
+	Created      answer   `json:"created"` // to a create by Try it out
+	Listed       answer   `json:"listed"`
 	Stored       int      `json:"stored"` // values in the browser's storage
 	Address      string   `json:"address"`
 	Errors       []string `json:"errors"`
 	Violations   []string `json:"violations"`
+
+	contacts []string // that are stored at the end, by their first names
 }
+
+// An answer is what the page shows of one.
+type answer struct {
+	Status string `json:"status"`
+	Body   string `json:"body"`
+}
+
+// created is the first name of the contact that the script creates.
+const created = "Grace"
 
 // visit opens the page in the browser.
 func (s *site) visit(t *testing.T, browser string) *visit {
@@ -146,13 +163,8 @@ func (s *site) visit(t *testing.T, browser string) *visit {
 	defer server.Close()
 
 	var log bytes.Buffer
-	args := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-extensions", "--disable-features=SpareRendererForSitePerProcess", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--window-size=600,400", "--disable-software-rasterizer", "--blink-settings=imagesEnabled=false",
-		"--remote-debugging-port=0", "--user-data-dir=" + t.TempDir(), server.URL + s.page}
-	command := exec.CommandContext(ctx, browser, args...)
-	command.Stderr = &log
-	command.WaitDelay = 10 * time.Second
+	command := browse(ctx, t, browser, server.URL+s.page, &log,
+		"--window-size=600,400", "--disable-software-rasterizer", "--blink-settings=imagesEnabled=false", "--remote-debugging-port=0")
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -165,11 +177,30 @@ func (s *site) visit(t *testing.T, browser string) *visit {
 		v.Violations = append(v.Violations, p.reported()...)
 		slices.Sort(v.Violations)
 		v.Violations = slices.Compact(v.Violations)
+		for c, err := range svc.Contacts(ctx, key, contacts.ListContactsInput{}) {
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			v.contacts = append(v.contacts, c.FirstName)
+		}
 		return v
 	case <-ctx.Done():
 		t.Fatalf("the page did not end; it waited for %q\n%s", p.waits(), log.Bytes())
 		return nil
 	}
+}
+
+// browse returns a run of the browser that opens a page and reaches no other server.
+func browse(ctx context.Context, t *testing.T, browser, url string, log *bytes.Buffer, args ...string) *exec.Cmd {
+	t.Helper()
+	args = append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--disable-extensions", "--disable-features=SpareRendererForSitePerProcess", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--user-data-dir=" + t.TempDir()}, args...)
+	command := exec.CommandContext(ctx, browser, append(args, url)...)
+	command.Stderr = log
+	command.WaitDelay = 10 * time.Second
+	return command
 }
 
 // setUp stores a contact, and returns an API key.
@@ -271,7 +302,10 @@ func (p *probe) servePage(w http.ResponseWriter, r *http.Request) {
 
 // script returns the script with what it has to know.
 func (p *probe) script() []byte {
-	settings, _ := json.Marshal(map[string]any{"key": p.key, "try": p.try, "whole": p.whole, "readOnly": p.docs.ReadOnly}) // plain values
+	settings, _ := json.Marshal(map[string]any{ // plain values
+		"key": p.key, "try": p.try, "whole": p.whole, "readOnly": p.docs.ReadOnly,
+		"contact": fmt.Sprintf(`{"first_name": %q, "phone_numbers": [{"phone_number": "+15551234567"}]}`, created),
+	})
 	text, err := os.ReadFile(filepath.Join("testdata", "probe.js"))
 	if err != nil {
 		return fmt.Appendf(nil, "fetch('/probe/done', {method: 'POST', body: %q})", err)
@@ -297,4 +331,18 @@ func (s *site) operations(t *testing.T) (all []string) {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// schemas returns the names of those that the description has.
+func schemas(t *testing.T) []string {
+	t.Helper()
+	var document struct {
+		Components struct {
+			Schemas map[string]json.RawMessage `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(contactshttp.OpenAPI("/"), &document); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(document.Components.Schemas))
 }

@@ -26,9 +26,9 @@ const until = (what, look) =>
   });
 
 // type enters text as a person does. React sees no other way.
-const type = (input, text) => {
-  Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(input, text);
-  input.dispatchEvent(new Event("input", { bubbles: true }));
+const type = (field, text) => {
+  Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), "value").set.call(field, text);
+  field.dispatchEvent(new Event("input", { bubbles: true }));
 };
 
 const nameOf = (operation) => {
@@ -41,6 +41,12 @@ const open = async (operation) => {
   await until(`the body of ${nameOf(operation)}`, () => one(".opblock-body .responses-inner", operation));
 };
 
+// close makes room: with much of it open, the page is slow.
+const close = async (operation) => {
+  one(".opblock-summary-control", operation).click();
+  await until(`${nameOf(operation)} to close`, () => !one(".opblock-body", operation));
+};
+
 async function authorize() {
   one(".auth-wrapper .authorize").click();
   const input = await until("the field for the key", () => one(".dialog-ux input[type=text], .dialog-ux input[type=password]"));
@@ -51,13 +57,21 @@ async function authorize() {
   await until("the dialog to close", () => !one(".dialog-ux"));
 }
 
-async function tryList(operation) {
+// send sends a request with "Try it out". body is what to send; "": the operation takes
+// none.
+async function send(operation, body) {
   one(".try-out__btn", operation).click();
   const execute = await until("the button that sends", () => one(".execute", operation));
+  if (body) {
+    type(await until("the field for the body", () => one("textarea.body-param__text", operation)), body);
+    await until("the body to be taken", () => one("textarea.body-param__text", operation).value === body);
+  }
   execute.click();
   const answer = await until("the answer", () => one(".live-responses-table .response-col_status", operation) && one(".live-responses-table .response", operation));
-  seen.status = one(".response-col_status", answer).textContent.trim().slice(0, 3);
-  seen.answer = one(".response-col_description", answer).textContent;
+  return {
+    status: one(".response-col_status", answer).textContent.trim().slice(0, 3),
+    body: one(".response-col_description", answer).textContent,
+  };
 }
 
 async function walk() {
@@ -68,24 +82,29 @@ async function walk() {
     return;
   }
   const list = operations.find((o) => /^get .*\/contacts$/.test(nameOf(o)));
+  const create = operations.find((o) => /^post .*\/contacts\/create$/.test(nameOf(o)));
   seen.can_authorize = Boolean(one(".authorize"));
   await open(list);
+  await open(create);
   seen.can_try = Boolean(one(".try-out__btn"));
   if (!settings.readOnly) {
     await authorize();
-    await tryList(list);
+    seen.created = await send(create, settings.contact);
+    seen.listed = await send(list);
   }
   if (!settings.whole) {
     return;
   }
-  seen.opened = [nameOf(list)];
+  seen.opened = [];
   for (const operation of operations) {
-    if (operation !== list) {
+    if (!one(".opblock-body", operation)) {
       await open(operation);
-      seen.opened.push(nameOf(operation));
     }
+    seen.opened.push(nameOf(operation));
+    await close(operation);
   }
   seen.opened.sort();
+  seen.schemas = all("section.models .json-schema-2020-12__title").map((title) => title.textContent.trim()).sort();
 }
 
 addEventListener("load", async () => {
