@@ -82,7 +82,9 @@ func (in *Inspection) versions() string {
 }
 
 const (
-	unsafeSettingsSQL = `SELECT name FROM pg_catalog.pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name`
+	// reset_val is what the server, the database or the role has set. setting is what the
+	// transaction of the inspection has, which sets synchronous_commit for itself.
+	unsafeSettingsSQL = `SELECT name FROM pg_catalog.pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND reset_val = 'off' ORDER BY name`
 
 	// The tables that the role may not use, with the rights that it lacks.
 	missingRightsSQL = `SELECT c.relname, p.need FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace,

@@ -82,9 +82,9 @@ func TestInspectFindsUnsafeSettings(t *testing.T) {
 	if shared.server == nil {
 		t.Skipf("the server of %s has settings of its own", urlVariable)
 	}
-	_, found := inspectCodes(t, url, newSchema(t, url))
+	_, found := inspectCodes(t, with(t, url, "options", "-csynchronous_commit=off"), newSchema(t, url))
 	text := fmt.Sprint(found.Findings)
-	unsafe := slices.DeleteFunc([]string{"fsync", "full_page_writes"}, func(s string) bool { return strings.Contains(text, s+" is off") })
+	unsafe := slices.DeleteFunc([]string{"fsync", "full_page_writes", "synchronous_commit"}, func(s string) bool { return strings.Contains(text, s+" is off") })
 	if len(unsafe) > 0 {
 		t.Errorf("%v are off, and not found: %s", unsafe, text)
 	}

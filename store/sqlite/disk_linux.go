@@ -20,21 +20,11 @@ var networkDisks = map[uint32]string{
 	0x0bd00bd0: "Lustre",
 }
 
-// networkDisk names the kind of network disk that the file is on; "": it is on none.
-func networkDisk(path string) string {
+// diskOf looks at the disk that the file is on.
+func diskOf(path string) disk {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
-		return ""
+		return unknownDisk
 	}
-	return networkDisks[uint32(s.Type)]
-}
-
-// freeDisk returns how many bytes this process may still write where the file is;
-// -1: not known.
-func freeDisk(path string) int64 {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
-		return -1
-	}
-	return int64(s.Bavail) * int64(s.Bsize) //nolint:unconvert // Bsize has 32 bits on some machines
+	return disk{network: networkDisks[uint32(s.Type)], free: int64(s.Bavail) * int64(s.Bsize)} //nolint:unconvert // Bsize has 32 bits on some machines
 }

@@ -59,6 +59,12 @@ func (p *Plan) Restore(ctx context.Context, backup, path string) error {
 	return restore(ctx, backup, path, p.config)
 }
 
+// InspectOn is Inspect of a file on a disk that the test makes up: the kind of network
+// disk, and how many bytes are free.
+func InspectOn(ctx context.Context, path, network string, free int64) (Inspection, error) {
+	return inspectFile(ctx, path, func(string) disk { return disk{network, free} })
+}
+
 // Versions returns how many migrations there are.
 func Versions() int { return len(defaultConfig().steps) }
 

@@ -34,14 +34,23 @@ type Inspection struct {
 // known: there is no such file ([io/fs.ErrNotExist]), or it cannot be read.
 func Inspect(ctx context.Context, path string, opts *Options) (Inspection, error) {
 	_ = opts // none of the options is about the file
-	in, err := inspectFile(ctx, path)
+	in, err := inspectFile(ctx, path, diskOf)
 	if err != nil {
 		return Inspection{}, fmt.Errorf("sqlite: inspect %q: %w", path, classify(err))
 	}
 	return in, nil
 }
 
-func inspectFile(ctx context.Context, path string) (in Inspection, err error) {
+// A disk is what is known of where a file is.
+type disk struct {
+	network string // which kind of network disk it is; "": none, or not known
+	free    int64  // bytes that this process may still write; -1: not known
+}
+
+var unknownDisk = disk{free: -1}
+
+// inspectFile inspects a file. look looks at the disk that a path is on.
+func inspectFile(ctx context.Context, path string, look func(path string) disk) (in Inspection, err error) {
 	if err := ctx.Err(); err != nil {
 		return in, err
 	}
@@ -53,14 +62,15 @@ func inspectFile(ctx context.Context, path string) (in Inspection, err error) {
 		return in, err
 	}
 	target := targetOf(path)
-	in = Inspection{NewestSchema: SchemaVersion(), Size: info.Size(), FreeDisk: freeDisk(target)}
+	place := look(target)
+	in = Inspection{NewestSchema: SchemaVersion(), Size: info.Size(), FreeDisk: place.free}
 	if log, err := os.Stat(target + logSuffix); err == nil {
 		in.LogSize = log.Size()
 	}
 	if in.SchemaVersion, err = in.readSchema(ctx, path); err != nil {
 		return in, err
 	}
-	in.inspectPlace(target, info.Mode())
+	in.inspectPlace(place, info.Mode())
 	return in, nil
 }
 
@@ -117,13 +127,13 @@ const (
 )
 
 // inspectPlace adds what is wrong with where the file is, and who may read it.
-func (in *Inspection) inspectPlace(target string, mode fs.FileMode) {
+func (in *Inspection) inspectPlace(place disk, mode fs.FileMode) {
 	if others := mode.Perm() &^ 0o600; others != 0 {
 		in.add(contacts.SeverityWarning, "mode_not_0600", fmt.Sprintf("the file has the mode %04o, so other users of the machine may use it", mode.Perm()),
 			"chmod 600 it, and the files beside it.")
 	}
-	if system := networkDisk(target); system != "" {
-		in.add(contacts.SeverityError, "network_disk", "the file is on a network disk ("+system+"), where SQLite's locks cannot be relied on",
+	if place.network != "" {
+		in.add(contacts.SeverityError, "network_disk", "the file is on a network disk ("+place.network+"), where SQLite's locks cannot be relied on",
 			"Move it to a local disk, or move to PostgreSQL.")
 	}
 	if in.FreeDisk >= 0 && in.FreeDisk < max(lowDisk, in.Size/10) {

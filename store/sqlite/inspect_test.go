@@ -82,6 +82,48 @@ func setMark(t *testing.T, path, query string) {
 	exec1(t, db, "PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
+// TestInspectDisks inspects a file on disks that a test cannot have.
+func TestInspectDisks(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "contacts.db")
+	store, err := sqlite.Open(t.Context(), path, nil)
+	wantErr(t, "set up", err, nil)
+	wantErr(t, "Close", store.Close(), nil)
+	large := filepath.Join(t.TempDir(), "large.db") // as far as its size goes
+	content, err := os.ReadFile(path)
+	wantErr(t, "set up", err, nil)
+	write(t, large, string(content))
+	wantErr(t, "truncate", os.Truncate(large, 10<<30), nil)
+	const plenty = 1 << 40
+	for _, test := range []struct {
+		name    string
+		path    string
+		network string
+		free    int64
+		codes   []string
+	}{
+		{"a good one", path, "", plenty, nil},
+		{"of another machine", path, "NFS", plenty, []string{"network_disk"}},
+		{"almost full", path, "", 255 << 20, []string{"disk_low"}},
+		{"full", path, "", 0, []string{"disk_low"}},
+		{"just enough", path, "", 256 << 20, nil},
+		{"too small for the file", large, "", 900 << 20, []string{"disk_low"}},
+		{"large enough for the file", large, "", 1 << 30, nil},
+		{"not known", path, "", -1, nil},
+		{"of another machine, and full", path, "SMB", 0, []string{"network_disk", "disk_low"}},
+	} {
+		found, err := sqlite.InspectOn(t.Context(), test.path, test.network, test.free)
+		wantErr(t, test.name, err, nil)
+		var codes []string
+		for _, f := range found.Findings {
+			codes = append(codes, f.Code)
+		}
+		if diff := cmp.Diff(test.codes, codes); diff != "" || found.FreeDisk != test.free {
+			t.Errorf("%s: %d bytes are free; codes (-want +got):\n%s", test.name, found.FreeDisk, diff)
+		}
+	}
+}
+
 func TestInspectOfNothing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "contacts.db")
