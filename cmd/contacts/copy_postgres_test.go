@@ -6,67 +6,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"example.com/contacts"
 )
-
-// postgresURL starts a server, which the end of the test stops, and returns the URL of
-// an empty database. Without PostgreSQL the test is left out.
-func postgresURL(t *testing.T) string {
-	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // where Debian has them, not in the PATH
-	if path, err := exec.LookPath("initdb"); err == nil {
-		found = append(found, path)
-	}
-	if len(found) == 0 {
-		t.Skip("left out: the programs initdb and postgres are not installed")
-	}
-	bin := filepath.Dir(found[len(found)-1])
-	folder, err := os.MkdirTemp("", "contacts-copy") // short: a socket has its name, and the server's user may enter it
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	attributes := &syscall.SysProcAttr{Setpgid: true}
-	if os.Getuid() == 0 { // a server does not run as root
-		u, err := user.Lookup("postgres")
-		if err != nil {
-			u, err = user.Lookup("nobody")
-		}
-		must(t, err)
-		uid, err := strconv.Atoi(u.Uid)
-		must(t, err)
-		gid, err := strconv.Atoi(u.Gid)
-		must(t, err)
-		attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}
-		must(t, os.Chown(folder, uid, gid))
-	}
-	data := filepath.Join(folder, "data")
-	run := func(name string, args ...string) error {
-		c := exec.CommandContext(context.Background(), filepath.Join(bin, name), args...)
-		c.Dir, c.SysProcAttr = folder, attributes
-		if err := c.Run(); err != nil { // without its output, which the server would keep open
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		return nil
-	}
-	must(t, run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"))
-	options := "-k " + folder + " -c listen_addresses= -c fsync=off -c full_page_writes=off"
-	must(t, run("pg_ctl", "-D", data, "-l", filepath.Join(folder, "log"), "-o", options, "-w", "start"))
-	t.Cleanup(func() {
-		if err := run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"); err != nil {
-			t.Error(err)
-		}
-	})
-	return "postgres:///postgres?user=postgres&host=" + url.QueryEscape(folder)
-}
 
 // TestCopyOverPostgres copies a SQLite file to a server while others write, cut off
 // again and again, and from there to a new file. The files hold the same.
@@ -75,7 +21,7 @@ func TestCopyOverPostgres(t *testing.T) {
 	if os.Getenv("CONTACTS_FAULTS") == "" {
 		t.Skip("it takes long: set CONTACTS_FAULTS=long")
 	}
-	address := postgresURL(t)
+	address := newPostgres(t, "fsync=off", "full_page_writes=off").url("postgres", "postgres")
 	folder := t.TempDir()
 	ctx := t.Context()
 	open := func(address string) contacts.Store {

@@ -17,14 +17,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
-	"example.com/contacts/store/sqlite"
 )
 
 // newPatient returns a file with something of everything, that nobody has open.
 func newPatient(t *testing.T) string {
 	t.Helper()
-	ctx, path := t.Context(), filepath.Join(t.TempDir(), "contacts.db")
-	store, err := sqlite.Open(ctx, path, nil)
+	path := filepath.Join(t.TempDir(), "contacts.db")
+	fillPatient(t, storeAddress(path))
+	return path
+}
+
+// fillPatient stores something of everything, and closes the store.
+func fillPatient(t *testing.T, address storeAddress) {
+	t.Helper()
+	ctx := t.Context()
+	store, err := address.open(ctx)
 	must(t, err)
 	admin := contacts.NewAdmin(store, nil)
 	acme, err := admin.CreateAccount(ctx, "Acme")
@@ -50,7 +57,6 @@ func newPatient(t *testing.T) string {
 	_, err = admin.EraseContact(ctx, contacts.EraseInput{AccountID: acme.ID, ContactID: gone.ID, Suppress: true})
 	must(t, err)
 	must(t, store.Close())
-	return path
 }
 
 // alter runs statements on a file, as any other program can.
@@ -67,10 +73,10 @@ func alter(t *testing.T, path string, statements ...string) {
 }
 
 // examine runs doctor, and returns the codes of its findings and how it ended.
-func examine(t *testing.T, c *doctorCommand, path string) (codes []string, err error) {
+func examine(t *testing.T, c *doctorCommand, address storeAddress) (codes []string, err error) {
 	t.Helper()
 	var text bytes.Buffer
-	s := &session{globals: &globals{DB: storeAddress(path), JSON: true}, out: newOutput(&text), errors: io.Discard}
+	s := &session{globals: &globals{DB: address, JSON: true}, out: newOutput(&text), errors: io.Discard}
 	s.out.json = true
 	err = c.Run(t.Context(), s)
 	must(t, s.out.flush())
@@ -84,6 +90,23 @@ func examine(t *testing.T, c *doctorCommand, path string) (codes []string, err e
 	}
 	slices.Sort(codes)
 	return slices.Compact(codes), err
+}
+
+// wantCodes runs doctor, and fails if it does not find what was planted, or ends as if it
+// had.
+func wantCodes(t *testing.T, c *doctorCommand, address storeAddress, want ...string) {
+	t.Helper()
+	codes, err := examine(t, c, address)
+	if diff := cmp.Diff(want, codes); diff != "" {
+		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+	var end error
+	if want != nil {
+		end = exitError(exitFinding)
+	}
+	if !errors.Is(err, end) {
+		t.Errorf("it ended with %v, want %v", err, end)
+	}
 }
 
 // TestDoctor plants each finding that can be planted, and checks that doctor finds it
@@ -135,17 +158,7 @@ func TestDoctor(t *testing.T) {
 			test.plant(t, path)
 			before, err := os.ReadFile(path)
 			must(t, err)
-			codes, err := examine(t, &doctorCommand{Deep: test.deep}, path)
-			if diff := cmp.Diff(test.codes, codes); diff != "" {
-				t.Errorf("codes (-want +got):\n%s", diff)
-			}
-			want := error(nil)
-			if test.codes != nil {
-				want = exitError(exitFinding)
-			}
-			if !errors.Is(err, want) {
-				t.Errorf("it ended with %v, want %v", err, want)
-			}
+			wantCodes(t, &doctorCommand{Deep: test.deep}, storeAddress(path), test.codes...)
 			after, err := os.ReadFile(path)
 			must(t, err)
 			if !bytes.Equal(before, after) {

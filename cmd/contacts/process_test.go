@@ -287,6 +287,65 @@ func TestEventsTail(t *testing.T) {
 	}
 }
 
+// listen starts a server, and returns where its API is and what it logs from then on.
+func (p *process) listen(t *testing.T) (url string, log *bufio.Scanner) {
+	t.Helper()
+	p.Stderr = nil
+	out, err := p.StderrPipe()
+	must(t, err)
+	must(t, p.Start())
+	log = bufio.NewScanner(out)
+	var listening struct{ URL string }
+	must(t, json.Unmarshal([]byte(lines(t, log, `"listening"`)), &listening))
+	return listening.URL, log
+}
+
+// TestServeFlags serves as flags and variables say. A flag counts before its variable.
+func TestServeFlags(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	do(t, folder, "accounts", "create", "Acme")
+	p := newProcess(t, folder, []string{"CONTACTS_ADDR=127.0.0.1:0", "CONTACTS_PREFIX=/crm", "CONTACTS_RATE_LIMIT=9"},
+		"serve", "--docs", "--default-region", "US", "--valid-numbers-only", "--rate-limit", "1", "--insecure")
+	url, log := p.listen(t)
+	if !strings.HasSuffix(url, "/crm") {
+		t.Errorf("the API is at %s", url)
+	}
+	var keys []string // each may make one request
+	for range 2 {
+		keys = append(keys, strings.TrimSpace(do(t, folder, "keys", "issue", "--name", "n", "--can", "can_read_contacts")))
+	}
+	create := func(number string) string {
+		return `{"first_name": "Ann", "phone_numbers": [{"phone_number": "` + number + `"}]}`
+	}
+	for _, request := range []struct {
+		what, method, path, key, body string
+		want                          int
+	}{
+		{"a national number", http.MethodPost, "/contacts/create", keys[0], create("(202) 456-1111"), http.StatusCreated},
+		{"another request", http.MethodGet, "/contacts", keys[0], "", http.StatusTooManyRequests},
+		{"a number that nobody has", http.MethodPost, "/contacts/create", keys[1], create("+15551234567"), http.StatusBadRequest},
+		{"the page", http.MethodGet, "/docs", "", "", http.StatusOK},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), request.method, url+request.path, strings.NewReader(request.body))
+		must(t, err)
+		r.Header.Set("X-API-Key", request.key)
+		r.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		must(t, err)
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != request.want {
+			t.Errorf("%s: status %d, want %d: %s", request.what, resp.StatusCode, request.want, body)
+		}
+	}
+	must(t, p.Process.Signal(syscall.SIGTERM))
+	lines(t, log, `"stopped"`)
+	if code := p.end(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestStopsServing sends signals to a server that has a request under way.
 func TestStopsServing(t *testing.T) {
 	t.Parallel()
@@ -295,20 +354,14 @@ func TestStopsServing(t *testing.T) {
 	key := strings.TrimSpace(do(t, folder, "keys", "issue", "--name", "server", "--can", "can_read_contacts"))
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := newProcess(t, folder, nil, "serve", "--addr", "127.0.0.1:0", "--grace", "1m")
-		p.Stderr = nil
-		log, err := p.StderrPipe()
-		must(t, err)
-		must(t, p.Start())
-		scanner := bufio.NewScanner(log)
-		var listening struct{ URL string }
-		must(t, json.Unmarshal([]byte(lines(t, scanner, `"listening"`)), &listening))
+		url, log := p.listen(t)
 
 		body, rest := io.Pipe()
 		answered := make(chan int, 1)
 		// The body is asked for by the server when it has begun with the request.
 		client := &http.Transport{ExpectContinueTimeout: time.Minute}
 		go func() {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, listening.URL+"/contacts/create", body)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/contacts/create", body)
 			if err != nil {
 				t.Error(err)
 			}
@@ -324,17 +377,17 @@ func TestStopsServing(t *testing.T) {
 			answered <- resp.StatusCode
 			resp.Body.Close()
 		}()
-		_, err = rest.Write([]byte(`{"first_name": `))
+		_, err := rest.Write([]byte(`{"first_name": `))
 		must(t, err)
 		must(t, p.Process.Signal(signal))
-		lines(t, scanner, `"stopping"`)
+		lines(t, log, `"stopping"`)
 		_, err = rest.Write([]byte(`"Ann"}`))
 		must(t, err)
 		must(t, rest.Close())
 		if status := <-answered; status != http.StatusCreated {
 			t.Errorf("%v: the request under way was answered with %d", signal, status)
 		}
-		lines(t, scanner, `"stopped"`)
+		lines(t, log, `"stopped"`)
 		if code := p.end(t); code != 0 {
 			t.Errorf("%v: exit code %d", signal, code)
 		}

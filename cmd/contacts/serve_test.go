@@ -204,6 +204,29 @@ func TestServeSaysWhetherItIsReady(t *testing.T) {
 	}
 }
 
+// Other machines may connect only where there is TLS, or where a host says that a proxy
+// has it.
+func TestServeAddresses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		serveCommand
+		ok bool
+	}{
+		{serveCommand{Addr: "127.0.0.1:80"}, true},
+		{serveCommand{Addr: "[::1]:80"}, true},
+		{serveCommand{Addr: "localhost:80"}, true},
+		{serveCommand{Addr: "0.0.0.0:80"}, false},
+		{serveCommand{Addr: ":80"}, false},
+		{serveCommand{Addr: "example.com:80"}, false},
+		{serveCommand{Addr: "0.0.0.0:80", Insecure: true}, true},
+		{serveCommand{Addr: ":443", TLSCert: "cert.pem", TLSKey: "key.pem"}, true},
+	} {
+		if err := test.check(); (err == nil) != test.ok {
+			t.Errorf("%+v: %v", test.serveCommand, err)
+		}
+	}
+}
+
 func TestServeOverTLS(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
