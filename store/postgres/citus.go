@@ -26,6 +26,9 @@ const (
 			AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_dist_partition AS p WHERE p.logicalrelid = c.oid)
 		ORDER BY array_position($2::text[], c.relname::text)`
 
+	// Citus spreads no table with triggers.
+	unguardSQL = `DROP FUNCTION IF EXISTS {schema}.journal_keeps() CASCADE`
+
 	// Rows that a table holds are copied to where they belong. Then the table
 	// still has them, where nobody sees them.
 	everywhereSQL = `SELECT create_reference_table(format('%I.%I', $1::text, $2::text)::regclass)`
@@ -101,6 +104,7 @@ func (s *Store) distribute(ctx context.Context, check bool) error {
 		if err := read(ctx, t); err != nil {
 			return err // or another process has been faster, and nothing is left
 		}
+		t.exec(s.sql(unguardSQL))
 		for _, table := range tables {
 			sql := byAccountSQL
 			if table == "account" || table == "api_key" {

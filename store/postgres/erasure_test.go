@@ -185,9 +185,10 @@ func TestReapply(t *testing.T) {
 			t.Fatal(err)
 		}
 		slices.Reverse(tables) // those first that refer to others
-		sql := "BEGIN;" + each("DELETE FROM {now};")
+		journal := "ALTER TABLE " + pgx.Identifier{schema, "journal"}.Sanitize()
+		sql := "BEGIN;" + journal + " DISABLE TRIGGER USER;" + each("DELETE FROM {now};")
 		slices.Reverse(tables)
-		run(sql + each("INSERT INTO {now} TABLE {then};") + "COMMIT")
+		run(sql + each("INSERT INTO {now} TABLE {then};") + journal + " ENABLE TRIGGER USER; COMMIT")
 		return erasetest.Join(t, open(t, url, schema))
 	})
 }

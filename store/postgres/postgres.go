@@ -49,9 +49,10 @@
 //
 // # Other engines
 //
-// The statements use no sequences, no extensions and no triggers. Only migrations
-// use an advisory lock, if the engine has them. Every key of the tables that grow
-// begins with account_id, so that an account is in one place.
+// The statements use no sequences and no extensions. Only migrations use an advisory
+// lock, if the engine has them. Every key of the tables that grow begins with
+// account_id, so that an account is in one place. Triggers in PL/pgSQL refuse to
+// delete or rewrite what is no event in the journal. No statement depends on them.
 //
 // Transactions that fail to serialize are made again until the caller's context
 // is done. An ambiguous commit is [contacts.ErrOutcomeUnknown].
@@ -67,7 +68,7 @@
 // Writes that wait at the same time share a transaction if they are about one
 // account, so [Options.Writers] counts for more. A batch about several accounts is
 // one transaction, which Citus commits in two phases. [Options.RowSecurity] does
-// not work there. plan_cache_mode must not be force_generic_plan, and
+// not work there, and there are no triggers: rights alone guard the journal. plan_cache_mode must not be force_generic_plan, and
 // synchronous_commit must be on at the workers, which the store does not check.
 //
 // On other engines run package storetest first.

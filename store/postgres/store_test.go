@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 
@@ -116,9 +117,16 @@ func (p *schemaPool) make(t testing.TB) string {
 func (p *schemaPool) empty(t testing.TB, schema string) {
 	t.Helper()
 	sql := "BEGIN; SELECT set_config('contacts.all', 'on', true), set_config('citus.multi_shard_modify_mode', 'sequential', true);"
+	triggers := func(change string) string { // on Citus there are none
+		return strings.NewReplacer("{journal}", pgx.Identifier{schema, "journal"}.Sanitize(), "{change}", change).Replace(
+			`DO $$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = '{journal}'::regclass AND NOT tgisinternal) THEN
+				ALTER TABLE {journal} {change} TRIGGER USER; END IF; END $$;`)
+	}
+	sql += triggers("DISABLE")
 	for _, table := range []string{"journal", "idempotency", "contact_lookup", "contact", "account_state", "setting", "api_key", "team", "account"} {
 		sql += "DELETE FROM " + pgx.Identifier{schema, table}.Sanitize() + ";"
 	}
+	sql += triggers("ENABLE")
 	if _, err := p.conns[0].Exec(context.Background(), sql+"COMMIT", pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}

@@ -130,6 +130,42 @@ CREATE INDEX journal_ends_at ON journal (account_id, ends_at) WHERE kind = 1 AND
 
 CREATE INDEX journal_erasure ON journal (account_id, sequence) WHERE kind = 3; -- few among many
 
+-- Entries that are not events stay. An erasure may remove the number and the notes
+-- of a do-not-call entry, and nothing else of it. Its own receipt never changes.
+-- Nothing fires for an INSERT. On Citus, which spreads no table with triggers, Open
+-- drops this.
+CREATE FUNCTION journal_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE -- type, at, expires_at, phone_number; text that is no JSON has none
+  was  text[] := ARRAY[NULL, NULL, NULL, NULL];
+  will text[] := was;
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    BEGIN
+      was := ARRAY[OLD.data::json ->> 'type', OLD.data::json ->> 'at', OLD.data::json ->> 'expires_at', OLD.data::json ->> 'phone_number'];
+    EXCEPTION WHEN data_exception THEN NULL;
+    END;
+    BEGIN
+      will := ARRAY[NEW.data::json ->> 'type', NEW.data::json ->> 'at', NEW.data::json ->> 'expires_at', NEW.data::json ->> 'phone_number'];
+    EXCEPTION WHEN data_exception THEN NULL;
+    END;
+    IF OLD.kind = 2
+      AND (NEW.account_id, NEW.sequence, NEW.kind, NEW.head, NEW.subject, NEW.at, NEW.ends_at)
+        = (OLD.account_id, OLD.sequence, OLD.kind, OLD.head, OLD.subject, OLD.at, OLD.ends_at)
+      AND will[1:3] = was[1:3]
+      AND coalesce(will[4], was[4]) IS NOT DISTINCT FROM was[4]
+    THEN
+      RETURN NEW;
+    END IF;
+  END IF;
+  RAISE 'the ledger is append-only; an erasure may remove a number and its notes';
+END $$;
+
+CREATE TRIGGER journal_keeps BEFORE UPDATE OR DELETE ON journal
+FOR EACH ROW WHEN (OLD.kind <> 1) EXECUTE FUNCTION journal_keeps();
+
+CREATE TRIGGER journal_stays BEFORE TRUNCATE ON journal
+FOR EACH STATEMENT EXECUTE FUNCTION journal_keeps();
+
 -- One row for each change of a contact that was recorded, for people. The program
 -- never reads it. Changes are NULL where the type has none, and where a person was
 -- erased.

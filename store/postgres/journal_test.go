@@ -1,0 +1,67 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"example.com/contacts"
+)
+
+// Nobody removes or rewrites entries that are not events, not even the owner of the
+// tables. An erasure may remove a number and its notes.
+func TestLedgerCannotBeEdited(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	s := open(t, url, schema)
+	const block = `{"type":"block","at":"x","expires_at":"y","phone_number":"+15551234567","reason":"asked"}`
+	m := contacts.Mutation{AccountID: addAccount(t, s), Journal: []contacts.JournalEntry{
+		{Kind: contacts.JournalEvent, At: noon, Data: "{}"},
+		{Kind: contacts.JournalDoNotCall, At: noon, Data: block},
+		{Kind: contacts.JournalErasure, At: noon, Data: "{}"},
+		{Kind: contacts.JournalDoNotCall, At: noon, Data: "no JSON"},
+	}}
+	if err := apply(t.Context(), s, m); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, url)
+	exec := func(sql string) (int64, error) {
+		tag, err := c.Exec(t.Context(), strings.ReplaceAll(sql, "{journal}", pgx.Identifier{schema, "journal"}.Sanitize()))
+		return tag.RowsAffected(), err
+	}
+	for _, sql := range []string{
+		"TRUNCATE {journal}",
+		"DELETE FROM {journal} WHERE kind = 2",
+		"DELETE FROM {journal} WHERE kind = 3",
+		"UPDATE {journal} SET kind = 1 WHERE kind = 2",
+		"UPDATE {journal} SET kind = 1 WHERE kind = 3",
+		`UPDATE {journal} SET data = '{"erased":true}' WHERE kind = 3`,
+		"UPDATE {journal} SET sequence = 9 WHERE kind = 3",
+		"UPDATE {journal} SET at = 1 WHERE kind = 2",
+		"UPDATE {journal} SET ends_at = 1 WHERE kind = 2",
+		"UPDATE {journal} SET account_id = gen_random_uuid() WHERE kind = 2",
+		"UPDATE {journal} SET subject = '', head = 1 WHERE kind = 2",
+		`UPDATE {journal} SET data = replace(data, '+15551234567', '+15557654321') WHERE sequence = 2`,
+		`UPDATE {journal} SET data = '{"phone_number":"+15557654321"}' WHERE sequence = 4`,
+		`UPDATE {journal} SET data = replace(data, 'block', 'grant') WHERE sequence = 2`,
+		`UPDATE {journal} SET data = replace(data, '"at":"x",', '') WHERE sequence = 2`,
+		`UPDATE {journal} SET data = replace(data, '"expires_at":"y",', '') WHERE sequence = 2`,
+		`UPDATE {journal} SET data = 'no JSON' WHERE sequence = 2`,
+	} {
+		if _, err := exec(sql); err == nil {
+			t.Errorf("%s: no error", sql)
+		}
+	}
+	for _, sql := range []string{
+		`UPDATE {journal} SET data = '{"type":"block","at":"x","expires_at":"y","erased":true}' WHERE sequence = 2`,
+		`UPDATE {journal} SET data = 'another text' WHERE sequence = 4`,
+		`UPDATE {journal} SET data = '{"erased":true}' WHERE kind = 1`,
+		"DELETE FROM {journal} WHERE kind = 1",
+	} {
+		if n, err := exec(sql); n != 1 || err != nil {
+			t.Errorf("%s: %d rows, %v", sql, n, err)
+		}
+	}
+}
