@@ -294,10 +294,11 @@ type single struct {
 	mutation [1]Mutation
 }
 
-// conflict returns the conflict of a field with another contact. Hide leaves out
-// the id of one of this call.
-func (created *creation) conflict(field string, id uuid.UUID, hide bool) Conflict {
-	conflict := Conflict{Field: field, ContactID: id}
+// conflict returns the conflict of a contact with another one that has a key of it.
+// Hide leaves out the id of one of this call.
+func (created *creation) conflict(c *Contact, k MatchKey, id uuid.UUID, hide bool) Conflict {
+	conflict := Conflict{ContactID: id}
+	conflict.Field, conflict.Form = c.fieldOf(k)
 	place, own := created.placeOf(id)
 	if own {
 		conflict.Index = &place

@@ -25,6 +25,11 @@ type Conflict struct {
 	// Index is the place of the contact in the same batch, from 0. nil: it is
 	// not of the batch.
 	Index *int `json:"index,omitempty"`
+
+	// Form is the name of the equivalent form of the number that the contact has,
+	// such as "br_ninth_digit"; see [PhoneForms]. "": it has the number itself, or
+	// the field is no phone number.
+	Form string `json:"form,omitempty"`
 }
 
 func (c Conflict) equal(other Conflict) bool {
@@ -46,9 +51,10 @@ func (p *DuplicatePolicy) claims(r, before *ContactRecord, on []MatchKey) []Matc
 	if before != nil && before.Contact.DeletedAt.IsZero() { // a deleted contact holds no keys
 		had = before.MatchKeys()
 	}
-	keys := slices.DeleteFunc(r.MatchKeys(), func(k MatchKey) bool {
+	free := func(k MatchKey) bool {
 		return !slices.Contains(on, k) && (!p.unique(k.Kind) || slices.Contains(had, k))
-	})
+	}
+	keys := slices.DeleteFunc(p.withForms(slices.DeleteFunc(r.MatchKeys(), free)), free)
 	for _, k := range on {
 		if !slices.Contains(keys, k) {
 			keys = append(keys, k)
@@ -57,17 +63,26 @@ func (p *DuplicatePolicy) claims(r, before *ContactRecord, on []MatchKey) []Matc
 	return keys
 }
 
-// fieldOf returns the field of the contact that has the key.
-func (c *Contact) fieldOf(k MatchKey) string {
+// fieldOf returns the field of the contact that has the key. If that has an equivalent
+// form of the key, it returns the name of the form too.
+func (c *Contact) fieldOf(k MatchKey) (field, form string) {
 	if k.Kind != KeyPhoneNumber {
-		return string(k.Kind)
+		return string(k.Kind), ""
 	}
-	i := slices.IndexFunc(c.PhoneNumbers, func(p PhoneNumber) bool { return p.PhoneNumber == k.Value })
-	return element("phone_numbers", i) + ".phone_number"
+	var i int
+	for _, f := range PhoneForms(k.Value) { // the number itself is the first
+		form = f.Name
+		if i = slices.IndexFunc(c.PhoneNumbers, func(p PhoneNumber) bool { return p.PhoneNumber == f.Number }); i >= 0 {
+			break
+		}
+	}
+	return element("phone_numbers", i) + ".phone_number", form
 }
 
-// maxConflicts is how many conflicts one error names.
-const maxConflicts = 100
+const (
+	maxConflicts = 100 // that one error names
+	maxHolders   = 10  // of one claim that a store names, and of one field that an error names
+)
 
 // A duplicate is a contact that was refused because its match keys are taken.
 type duplicate struct {
@@ -82,13 +97,21 @@ type duplicate struct {
 func (c *call) duplicateError(d duplicate) *Error {
 	e := newError(d.code, nil)
 	var fields []string
-	for i, h := range d.holders {
+	holders := make(map[string][]uuid.UUID) // by field
+	more := 0
+	for _, h := range d.holders {
 		hide := c.dryRun || d.created != nil && d.created.allOrNothing // they are not stored
-		conflict := d.created.conflict(d.contact.fieldOf(d.claims[h.Key]), h.ContactID, hide)
-		if !slices.Contains(fields, conflict.Field) {
+		conflict := d.created.conflict(d.contact, d.claims[h.Key], h.ContactID, hide)
+		known := holders[conflict.Field]
+		if slices.Contains(known, h.ContactID) { // it has the number in two forms
+			continue
+		}
+		if known == nil {
 			fields = append(fields, conflict.Field)
 		}
-		if i >= maxConflicts {
+		holders[conflict.Field] = append(known, h.ContactID)
+		if len(known) >= maxHolders || len(e.Conflicts) == maxConflicts {
+			more++
 			continue
 		}
 		if conflict.Hidden = !c.principal.CanAccessTeam(h.TeamID); conflict.Hidden {
@@ -104,7 +127,7 @@ func (c *call) duplicateError(d duplicate) *Error {
 	default:
 		e.Message = naming(fields) + ": other contacts of the account have them"
 	}
-	if more := len(d.holders) - len(e.Conflicts); more > 0 {
+	if more > 0 {
 		e.Message += fmt.Sprintf("; %d more are not named", more)
 	}
 	return e

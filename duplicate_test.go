@@ -109,6 +109,73 @@ func TestConflictNamesEveryHolder(t *testing.T) {
 	})
 }
 
+// TestFormsOfANumberAreOneKey: an error names 10 contacts that have a number or a form
+// of it, first those that have the number itself.
+func TestFormsOfANumberAreOneKey(t *testing.T) {
+	t.Parallel()
+	const number, form = "+5511987654321", "+551187654321"
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		with := func(number string) contacts.CreateContactInput {
+			return contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}}
+		}
+		var want []contacts.Conflict
+		for i, n := range slices.Repeat([]string{form, number}, 6) {
+			conflict := contacts.Conflict{Field: "phone_numbers[0].phone_number", ContactID: w.create(t, with(n)).ID}
+			if i%2 == 0 {
+				conflict.Form = "br_ninth_digit"
+			}
+			want = append(want, conflict)
+		}
+		slices.SortStableFunc(want, func(a, b contacts.Conflict) int { return strings.Compare(a.Form, b.Form) })
+		forms := reject
+		forms.PhoneForms = true
+		w.setPolicy(t, forms)
+		_, err := w.svc.CreateContact(t.Context(), w.key, with(number))
+		wantConflicts(t, err, want[:10]...)
+		if !strings.HasSuffix(err.Error(), "; 2 more are not named") {
+			t.Errorf("got %v", err)
+		}
+		forms.PhoneForms = false
+		w.setPolicy(t, forms)
+		_, err = w.svc.CreateContact(t.Context(), w.key, with(number))
+		wantConflicts(t, err, want[:6]...)
+	})
+}
+
+// TestFormsInAStream: a contact matches one of an earlier part by another form of its
+// number, also in a dry run, which keeps no contacts of that part.
+func TestFormsInAStream(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, &contacts.Options{Limits: contacts.Limits{Batch: 2}})
+	w.setPolicy(t, contacts.DuplicatePolicy{PhoneForms: true})
+	var stream []contacts.UpsertContactInput
+	for _, number := range []string{"+15551234567", "+5511987654321", "+551187654321", "+15551234567"} {
+		in := contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}}}
+		stream = append(stream, contacts.UpsertContactInput{CreateContactInput: in})
+	}
+	for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+		var got []string
+		for r, err := range svc.UpsertContactStream(t.Context(), w.writer, slices.Values(stream)) {
+			if err != nil || r.Err != nil {
+				t.Fatal(err, r.Err)
+			}
+			said := string(r.Result)
+			for _, m := range r.Matched {
+				said += " " + m.Form
+			}
+			got = append(got, said)
+		}
+		last := "unchanged "
+		if svc.IsDryRun() {
+			last = "updated " // of a contact that it has not kept
+		}
+		if diff := cmp.Diff([]string{"created", "created", "updated br_ninth_digit", last}, got); diff != "" {
+			t.Errorf("dry run %t (-want +got):\n%s", svc.IsDryRun(), diff)
+		}
+	}
+}
+
 func TestHolderThatTheKeyMayNotSeeIsHidden(t *testing.T) {
 	t.Parallel()
 	w := memoryWorld(t, nil)
@@ -271,6 +338,10 @@ func TestPolicyIsReadBack(t *testing.T) {
 		get(contacts.DuplicatePolicy{})
 		w.setPolicy(t, reject)
 		get(reject)
+		withForms := reject
+		withForms.PhoneForms = true
+		w.setPolicy(t, withForms)
+		get(withForms)
 		w.setPolicy(t, contacts.DuplicatePolicy{})
 		get(contacts.DuplicatePolicy{})
 
@@ -326,6 +397,14 @@ func TestStaleSettings(t *testing.T) {
 		stale.left = 1
 		_, err := w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "Bob", Email: "ada@example.com"})
 		wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: first.ID})
+
+		replayed := contacts.CreateContactInput{FirstName: "Bob", IdempotencyKey: "once"}
+		bob := w.create(t, replayed)
+		stale.left = 1 // a replay is judged before the settings
+		r, err := w.svc.CreateContactResult(t.Context(), w.key, replayed)
+		if err != nil || !r.Replayed || r.Contact.ID != bob.ID || stale.left != 0 {
+			t.Errorf("got %+v, %v, want the replay of %v", r, err, bob.ID)
+		}
 
 		stale.left = 3
 		_, err = w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "Bob"})

@@ -51,7 +51,8 @@ type DuplicatePage struct {
 
 // FindDuplicates returns one page of groups of contacts that share an e-mail
 // address or a phone number, so that somebody can decide which to keep. Addresses
-// are compared in the form of [MatchEmail]. A family with one phone is a group too.
+// are compared in the form of [MatchEmail], and phone numbers as they are, also under
+// a policy with PhoneForms. A family with one phone is a group too.
 // It needs Options.ReadPermission. Deleted contacts, and contacts in teams that the
 // key may not access, are left out. What is left is a group if it is two or more.
 //

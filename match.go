@@ -155,7 +155,7 @@ func (p *pass) change(ctx context.Context) {
 	for len(steps) > 0 {
 		n := len(steps)
 		if p.seen != nil { // the mutations of a dry run have nothing in common
-			n = unlike(steps)
+			n = p.unlike(steps)
 		}
 		p.storeChanges(ctx, steps[:n])
 		steps = steps[n:]
@@ -164,13 +164,13 @@ func (p *pass) change(ctx context.Context) {
 
 // unlike returns how many of the steps, from the first one on, have no match key in
 // common.
-func unlike(steps []merged) int {
+func (p *pass) unlike(steps []merged) int {
 	taken := make(map[MatchKey]bool)
 	for i, s := range steps {
 		if s.after == nil {
 			continue
 		}
-		keys := s.after.MatchKeys()
+		keys := p.policy.withForms(s.after.MatchKeys())
 		if slices.ContainsFunc(keys, func(k MatchKey) bool { return taken[k] }) {
 			return i
 		}
@@ -210,7 +210,7 @@ func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 			next.err = newServerError(err)
 		case o.Err == nil && o.Result == "":
 			p.done(next)
-		case errors.Is(o.Err, ErrDuplicate) && next.refused(claims, o.Holders):
+		case errors.Is(o.Err, ErrDuplicate) && p.refuses(&next, claims, o.Holders):
 			next.err = p.duplicateError(duplicate{
 				code: ErrDuplicate, contact: next.given(), claims: claims, holders: o.Holders, created: p.created,
 			})
@@ -307,13 +307,13 @@ type merged struct {
 	finding
 }
 
-// refused reports whether the contact cannot be changed because others have keys
+// refuses reports whether the contact cannot be changed because others have keys
 // that it would get. Where they have keys by which it was found, it is looked for
 // again.
-func (m *merged) refused(claims []MatchKey, holders []Holder) bool {
+func (p *pass) refuses(m *merged, claims []MatchKey, holders []Holder) bool {
 	found := m.on
 	if m.result == ResultRestored { // no live contact had a key of the input
-		found = m.record.MatchKeys()
+		found = p.policy.withForms(m.record.MatchKeys())
 	}
 	return !slices.ContainsFunc(holders, func(h Holder) bool { return slices.Contains(found, claims[h.Key]) })
 }
@@ -400,10 +400,19 @@ func (p *pass) matched(m match, hide bool) (matched []Conflict) {
 	keys := m.stored.MatchKeys()
 	for _, k := range m.on {
 		if slices.Contains(keys, k) {
-			matched = append(matched, p.created.conflict(m.record.Contact.fieldOf(k), m.stored.Contact.ID, hide))
+			matched = addMatched(matched, p.created.conflict(&m.record.Contact, k, m.stored.Contact.ID, hide))
 		}
 	}
 	return matched
+}
+
+// addMatched adds how a field matched the contact that was found. One that has a number
+// in two forms is matched by the first alone.
+func addMatched(matched []Conflict, one Conflict) []Conflict {
+	if slices.ContainsFunc(matched, func(c Conflict) bool { return c.Field == one.Field }) {
+		return matched
+	}
+	return append(matched, one)
 }
 
 // hides reports whether an error must not name the contacts of this call, because
@@ -424,7 +433,7 @@ func (p *pass) matchPast(m match) {
 	n.found = new(finding)
 	for _, h := range m.holders {
 		if m.matches(h) {
-			n.found.matched = append(n.found.matched, p.created.conflict(n.record.Contact.fieldOf(m.claims[h.Key]), m.id, true))
+			n.found.matched = addMatched(n.found.matched, p.created.conflict(&n.record.Contact, m.claims[h.Key], m.id, true))
 		}
 	}
 	p.seen.add(step{newContact: n, once: n.once})

@@ -163,7 +163,6 @@ func (o *overlay) storedVersion(s step) int64 {
 // holdersOf returns who would hold the claims of a contact, where a store says who
 // does.
 func (o *overlay) holdersOf(claims []MatchKey, stored []Holder, own uuid.UUID) (all []Holder) {
-	const most = 10 // of one claim, as a store names them
 	for i, k := range claims {
 		from := len(all)
 		add := func(h Holder) {
@@ -193,7 +192,7 @@ func (o *overlay) holdersOf(claims []MatchKey, stored []Holder, own uuid.UUID) (
 			add(Holder{Key: i, ContactID: id})
 		}
 		slices.SortFunc(all[from:], func(a, b Holder) int { return bytes.Compare(a.ContactID[:], b.ContactID[:]) })
-		all = all[:min(len(all), from+most)]
+		all = all[:min(len(all), from+maxHolders)]
 	}
 	return all
 }

@@ -25,7 +25,7 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		size := len(contacts)
 		if p.how != nil || contacts[0].how != nil || c.seen != nil {
 			if !ordered {
-				putInOrder(contacts)
+				putInOrder(contacts, &policy)
 				ordered = true
 			}
 			size = firstOnes(contacts)
@@ -36,7 +36,7 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 			stale, try = 0, 1
 		case p.stale != nil:
 			c.tries++
-			c.account = nil
+			c.account, ordered = nil, false
 			if err := c.confirm(ctx); err != nil {
 				for _, n := range p.again {
 					n.err = err
@@ -60,11 +60,12 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 }
 
 // putInOrder puts contacts that wait for others after those.
-func putInOrder(contacts []*newContact) {
+func putInOrder(contacts []*newContact, policy *DuplicatePolicy) {
+	slices.SortFunc(contacts, func(a, b *newContact) int { return cmp.Compare(a.place, b.place) })
 	waits := make(map[MatchKey]int) // for how many passes, by the newest contact with a key
 	once := make(map[[32]byte]int)
 	for _, n := range contacts {
-		keys := n.record.MatchKeys()
+		keys := policy.withForms(n.record.MatchKeys())
 		n.wait = 0
 		for _, k := range keys {
 			n.wait = max(n.wait, waits[k])
@@ -157,7 +158,8 @@ func (p *pass) keysOf(n *newContact) []MatchKey {
 	if kinds == nil {
 		kinds = p.policy.uniqueKinds()
 	}
-	return slices.DeleteFunc(n.record.MatchKeys(), func(k MatchKey) bool { return !slices.Contains(kinds, k.Kind) })
+	keys := slices.DeleteFunc(n.record.MatchKeys(), func(k MatchKey) bool { return !slices.Contains(kinds, k.Kind) })
+	return p.policy.withForms(keys)
 }
 
 // create stores the contacts as new ones, if nobody has their keys. A probe is

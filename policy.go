@@ -25,6 +25,12 @@ type DuplicatePolicy struct {
 	// Mode and TagsMode say how DuplicateUpsert changes a contact.
 	Mode     UpsertMode `json:"mode,omitempty"`      // "": UpsertFill
 	TagsMode TagsMode   `json:"tags_mode,omitempty"` // "": TagsAdd
+
+	// PhoneForms: a contact also has a phone number if it has an equivalent form of
+	// it, by [PhoneForms]. That holds where phone numbers must be unique, and for
+	// every upsert that finds contacts by them. Nothing that is stored is rewritten: an
+	// upsert adds the form that it was given. False: a number matches itself alone.
+	PhoneForms bool `json:"phone_forms,omitempty"`
 }
 
 // A DuplicateAction says what happens to a create whose match key is taken.
@@ -75,6 +81,28 @@ func (p *DuplicatePolicy) uniqueKinds() (kinds []KeyKind) {
 		}
 	}
 	return kinds
+}
+
+// withForms returns the keys and, after each phone number, the equivalent forms of it
+// that are the same key under the policy.
+func (p *DuplicatePolicy) withForms(keys []MatchKey) []MatchKey {
+	if !p.PhoneForms {
+		return keys
+	}
+	all := make([]MatchKey, 0, len(keys)+1)
+	for _, k := range keys {
+		all = append(all, k)
+		if k.Kind != KeyPhoneNumber {
+			continue
+		}
+		for _, form := range PhoneForms(k.Value)[1:] {
+			same := MatchKey{k.Kind, form.Number}
+			if !slices.Contains(keys, same) && !slices.Contains(all, same) {
+				all = append(all, same)
+			}
+		}
+	}
+	return all
 }
 
 // check adds what is wrong with the policy.

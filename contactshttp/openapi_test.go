@@ -491,6 +491,15 @@ func provePolicies(t *testing.T, s *proof) {
 	r.body = `{"first_name": "Bob", "external_id": "policy B", "email": "ada@policy.example.com"}`
 	s.want(409, "ambiguous_match", r)
 
+	policy(contacts.DuplicatePolicy{Action: contacts.DuplicateReject, Keys: []contacts.KeyKind{contacts.KeyPhoneNumber}, PhoneForms: true})
+	create(201, "created", `{"first_name": "Di", "phone_numbers": [{"phone_number": "+5511987654321"}]}`)
+	r.body = `{"first_name": "Di", "phone_numbers": [{"phone_number": "+551187654321"}]}`
+	if a := s.want(409, "duplicate_contact", r); !strings.Contains(a.text, `"form":"br_ninth_digit"`) {
+		t.Errorf("got %s", a.text)
+	}
+	policy(contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert})
+	r.body = `{"first_name": "Bob", "external_id": "policy B", "email": "ada@policy.example.com"}`
+
 	batch := s.valid("createContacts")
 	batch.body = `{"contacts": [` + rome + `, {"first_name": "Ada", "email": "ada@policy.example.com", "website": "https://ada.example.com"}, ` +
 		`{"first_name": "Cy", "email": "cy@policy.example.com"}, ` + r.body + `]}`

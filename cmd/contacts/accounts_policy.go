@@ -11,21 +11,22 @@ import (
 )
 
 type accountsPolicy struct {
-	ID       uuid.UUID                 `arg:"" help:"The account."`
-	Set      *contacts.DuplicateAction `placeholder:"ACTION" help:"What happens to a contact whose match key is taken: allow, reject, return_existing or upsert."`
-	Keys     []contacts.KeyKind        `placeholder:"KIND,…" help:"What must be unique beside external ids: email, phone_number. With --set. Default: email."`
-	Mode     contacts.UpsertMode       `enum:",fill,overwrite" default:"" help:"How upsert changes the contact: fill (the default) or overwrite. With --set."`
-	TagsMode contacts.TagsMode         `enum:",add,replace" default:"" help:"What upsert does with tags: add (the default) or replace. With --set."`
+	ID         uuid.UUID                 `arg:"" help:"The account."`
+	Set        *contacts.DuplicateAction `placeholder:"ACTION" help:"What happens to a contact whose match key is taken: allow, reject, return_existing or upsert."`
+	Keys       []contacts.KeyKind        `placeholder:"KIND,…" help:"What must be unique beside external ids: email, phone_number. With --set. Default: email."`
+	Mode       contacts.UpsertMode       `enum:",fill,overwrite" default:"" help:"How upsert changes the contact: fill (the default) or overwrite. With --set."`
+	TagsMode   contacts.TagsMode         `enum:",add,replace" default:"" help:"What upsert does with tags: add (the default) or replace. With --set."`
+	PhoneForms bool                      `help:"Equivalent forms of a phone number match too, such as with and without Brazil's ninth digit. With --set."`
 }
 
 // Run sets the policy if a flag is given, and prints the policy that then holds.
 func (c *accountsPolicy) Run(ctx context.Context, s *session) error {
-	if c.Set == nil && (c.Keys != nil || c.Mode != "" || c.TagsMode != "") {
-		return usage("--keys, --mode and --tags-mode need --set: a policy is set whole")
+	if c.Set == nil && (c.Keys != nil || c.Mode != "" || c.TagsMode != "" || c.PhoneForms) {
+		return usage("--keys, --mode, --tags-mode and --phone-forms need --set: a policy is set whole")
 	}
 	return s.asHost(ctx, func(admin *contacts.Admin) error {
 		if c.Set != nil {
-			policy := contacts.DuplicatePolicy{Action: *c.Set, Keys: c.Keys, Mode: c.Mode, TagsMode: c.TagsMode}
+			policy := contacts.DuplicatePolicy{Action: *c.Set, Keys: c.Keys, Mode: c.Mode, TagsMode: c.TagsMode, PhoneForms: c.PhoneForms}
 			if err := admin.SetDuplicatePolicy(ctx, c.ID, policy); err != nil {
 				return err
 			}
@@ -43,8 +44,17 @@ func (c *accountsPolicy) Run(ctx context.Context, s *session) error {
 			column[contacts.DuplicatePolicy]{"UNIQUE", uniqueKinds},
 			column[contacts.DuplicatePolicy]{"MODE", func(p contacts.DuplicatePolicy) string { return string(p.Mode) }},
 			column[contacts.DuplicatePolicy]{"TAGS", func(p contacts.DuplicatePolicy) string { return string(p.TagsMode) }},
+			column[contacts.DuplicatePolicy]{"FORMS", forms},
 		)
 	})
+}
+
+// forms says whether equivalent forms of a phone number match under a policy.
+func forms(p contacts.DuplicatePolicy) string {
+	if p.PhoneForms {
+		return "match"
+	}
+	return ""
 }
 
 // uniqueKinds names what must be unique under a policy.

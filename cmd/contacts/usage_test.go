@@ -76,6 +76,7 @@ func TestUsage(t *testing.T) {
 		{"accounts policy STORE no-id", "invalid UUID"},
 		{"accounts policy STORE " + id + " --keys email", "--set"},
 		{"accounts policy STORE " + id + " --mode fill", "--set"},
+		{"accounts policy STORE " + id + " --phone-forms", "--set"},
 		{"accounts policy STORE " + id + " --set upsert --tags-mode none", "--tags-mode"},
 		{"accounts events STORE " + id + " --on --off", "can't be used together"},
 		{"accounts events STORE " + id + " --keep soon", `"soon" is no duration`},

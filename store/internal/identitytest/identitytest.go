@@ -25,12 +25,19 @@ func Both(action contacts.DuplicateAction) contacts.DuplicatePolicy {
 	return contacts.DuplicatePolicy{Action: action, Keys: []contacts.KeyKind{contacts.KeyEmail, contacts.KeyPhoneNumber}}
 }
 
+// WithForms returns the policy with equivalent forms of phone numbers.
+func WithForms(p contacts.DuplicatePolicy) contacts.DuplicatePolicy {
+	p.PhoneForms = true
+	return p
+}
+
 // Policies are policies of every action.
 func Policies() []contacts.DuplicatePolicy {
 	overwriting, families := Both(contacts.DuplicateUpsert), Both(contacts.DuplicateReject)
 	overwriting.Mode, families.Keys = contacts.UpsertOverwrite, []contacts.KeyKind{contacts.KeyEmail}
 	return []contacts.DuplicatePolicy{
 		{Action: contacts.DuplicateAllow}, families, Both(contacts.DuplicateReject), Both(contacts.DuplicateReturnExisting), Both(contacts.DuplicateUpsert), overwriting,
+		WithForms(contacts.DuplicatePolicy{Action: contacts.DuplicateAllow}), WithForms(Both(contacts.DuplicateReject)), WithForms(overwriting),
 	}
 }
 
@@ -288,11 +295,11 @@ func (k keys) email() string {
 	return ""
 }
 
-// numbers returns the phone numbers among the keys.
+// numbers returns the phone numbers among the keys. The first two reach one line.
 func (k keys) numbers() (all []string) {
-	for i := range 4 {
+	for i, number := range []string{"+5511987654321", "+551187654321", "+15551234562", "+15551234563"} {
 		if k>>(6+i)&1 != 0 {
-			all = append(all, fmt.Sprintf("+1555123456%d", i))
+			all = append(all, number)
 		}
 	}
 	return all

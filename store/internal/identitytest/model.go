@@ -15,6 +15,7 @@ type keys uint16
 const (
 	emails  keys = 1<<6 - 1
 	numbers keys = (1<<4 - 1) << 6
+	oneLine keys = (1<<2 - 1) << 6 // of the numbers, the two that are forms of each other
 )
 
 // A state is what the model knows of an account.
@@ -30,7 +31,7 @@ type contact struct {
 }
 
 func (s state) equal(other state) bool {
-	return s.policy.Action == other.policy.Action && s.policy.Mode == other.policy.Mode &&
+	return s.policy.Action == other.policy.Action && s.policy.Mode == other.policy.Mode && s.policy.PhoneForms == other.policy.PhoneForms &&
 		slices.Equal(s.policy.Keys, other.policy.Keys) && slices.Equal(s.contacts, other.contacts)
 }
 
@@ -72,7 +73,7 @@ func (s state) create(call call, id uuid.UUID) (answer, state) {
 			on = 0
 		}
 	}
-	switch found := s.holders(call.keys&on, uuid.Nil); {
+	switch found := s.holders(s.withForms(call.keys&on), uuid.Nil); {
 	case len(found) > 1:
 		return answer{code: contacts.CodeAmbiguousMatch, holders: found}, s
 	case len(found) == 0:
@@ -102,11 +103,11 @@ func (s state) create(call call, id uuid.UUID) (answer, state) {
 // store gives a contact its keys, unless it adds a unique one that another has.
 func (s state) store(at int, next keys, deleted bool, result contacts.Result) (answer, state) {
 	c := s.contacts[at]
-	added := next
-	if !c.deleted {
-		added &^= c.keys
+	had := c.keys
+	if c.deleted {
+		had = 0
 	}
-	if taken := s.holders(added&s.unique(), c.id); taken != nil && !deleted {
+	if taken := s.holders(s.withForms(next&^had&s.unique())&^had, c.id); taken != nil && !deleted {
 		return answer{code: contacts.CodeDuplicateContact, holders: taken}, s
 	}
 	s.contacts = slices.Clone(s.contacts)
@@ -123,6 +124,14 @@ func (s state) holders(of keys, but uuid.UUID) (found []uuid.UUID) {
 	}
 	slices.SortFunc(found, compareIDs)
 	return found
+}
+
+// withForms returns the keys that are the same as one of those under the policy.
+func (s state) withForms(of keys) keys {
+	if s.policy.PhoneForms && of&oneLine != 0 {
+		of |= oneLine
+	}
+	return of
 }
 
 // unique returns the keys that the policy makes unique.

@@ -32,6 +32,11 @@ func Scenarios(t *testing.T, stores ...contacts.Store) {
 		{"TestBatchSeesNewNumbers", batchSeesNewNumbers},
 		{"TestBatchesAtTheSameTime", batchesAtTheSameTime},
 		{"TestConcurrentCreateStoresOne", concurrentCreateStoresOne},
+		{"TestFormsAreOneKey", formsAreOneKey},
+		{"TestFormsOfMexico", formsOfMexico},
+		{"TestFormsFind", formsFind},
+		{"TestBatchSeesForms", batchSeesForms},
+		{"TestFormsAtTheSameTime", formsAtTheSameTime},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -105,6 +110,7 @@ func (s *scene) delete(t testing.TB, id uuid.UUID) {
 type stored struct {
 	Live, Deleted []*contacts.ContactRecord
 	Journal       []contacts.JournalEntry
+	Settings      []contacts.SettingRecord
 }
 
 func (s *scene) stored(t testing.TB) (all stored) {
@@ -120,7 +126,11 @@ func (s *scene) stored(t testing.TB) (all stored) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stored{list(false), list(true), journal}
+	directory, err := s.stores[0].ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectorySettings, AccountID: s.account, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored{list(false), list(true), journal, directory.Settings}
 }
 
 // wantError checks the code and the conflicts of an error.
