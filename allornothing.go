@@ -84,9 +84,9 @@ func (c *call) plan(ctx context.Context, created *creation) {
 
 // carryOut stores what was planned. Its error says that nothing was.
 func (c *call) carryOut(ctx context.Context, created *creation) error {
-	steps := c.seen.steps
-	if len(steps) == 0 {
-		return nil
+	steps := slices.DeleteFunc(slices.Clone(c.seen.steps), func(s step) bool { return s.after == nil && s.once == nil })
+	if len(steps) == 0 { // all is as it was read
+		return c.checkSettings(ctx)
 	}
 	now, err := c.clock.read()
 	if err != nil {

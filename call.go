@@ -431,6 +431,16 @@ func (c *call) findAccount(ctx context.Context) error {
 	return err
 }
 
+// checkSettings returns ErrStale if the account has other settings by now than the call
+// goes by.
+func (c *call) checkSettings(ctx context.Context) error {
+	account, err := c.store.FindAccount(ctx, c.principal.AccountID)
+	if err == nil && account.SettingsVersion != c.account.SettingsVersion {
+		return ErrStale
+	}
+	return err
+}
+
 // staleOnes returns the indexes of the mutations that were decided by old
 // settings.
 func staleOnes(outcomes []MutationOutcome) (stale []int) {

@@ -136,22 +136,17 @@ func (p *pass) change(ctx context.Context) {
 		return
 	}
 	var steps []merged
+	var read []answer
 	for _, m := range found {
 		next, err := p.merge(ctx, m, now)
-		switch {
-		case err != nil:
-			if e, ok := errors.AsType[*Error](err); ok {
-				m.err = e
-			} else {
-				m.err = p.fault(err)
-			}
-		case next.after == nil && next.once == nil:
-			p.done(next)
-		default:
-			next.at = now
-			steps = append(steps, next)
+		if err != nil || next.after == nil && next.once == nil {
+			read = append(read, answer{next, err})
+			continue
 		}
+		next.at = now
+		steps = append(steps, next)
 	}
+	p.answer(ctx, read)
 	for len(steps) > 0 {
 		n := len(steps)
 		if p.seen != nil { // the mutations of a dry run have nothing in common
@@ -159,6 +154,41 @@ func (p *pass) change(ctx context.Context) {
 		}
 		p.storeChanges(ctx, steps[:n])
 		steps = steps[n:]
+	}
+}
+
+// An answer is what becomes of a contact by what was read, without a write.
+type answer struct {
+	merged
+	err error // why it is refused
+}
+
+// answer gives answers without a write. No store has judged them. So what was read, and
+// the policy by which it was decided, are of one moment only if the settings of the
+// account are the same after the read. A plan is judged when it is stored.
+func (p *pass) answer(ctx context.Context, answers []answer) {
+	if len(answers) == 0 {
+		return
+	}
+	var fault error
+	if p.seen == nil {
+		fault = p.checkSettings(ctx)
+	}
+	for _, a := range answers {
+		n := a.newContact
+		e, refused := errors.AsType[*Error](a.err)
+		switch {
+		case errors.Is(fault, ErrStale):
+			p.repeat(n, fault)
+		case fault != nil:
+			n.err = p.fault(fault)
+		case refused:
+			n.err = e
+		case a.err != nil:
+			n.err = p.fault(a.err)
+		default:
+			p.done(a.merged)
+		}
 	}
 }
 

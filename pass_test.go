@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 )
@@ -348,4 +349,96 @@ func TestUpsertIsRefusedAtOneMoment(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAnswerWithoutAWriteIsOfOneMoment: another writer sets another policy, and then
+// changes the contact, before it is read. No moment had the old policy and the contact
+// that is read, so the create is decided again.
+func TestAnswerWithoutAWriteIsOfOneMoment(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		for _, policy := range []contacts.DuplicatePolicy{returnExisting, upsertPolicy} {
+			for _, how := range []string{"one", "batch", "all or nothing"} {
+				w := newWorld(t, store, nil)
+				w.setPolicy(t, policy)
+				ada := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
+				meddle := func() {
+					w.setPolicy(t, reject)
+					if _, err := w.svc.UpdateContact(t.Context(), w.writer, ada.ID, contacts.UpdateContactInput{City: new("Oslo")}, nil); err != nil {
+						t.Error(err)
+					}
+				}
+				svc, err := contacts.New(&meddler{store, meddle}, &contacts.Options{Now: func() time.Time { return noon }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				in := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", City: "Oslo"}
+				var got contacts.CreateResult
+				if how == "one" {
+					got, _ = svc.CreateContactResult(t.Context(), w.writer, in) // its error is in the result
+				} else {
+					results, err := svc.CreateContacts(t.Context(), w.writer, contacts.CreateContactsInput{
+						Contacts: []contacts.CreateContactInput{in}, AllOrNothing: how == "all or nothing",
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = results[0]
+				}
+				if got.Err == nil {
+					t.Fatalf("%s, %s: got %s of the version %d, under a policy that ended before it", policy.Action, how, got.Result, got.Contact.Version)
+				}
+				wantConflicts(t, got.Err, contacts.Conflict{Field: "email", ContactID: ada.ID})
+			}
+		}
+	})
+}
+
+// An accountCounter counts how often an account is looked up.
+type accountCounter struct {
+	contacts.Store
+	looks int
+}
+
+func (a *accountCounter) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
+	a.looks++
+	return a.Store.FindAccount(ctx, id)
+}
+
+// TestAnswerWithoutAWriteCostsOneLook: what is written is judged by the store with its
+// write, and costs no look at the account.
+func TestAnswerWithoutAWriteCostsOneLook(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		counter := &accountCounter{Store: store}
+		w := newWorld(t, counter, nil)
+		once := 0
+		create := func(want contacts.Result, looks int, change func(*contacts.CreateContactInput)) {
+			t.Helper()
+			in := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}
+			if change != nil {
+				change(&in)
+			}
+			counter.looks = 0
+			r, err := w.svc.CreateContactResult(t.Context(), w.writer, in)
+			if err != nil || r.Result != want {
+				t.Fatalf("got %s, %v, want %s", r.Result, err, want)
+			}
+			if counter.looks > looks {
+				t.Errorf("%s: %d looks at the account, want %d", want, counter.looks, looks)
+			}
+		}
+		withKey := func(in *contacts.CreateContactInput) {
+			once++
+			in.IdempotencyKey = fmt.Sprint(once)
+		}
+		create(contacts.ResultCreated, 0, nil)
+		w.setPolicy(t, upsertPolicy)
+		create(contacts.ResultUnchanged, 1, nil)
+		create(contacts.ResultUnchanged, 0, withKey)
+		create(contacts.ResultUpdated, 0, func(in *contacts.CreateContactInput) { in.City = "Oslo" })
+		w.setPolicy(t, returnExisting)
+		create(contacts.ResultExisting, 1, nil)
+		create(contacts.ResultExisting, 0, withKey)
+	})
 }
