@@ -141,61 +141,129 @@ func TestDryRunReadOnly(t *testing.T) {
 }
 
 // TestDryRunWritesNothing: no dry run writes a row that is taken back either: the
-// server would count it.
+// server would count it. Nor does it add to the server's log.
 func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
-	url := serverURL(t)
-	schema := newSchema(t, url)
-	pool, err := pgxpool.New(t.Context(), with(t, url, "pool_max_conns", "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	svc, err := contacts.New(s, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// written returns how many rows were written. A connection tells the server what it
-	// has counted when it is asked to: there is one connection.
-	written := func() (rows int64) {
+	t.Run("rows", func(t *testing.T) {
+		t.Parallel()
+		dryRunsWriteNothing(t, openAlone(t, serverURL(t)), 0, (*alone).rows)
+	})
+	t.Run("log", func(t *testing.T) {
+		t.Parallel()
+		// Nothing but the calls writes to the log of this server.
+		server := ownServer(t, "fsync=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off", "checkpoint_timeout=1d")
+		dryRunsWriteNothing(t, openAlone(t, server.url()), 1, (*alone).log)
+	})
+}
+
+// dryRunsWriteNothing makes each dry run, and checks that what the server says of its
+// writes stays as it is. Before, it makes them as often as is not counted: the first
+// readers of rows note in them that they are committed.
+func dryRunsWriteNothing(t *testing.T, s *alone, uncounted int, written func(s *alone, t *testing.T) int64) {
+	t.Helper()
+	r := newRehearsal(t, s.Store)
+	rehearse := func(check func(name string)) {
 		t.Helper()
-		_, err := pool.Exec(t.Context(), "SELECT pg_stat_force_next_flush()")
-		if err == nil {
-			err = pool.QueryRow(t.Context(), "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE schemaname = $1", schema).Scan(&rows)
+		for name, call := range r.calls {
+			if err := call(t.Context(), s.svc.DryRun()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			check(name)
 		}
-		if err != nil {
+	}
+	for range uncounted {
+		rehearse(func(string) {})
+	}
+	before := written(s, t)
+	rehearse(func(name string) {
+		t.Helper()
+		if more := written(s, t) - before; more != 0 {
+			t.Fatalf("%s: a dry run has written %d", name, more)
+		}
+	})
+	if err := r.calls["update"](t.Context(), s.svc); err != nil {
+		t.Fatal(err)
+	}
+	if written(s, t) == before {
+		t.Error("the server says nothing of a real call, so the test shows nothing")
+	}
+}
+
+// TestUnchangedUpsertWritesNothing: an upsert that changes nothing writes no row, nor one
+// that is taken back.
+func TestUnchangedUpsertWritesNothing(t *testing.T) {
+	t.Parallel()
+	s := openAlone(t, serverURL(t))
+	r := newRehearsal(t, s.Store)
+	for _, c := range []struct {
+		name   string
+		writes bool
+	}{{"update", true}, {"upsert", false}} {
+		before := s.rows(t)
+		if err := r.calls[c.name](t.Context(), s.svc); err != nil {
 			t.Fatal(err)
 		}
-		return rows
+		if wrote := s.rows(t) != before; wrote != c.writes {
+			t.Errorf("%s: it has written: %t, want %t", c.name, wrote, c.writes)
+		}
 	}
-	var version int
-	if err := pool.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+}
+
+// An alone store has one connection, and a schema to itself.
+type alone struct {
+	*postgres.Store
+	svc    *contacts.Service
+	pool   *pgxpool.Pool
+	schema string
+}
+
+func openAlone(t *testing.T, url string) *alone {
+	t.Helper()
+	s := &alone{schema: newSchema(t, url)}
+	var err error
+	if s.pool, err = pgxpool.New(t.Context(), with(t, url, "pool_max_conns", "1")); err != nil {
 		t.Fatal(err)
 	}
-	if version < 150_000 {
+	t.Cleanup(s.pool.Close)
+	if s.Store, err = postgres.New(t.Context(), s.pool, &postgres.Options{Schema: s.schema}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if s.svc, err = contacts.New(s.Store, nil); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// rows returns how many rows were written. A connection tells the server what it has
+// counted when it is asked to.
+func (s *alone) rows(t *testing.T) (rows int64) {
+	t.Helper()
+	var version int
+	err := s.pool.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version)
+	if err == nil && version < 150_000 {
 		t.Skip("before PostgreSQL 15, a connection tells what it has counted when it likes")
 	}
-	r := newRehearsal(t, s)
-	before := written()
-	for name, call := range r.calls {
-		if err := call(t.Context(), svc.DryRun()); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if rows := written() - before; rows != 0 {
-			t.Fatalf("%s: a dry run has written %d rows", name, rows)
-		}
+	if err == nil {
+		_, err = s.pool.Exec(t.Context(), "SELECT pg_stat_force_next_flush()")
 	}
-	if err := r.calls["update"](t.Context(), svc); err != nil {
+	if err == nil {
+		err = s.pool.QueryRow(t.Context(), "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE schemaname = $1", s.schema).Scan(&rows)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	if written() == before {
-		t.Error("the server counts no rows, so the test shows nothing")
+	return rows
+}
+
+// log returns where the server's log ends, in bytes. pg_current_wal_lsn says less: not
+// what is yet to be handed to the disk.
+func (s *alone) log(t *testing.T) (bytes int64) {
+	t.Helper()
+	if err := s.pool.QueryRow(t.Context(), "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").Scan(&bytes); err != nil {
+		t.Fatal(err)
 	}
+	return bytes
 }
 
 // firstOf returns the error of a batch, or the first one of its results.
