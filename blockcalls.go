@@ -19,7 +19,8 @@ const (
 type blocking struct {
 	*call
 	now    time.Time
-	always bool // a grant of the number is no reason to leave it alone
+	always bool  // a grant of the number is no reason to leave it alone
+	past   *past // the earlier steps of a dry run of a list; nil: there are none
 
 	ledger *ledger
 	view   ledgerView // as read, with the entries that were judged to be added
@@ -60,7 +61,7 @@ func (b *blocking) judge(e *ledgerEntry) blockResult {
 			e.At = b.view.timeOfBlock(e.PhoneNumber, b.now)
 		}
 	}
-	on := formEntries{entries: b.view[e.PhoneNumber]}
+	on := formEntries{entries: append(slices.Clip(b.view[e.PhoneNumber]), b.past.blocks(e)...)}
 	on.sort()
 	if e.Type == DoNotCallBlock {
 		if on.covers(e, b.now) {

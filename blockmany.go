@@ -40,6 +40,9 @@ type BlockCallsResult struct {
 	Granted   int               `json:"granted"`   // left alone, because of a grant
 	Failed    int               `json:"failed"`    // not valid, or of no phone number
 	Errors    []BlockCallsError `json:"results,omitempty"`
+
+	// PastOverlay is that of [CreateResult].
+	PastOverlay bool `json:"past_overlay,omitempty"`
 }
 
 // A BlockCallsError is an entry that was refused.
@@ -92,12 +95,12 @@ func (c *call) blockBatch(ctx context.Context, in *BlockCallsBatchInput, wrong m
 		entries = append(entries, e)
 	}
 	result.Failed = len(result.Errors)
-	return result, c.blockStep(ctx, entries, in.OverGrants, result)
+	return result, c.blockStep(ctx, entries, blocking{always: in.OverGrants}, result)
 }
 
 // blockStep records the entries, which are at most maxSubjects, in one mutation,
-// and counts them.
-func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, overGrants bool, result *BlockCallsResult) error {
+// and counts them. how has what the steps of a list have in common.
+func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, how blocking, result *BlockCallsResult) error {
 	if len(entries) == 0 {
 		c.observed.blocked(result)
 		return nil
@@ -107,7 +110,8 @@ func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, overGrants 
 		if err != nil {
 			return c.fault(err)
 		}
-		b := blocking{call: c, now: now, always: overGrants}
+		b := how
+		b.call, b.now = c, now
 		var counts [blockGranted + 1]int
 		if err = b.read(ctx, entries); err == nil {
 			for i := range entries {
@@ -124,6 +128,7 @@ func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, overGrants 
 			return c.fault(err)
 		default:
 			result.Added, result.Unchanged, result.Granted = counts[blockAdded], counts[blockUnchanged], counts[blockGranted]
+			result.PastOverlay = b.past.keepBlocks(b.added)
 			c.observed.blocked(result)
 			return nil
 		}
@@ -144,7 +149,10 @@ func (s *Service) BlockCallsStream(ctx context.Context, key string, source iter.
 	return func(yield func(BlockCallsResult, error) bool) {
 		list := blockList{Service: s, key: key, yield: yield, texts: make(map[entryText]uint32)}
 		if opts != nil {
-			list.overGrants = opts.OverGrants
+			list.how.always = opts.OverGrants
+		}
+		if s.dryRun {
+			list.how.past = newPast(s.rules.limits.DryRunKeys)
 		}
 		if _, err := s.Authorize(ctx, key, OpBlockCallsBatch); err != nil {
 			yield(BlockCallsResult{}, err)
@@ -172,9 +180,9 @@ const (
 // A blockList is a stream of blocks on its way.
 type blockList struct {
 	*Service
-	key        string
-	overGrants bool
-	yield      func(BlockCallsResult, error) bool
+	key   string
+	how   blocking // what the steps have in common
+	yield func(BlockCallsResult, error) bool
 
 	given  int // entries so far
 	held   []heldBlock
@@ -346,5 +354,5 @@ func (l *blockList) step(ctx context.Context, entries []ledgerEntry, result *Blo
 	if err != nil {
 		return err
 	}
-	return c.blockStep(ctx, entries, l.overGrants, result)
+	return c.blockStep(ctx, entries, l.how, result)
 }

@@ -3,9 +3,12 @@ package contacts_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
 	"example.com/contacts/store/memory"
@@ -134,6 +137,94 @@ func TestDryRunBlocksNothing(t *testing.T) {
 	d, err := w.store.ListDirectory(t.Context(), contacts.DirectoryQuery{Kind: contacts.DirectorySettings, AccountID: w.acme.ID, Limit: 1})
 	if err != nil || len(d.Settings) != 0 || len(journal(t, w.store, w.acme.ID)) != 0 {
 		t.Errorf("a dry run stored %v, %v", d.Settings, err)
+	}
+}
+
+// TestDryListIsTheRealList: the dry run of a list counts as the real one does, also a
+// number of an earlier step, which nothing has recorded.
+func TestDryListIsTheRealList(t *testing.T) {
+	t.Parallel()
+	const step, repeated = 10_000, 40
+	for _, ledger := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ledger=%t", ledger), func(t *testing.T) {
+			t.Parallel()
+			w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{})
+			number := func(i int) string { return fmt.Sprintf("+1202%07d", 5550000+i) }
+			if ledger {
+				for i := range repeated / 4 {
+					block := contacts.DoNotCallInput{PhoneNumber: number(2 * i), Source: "list:a", ExpiresAt: w.at.Add(2 * time.Hour)}
+					grant := contacts.DoNotCallInput{
+						PhoneNumber: number(4 * i), At: w.at.Add(-time.Hour), ExpiresAt: w.at.Add(time.Hour), Reason: "asked", Reference: "form 12",
+					}
+					_, blocked := w.svc.BlockCalls(t.Context(), w.manager, block)
+					_, granted := w.svc.GrantCalls(t.Context(), w.manager, grant)
+					if err := errors.Join(blocked, granted); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			var given []contacts.DoNotCallInput
+			for i := range step {
+				in := contacts.DoNotCallInput{PhoneNumber: number(i), Source: "list:a"}
+				if i%2 == 0 {
+					in.ExpiresAt = w.at.Add(time.Hour)
+				}
+				given = append(given, in)
+			}
+			for i := range repeated {
+				for _, in := range []contacts.DoNotCallInput{
+					{Source: "list:a"}, {Source: "list:a"}, {Source: "list:b"}, {Source: "list:a", Reason: "asked"},
+					{Source: "list:c", At: w.at.Add(-3 * time.Hour), ExpiresAt: w.at.Add(-time.Hour)},
+					{Source: "list:c", At: w.at.Add(-4 * time.Hour), ExpiresAt: w.at.Add(-time.Minute)},
+					{Source: "list:c", At: w.at.Add(-3 * time.Hour), ExpiresAt: w.at.Add(-time.Hour)},
+					{Source: "list:c", At: w.at.Add(-2 * time.Hour), ExpiresAt: w.at.Add(-time.Hour)},
+				} {
+					in.PhoneNumber = number(i)
+					given = append(given, in)
+				}
+			}
+			for _, over := range []bool{false, true} {
+				var counts []contacts.BlockCallsResult
+				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+					var total contacts.BlockCallsResult
+					for r, err := range svc.BlockCallsStream(t.Context(), w.manager, slices.Values(given), &contacts.BlockCallsOptions{OverGrants: over}) {
+						if err != nil || r.PastOverlay {
+							t.Fatal(r.PastOverlay, err)
+						}
+						total.Added, total.Unchanged, total.Granted = total.Added+r.Added, total.Unchanged+r.Unchanged, total.Granted+r.Granted
+					}
+					counts = append(counts, total)
+				}
+				if diff := cmp.Diff(counts[0], counts[1]); diff != "" {
+					t.Errorf("over grants %t (-dry +real):\n%s", over, diff)
+				}
+				if r := counts[1]; r.Unchanged == 0 || r.Added == 0 && !over || ledger && !over && r.Granted == 0 {
+					t.Errorf("over grants %t: got %+v, which shows little", over, r)
+				}
+			}
+		})
+	}
+}
+
+// TestPastOverlayOfAList: a dry run that keeps few blocks says so.
+func TestPastOverlayOfAList(t *testing.T) {
+	t.Parallel()
+	const step, keys = 10_000, 100
+	w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{Limits: contacts.Limits{DryRunKeys: keys}})
+	var given []contacts.DoNotCallInput
+	for i := range step + keys + 1 { // all, and then one more than is kept
+		given = append(given, contacts.DoNotCallInput{PhoneNumber: fmt.Sprintf("+1202555%04d", i%step)})
+	}
+	var got []contacts.BlockCallsResult
+	for r, err := range w.svc.DryRun().BlockCallsStream(t.Context(), w.manager, slices.Values(given), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r)
+	}
+	want := []contacts.BlockCallsResult{{Added: step}, {Added: 1, Unchanged: keys, PastOverlay: true}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

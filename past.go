@@ -30,6 +30,9 @@ type past struct {
 	// since 1970.
 	asked map[uint64]int64
 
+	// For each time of a block that a list would record, that time in the same form.
+	blocked map[uint64]int64
+
 	full bool // a key was not kept
 }
 
@@ -42,6 +45,7 @@ func newPast(limit int) *past {
 	return &past{
 		seed: maphash.MakeSeed(), limit: limit,
 		places: make(map[uint64]uint64), once: make(map[uint64]uint64), asked: make(map[uint64]int64),
+		blocked: make(map[uint64]int64),
 	}
 }
 
@@ -108,6 +112,58 @@ func (p *past) askedAt(number string) time.Time {
 	return time.UnixMicro(at).UTC()
 }
 
+// A blockTime names a time of a block.
+type blockTime struct {
+	number, source, reason string
+	n                      int  // how many blocks of the same were kept before
+	end                    bool // when it expires, if it does, and not when it was said
+}
+
+// keepBlocks keeps the blocks that a step of a list would have recorded, and reports
+// whether some of an earlier step were not kept.
+func (p *past) keepBlocks(blocks []ledgerEntry) (full bool) {
+	if p == nil {
+		return false
+	}
+	full = p.full
+	for i := range blocks {
+		e := &blocks[i]
+		k := blockTime{number: e.PhoneNumber, source: e.Source, reason: e.Reason, n: len(p.blocks(e))}
+		if !e.ExpiresAt.IsZero() && p.room() {
+			k.end = true
+			p.blocked[maphash.Comparable(p.seed, k)] = e.ExpiresAt.UnixMicro()
+			k.end = false
+		}
+		if p.room() { // the last, because without it the block is none
+			p.blocked[maphash.Comparable(p.seed, k)] = e.At.UnixMicro()
+		}
+	}
+	return full
+}
+
+// blocks returns the blocks of earlier steps with the number, source and reason of
+// another. Those of other sources and reasons do not cover it.
+func (p *past) blocks(e *ledgerEntry) (blocks []ledgerEntry) {
+	if p == nil {
+		return nil
+	}
+	for k := (blockTime{number: e.PhoneNumber, source: e.Source, reason: e.Reason}); ; k.n++ {
+		at, ok := p.blocked[maphash.Comparable(p.seed, k)]
+		if !ok {
+			return blocks
+		}
+		b := ledgerEntry{DoNotCallEntry: DoNotCallEntry{
+			Type: DoNotCallBlock, PhoneNumber: k.number, At: time.UnixMicro(at).UTC(), Source: k.source, Reason: k.reason,
+		}}
+		k.end = true
+		if at, ok := p.blocked[maphash.Comparable(p.seed, k)]; ok {
+			b.ExpiresAt = time.UnixMicro(at).UTC()
+		}
+		k.end = false
+		blocks = append(blocks, b)
+	}
+}
+
 func (p *past) put(hash, place uint64) {
 	was, ok := p.places[hash]
 	switch {
@@ -131,7 +187,7 @@ func (p *past) input(r *IdempotencyRecord) uint64 {
 
 // room reports whether one more key is kept.
 func (p *past) room() bool {
-	p.full = p.full || len(p.places)+len(p.once)+len(p.asked) >= p.limit
+	p.full = p.full || len(p.places)+len(p.once)+len(p.asked)+len(p.blocked) >= p.limit
 	return !p.full
 }
 
