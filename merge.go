@@ -20,10 +20,10 @@ func (r *rules) merge(m merging, stored *ContactRecord) (*draft, error) {
 	c, made := &record.Contact, &m.made.Contact
 	value, field := made.texts(), c.texts()
 	for i := range textFields {
-		if *value[i] == "" || m.defaulted&(1<<i) != 0 || field[i] == &c.ExternalID {
+		if !isShown(*value[i]) || m.defaulted&(1<<i) != 0 || field[i] == &c.ExternalID {
 			continue
 		}
-		if overwrite || *field[i] == "" {
+		if overwrite || !isShown(*field[i]) {
 			*field[i] = *value[i]
 		}
 	}

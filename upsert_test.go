@@ -3,6 +3,7 @@ package contacts_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
+	"pgregory.net/rapid"
 
 	"example.com/contacts"
 )
@@ -112,9 +114,112 @@ func TestUpsertTable(t *testing.T) {
 				if diff := cmp.Diff(got.Contact, read); diff != "" {
 					t.Errorf("read back (-result +stored):\n%s", diff)
 				}
+
+				var in contacts.UpsertContactInput // the same, from Go
+				if err := json.Unmarshal(text, &in); err != nil {
+					t.Fatal(err)
+				}
+				other := memoryWorld(t, nil)
+				if _, err := other.svc.CreateContactJSON(t.Context(), other.writer, strings.NewReader(storedForUpsert)); err != nil {
+					t.Fatal(err)
+				}
+				from := other.upsert(t, in)
+				wanted["id"], wanted["account_id"] = from.Contact.ID.String(), from.Contact.AccountID.String()
+				if diff := cmp.Diff(wanted, fields(t, from.Contact)); diff != "" || from.Result != got.Result {
+					t.Errorf("from Go: got %s, want %s (-want +got):\n%s", from.Result, got.Result, diff)
+				}
 			})
 		}
 	}
+}
+
+// TestBlankNeverClears: whatever an upsert has, a field that it leaves blank stays as it
+// was, and nothing of a contact is lost but what is replaced. An upsert of blanks
+// changes nothing.
+func TestBlankNeverClears(t *testing.T) {
+	t.Parallel()
+	blank := rapid.SampledFrom([]string{"", " ", "\u3164", "\u200b"})
+	rapid.Check(t, func(rt *rapid.T) {
+		w := memoryWorld(t, nil)
+		text := rapid.OneOf(blank, rapid.SampledFrom([]string{"a", "b"}))
+		phones := func(name string) (all []contacts.PhoneNumberInput) {
+			numbers := rapid.SampledFrom([]string{"+15551234567", "+15557654321", "+393331234567"})
+			for _, n := range rapid.SliceOfNDistinct(numbers, 0, 2, rapid.ID[string]).Draw(rt, name) {
+				all = append(all, contacts.PhoneNumberInput{PhoneNumber: n, PhoneType: text.Draw(rt, "phone type"), DoNotCall: rapid.Bool().Draw(rt, "do not call")})
+			}
+			return all
+		}
+		input := func(text *rapid.Generator[string]) (in contacts.UpsertContactInput) {
+			in.FirstName, in.Email = "Ada", "ada@example.com"
+			in.MatchOn = []contacts.KeyKind{contacts.KeyEmail}
+			in.Mode = rapid.SampledFrom([]contacts.UpsertMode{contacts.UpsertFill, contacts.UpsertOverwrite}).Draw(rt, "mode")
+			for _, field := range []*string{
+				&in.LastName, &in.Company, &in.Address, &in.City, &in.State, &in.ZipCode, &in.Status, &in.Stage,
+			} {
+				*field = text.Draw(rt, "text")
+			}
+			return in
+		}
+		first := input(text)
+		first.ExternalID = "1"
+		first.Tags, first.CustomContext, first.PhoneNumbers = lifeTags.Draw(rt, "tags"), lifeContext(rt, "context"), phones("phones")
+		stored := w.create(t, first.CreateContactInput)
+
+		second := input(text)
+		second.ExternalID = rapid.SampledFrom([]string{"", " ", "1"}).Draw(rt, "external id")
+		second.Tags, second.CustomContext, second.PhoneNumbers = lifeTags.Draw(rt, "tags"), lifeContext(rt, "context"), phones("phones")
+		got := w.upsert(t, second).Contact
+		was, is, given := fields(t, stored), fields(t, got), decodedInput(t, second.CreateContactInput)
+		for name, before := range was {
+			after, changed := is[name], !cmp.Equal(before, is[name])
+			switch before := before.(type) {
+			case string:
+				said, _ := given[name].(string)
+				if changed && (after == "" || strings.Trim(said, " \u3164\u200b") == "") {
+					rt.Fatalf("%s: %q became %q, and the upsert has %q", name, before, after, said)
+				}
+			case map[string]any:
+				is, _ := after.(map[string]any)
+				for member := range before {
+					if _, kept := is[member]; !kept {
+						rt.Fatalf("%s lost %q", name, member)
+					}
+				}
+			case []any:
+				is, _ := after.([]any)
+				for _, one := range before {
+					if !slices.ContainsFunc(is, func(other any) bool { return sameElement(one, other) }) {
+						rt.Fatalf("%s lost %v", name, one)
+					}
+				}
+			}
+		}
+
+		blanks := input(blank)
+		last := w.upsert(t, blanks)
+		if diff := cmp.Diff(got, last.Contact); diff != "" || last.Result != contacts.ResultUnchanged {
+			rt.Fatalf("an upsert of blanks: %s (-was +is):\n%s", last.Result, diff)
+		}
+	})
+}
+
+// decodedInput returns the JSON form of an input.
+func decodedInput(t *testing.T, in contacts.CreateContactInput) map[string]any {
+	t.Helper()
+	text, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded(t, string(text))
+}
+
+// sameElement reports whether two tags, or two phone numbers, are the same one.
+func sameElement(a, b any) bool {
+	x, phone := a.(map[string]any)
+	if !phone {
+		return a == b
+	}
+	return x["phone_number"] == b.(map[string]any)["phone_number"]
 }
 
 // wantResult fails the test unless result, version and changes agree.
