@@ -18,3 +18,8 @@ func TestIdentity(t *testing.T) {
 	t.Parallel()
 	identitytest.Scenarios(t, memory.New())
 }
+
+func TestDryRunIsTheRealRun(t *testing.T) {
+	t.Parallel()
+	identitytest.DryRuns(t, 40, memory.New())
+}

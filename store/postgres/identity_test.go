@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 
 	"example.com/contacts"
@@ -15,7 +16,7 @@ func TestClaimsAreMadeOneAfterTheOther(t *testing.T) {
 	schema := newSchema(t, url)
 	var policies []contacts.DuplicatePolicy
 	for _, action := range []contacts.DuplicateAction{contacts.DuplicateReject, contacts.DuplicateReturnExisting, contacts.DuplicateUpsert} {
-		policies = append(policies, identitytest.Both(action))
+		policies = append(policies, identitytest.Both(action), identitytest.WithForms(identitytest.Both(action)))
 	}
 	identitytest.Run(t, extent(2, 500), policies, open(t, url, schema), open(t, url, schema))
 }
@@ -26,4 +27,23 @@ func TestIdentity(t *testing.T) {
 	url := serverURL(t)
 	schema := newSchema(t, url)
 	identitytest.Scenarios(t, open(t, url, schema), open(t, url, schema))
+}
+
+func TestConcurrentCreateStoresOne(t *testing.T) {
+	t.Parallel()
+	place := func() string {
+		url := serverURL(t)
+		return newSchema(t, url) + "\n" + url
+	}
+	identitytest.Processes(t, extent(4, 500), place, func(place string) contacts.Store {
+		schema, url, _ := strings.Cut(place, "\n")
+		return open(t, url, schema)
+	})
+}
+
+func TestDryRunIsTheRealRun(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	identitytest.DryRuns(t, 2, open(t, url, schema), open(t, url, schema))
 }

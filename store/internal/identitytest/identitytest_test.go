@@ -34,3 +34,8 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	identitytest.Run(t, faulttest.Extent(3, 300), identitytest.Policies(), openCustom(t))
 }
+
+func TestDryRunIsTheRealRun(t *testing.T) {
+	t.Parallel()
+	identitytest.DryRuns(t, 5, openCustom(t))
+}
