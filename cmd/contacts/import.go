@@ -133,6 +133,8 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 	if err == nil && refused > 0 {
 		if c.Refused != "" {
 			s.say("the refused rows are in %s", c.Refused)
+		} else {
+			s.say("to get the refused rows with the reasons, import the file again with --refused FILE")
 		}
 		return exitError(exitRefused)
 	}
@@ -216,13 +218,21 @@ func (c *importCommand) preview(s *session, name string) error {
 	if s.JSON {
 		return s.out.object(preview)
 	}
-	fmt.Fprintf(s.out.w, "source %s, format %s, encoding %s\n", preview.Source, preview.Format, preview.Encoding)
-	if err := list(s.out, these(preview.Columns...),
-		column[contactsio.Column]{"COLUMN", func(c contactsio.Column) string { return c.Name }},
-		column[contactsio.Column]{"FIELD", func(c contactsio.Column) string { return c.Field }},
-		column[contactsio.Column]{"FILLED", func(c contactsio.Column) string { return fmt.Sprintf("%.0f %%", 100*c.Filled) }},
-	); err != nil {
-		return err
+	if preview.Source != "" {
+		fmt.Fprintf(s.out.w, "source %s, ", preview.Source)
+	}
+	fmt.Fprintf(s.out.w, "format %s, encoding %s\n", preview.Format, preview.Encoding)
+	for _, note := range preview.Notes {
+		fmt.Fprintf(s.out.w, "%s: %s\n", note.Code, note.Message)
+	}
+	if preview.Columns != nil { // a card has none
+		if err := list(s.out, these(preview.Columns...),
+			column[contactsio.Column]{"COLUMN", func(c contactsio.Column) string { return c.Name }},
+			column[contactsio.Column]{"FIELD", func(c contactsio.Column) string { return c.Field }},
+			column[contactsio.Column]{"FILLED", func(c contactsio.Column) string { return fmt.Sprintf("%.0f %%", 100*c.Filled) }},
+		); err != nil {
+			return err
+		}
 	}
 	return list(s.out, these(preview.Rows...),
 		column[contactsio.Row]{"ROW", func(r contactsio.Row) string { return strconv.Itoa(r.Number) }},
@@ -279,6 +289,9 @@ func (s *session) print(name string, summary *contactsio.Summary) error {
 			*contactsio.Summary
 		}{name, summary})
 	}
+	if summary.Ignored != nil {
+		s.say("%s: ignored %s", name, strings.Join(summary.Ignored, ", "))
+	}
 	type result = contactsio.Summary
 	number := func(of func(*result) int) func(*result) string {
 		return func(r *result) string { return strconv.Itoa(of(r)) }
@@ -293,5 +306,6 @@ func (s *session) print(name string, summary *contactsio.Summary) error {
 		column[*result]{"REFUSED", number(func(r *result) int { return r.Refused })},
 		column[*result]{"NOT STORED", number(func(r *result) int { return r.NotStored })},
 		column[*result]{"FILE", func(*result) string { return name }},
+		column[*result]{"WHY", func(r *result) string { return codes(r.ByCode) }},
 	)
 }

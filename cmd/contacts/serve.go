@@ -101,7 +101,11 @@ func welcome(ctx context.Context, store contacts.Store, log *slog.Logger) error 
 func (c *serveCommand) serve(ctx context.Context, listener net.Listener, store contacts.Store, svc *contacts.Service, log *slog.Logger) error {
 	var stopping atomic.Bool
 	server := newServer(c.handler(store, svc, &stopping, log), log)
-	log.Info("listening", "url", c.url(listener.Addr()))
+	url := c.url(listener.Addr())
+	log.Info("listening", "url", url)
+	if c.Docs {
+		log.Info("the reference page", "url", url+"/docs")
+	}
 	served := make(chan error, 1)
 	go func() {
 		if c.TLSCert == "" {
