@@ -278,8 +278,8 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: ratio %v", f.Name, f.ratio())
 		}
 	}
-	if len(r.Figures) != 39 {
-		t.Errorf("%d rows, want 39", len(r.Figures))
+	if len(r.Figures) != 40 {
+		t.Errorf("%d rows, want 40", len(r.Figures))
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("files that should be gone: %v, %v", left, err)

@@ -206,12 +206,25 @@ func (b *bench) claims(ctx context.Context, n int) error {
 	})
 }
 
-// upserts creates n contacts in batches, and upserts the same.
+// upserts creates n contacts in batches, and upserts the same, by all of their keys or
+// by the address alone.
 func (b *bench) upserts(ctx context.Context, n int) error {
-	f := b.figure("identity-upsert")
-	if f == nil {
-		return nil
+	all, email := b.figure("identity-upsert"), b.figure("identity-upsert-email")
+	for _, row := range []struct {
+		figure  *figure
+		matchOn []contacts.KeyKind
+	}{{all, nil}, {email, []contacts.KeyKind{contacts.KeyEmail}}} {
+		if row.figure == nil {
+			continue
+		}
+		if err := b.upsertsBy(ctx, n, row.figure, row.matchOn); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (b *bench) upsertsBy(ctx context.Context, n int, f *figure, matchOn []contacts.KeyKind) error {
 	for range b.reps {
 		all := b.world.contacts(n)
 		_, err := inFolder(b.dir, func(dir string) (float64, error) {
@@ -226,7 +239,7 @@ func (b *bench) upserts(ctx context.Context, n int) error {
 			if t, err = openOurs(ctx, dir, b.world); err != nil {
 				return 0, err
 			}
-			upserts, err := untilClosed(t, n, func() error { return upsertInBatches(ctx, t, all) })
+			upserts, err := untilClosed(t, n, func() error { return upsertInBatches(ctx, t, all, matchOn) })
 			if err != nil {
 				return 0, err
 			}
@@ -241,7 +254,7 @@ func (b *bench) upserts(ctx context.Context, n int) error {
 }
 
 // upsertInBatches upserts what createInBatches has created, which changes nothing.
-func upsertInBatches(ctx context.Context, t target, all []*contact) error {
+func upsertInBatches(ctx context.Context, t target, all []*contact, matchOn []contacts.KeyKind) error {
 	svc, err := contacts.New(storeOf(t), &contacts.Options{WritePermission: contacts.PermissionReadContacts})
 	if err != nil {
 		return err
@@ -249,7 +262,7 @@ func upsertInBatches(ctx context.Context, t target, all []*contact) error {
 	for part := range slices.Chunk(all, batchSize) {
 		var in contacts.UpsertContactsInput
 		for _, c := range part {
-			in.Contacts = append(in.Contacts, contacts.UpsertContactInput{CreateContactInput: c.input})
+			in.Contacts = append(in.Contacts, contacts.UpsertContactInput{CreateContactInput: c.input, MatchOn: matchOn})
 		}
 		results, err := svc.UpsertContacts(ctx, part[0].key, in)
 		if err != nil {

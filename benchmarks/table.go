@@ -98,7 +98,7 @@ func figures(growth, ledger int) []*figure {
 		{Name: "observer-unsampled", What: "the same with the SDK, nothing sampled; no observer (0.8: 1.25 times its time)", Reach: 0.8},
 		{Name: "observer-sampled-64", What: "create, 64 callers, the SDK, 1 in 100 sampled; no observer", Reach: 0.97},
 		{Name: "dryrun-stream", What: "a stream of 100,000 new contacts as a dry run; the real one", Reach: 1.5},
-		{Name: "dryrun-memory", What: "bytes allowed for each match key of that dry run (less is better); that it keeps above the real one", Unit: "bytes", Reach: 1},
+		{Name: "dryrun-memory", What: "bytes allowed for each match key of that dry run (less is better); that it keeps", Unit: "bytes", Reach: 1},
 		{Name: "postgres-dryrun-stream", What: "Postgres, a stream of 100,000 new contacts as a dry run; the real one", Reach: 1.5},
 		{Name: "files-read-csv", What: "`NewReader` and `Rows` of CSV with 16 columns; `encoding/csv` alone, one record at a time", Unit: "rows/s", Reach: 0.1},
 		{Name: "files-read-vcard", What: "`NewReader` and `Rows` of vCards 3.0 with 11 lines; go-vcard alone", Unit: "cards/s", Reach: 0.25},
@@ -115,6 +115,7 @@ func figures(growth, ledger int) []*figure {
 		{Name: "identity-unique-index", What: "the same; nothing unique to the library, a unique index of the same keys written with each contact", Reach: 4},
 		{Name: "identity-claim", What: fmt.Sprintf("a claimed key, at %s contacts; `FindContact` there (0.667: 1.5 times its time)", late), Unit: "1/s", Reach: 0.667},
 		{Name: "identity-upsert", What: "`UpsertContacts` of 1,000 that change nothing, 100,000 contacts; `CreateContacts` of the same", Reach: 1},
+		{Name: "identity-upsert-email", What: "the same, matching on the e-mail address alone; `CreateContacts` of the same", Reach: 1},
 		{Name: "postgres-identity-64-ten", What: "Postgres, create, 64 callers, ten accounts, e-mail address and 2 numbers unique; nothing unique", Reach: 0.6},
 		{Name: "postgres-identity-64-one", What: "Postgres, the same in one account, two stores with 32 callers each; nothing unique", Reach: 0.25},
 	}
