@@ -194,8 +194,9 @@ func readCards(r io.Reader) (n int, err error) {
 // imports imports b.growth rows of CSV, and the same file again, and creates the same
 // contacts from memory. It does so once: it takes long.
 func (b *bench) imports(ctx context.Context) error {
-	stream, again, memory := b.figure("files-import"), b.figure("files-import-again"), b.figure("files-import-memory")
-	if stream == nil && again == nil && memory == nil {
+	plain, keyed := b.figure("files-import"), b.figure("files-import-keyed")
+	again, memory := b.figure("files-import-again"), b.figure("files-import-memory")
+	if plain == nil && keyed == nil && again == nil && memory == nil {
 		return nil
 	}
 	var early float64
@@ -225,22 +226,45 @@ func (b *bench) imports(ctx context.Context) error {
 		}
 		return rate, nil
 	})
-	if err != nil || stream == nil {
+	if err != nil {
 		return err
 	}
-	_, err = inFolder(b.dir, func(dir string) (float64, error) {
-		t, err := openOurs(ctx, dir, b.world)
-		if err != nil {
-			return 0, err
+	for _, row := range []struct {
+		figure *figure
+		source iter.Seq[contacts.CreateContactInput]
+	}{{plain, rowsOf(b.growth)}, {keyed, withKeys(rowsOf(b.growth))}} {
+		if row.figure == nil {
+			continue
 		}
-		key := b.world.keys[b.world.directory.Accounts[0].ID]
-		fromMemory, err := untilClosed(t, b.growth, func() error {
-			return createStream(ctx, t.(*ourTarget).svc, key, b.growth, rowsOf(b.growth), nil)
+		fromMemory, err := inFolder(b.dir, func(dir string) (float64, error) {
+			t, err := openOurs(ctx, dir, b.world)
+			if err != nil {
+				return 0, err
+			}
+			key := b.world.keys[b.world.directory.Accounts[0].ID]
+			return untilClosed(t, b.growth, func() error {
+				return createStream(ctx, t.(*ourTarget).svc, key, b.growth, row.source, nil)
+			})
 		})
-		stream.add(imported, fromMemory)
-		return 0, err
-	})
-	return err
+		if err != nil {
+			return err
+		}
+		row.figure.add(imported, fromMemory)
+	}
+	return nil
+}
+
+// withKeys gives each contact an idempotency key, as an import does.
+func withKeys(all iter.Seq[contacts.CreateContactInput]) iter.Seq[contacts.CreateContactInput] {
+	return func(yield func(contacts.CreateContactInput) bool) {
+		i := 0
+		for in := range all {
+			in.IdempotencyKey = "row " + strconv.Itoa(i)
+			if i++; !yield(in) {
+				return
+			}
+		}
+	}
 }
 
 // importRows imports the first n rows into the first account of the file in a folder,

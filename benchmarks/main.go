@@ -115,11 +115,12 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return b.report.markdown(out)
 }
 
-// writeFile makes the file of what write writes.
+// writeFile makes the file of what write writes. It is synced, so that the system does not
+// write it while a clock runs.
 func writeFile(name string, write func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(f), f.Close())
+	return errors.Join(write(f), f.Sync(), f.Close())
 }

@@ -103,6 +103,7 @@ func figures(growth, ledger int) []*figure {
 		{Name: "files-read-csv", What: "`NewReader` and `Rows` of CSV with 16 columns; `encoding/csv` alone, one record at a time", Unit: "rows/s", Reach: 0.1},
 		{Name: "files-read-vcard", What: "`NewReader` and `Rows` of vCards 3.0 with 11 lines; go-vcard alone", Unit: "cards/s", Reach: 0.25},
 		{Name: "files-import", What: fmt.Sprintf("import of CSV with %s rows; `CreateContactStream` of the same contacts", late), Reach: 0.8},
+		{Name: "files-import-keyed", What: "the same import; `CreateContactStream` of the same contacts, each with an idempotency key"},
 		{Name: "files-import-again", What: "the same file again, all rows replayed; the first time", Unit: "rows/s", Reach: 1},
 		{Name: "files-import-memory", What: fmt.Sprintf("peak memory of an import of %s rows (less is better); of %s", early, late), Unit: "MB", Reach: 0.9},
 		{Name: "files-export", What: fmt.Sprintf("export of %s contacts as CSV; a walk with `Contacts`", late), Reach: 0.7},
