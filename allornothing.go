@@ -48,7 +48,11 @@ func (c *call) plan(ctx context.Context, created *creation) {
 		err := errAgain
 		if !c.seen.overtaken {
 			c.checkReplays(ctx, created)
-			if created.failed() {
+			err = nil
+			if created.failed() && !c.dryRun && len(c.seen.steps) > 0 { // what refused it was read
+				err = c.checkSettings(ctx)
+			}
+			if created.failed() && !errors.Is(err, ErrStale) {
 				for i := range created.contacts {
 					if n := &created.contacts[i]; n.err == nil {
 						n.err = newError(ErrBatchFailed, nil)
@@ -59,7 +63,9 @@ func (c *call) plan(ctx context.Context, created *creation) {
 			if c.dryRun {
 				return
 			}
-			err = c.carryOut(ctx, created)
+			if err == nil {
+				err = c.carryOut(ctx, created)
+			}
 		}
 		switch {
 		case err == nil:
@@ -84,6 +90,9 @@ func (c *call) plan(ctx context.Context, created *creation) {
 
 // carryOut stores what was planned. Its error says that nothing was.
 func (c *call) carryOut(ctx context.Context, created *creation) error {
+	if len(c.seen.steps) == 0 { // the store has nothing to do with it
+		return nil
+	}
 	steps := slices.DeleteFunc(slices.Clone(c.seen.steps), func(s step) bool { return s.after == nil && s.once == nil })
 	if len(steps) == 0 { // all is as it was read
 		return c.checkSettings(ctx)

@@ -41,7 +41,8 @@ type BlockCallsResult struct {
 	Failed    int               `json:"failed"`    // not valid, or of no phone number
 	Errors    []BlockCallsError `json:"results,omitempty"`
 
-	// PastOverlay is that of [CreateResult].
+	// PastOverlay says that the dry run of a list has met more keys than
+	// Limits.DryRunKeys. A repeated number may count as Added then.
 	PastOverlay bool `json:"past_overlay,omitempty"`
 }
 

@@ -210,11 +210,12 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 	if !numbered {
 		return nil, nil
 	}
-	var err error
 	if asked && !batch.DryRun {
-		if c.account, err = c.ledgers.prepare(ctx, c.account); err != nil {
+		account, err := c.ledgers.prepare(ctx, c.account)
+		if err != nil {
 			return nil, err
 		}
+		c.account = account
 	}
 	ledger, err := c.ledgers.open(c.account)
 	if err != nil || ledger == nil && !asked {

@@ -8,7 +8,7 @@ type knownSettings struct {
 	events   memo[EventSettings]
 }
 
-// A memo remembers what texts were read as. The settings of an account are read
+// A memo keeps parsed settings by their text. The settings of an account are needed
 // with each call, and seldom change. The zero value remembers nothing yet. It is
 // safe for concurrent use.
 type memo[T any] struct {
@@ -19,8 +19,8 @@ type memo[T any] struct {
 // maxMemo bounds what a memo remembers.
 const maxMemo = 10_000
 
-// read returns what the text was read as, which nobody may change. It calls parse
-// for a text that it does not know. Errors are not remembered.
+// read returns the parsed text, which the caller must not change. It calls parse for a
+// text that it does not know. Errors are not remembered.
 func (m *memo[T]) read(text string, parse func(string) (T, error)) (T, error) {
 	m.mu.RLock()
 	value, ok := m.known[text]

@@ -176,7 +176,7 @@ func (o *overlay) holdersOf(claims []MatchKey, stored []Holder, own uuid.UUID) (
 				continue
 			case o.past.changed(h.ContactID) != uuid.Nil:
 				h = Holder{Key: i, ContactID: o.past.changed(h.ContactID)}
-			case o.claimed[k] && len(o.holders[k]) > 0:
+			case o.claimed[k]:
 				o.overtaken = true
 			}
 			add(h)

@@ -2,6 +2,7 @@ package contacts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -424,7 +425,7 @@ func TestAnswerWithoutAWriteCostsOneLook(t *testing.T) {
 			if err != nil || r.Result != want {
 				t.Fatalf("got %s, %v, want %s", r.Result, err, want)
 			}
-			if counter.looks > looks {
+			if counter.looks != looks {
 				t.Errorf("%s: %d looks at the account, want %d", want, counter.looks, looks)
 			}
 		}
@@ -441,4 +442,73 @@ func TestAnswerWithoutAWriteCostsOneLook(t *testing.T) {
 		create(contacts.ResultExisting, 1, nil)
 		create(contacts.ResultExisting, 0, withKey)
 	})
+}
+
+// An allOrNothing batch of no contacts asks nobody anything, whatever has become of the
+// account since.
+func TestEmptyBatchOfAPlanNeedsNoAccount(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	w.setPolicy(t, upsertPolicy)
+	svc, err := contacts.New(&shifty{Store: w.store}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := svc.CreateContacts(t.Context(), w.writer, contacts.CreateContactsInput{AllOrNothing: true})
+	if err != nil || len(results) > 0 {
+		t.Errorf("got %v, %v", results, err)
+	}
+}
+
+// A shifty store has other settings of an account each time.
+type shifty struct {
+	contacts.Store
+	version int64
+}
+
+func (s *shifty) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
+	account, err := s.Store.FindAccount(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s.version++
+	next := *account
+	next.SettingsVersion += s.version
+	return &next, nil
+}
+
+// A first block needs a setting. If that cannot be stored, the upserts of the batch fail
+// with it, those that would only change a contact too.
+func TestUpsertsFailWhereTheLedgerCannotBeMade(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	svc, err := contacts.New(&settingless{w.store}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := contacts.UpsertContactInput{CreateContactInput: contacts.CreateContactInput{
+		FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567", DoNotCall: true}},
+	}}
+	second := contacts.UpsertContactInput{CreateContactInput: contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com"}, UpdateOnly: true}
+	results, err := svc.UpsertContacts(t.Context(), w.writer, contacts.UpsertContactsInput{Contacts: []contacts.UpsertContactInput{first, second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []contacts.Code
+	for _, r := range results {
+		codes = append(codes, contacts.CodeOf(r.Err))
+	}
+	if diff := cmp.Diff([]contacts.Code{contacts.CodeServerError, contacts.CodeNotFound}, codes); diff != "" {
+		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+}
+
+// A settingless store keeps no setting.
+type settingless struct{ contacts.Store }
+
+func (s *settingless) AddToDirectory(ctx context.Context, d contacts.Directory) (contacts.Directory, error) {
+	if len(d.Settings) > 0 {
+		return contacts.Directory{}, errors.New("the disk is full")
+	}
+	return s.Store.AddToDirectory(ctx, d)
 }

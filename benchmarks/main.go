@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		quick  = flags.Bool("quick", false, "a smoke run: little work, one repetition, growth and ledger to 20,000; its figures mean little")
 		only   = flags.String("only", "", "the rows whose name matches this `regexp`")
 		reps   = flags.Int("reps", 5, "repetitions of each row, growth and the largest ledger excepted")
-		growth = flags.Int("growth", 1_000_000, "contacts in the largest files, in thousands, at least 10,000")
+		growth = flags.Int("growth", 1_000_000, "contacts in the largest files, rounded down to thousands, at least 10,000")
 		ledger = flags.Int("ledger", 1_000_000, "entries in the largest do-not-call ledger, at least 10,000; its lists have a tenth")
 		dir    = flags.String("dir", os.TempDir(), "where the files go; they are removed at the end")
 		chart  = flags.String("chart", "", "write the ratios as a chart, in SVG, into this file")

@@ -118,7 +118,7 @@ func figures(growth, ledger int) []*figure {
 		{Name: "identity-upsert", What: "`UpsertContacts` of 1,000 that change nothing, 100,000 contacts; `CreateContacts` of the same", Reach: 1},
 		{Name: "identity-upsert-email", What: "the same, matching on the e-mail address alone; `CreateContacts` of the same", Reach: 1},
 		{Name: "postgres-identity-64-ten", What: "Postgres, create, 64 callers, ten accounts, e-mail address and 2 numbers unique; nothing unique", Reach: 0.6},
-		{Name: "postgres-identity-64-one", What: "Postgres, the same in one account, two stores with 32 callers each; nothing unique", Reach: 0.25},
+		{Name: "postgres-identity-64-one", What: "Postgres, the same in one account, 64 callers on two stores; nothing unique", Reach: 0.25},
 	}
 }
 

@@ -87,7 +87,8 @@ func testSpectrum(t *testing.T) {
 				for i, cell := range row.Raw {
 					column := preview.Columns[i].Name
 					cells[column] = cell
-					if value, ok := row.Contact.CustomContext[column]; ok && value != strings.TrimSpace(cell) {
+					text := strings.TrimSpace(cell)
+					if value, ok := row.Contact.CustomContext[column]; ok != (text != "") || ok && value != text {
 						t.Errorf("row %d: %s is %q, and its field %q", row.Number, column, cell, value)
 					}
 				}
@@ -166,6 +167,7 @@ func createNaughty(t *testing.T, f *contactstest.Fixture, i int, s string, kept 
 		if !ok || len(refused.Details) == 0 {
 			t.Fatalf("%q: %v", s, err)
 		}
+		before := len(without)
 		for _, detail := range refused.Details {
 			for field, leaveOut := range without {
 				if strings.HasPrefix(detail.Field, field) {
@@ -173,6 +175,9 @@ func createNaughty(t *testing.T, f *contactstest.Fixture, i int, s string, kept 
 					delete(without, field)
 				}
 			}
+		}
+		if len(without) == before {
+			t.Fatalf("%q: %v", s, err)
 		}
 	}
 	for field := range without {

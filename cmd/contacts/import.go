@@ -290,7 +290,7 @@ func (s *session) print(name string, summary *contactsio.Summary) error {
 		}{name, summary})
 	}
 	if summary.Ignored != nil {
-		s.say("%s: ignored %s", name, strings.Join(summary.Ignored, ", "))
+		s.say("%s: ignored %s", name, printable(strings.Join(summary.Ignored, ", ")))
 	}
 	type result = contactsio.Summary
 	number := func(of func(*result) int) func(*result) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // An output prints the results of a command.
@@ -28,6 +29,21 @@ func (o *output) object(v any) error {
 	return e.Encode(v)
 }
 
+// printable returns text of a file or a store as a terminal may show it: a control
+// character could move the cursor, or hide what comes before it.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n':
+			return ' '
+		case unicode.IsControl(r):
+			return unicode.ReplacementChar
+		default:
+			return r
+		}
+	}, text)
+}
+
 // A column is one of a table for people.
 type column[T any] struct {
 	name string
@@ -40,7 +56,7 @@ func list[T any](o *output, records iter.Seq2[T, error], columns ...column[T]) e
 	line := func(text func(column[T]) string) {
 		cells := make([]string, len(columns))
 		for i, c := range columns {
-			cells[i] = text(c)
+			cells[i] = printable(text(c))
 		}
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}

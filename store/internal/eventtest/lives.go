@@ -23,10 +23,12 @@ type snapshot struct {
 // onLives runs the test after so many random lives, at most as many as rapid checks.
 func onLives(t *testing.T, store contacts.Store, lives int, test func(t *rapid.T, p *past)) {
 	t.Helper()
+	failed := false // then rapid lives on, to find a shorter life
 	rapid.Check(t, func(rt *rapid.T) {
-		if lives--; lives < 0 {
+		if lives--; lives < 0 && !failed {
 			return
 		}
+		defer func() { failed = failed || rt.Failed() }()
 		p := newPast(t, store)
 		p.live(rt)
 		test(rt, p)

@@ -21,10 +21,12 @@ import (
 func DryRuns(t *testing.T, rounds int, stores ...contacts.Store) {
 	t.Helper()
 	rounds = faulttest.Extent(rounds, 100)
+	failed := false // then rapid goes on, to find fewer calls
 	rapid.Check(t, func(rt *rapid.T) {
-		if rounds--; rounds < 0 {
+		if rounds--; rounds < 0 && !failed {
 			return
 		}
+		defer func() { failed = failed || rt.Failed() }()
 		r := newRehearsal(t, stores, rt)
 		for range 8 {
 			r.act(rt)
