@@ -168,7 +168,7 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 // apply judges the mutations in their order and stores those that pass.
 func (a *application) apply(c *writeConn) error {
 	a.outcomes, a.failed = nil, false // those of an earlier run are void
-	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, application: a, keys: c.keys, journals: c.journals}
+	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, created: &c.created, application: a, keys: c.keys, journals: c.journals}
 	for i := range a.mutations {
 		o, err := c.applyMutation(&a.judge, &a.mutations[i])
 		if err != nil {

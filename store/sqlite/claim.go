@@ -62,16 +62,23 @@ const (
 // against its row.
 func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, err error) {
 	var live, deleted []contacts.Holder
+	var last holder // one contact often has all keys of the mutation
 	for i, claim := range m.claims {
 		claim.entry.account = account
 		first := len(live)
-		see := func(row []driver.Value) bool {
-			if !slices.Contains(matchKeysOf(row), claim.key) {
-				return true
+		see := func(seq int64) (more bool, err error) {
+			if last.seq != seq {
+				if last, err = j.holder(seq); err != nil {
+					return false, err
+				}
 			}
+			if !slices.Contains(last.keys, claim.key) {
+				return true, nil
+			}
+			row := last.row
 			contact := id(row[holderID])
 			if slices.ContainsFunc(m.changes, func(c change) bool { return id(c.id) == contact }) {
-				return true
+				return true, nil
 			}
 			h := contacts.Holder{Key: i, ContactID: contact, TeamID: integer(row[holderTeam]), Deleted: row[holderDeletedAt] != nil}
 			switch {
@@ -80,7 +87,7 @@ func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, 
 			case h.Deleted && (deleted == nil || bytes.Compare(contact[:], deleted[0].ContactID[:]) > 0):
 				deleted = []contacts.Holder{h}
 			}
-			return len(live)-first < enoughHolders
+			return len(live)-first < enoughHolders, nil
 		}
 		if err := j.candidates(claim.entry, see); err != nil {
 			return o, err
@@ -94,31 +101,44 @@ func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, 
 	return contacts.MutationOutcome{Holders: deleted}, nil
 }
 
-// candidates calls see with a row of holderColumns of each contact that may have
-// the entry, until see returns false. It may call it with one contact twice.
-func (j *judge) candidates(e lookup, see func([]driver.Value) bool) (err error) {
+// A holder is a contact that may hold a claim.
+type holder struct {
+	seq  int64
+	row  []driver.Value // of holderColumns
+	keys []contacts.MatchKey
+}
+
+// holder reads a contact. It has no keys if it is gone.
+func (j *judge) holder(seq int64) (holder, error) {
+	h := holder{seq: seq}
+	err := j.conn.each(findHolder, func(row []driver.Value) bool {
+		h.row, h.keys = slices.Clone(row), matchKeysOf(row)
+		return false
+	}, seq)
+	return h, err
+}
+
+// candidates calls see with each contact that may have the entry, until see returns
+// false. It may call it with one contact twice.
+func (j *judge) candidates(e lookup, see func(seq int64) (more bool, err error)) (err error) {
 	more := true
-	look := func(seq driver.Value) bool {
-		err = j.conn.each(findHolder, func(row []driver.Value) bool {
-			more = see(row)
-			return more
-		}, seq)
+	failed := j.conn.each(findHits, func(row []driver.Value) bool {
+		more, err = see(integer(row[0]))
 		return more && err == nil
-	}
-	failed := j.conn.each(findHits, func(row []driver.Value) bool { return look(row[0]) }, e.account, int64(e.kind), e.value)
+	}, e.account, int64(e.kind), e.value)
 	if failed != nil || err != nil || !more {
 		return errors.Join(failed, err)
 	}
-	seqs, err := j.unmerged.candidates(j.conn, e, j.application.dryRun)
+	seqs, err := j.unmerged.candidates(j.conn, e, j.created)
 	if err != nil {
 		return err
 	}
 	for _, seq := range seqs {
-		if !look(seq) {
-			break
+		if more, err = see(seq); err != nil || !more {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // matchKeysOf returns the match keys of the contact in a row that begins with
@@ -158,6 +178,7 @@ type unmergedKeys struct {
 	keys      []unmergedKey
 	newest    map[uint64]int32 // the index of the newest key with that hash, plus one
 	committed keysPosition     // what is left when the transaction under way is undone
+	seen      int64            // contacts that the transaction under way had created when they were read last; -1: never
 }
 
 type unmergedKey struct {
@@ -186,10 +207,12 @@ func (u *unmergedKeys) hash(e lookup) uint64 {
 }
 
 // candidates returns the contacts that may have the entry and that the look-ups
-// may not name yet, in the state that the connection shows.
-func (u *unmergedKeys) candidates(c *conn, e lookup, dryRun bool) (seqs []int64, err error) {
+// may not name yet, in the state that the connection shows. created is how many
+// contacts the transaction of the connection has created; nil: it is a dry run.
+func (u *unmergedKeys) candidates(c *conn, e lookup, created *int64) (seqs []int64, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	dryRun := created == nil
 	mark := int64(0)
 	if !u.used || dryRun {
 		if mark, err = c.number(findMark); err != nil {
@@ -207,15 +230,17 @@ func (u *unmergedKeys) candidates(c *conn, e lookup, dryRun bool) (seqs []int64,
 			seqs = append(seqs, seq)
 		}
 	}
-	if dryRun && u.now() != u.committed {
+	switch {
+	case dryRun && u.now() != u.committed:
 		// The keys of the transaction under way may go again. So what comes
 		// after those that stay is read from the rows.
 		err = u.read(c, u.committed.to, math.MaxInt64, find)
-	} else {
+	case dryRun:
 		err = u.read(c, u.to, math.MaxInt64, u.add)
-		if dryRun {
-			u.committed = u.now()
-		}
+		u.committed = u.now()
+	case u.seen != *created: // nobody else creates contacts meanwhile
+		err = u.read(c, u.to, math.MaxInt64, u.add)
+		u.seen = *created
 	}
 	if err != nil {
 		return nil, err
@@ -292,7 +317,7 @@ func (u *unmergedKeys) now() keysPosition { return keysPosition{len(u.keys), u.t
 func (u *unmergedKeys) begin(c *conn) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.committed = u.now()
+	u.committed, u.seen = u.now(), -1
 	if !u.used || u.to-u.from <= u.max {
 		return nil
 	}
@@ -340,6 +365,7 @@ func (u *unmergedKeys) undoTo(p keysPosition) {
 		p = u.committed
 	}
 	u.cut(p)
+	u.seen = -1
 }
 
 func (u *unmergedKeys) cut(p keysPosition) {

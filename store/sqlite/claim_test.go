@@ -215,3 +215,34 @@ func TestDryRunFindsKeysThatWereMergedMeanwhile(t *testing.T) {
 		t.Errorf("got %v, %v, want ErrDuplicate", outcomes, err)
 	}
 }
+
+// A claim sees what a plain create has stored in its transaction, after a batch of the
+// same transaction has failed and was undone.
+func TestClaimSeesTheCreateAfterABatchThatFailed(t *testing.T) {
+	t.Parallel()
+	g, a := newGate(t)
+	taken := withEmail(a, "z@example.com")
+	batches := []contacts.MutationBatch{
+		{AllOrNothing: true, Mutations: []contacts.Mutation{claiming(withEmail(a, "x@example.com")), claiming(withEmail(a, "x@example.com"))}},
+		{Mutations: []contacts.Mutation{createOf(taken)}},
+		{Mutations: []contacts.Mutation{claiming(withEmail(a, "z@example.com"))}},
+	}
+	outcomes := make([][]contacts.MutationOutcome, len(batches))
+	var callers []func() error
+	for i := range batches {
+		batches[i].Now = noon
+		callers = append(callers, func() (err error) {
+			outcomes[i], err = g.store.Apply(t.Context(), batches[i])
+			return err
+		})
+	}
+	if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
+		t.Fatal(err)
+	}
+	if n := g.commits.Load(); n != 1 {
+		t.Fatalf("%d commits for batches that waited, want 1", n)
+	}
+	if o := outcomes[2]; len(o) != 1 || !errors.Is(o[0].Err, contacts.ErrDuplicate) || o[0].Holders[0].ContactID != taken.Contact.ID {
+		t.Errorf("got %v, want the create before it as the holder", o)
+	}
+}

@@ -37,6 +37,7 @@ const (
 type judge struct {
 	conn        *conn
 	unmerged    *unmergedKeys
+	created     *int64 // contacts in the open transaction; nil: in a dry run
 	application *application
 	keys        map[madeBy]bool // those that passed
 	journals    openJournals
