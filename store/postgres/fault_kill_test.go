@@ -15,7 +15,7 @@ import (
 // commits are not durable.
 func TestFaultServerKilled(t *testing.T) {
 	t.Parallel()
-	const writers, patience = 32, time.Minute
+	const writers, patience = 16, time.Minute
 	careless := []string{"synchronous_commit=off", "wal_writer_delay=10s"}
 	server := ownServer(t, careless...)
 	s := open(t, server.url(), "contacts")
@@ -40,7 +40,7 @@ func TestFaultServerKilled(t *testing.T) {
 	}
 	more := func() {
 		t.Helper()
-		const enough = 150
+		const enough = 60
 		for from, began := l.acknowledged(), time.Now(); l.acknowledged() < from+enough; time.Sleep(time.Millisecond) {
 			if time.Since(began) > patience {
 				t.Fatal("the store does not go on")

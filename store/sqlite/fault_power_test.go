@@ -19,6 +19,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/erasetest"
+	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/internal/ledgertest"
 	"example.com/contacts/store/sqlite"
 )
@@ -96,6 +97,7 @@ func TestFaultPowerCutLeavesNoHalves(t *testing.T) {
 // not copy that part again when the sync of the rest has failed.
 func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
 	t.Parallel()
+	faulttest.SkipShort(t)
 	if path, yes := inAnotherProcess(); yes {
 		c := newControl(t)
 		createAndMark(t, path, faultPlan, func() {
@@ -116,6 +118,7 @@ func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
 
 func TestFaultPowerCutIsSeenWithoutSyncs(t *testing.T) {
 	t.Parallel()
+	faulttest.SkipShort(t)
 	if path, yes := inAnotherProcess(); yes {
 		createAndMark(t, path, func() *sqlite.Plan { return faultPlan().Set("synchronous", "NORMAL", "1") }, nil)
 		return

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// variable is the environment variable that makes the tests longer. "long": what
-// .ci/run takes the time for. "full": before a release.
+// variable is the environment variable that makes the tests longer. "short": all
+// tests, none of them longer. "long": what .ci/run takes the time for. "full": before
+// a release.
 //
 //	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/sqlite ./store/postgres
 const variable = "CONTACTS_FAULTS"
