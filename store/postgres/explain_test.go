@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -51,6 +52,7 @@ func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDa
 // nor with the plan for any, without policies on the tables and with them.
 func TestNoSequentialScan(t *testing.T) {
 	t.Parallel()
+	faulttest.SkipShort(t)
 	url := serverURL(t)
 	role := newOwner(t, url)
 	opts := &postgres.Options{Schema: newSchema(t, url)}
@@ -140,7 +142,7 @@ func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, acc
 	}
 	defer c.Close(context.Background())
 	scan := regexp.MustCompile(`Seq Scan on (contact|contact_lookup|idempotency|journal)\b`)
-	erasures := regexp.MustCompile(`kind = 3 (AND sequence|ORDER)`) // of any subject
+	erasures := regexp.MustCompile(`kind = 3 (AND j.sequence|ORDER)`) // of any subject
 	explained, ofErasures := 0, 0
 	for sql, args := range sent.sent {
 		if !strings.Contains(sql, opts.Schema) || small && !strings.Contains(sql, "unnest") {
@@ -355,4 +357,63 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 	}
 	must(apply(ctx, s, mutations...))
 	must(applyBatch(ctx, s, contacts.MutationBatch{Now: noon.AddDate(3, 0, 0)}))
+}
+
+// The entries of a subject are found by their index, also while the server has no
+// statistics of the journal: it does not read all entries of the account.
+func TestEntriesOfASubjectAreFoundByTheirIndex(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := &recorder{sent: make(map[string][]any)}
+	config.ConnConfig.Tracer = sent
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	account := addAccount(t, s)
+	entries := make([]contacts.JournalEntry, 3000)
+	for i := range entries {
+		entries[i] = contacts.JournalEntry{Kind: contacts.JournalDoNotCall, Subject: [32]byte{byte(i), byte(i >> 8)}, At: noon, Data: "{}"}
+	}
+	if err := apply(t.Context(), s, contacts.Mutation{AccountID: account, Journal: entries}); err != nil {
+		t.Fatal(err)
+	}
+	clear(sent.sent)
+	for _, backwards := range []bool{false, true} {
+		for _, after := range []int64{0, 10} {
+			found, err := s.ListJournal(t.Context(), contacts.JournalQuery{
+				AccountID: account, Kind: contacts.JournalDoNotCall, Subjects: [][32]byte{entries[20].Subject}, After: after, Backwards: backwards, Limit: 10_000,
+			})
+			if err != nil || len(found) != 1 && !(backwards && after != 0) {
+				t.Fatalf("got %d entries, %v", len(found), err)
+			}
+		}
+	}
+	c := connect(t, url)
+	explained := 0
+	for sql, args := range sent.sent {
+		if !strings.Contains(sql, "j.subject = n.subject") {
+			continue
+		}
+		explained++
+		for kind, plan := range map[string]string{"any arguments": explainGeneric(t, c, sql), "its arguments": explain(t, c, sql, args)} {
+			if !strings.Contains(plan, "journal_subject") || !strings.Contains(plan, "head = ") || strings.Contains(plan, "journal_pkey") {
+				t.Errorf("the plan for %s:\n%s\n%s", kind, sql, plan)
+			}
+		}
+	}
+	const statements = 3 // forwards, backwards from the end, and backwards from an entry
+	if explained != statements {
+		t.Errorf("%d statements were explained, want %d", explained, statements)
+	}
 }

@@ -218,28 +218,55 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 
 func journalQuery(q *contacts.JournalQuery) *queryBuilder {
 	var b queryBuilder
-	b.add("SELECT sequence, kind, subject, at, ends_at, data FROM {schema}.journal WHERE account_id = ?", pgUUID(q.AccountID))
-	switch {
-	case q.Kind == contacts.JournalErasure:
-		b.add(" AND kind = 3") // as the index of erasures says it
-	case q.Kind != 0:
-		b.add(" AND kind = ?", int16(q.Kind))
-	case q.Subjects != nil:
-		b.add(" AND kind = ANY(?)", journalKinds) // the index begins with it
-	}
+	b.add("SELECT j.sequence, j.kind, j.subject, j.at, j.ends_at, j.data FROM {schema}.journal AS j")
+	sequence := "j.sequence"
 	if q.Subjects != nil {
-		b.add(" AND head = ANY(?) AND subject = ANY(?)", column(q.Subjects, head), column(q.Subjects, func(s [32]byte) []byte { return bytes.Clone(s[:]) }))
+		// A server without statistics would compare a list of heads, or the sequence,
+		// with every entry of the account. So rows are looked up one by one, and what
+		// is compared with the sequence is in no index.
+		sequence = "(j.sequence + 0)"
+		kinds, heads, subjects := wantedSubjects(q)
+		b.add(" JOIN (SELECT * FROM unnest(?::smallint[], ?::bigint[], ?::bytea[]) AS given LIMIT ?) AS n (kind, head, subject)"+
+			" ON j.kind = n.kind AND j.head = n.head AND j.subject = n.subject", kinds, heads, subjects, int64(len(heads)))
+	}
+	b.add(" WHERE j.account_id = ?", pgUUID(q.AccountID))
+	switch {
+	case q.Subjects != nil: // which have their kinds
+	case q.Kind == contacts.JournalErasure:
+		b.add(" AND j.kind = 3") // as the index of erasures says it
+	case q.Kind != 0:
+		b.add(" AND j.kind = ?", int16(q.Kind))
 	}
 	switch {
 	case !q.Backwards:
-		b.add(" AND sequence > ? ORDER BY sequence", q.After)
+		b.add(" AND "+sequence+" > ? ORDER BY "+sequence, q.After)
 	case q.After != 0:
-		b.add(" AND sequence < ? ORDER BY sequence DESC", q.After)
+		b.add(" AND "+sequence+" < ? ORDER BY "+sequence+" DESC", q.After)
 	default:
-		b.add(" ORDER BY sequence DESC")
+		b.add(" ORDER BY " + sequence + " DESC")
 	}
 	b.add(" LIMIT ?", int64(q.Limit))
 	return &b
+}
+
+// wantedSubjects returns the columns of what a query looks for in journal_subject, each
+// row once.
+func wantedSubjects(q *contacts.JournalQuery) (kinds []int16, heads []int64, subjects [][]byte) {
+	of := journalKinds
+	if q.Kind != 0 {
+		of = []int16{int16(q.Kind)}
+	}
+	seen := make(map[[32]byte]bool, len(q.Subjects))
+	for _, s := range q.Subjects {
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		for _, kind := range of {
+			kinds, heads, subjects = append(kinds, kind), append(heads, head(s)), append(subjects, bytes.Clone(s[:]))
+		}
+	}
+	return kinds, heads, subjects
 }
 
 func scanEntry(rows pgx.Rows) (e contacts.JournalEntry, err error) {
