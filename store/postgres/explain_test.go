@@ -113,11 +113,10 @@ func TestStatementsArePlannedOnce(t *testing.T) {
 	}
 }
 
-// wantNoSequentialScan explains, as that role, every statement of a store that
-// does everything with the account. Of small tables it looks only at writes.
-func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, account uuid.UUID, small bool) {
+// openRecorded opens a store, and returns what it sends.
+func openRecorded(t *testing.T, url string, opts *postgres.Options) (*postgres.Store, *recorder) {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(role)
+	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,12 +126,20 @@ func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, acc
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close()
+	t.Cleanup(pool.Close)
 	s, err := postgres.New(t.Context(), pool, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
+	return s, sent
+}
+
+// wantNoSequentialScan explains, as that role, every statement of a store that
+// does everything with the account. Of small tables it looks only at writes.
+func wantNoSequentialScan(t *testing.T, role string, opts *postgres.Options, account uuid.UUID, small bool) {
+	t.Helper()
+	s, sent := openRecorded(t, role, opts)
 	clear(sent.sent)
 	useAll(t, s, account)
 
@@ -364,22 +371,7 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 func TestEntriesOfASubjectAreFoundByTheirIndex(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sent := &recorder{sent: make(map[string][]any)}
-	config.ConnConfig.Tracer = sent
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s, sent := openRecorded(t, url, &postgres.Options{Schema: newSchema(t, url)})
 	account := addAccount(t, s)
 	entries := make([]contacts.JournalEntry, 3000)
 	for i := range entries {
