@@ -2,7 +2,6 @@ package contacts_test
 
 import (
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,17 +13,6 @@ import (
 	"example.com/contacts/store/memory"
 	"example.com/contacts/store/sqlite"
 )
-
-// In go test ./... rapid tries 25 random cases of each property, in place of its
-// 100; .ci/run has them all.
-func TestMain(m *testing.M) {
-	if !runsLong() {
-		if err := flag.Set("rapid.checks", "25"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
 
 // runsLong reports whether the tests may take long, as in .ci/run.
 func runsLong() bool { return os.Getenv("CONTACTS_FAULTS") != "" }
