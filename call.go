@@ -335,11 +335,7 @@ func (c *call) policy(ctx context.Context) (DuplicatePolicy, error) {
 	if err := c.findAccount(ctx); err != nil {
 		return DuplicatePolicy{}, err
 	}
-	text, ok := c.account.Settings[settingDuplicatePolicy]
-	if !ok {
-		return DuplicatePolicy{}, nil
-	}
-	return c.known.policies.read(text, parseDuplicatePolicy)
+	return c.known.policies.setting(c.account, settingDuplicatePolicy, parseDuplicatePolicy)
 }
 
 // decide is claim by the policy that the account has.

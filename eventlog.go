@@ -41,11 +41,7 @@ func eventSource(ctx context.Context) string {
 // recordEvents gives each mutation the event of its change, if the account has
 // events on.
 func (c *call) recordEvents(ctx context.Context, w write) error {
-	text, ok := c.account.Settings[settingEvents]
-	if !ok {
-		return nil
-	}
-	settings, err := c.known.events.read(text, parseEventSettings)
+	settings, err := c.known.events.setting(c.account, settingEvents, parseEventSettings)
 	if err != nil || !settings.On {
 		return err
 	}
