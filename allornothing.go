@@ -48,23 +48,21 @@ func (c *call) plan(ctx context.Context, created *creation) {
 		err := errAgain
 		if !c.seen.overtaken {
 			c.checkReplays(ctx, created)
-			err = nil
-			if created.failed() && !c.dryRun && len(c.seen.steps) > 0 { // what refused it was read
+			failed := created.failed()
+			switch err = nil; {
+			case c.dryRun:
+			case !failed:
+				err = c.carryOut(ctx, created)
+			case len(c.seen.steps) > 0: // what refused it was read
 				err = c.checkSettings(ctx)
 			}
-			if created.failed() && !errors.Is(err, ErrStale) {
+			if failed && !errors.Is(err, ErrStale) {
 				for i := range created.contacts {
 					if n := &created.contacts[i]; n.err == nil {
 						n.err = newError(ErrBatchFailed, nil)
 					}
 				}
 				return
-			}
-			if c.dryRun {
-				return
-			}
-			if err == nil {
-				err = c.carryOut(ctx, created)
 			}
 		}
 		switch {
