@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -40,31 +42,53 @@ func checkIdempotencyKey(key string, bad *problems) {
 // A firstResult is what the Service added to the input of a create. With it, the
 // same input gives the same result again.
 type firstResult struct {
-	ID        uuid.UUID   `json:"id"`
-	PhoneIDs  []uuid.UUID `json:"phone_ids,omitempty"`
-	CreatedAt time.Time   `json:"created_at"`
-	Result    Result      `json:"result,omitempty"` // "": it was created
+	ID        uuid.UUID
+	PhoneIDs  []uuid.UUID
+	CreatedAt time.Time
+	Result    Result // "": it was created
 }
 
-// newIdempotencyRecord returns what is stored with the record of a create. Inputs
-// are compared by what is stored of them. So the order of JSON members and the
-// spelling of a phone number do not make a different input.
-func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration) (*IdempotencyRecord, error) {
-	c := r.Contact
-	first := firstResult{ID: c.ID, CreatedAt: c.CreatedAt}
-	input := c
-	input.ID, input.AccountID, input.CreatedAt, input.UpdatedAt, input.Version = uuid.Nil, uuid.Nil, time.Time{}, time.Time{}, 0
-	input.PhoneNumbers = nil
-	for _, p := range c.PhoneNumbers {
-		first.PhoneIDs = append(first.PhoneIDs, p.ID)
-		p.ID = uuid.Nil
-		input.PhoneNumbers = append(input.PhoneNumbers, p)
+// A storedResult is the form in which a firstResult is kept. It is short, because each
+// create with a key has one.
+type storedResult struct {
+	IDs       []byte `json:"ids"` // of the contact, and of its phone numbers
+	CreatedAt int64  `json:"at"`  // microseconds since 1970
+	Result    Result `json:"result,omitempty"`
+}
+
+func (f *firstResult) text() (string, error) {
+	ids := append(make([]byte, 0, 16*(1+len(f.PhoneIDs))), f.ID[:]...)
+	for _, id := range f.PhoneIDs {
+		ids = append(ids, id[:]...)
 	}
-	text, err := json.Marshal([]any{input, r.CustomContext, r.IndustryContext})
+	text, err := json.Marshal(storedResult{ids, f.CreatedAt.UnixMicro(), f.Result})
+	return string(text), err
+}
+
+func parseFirstResult(text string) (first firstResult, err error) {
+	var stored storedResult
+	err = json.Unmarshal([]byte(text), &stored)
+	if err == nil && (len(stored.IDs) == 0 || len(stored.IDs)%16 != 0) {
+		err = fmt.Errorf("it has ids of %d bytes", len(stored.IDs))
+	}
 	if err != nil {
-		return nil, err
+		return first, fmt.Errorf("a stored idempotency record: %w", err)
 	}
-	result, err := json.Marshal(first)
+	first = firstResult{ID: uuid.UUID(stored.IDs[:16]), CreatedAt: time.UnixMicro(stored.CreatedAt).UTC(), Result: stored.Result}
+	for id := range slices.Chunk(stored.IDs[16:], 16) {
+		first.PhoneIDs = append(first.PhoneIDs, uuid.UUID(id))
+	}
+	return first, nil
+}
+
+// newIdempotencyRecord returns what is stored with the record of a create.
+func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration) (*IdempotencyRecord, error) {
+	c := &r.Contact
+	first := firstResult{ID: c.ID, CreatedAt: c.CreatedAt}
+	for i := range c.PhoneNumbers {
+		first.PhoneIDs = append(first.PhoneIDs, c.PhoneNumbers[i].ID)
+	}
+	result, err := first.text()
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +96,35 @@ func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration)
 	if !inCalendar(endsAt) {
 		endsAt = endOfCalendar()
 	}
-	return &IdempotencyRecord{
-		Key:    sha256.Sum256([]byte(key)),
-		Input:  sha256.Sum256(text),
-		Result: string(result),
-		EndsAt: endsAt,
-	}, nil
+	return &IdempotencyRecord{Key: sha256.Sum256([]byte(key)), Input: inputHash(r), Result: result, EndsAt: endsAt}, nil
+}
+
+// inputHash returns a hash of the input of a create, as it is stored: without ids,
+// times and the version. So the order of JSON members and the spelling of a phone
+// number do not make a different input. A length is in front of each text and list, so
+// that no two inputs are one.
+func inputHash(r *ContactRecord) [32]byte {
+	const usual = 1024 // bytes
+	c, b := &r.Contact, make([]byte, 0, usual)
+	add := func(text string) { b = append(binary.AppendUvarint(b, uint64(len(text))), text...) }
+	for _, text := range c.texts() {
+		add(*text)
+	}
+	add(r.CustomContext)
+	add(r.IndustryContext)
+	b = binary.AppendVarint(b, c.TeamID)
+	b = binary.AppendUvarint(b, uint64(len(c.Tags)))
+	for _, tag := range c.Tags {
+		add(tag)
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.PhoneNumbers)))
+	for i := range c.PhoneNumbers {
+		p := &c.PhoneNumbers[i]
+		add(p.PhoneNumber)
+		add(p.PhoneType)
+		b = strconv.AppendBool(strconv.AppendBool(b, p.Primary), p.DoNotCall)
+	}
+	return sha256.Sum256(b)
 }
 
 // addInput makes more of the call a part of its input.
@@ -92,20 +139,13 @@ func (r *IdempotencyRecord) addInput(more any) error {
 
 // saying returns the record with another result.
 func (r *IdempotencyRecord) saying(result firstResult) (*IdempotencyRecord, error) {
-	text, err := json.Marshal(result)
+	text, err := result.text()
 	if err != nil {
 		return nil, err
 	}
 	other := *r
-	other.Result = string(text)
+	other.Result = text
 	return &other, nil
-}
-
-func parseFirstResult(text string) (first firstResult, err error) {
-	if err := json.Unmarshal([]byte(text), &first); err != nil {
-		return first, fmt.Errorf("a stored idempotency record: %w", err)
-	}
-	return first, nil
 }
 
 // replay makes the contact of an input that was sent again the result of the first

@@ -3,7 +3,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -29,7 +28,7 @@ const (
 // An idempotency is an idempotency record in the form of the file.
 type idempotency struct {
 	hash       int64 // by which it is found
-	key, input []byte
+	key, input [32]byte
 	result     string
 	endsAt     int64
 }
@@ -41,8 +40,8 @@ func encodeIdempotency(m *contacts.Mutation) *idempotency {
 	}
 	return &idempotency{
 		hash:   idempotencyHash(m.AccountID, m.Idempotency.Key),
-		key:    bytes.Clone(m.Idempotency.Key[:]),
-		input:  bytes.Clone(m.Idempotency.Input[:]),
+		key:    m.Idempotency.Key,
+		input:  m.Idempotency.Input,
 		result: m.Idempotency.Result,
 		endsAt: m.Idempotency.EndsAt.UnixMicro(),
 	}
@@ -58,7 +57,7 @@ func idempotencyHash(account uuid.UUID, key [32]byte) int64 {
 // remember stores the idempotency record of the mutation.
 func (c *writeConn) remember(m *mutation) error {
 	i := m.idempotency
-	return c.exec(insertIdempotency, i.hash, m.account, i.key, i.input, i.result, i.endsAt)
+	return c.exec(insertIdempotency, i.hash, m.account, i.key[:], i.input[:], i.result, i.endsAt)
 }
 
 // pruneAfter is how long ago a row must have ended before it is removed. The

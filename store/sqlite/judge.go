@@ -208,11 +208,11 @@ func (j *judge) replay(m *mutation) (o contacts.MutationOutcome, err error) {
 		return o, nil
 	}
 	var row [2]driver.Value
-	used, err := j.conn.row(findIdempotency, row[:], i.hash, m.account, i.key, j.application.now)
+	used, err := j.conn.row(findIdempotency, row[:], i.hash, m.account, i.key[:], j.application.now)
 	if err != nil || !used {
 		return o, err
 	}
-	if input, _ := row[0].([]byte); bytes.Equal(input, i.input) {
+	if input, _ := row[0].([]byte); bytes.Equal(input, i.input[:]) {
 		o.Result = text(row[1])
 	} else {
 		o.Err = contacts.ErrIdempotencyConflict
