@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
+	"sync"
 	"time"
 
 	"example.com/contacts"
@@ -65,8 +67,8 @@ type Progress struct {
 const stepRows = 1000
 
 // Import stores the rows of a file as contacts, in their order, on behalf of an API
-// key. It needs the permission of a create, or of an upsert. Memory is that of a
-// thousand rows.
+// key. It needs the permission of a create, or of an upsert. It reads the next
+// thousand rows, in a goroutine of its own, while it stores a thousand.
 //
 // With svc.DryRun() nothing is stored and Checkpoint is not called. The counts, the
 // report and the refused rows are those of the import, if nothing else happens in
@@ -91,7 +93,7 @@ func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, o
 	if from.Fingerprint != "" && from.Job != opts.Job {
 		return nil, fmt.Errorf("contactsio: ImportOptions.Job is %q, and ReadOptions.From is of the job %q; give the same job", opts.Job, from.Job)
 	}
-	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at, dry: svc.IsDryRun()}
+	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at, seen: r.seen(), dry: svc.IsDryRun()}
 	if opts.Upsert != nil {
 		i.upsert = *opts.Upsert
 		i.upsert.CreateContactInput = contacts.CreateContactInput{}
@@ -121,6 +123,7 @@ type importing struct {
 
 	summary Summary
 	next    Position // after the rows that have a result
+	seen    seen     // by then
 	before  *Summary // of the rows before the first one that met a server error, where next stays; nil: none did
 	fault   error    // why reading ended before the end of the file
 }
@@ -169,33 +172,70 @@ func (i *importing) results(ctx context.Context, svc *contacts.Service, key stri
 // in the order of the file, and no more than a thousand rows ever wait.
 func (i *importing) source(ctx context.Context) iter.Seq[contacts.CreateContactInput] {
 	return func(yield func(contacts.CreateContactInput) bool) {
-		for i.fault == nil {
-			if i.opts.StopAfter > 0 && i.summary.Refused+i.doomed >= i.opts.StopAfter {
-				return
+		chunks, stop := i.readAhead(ctx)
+		defer stop()
+		for chunk := range chunks {
+			for _, row := range chunk {
+				if i.opts.StopAfter > 0 && i.summary.Refused+i.doomed >= i.opts.StopAfter {
+					return
+				}
+				switch i.fail(ctx.Err()); {
+				case i.fault != nil:
+					return
+				case errors.Is(row.err, io.EOF):
+					i.read = true
+					return
+				case row.err != nil:
+					i.fault = row.err
+					return
+				case row.Problems != nil:
+					i.doomed++
+				}
+				i.waiting = append(i.waiting, row.readRow)
+				if !yield(row.input) {
+					return
+				}
 			}
-			if i.fault = ctx.Err(); i.fault != nil {
-				return
+		}
+	}
+}
+
+// An inputRow is a row with its input, or the error that reading ended with.
+type inputRow struct {
+	readRow
+	input contacts.CreateContactInput // of a row without problems
+	err   error
+}
+
+// readAhead reads the next thousand rows while the stream stores those before them.
+// stop ends it: after that nobody else uses the reader.
+func (i *importing) readAhead(ctx context.Context) (_ <-chan []inputRow, stop func()) {
+	chunks, stopped := make(chan []inputRow), make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(chunks)
+		for ended := false; !ended; {
+			chunk := make([]inputRow, 0, stepRows)
+			for !ended && len(chunk) < stepRows {
+				var row inputRow
+				if row.err = ctx.Err(); row.err == nil { // the file may be slow
+					row.readRow, row.err = i.reader.next()
+				}
+				if ended = row.err != nil; !ended && row.Problems == nil {
+					row.input = i.input(row.Contact)
+				}
+				chunk = append(chunk, row)
 			}
-			row, err := i.reader.next()
-			if errors.Is(err, io.EOF) {
-				i.read = true
-				return
-			}
-			if err != nil {
-				i.fault = err
-				return
-			}
-			var in contacts.CreateContactInput
-			if row.Problems != nil {
-				i.doomed++
-			} else {
-				in = i.input(row.Contact)
-			}
-			i.waiting = append(i.waiting, row)
-			if !yield(in) {
+			select {
+			case chunks <- chunk:
+			case <-stopped:
 				return
 			}
 		}
+	})
+	return chunks, func() {
+		close(stopped)
+		reading.Wait()
 	}
 }
 
@@ -295,7 +335,7 @@ func (i *importing) take(r *contacts.CreateResult) {
 		i.fail(i.refused.add(&row.Row, e.Problems))
 	}
 	i.fail(i.report.add(&e))
-	if i.before == nil {
+	if i.seen = row.seen; i.before == nil {
 		i.next = row.after
 	}
 	if s.Rows%stepRows == 0 {
@@ -336,14 +376,14 @@ func (i *importing) step() {
 
 func (i *importing) progress(summary *Summary) {
 	if i.opts.Progress != nil {
-		i.opts.Progress(Progress{Rows: summary.Rows, Offset: i.reader.text.file.n, Size: i.reader.opts.Size, Summary: summary})
+		i.opts.Progress(Progress{Rows: summary.Rows, Offset: i.seen.bytes, Size: i.reader.opts.Size, Summary: summary})
 	}
 }
 
 // sum returns the summary so far.
 func (i *importing) sum(blank int) Summary {
 	s := i.summary.clone()
-	s.Blank, s.Ignored = blank, i.reader.ignored.list()
+	s.Blank, s.Ignored = blank, slices.Clone(i.seen.ignored)
 	return s
 }
 
@@ -364,6 +404,9 @@ func (i *importing) position() Position {
 func (i *importing) end(err error) (*Summary, error) {
 	i.fail(i.refused.flush())
 	i.fail(i.report.flush())
+	if i.read {
+		i.seen = i.reader.seen()
+	}
 	if err == nil {
 		err = i.fault
 	}

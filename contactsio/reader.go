@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -277,7 +276,17 @@ func (r *Reader) goOn(file io.Reader) error {
 type readRow struct {
 	Row
 	after Position
+	seen  seen
 }
+
+// A seen says what was seen of a file by some row.
+type seen struct {
+	bytes   int64
+	ignored []string // columns and properties
+}
+
+// seen returns what was seen so far.
+func (r *Reader) seen() seen { return seen{r.text.file.n, r.ignored.names} }
 
 // Preview reads up to n rows, at most 1,000, and says what the file is taken for.
 // [Reader.Rows] then starts with the first of them all the same.
@@ -348,7 +357,7 @@ func (r *Reader) read() (readRow, error) {
 	}
 	r.number++
 	row.Number = r.number
-	return readRow{row, r.position()}, nil
+	return readRow{row, r.position(), r.seen()}, nil
 }
 
 // position returns the place before the next row, without its summary.
@@ -385,8 +394,6 @@ func (s *nameSet) add(names ...string) {
 		s.names = append(s.names, name)
 	}
 }
-
-func (s *nameSet) list() []string { return slices.Clone(s.names) }
 
 // shorten returns text of the file for a message.
 func shorten(s string) string {
