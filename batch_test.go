@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -351,6 +352,68 @@ func TestSameIdempotencyKeyIsTheSameContact(t *testing.T) {
 			t.Errorf("a day later: got %s in %s", got.ID, got.City)
 		}
 	})
+}
+
+// What differs from the first input in any field is another input.
+func TestEachFieldIsOfTheInputOfAKey(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	first := documented()
+	first.IdempotencyKey, first.Status, first.Stage, first.ExternalID = "k", "contacted", "customer", "1"
+	w.create(t, first)
+	type input = contacts.CreateContactInput
+	phone := func(change func(p *contacts.PhoneNumberInput)) func(*input) {
+		return func(in *input) {
+			in.PhoneNumbers = slices.Clone(in.PhoneNumbers)
+			change(&in.PhoneNumbers[1])
+		}
+	}
+	changes := map[string]func(in *input){
+		"FirstName":                func(in *input) { in.FirstName, in.LastName = "JohnD", "oe" },
+		"LastName":                 func(in *input) { in.LastName = "x" },
+		"Email":                    func(in *input) { in.Email = "x@example.com" },
+		"Company":                  func(in *input) { in.Company = "x" },
+		"Website":                  func(in *input) { in.Website = "example.org" },
+		"Address":                  func(in *input) { in.Address = "x" },
+		"City":                     func(in *input) { in.City = "x" },
+		"State":                    func(in *input) { in.State = "x" },
+		"ZipCode":                  func(in *input) { in.ZipCode = "x" },
+		"Country":                  func(in *input) { in.Country = "DE" },
+		"Status":                   func(in *input) { in.Status = "" },
+		"Stage":                    func(in *input) { in.Stage = "" },
+		"TeamID":                   func(in *input) { in.TeamID = 0 },
+		"ExternalID":               func(in *input) { in.ExternalID = "" },
+		"Tags":                     func(in *input) { in.Tags = []string{"vipn", "ewsletter"} },
+		"PhoneNumbers":             func(in *input) { in.PhoneNumbers = in.PhoneNumbers[:1] },
+		"CustomContext":            func(in *input) { in.CustomContext = map[string]any{"x": 1} },
+		"IndustryContext":          func(in *input) { in.IndustryContext = map[string]any{"x": 1} },
+		"PhoneNumbers.PhoneNumber": phone(func(p *contacts.PhoneNumberInput) { p.PhoneNumber = "+15557654322" }),
+		"PhoneNumbers.PhoneType":   phone(func(p *contacts.PhoneNumberInput) { p.PhoneType = "x" }),
+		"PhoneNumbers.Primary":     phone(func(p *contacts.PhoneNumberInput) { p.Primary = true }),
+		"PhoneNumbers.DoNotCall":   phone(func(p *contacts.PhoneNumberInput) { p.DoNotCall = !p.DoNotCall }),
+	}
+	want := []string{"PhoneNumbers.ID", "IdempotencyKey"} // are not of the input
+	for name, change := range changes {
+		other := first
+		change(&other)
+		if _, err := w.svc.CreateContact(t.Context(), w.key, other); contacts.CodeOf(err) != contacts.CodeIdempotencyConflict {
+			t.Errorf("%s: got %v, want a conflict", name, err)
+		}
+		want = append(want, name)
+	}
+	var fields []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[input]()) {
+		fields = append(fields, f.Name)
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[contacts.PhoneNumberInput]()) {
+		fields = append(fields, "PhoneNumbers."+f.Name)
+	}
+	slices.Sort(fields)
+	slices.Sort(want)
+	if diff := cmp.Diff(fields, want); diff != "" {
+		t.Errorf("fields of the input (-all +tested):\n%s", diff)
+	}
+	w.create(t, first)
 }
 
 func TestReplayShowsNothingThatTheKeyMayNotSee(t *testing.T) {
