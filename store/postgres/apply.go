@@ -124,6 +124,16 @@ func newWrite(batch *contacts.MutationBatch) *write {
 
 func (w *write) size() int { return len(w.mutations) }
 
+// locks returns the accounts that the write locks.
+func (w *write) locks() (accounts []uuid.UUID) {
+	for _, m := range w.mutations {
+		if m.locks() && (len(accounts) == 0 || accounts[len(accounts)-1] != m.account) {
+			accounts = append(accounts, m.account)
+		}
+	}
+	return accounts
+}
+
 // isPlain reports whether the mutation creates one contact and does nothing else.
 func (m *mutation) isPlain() bool {
 	return len(m.changes) == 1 && m.changes[0].version == 0 && m.changes[0].row != nil && m.idempotency == nil && !m.locks()

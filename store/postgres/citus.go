@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -61,17 +62,22 @@ func (s *Store) alike() func(a, b *write) bool {
 
 // parts divides the mutations into those that a statement may be about.
 func (s *Store) parts(mutations []*mutation) [][]*mutation {
+	return partsOf(s, mutations, func(m *mutation) uuid.UUID { return m.account })
+}
+
+// partsOf divides rows into those that may be given to one statement.
+func partsOf[R any](s *Store, rows []R, account func(R) uuid.UUID) [][]R {
 	if !s.citus {
-		return [][]*mutation{mutations}
+		return [][]R{rows}
 	}
-	var parts [][]*mutation
-	byAccount := slices.SortedStableFunc(slices.Values(mutations), func(a, b *mutation) int { return compareIDs(a.account, b.account) })
-	for i, m := range byAccount {
-		if i == 0 || m.account != byAccount[i-1].account {
+	var parts [][]R
+	byAccount := slices.SortedStableFunc(slices.Values(rows), func(a, b R) int { return compareIDs(account(a), account(b)) })
+	for i, r := range byAccount {
+		if i == 0 || account(r) != account(byAccount[i-1]) {
 			parts = append(parts, nil)
 		}
 		last := len(parts) - 1
-		parts[last] = append(parts[last], m)
+		parts[last] = append(parts[last], r)
 	}
 	return parts
 }

@@ -12,20 +12,16 @@ import (
 
 // newQueue returns a queue whose flights commit on a connection of the pool.
 // Commit releases the connection.
-func newQueue[J any](pool *pgxpool.Pool, lanes int, size func(J) int, alike func(a, b J) bool, commit commitFunc[J]) *groupcommit.Queue[J] {
-	return groupcommit.New(groupcommit.Config[J]{
-		Lanes: lanes,
-		Max:   contacts.MaxMutations,
-		Size:  size,
-		Alike: alike,
-		Begin: func(ctx context.Context) (groupcommit.Tx[J], error) {
-			conn, err := pool.Acquire(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return &flight[J]{conn, commit}, nil
-		},
-	})
+func newQueue[J any](pool *pgxpool.Pool, c groupcommit.Config[J], commit commitFunc[J]) *groupcommit.Queue[J] {
+	c.Max = contacts.MaxMutations
+	c.Begin = func(ctx context.Context) (groupcommit.Tx[J], error) {
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &flight[J]{conn, commit}, nil
+	}
+	return groupcommit.New(c)
 }
 
 // A commitFunc commits the jobs of a flight; see [groupcommit.Tx].

@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	entryColumns = `j.sequence, j.kind, j.subject, j.at, j.ends_at, j.data`
+
 	// The newest numbers of the accounts, in the order of all transactions.
 	readStatesSQL  = `SELECT account_id, sequence FROM {schema}.account_state WHERE account_id = ANY($1) ORDER BY account_id`
 	lockStatesSQL  = readStatesSQL + ` FOR UPDATE`
@@ -200,6 +202,15 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 	}
 	defer s.gate.Leave()
 
+	if isFew(&q) {
+		search := &search{ofEntries: &q}
+		if err := s.find(ctx, search); err != nil {
+			return nil, fmt.Errorf(op, err)
+		}
+		if !search.tooMany {
+			return search.entries, nil
+		}
+	}
 	var entries []contacts.JournalEntry
 	b := journalQuery(&q)
 	err := s.read(ctx, func() error {
@@ -218,7 +229,7 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 
 func journalQuery(q *contacts.JournalQuery) *queryBuilder {
 	var b queryBuilder
-	b.add("SELECT j.sequence, j.kind, j.subject, j.at, j.ends_at, j.data FROM {schema}.journal AS j")
+	b.add("SELECT " + entryColumns + " FROM {schema}.journal AS j")
 	sequence := "j.sequence"
 	if q.Subjects != nil {
 		// A server without statistics would compare a list of heads, or the sequence,
@@ -269,11 +280,12 @@ func wantedSubjects(q *contacts.JournalQuery) (kinds []int16, heads []int64, sub
 	return kinds, heads, subjects
 }
 
-func scanEntry(rows pgx.Rows) (e contacts.JournalEntry, err error) {
+// scanEntry reads entryColumns, after the columns for which it gets places.
+func scanEntry(rows pgx.Rows, before ...any) (e contacts.JournalEntry, err error) {
 	var kind int16
 	var subject []byte
 	var at, endsAt int64
-	err = rows.Scan(&e.Sequence, &kind, &subject, &at, &endsAt, &e.Data)
+	err = rows.Scan(append(before, &e.Sequence, &kind, &subject, &at, &endsAt, &e.Data)...)
 	copy(e.Subject[:], subject)
 	e.Kind, e.At, e.EndsAt = contacts.JournalKind(kind), instant(at), instant(endsAt)
 	return e, err

@@ -34,6 +34,10 @@ func (*Store) JudgesKeys() {}
 // come at the same time share a query.
 func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord, error) {
 	const op = "postgres: find key: %w"
+	if err := s.gate.Enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.gate.Leave()
 	search := &search{hash: hash}
 	if err := s.find(ctx, search); err != nil {
 		return nil, fmt.Errorf(op, err)
@@ -47,6 +51,10 @@ func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord
 // FindAccount implements [contacts.Store]. It is like [Store.FindKey].
 func (s *Store) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
 	const op = "postgres: find account: %w"
+	if err := s.gate.Enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.gate.Leave()
 	search := &search{ofAccount: true, id: id}
 	if err := s.find(ctx, search); err != nil {
 		return nil, fmt.Errorf(op, err)
@@ -57,7 +65,8 @@ func (s *Store) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.Accoun
 	return search.account, nil
 }
 
-// A search is a call of FindKey or FindAccount.
+// A search is a call of FindKey or FindAccount, or of ListJournal about a few
+// subjects.
 type search struct {
 	hash [32]byte
 	key  *contacts.KeyRecord // nil: there is no such key
@@ -65,14 +74,14 @@ type search struct {
 	ofAccount bool
 	id        uuid.UUID
 	account   *contacts.AccountRecord // nil: there is no such account
+
+	ofEntries *contacts.JournalQuery
+	entries   []contacts.JournalEntry
+	tooMany   bool // entries: they have to be asked for alone
 }
 
+// find makes a search together with others. The caller has entered the gate.
 func (s *Store) find(ctx context.Context, search *search) error {
-	if err := s.gate.Enter(); err != nil {
-		return err
-	}
-	defer s.gate.Leave()
-
 	err := s.searches.Do(ctx, search)
 	if errors.Is(err, contacts.ErrOutcomeUnknown) {
 		return ctx.Err() // it would have changed nothing
@@ -90,10 +99,13 @@ func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search, 
 	accounts := make(map[uuid.UUID]*contacts.AccountRecord)
 	var hashes [][]byte
 	var ids []pgtype.UUID
+	var entries entrySearch
 	for _, search := range all {
 		_, known := keys[search.hash]
 		_, knownAccount := accounts[search.id]
 		switch {
+		case search.ofEntries != nil:
+			entries.add(search.ofEntries)
 		case search.ofAccount && !knownAccount:
 			accounts[search.id] = nil
 			ids = append(ids, pgUUID(search.id))
@@ -119,6 +131,7 @@ func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search, 
 				return err
 			}, s.statements.findAccounts, ids)
 		}
+		s.addEntrySearch(b, &entries)
 		if first {
 			first = false
 			defer conn.Release()
@@ -144,6 +157,10 @@ func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search, 
 		}
 	}
 	for _, search := range all {
+		if search.ofEntries != nil {
+			search.entries, search.tooMany = entries.of(search.ofEntries)
+			continue
+		}
 		search.key, search.account = keys[search.hash], accounts[search.id]
 	}
 	return nil

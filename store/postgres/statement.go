@@ -12,7 +12,7 @@ type statements struct {
 	insertLookups, deleteLookups, holders, places, validKeys, sharedValues                               string
 	readOnce, insertOnce, deleteOnce, pruneOnce                                                          string
 	readStates, lockStates, writeStates, readEntries, appendEntries, replaceEntries, pruneEntries        string
-	prunable                                                                                             string
+	prunable, findEntries                                                                                string
 	insertAccount, insertState, insertTeam, insertKey, insertSetting                                     string
 	setVersion, settingsVersions, lastTeams                                                              string
 	listAccounts, listTeams, listKeys, listSettings, findKeys, findAccounts, findSettings                string
@@ -29,7 +29,7 @@ func newStatements(sql func(string) string) statements {
 		readOnce:     sql(readOnceSQL), insertOnce: sql(insertOnceSQL), deleteOnce: sql(deleteOnceSQL), pruneOnce: sql(pruneOnceSQL),
 		readStates: sql(readStatesSQL), lockStates: sql(lockStatesSQL), writeStates: sql(writeStatesSQL),
 		readEntries: sql(readEntriesSQL), appendEntries: sql(appendEntriesSQL), replaceEntries: sql(replaceEntriesSQL),
-		pruneEntries: sql(pruneEntriesSQL), prunable: sql(prunableSQL),
+		pruneEntries: sql(pruneEntriesSQL), prunable: sql(prunableSQL), findEntries: sql(findEntriesSQL),
 		insertAccount: sql(insertAccountSQL), insertState: sql(insertStateSQL), insertTeam: sql(insertTeamSQL),
 		insertKey: sql(insertKeySQL), insertSetting: sql(insertSettingSQL),
 		setVersion: sql(setVersionSQL), settingsVersions: sql(settingsVersionsSQL), lastTeams: sql(lastTeamsSQL),

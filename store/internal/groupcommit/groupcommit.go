@@ -20,6 +20,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
@@ -35,6 +37,11 @@ type Config[J any] struct {
 	// transaction must be about one account. It must be an equivalence: a flight
 	// compares with its first job alone. nil: any two may.
 	Alike func(a, b J) bool
+	// Locks returns the accounts that a job locks until its flight ends. While
+	// another flight holds one of them the job is left for a later one, and those
+	// after it go first: the database would have it wait too, with all that share
+	// its flight. nil: no job locks any.
+	Locks func(J) []uuid.UUID
 	// Begin begins a flight. It waits for a lock or a connection. Its context
 	// ends when nobody waits any more; it is for Begin alone. Begin is called
 	// before the flight takes its jobs, so that those that come meanwhile are
@@ -77,6 +84,8 @@ type Queue[J any] struct {
 	idle  sync.Cond    // signals that busy has become 0
 	crowd bool         // the last flight that could be shared had more than one job
 
+	locked map[uuid.UUID]bool // accounts, by the flights under way
+
 	// The context of the lanes that are in Begin, and what ends it; nil: none
 	// was needed since nobody waited.
 	beginning context.Context
@@ -88,6 +97,8 @@ type waiter[J any] struct {
 	ctx  context.Context
 	job  J
 	size int
+
+	locks []uuid.UUID
 
 	// Guarded by Queue.mu.
 	solo   bool       // it shares its flight with nobody
@@ -118,7 +129,7 @@ type flight[J any] struct {
 // when nobody waits.
 func New[J any](c Config[J]) *Queue[J] {
 	c.Lanes = max(c.Lanes, 1)
-	q := &Queue[J]{config: c}
+	q := &Queue[J]{config: c, locked: make(map[uuid.UUID]bool)}
 	q.idle.L = &q.mu
 	return q
 }
@@ -149,6 +160,9 @@ func (q *Queue[J]) do(w *waiter[J]) error {
 	w.size = 1
 	if q.config.Size != nil {
 		w.size = q.config.Size(w.job)
+	}
+	if q.config.Locks != nil {
+		w.locks = q.config.Locks(w.job)
 	}
 	q.mu.Lock()
 	q.queue = append(q.queue, w)
@@ -232,7 +246,8 @@ func (q *Queue[J]) endBeginning() {
 	}
 }
 
-// lead is a lane: it makes flights until nobody waits. If own is given, it
+// lead is a lane: it makes flights until nobody waits, or until all that wait need
+// what another lane has locked. If own is given, it
 // returns when that is done, and leaves the lane to another goroutine.
 func (q *Queue[J]) lead(own *waiter[J]) {
 	for {
@@ -252,11 +267,12 @@ func (q *Queue[J]) lead(own *waiter[J]) {
 }
 
 // next returns the context for the next Begin, and whether a crowd is expected.
-// It returns nil if nobody waits; the lane has ended then.
+// It returns nil if there is nobody for it to take; the lane has ended then.
 func (q *Queue[J]) next() (ctx context.Context, crowd bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.queue) == 0 {
+	var p passed
+	if !slices.ContainsFunc(q.queue, func(w *waiter[J]) bool { return q.isFree(w, &p) }) {
 		if q.busy--; q.busy == 0 {
 			q.idle.Broadcast()
 		}
@@ -304,10 +320,15 @@ func (q *Queue[J]) take() *flight[J] {
 	defer q.mu.Unlock()
 	var f *flight[J]
 	size := 0
+	var p passed
 	kept := q.queue[:0]
 	for i, w := range q.queue {
 		if err := w.ctx.Err(); err != nil {
 			w.end(err)
+			continue
+		}
+		if !q.isFree(w, &p) {
+			kept = append(kept, w)
 			continue
 		}
 		if f != nil {
@@ -334,6 +355,25 @@ func (q *Queue[J]) take() *flight[J] {
 	return f
 }
 
+// passed are the accounts of waiters that others pass. Nobody passes them who needs
+// one of these: they would wait for ever.
+type passed map[uuid.UUID]bool
+
+// isFree reports whether the waiter needs nothing that a flight has locked, or that
+// one before it needs.
+func (q *Queue[J]) isFree(w *waiter[J], p *passed) bool {
+	if !slices.ContainsFunc(w.locks, func(l uuid.UUID) bool { return q.locked[l] || (*p)[l] }) {
+		return true
+	}
+	if *p == nil {
+		*p = make(passed)
+	}
+	for _, l := range w.locks {
+		(*p)[l] = true
+	}
+	return false
+}
+
 // newFlight returns a flight with room for as many waiters as it may get.
 func newFlight[J any](first *waiter[J], waiting int) *flight[J] {
 	const usual = 1024
@@ -356,6 +396,9 @@ func (q *Queue[J]) depart(f *flight[J]) {
 	endless := false
 	for _, w := range f.waiters {
 		w.flight = f
+		for _, l := range w.locks {
+			q.locked[l] = true
+		}
 		endless = endless || w.ctx.Done() == nil
 	}
 	f.waiting = len(f.waiters)
@@ -370,10 +413,20 @@ func (q *Queue[J]) depart(f *flight[J]) {
 	}
 }
 
+// unlock gives back what a flight has locked. The caller holds mu.
+func (q *Queue[J]) unlock(f *flight[J]) {
+	for _, w := range f.waiters {
+		for _, l := range w.locks {
+			delete(q.locked, l)
+		}
+	}
+}
+
 // finish tells the waiters of a flight how it went.
 func (q *Queue[J]) finish(f *flight[J], err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.unlock(f)
 	for _, w := range f.waiters {
 		w.end(err)
 	}
@@ -399,6 +452,7 @@ func (q *Queue[J]) refuse(err error) {
 func (q *Queue[J]) putBack(f *flight[J]) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.unlock(f)
 	queue := make([]*waiter[J], 0, len(f.waiters)+len(q.queue))
 	for _, w := range f.waiters {
 		if err := w.ctx.Err(); err != nil {

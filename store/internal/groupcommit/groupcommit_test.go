@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/groupcommit"
@@ -127,6 +128,39 @@ func TestFlightTakesJobsLikeItsFirst(t *testing.T) {
 		close(d.open)
 		wantAll(t, append(calls, first), nil)
 		w.wantFlights(t, []int{0}, []int{1, 3}, []int{2, 5}, []int{4})
+	})
+}
+
+// What a flight has locked is left for a later flight. Others pass it, but not those
+// that need what one before them needs.
+func TestFlightLeavesWhatAnotherHasLocked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const a, b = 1, 2 // bits of job.key
+		w, d := newWorld(groupcommit.Config[*job]{Lanes: 2, Max: 9, Locks: func(j *job) (accounts []uuid.UUID) {
+			for _, bit := range []int{a, b} {
+				if j.key&bit != 0 {
+					accounts = append(accounts, uuid.UUID{byte(bit)})
+				}
+			}
+			return accounts
+		}}), newDoor()
+		w.commit = func(_ context.Context, f flight) error {
+			if f.jobs[0].n == 0 {
+				d.pass()
+			}
+			return nil
+		}
+		first := w.start(t.Context(), &job{n: 0, size: 1, key: a}, w.Do)
+		<-d.at
+		locking := w.enqueue(t.Context(), &job{n: 1, key: a}, &job{n: 2, key: a | b}, &job{n: 3, key: b})
+		for _, c := range locking {
+			c.underWay(t)
+		}
+		wantAll(t, w.enqueue(t.Context(), &job{n: 4}), nil)
+		close(d.open)
+		wantAll(t, append(locking, first), nil)
+		w.wantFlights(t, []int{4}, []int{0}, []int{1, 2, 3})
 	})
 }
 

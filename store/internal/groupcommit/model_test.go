@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
@@ -21,9 +23,20 @@ import (
 type plan struct {
 	lanes, max int
 	alike      bool // jobs of one key alone share a flight
+	locking    bool // jobs lock accounts by their key
 	jobs       []*planned
 	begins     []step // in turn, and then from the start
 	commits    []step
+}
+
+// locks returns what a job locks: jobs of key 2 lock what those of key 1 do, and more.
+func (p *plan) locks(j *job) (accounts []uuid.UUID) {
+	for i := range j.key {
+		if p.locking {
+			accounts = append(accounts, uuid.UUID{byte(i)})
+		}
+	}
+	return accounts
 }
 
 // A planned job.
@@ -52,7 +65,7 @@ func drawPlan(t *rapid.T) *plan {
 	p := &plan{
 		lanes: rapid.IntRange(0, 3).Draw(t, "lanes"),
 		max:   rapid.IntRange(1, 6).Draw(t, "max"),
-		alike: rapid.Bool().Draw(t, "alike"),
+		alike: rapid.Bool().Draw(t, "alike"), locking: rapid.Bool().Draw(t, "locking"),
 	}
 	for i := range rapid.IntRange(1, 25).Draw(t, "jobs") {
 		j := &planned{
@@ -86,6 +99,7 @@ type run struct {
 	mu             sync.Mutex
 	begun, flights int
 	open           int
+	locked         map[uuid.UUID]bool    // by the flights under way
 	stored         map[int]int           // how often
 	givenUp        map[int]bool          // calls that have returned before their flight ended
 	returned       map[int]error         // of each job
@@ -157,6 +171,18 @@ func (t *runTx) Commit(ctx context.Context, jobs []*job, retry bool) error {
 	s := t.commits[t.flights%len(t.commits)]
 	t.flights++
 	t.checkFlight(jobs, retry)
+	locks := make(map[uuid.UUID]bool)
+	for _, j := range jobs {
+		for _, l := range t.locks(j) {
+			locks[l] = true
+		}
+	}
+	for l := range locks {
+		if t.locked[l] {
+			t.problem("a flight of %v locks what another has locked", jobs)
+		}
+	}
+	maps.Copy(t.locked, locks)
 	t.mu.Unlock()
 
 	ended := s.wait(ctx)
@@ -164,6 +190,9 @@ func (t *runTx) Commit(ctx context.Context, jobs []*job, retry bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.end()
+	for l := range locks {
+		delete(t.locked, l)
+	}
 	if ctx.Err() != nil && slices.ContainsFunc(jobs, func(j *job) bool { return !t.givenUp[j.n] && t.plan.jobs[j.n].deadline == 0 }) {
 		t.problem("the flight of %v ended although somebody waits", jobs)
 	}
@@ -287,11 +316,11 @@ func TestQueueTellsWhatIsStored(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		r := &run{
-			plan: drawPlan(rt), stored: make(map[int]int), givenUp: make(map[int]bool),
+			plan: drawPlan(rt), locked: make(map[uuid.UUID]bool), stored: make(map[int]int), givenUp: make(map[int]bool),
 			returned: make(map[int]error), late: make(map[int]time.Duration), undone: make(map[int]bool),
 		}
 		synctest.Test(t, func(t *testing.T) {
-			c := groupcommit.Config[*job]{Lanes: r.lanes, Max: r.max, Size: sizeOf, Begin: r.begin}
+			c := groupcommit.Config[*job]{Lanes: r.lanes, Max: r.max, Size: sizeOf, Locks: r.locks, Begin: r.begin}
 			if r.alike {
 				c.Alike = func(a, b *job) bool { return a.key == b.key }
 			}

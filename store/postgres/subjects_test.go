@@ -1,0 +1,121 @@
+package postgres_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"example.com/contacts"
+	"example.com/contacts/store/postgres"
+)
+
+// Look-ups that come at the same time share a statement, and each gets its own
+// entries.
+func TestLookUpsShareAStatement(t *testing.T) {
+	t.Parallel()
+	url := newOwner(t, serverURL(t))
+	for _, security := range []bool{false, true} {
+		t.Run(fmt.Sprintf("row security %t", security), func(t *testing.T) {
+			t.Parallel()
+			lookUpTogether(t, url, &postgres.Options{Schema: newSchema(t, url), RowSecurity: security})
+		})
+	}
+}
+
+func TestLookUpsShareAStatementOnCitus(t *testing.T) {
+	t.Parallel()
+	url := citusURL(t)
+	lookUpTogether(t, url, &postgres.Options{Schema: newSchema(t, url)})
+}
+
+func lookUpTogether(t *testing.T, url string, opts *postgres.Options) {
+	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+
+	// The accounts have the same subjects, with other data.
+	const accounts, subjects = 3, 5
+	subject := func(i int) [32]byte { return [32]byte{7: byte(i), 31: 9} }
+	var ids []uuid.UUID
+	want := make(map[string][]contacts.JournalEntry)
+	name := func(account, subject int, kind contacts.JournalKind) string {
+		return fmt.Sprint(account, subject, kind)
+	}
+	for a := range accounts {
+		ids = append(ids, addAccount(t, s))
+		var all []contacts.JournalEntry
+		for i := range 2 * subjects {
+			for _, kind := range []contacts.JournalKind{contacts.JournalEvent, contacts.JournalDoNotCall} {
+				of := name(a, i%subjects, kind)
+				e := contacts.JournalEntry{Kind: kind, Subject: subject(i % subjects), At: noon, Data: fmt.Sprintf(`"%s %d"`, of, i)}
+				all = append(all, e)
+				e.Sequence = int64(len(all))
+				want[of] = append(want[of], e)
+			}
+		}
+		if err := apply(t.Context(), s, contacts.Mutation{AccountID: ids[a], Journal: all}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	held, err := pool.Acquire(t.Context()) // so that the look-ups wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	var callers sync.WaitGroup
+	for a := range accounts {
+		for i := range subjects + 1 {
+			for _, kind := range []contacts.JournalKind{contacts.JournalEvent, contacts.JournalDoNotCall} {
+				callers.Go(func() {
+					q := contacts.JournalQuery{AccountID: ids[a], Kind: kind, Subjects: [][32]byte{subject(i), subject(i), {1}}, Limit: 10}
+					all := want[name(a, i, kind)] // nil of the last subject
+					got, err := s.ListJournal(t.Context(), q)
+					if diff := cmp.Diff(all, got); err != nil || diff != "" {
+						t.Errorf("account %d, subject %d, kind %d: %v (-want +got):\n%s", a, i, kind, err, diff)
+					}
+					q.Limit = 1
+					got, err = s.ListJournal(t.Context(), q)
+					if diff := cmp.Diff(all[:min(1, len(all))], got); err != nil || diff != "" {
+						t.Errorf("account %d, subject %d, kind %d, the first: %v (-want +got):\n%s", a, i, kind, err, diff)
+					}
+				})
+			}
+		}
+	}
+	held.Release()
+	callers.Wait()
+}
+
+// A subject with more entries than a shared statement returns is read whole.
+func TestLookUpOfManyEntries(t *testing.T) {
+	t.Parallel()
+	const entries = 10_001
+	s := openNew(t)
+	account := addAccount(t, s)
+	all := make([]contacts.JournalEntry, entries)
+	for i := range all {
+		all[i] = contacts.JournalEntry{Kind: contacts.JournalDoNotCall, At: noon, Data: "{}"}
+	}
+	if err := apply(t.Context(), s, contacts.Mutation{AccountID: account, Journal: all[:10_000]}, contacts.Mutation{AccountID: account, Journal: all[10_000:]}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: account, Kind: contacts.JournalDoNotCall, Subjects: [][32]byte{{}}, Limit: entries})
+	if err != nil || len(got) != entries || got[0].Sequence != 1 || got[entries-1].Sequence != entries {
+		t.Errorf("got %d entries, %v, want %d", len(got), err, entries)
+	}
+}
