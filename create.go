@@ -32,7 +32,7 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 // replay, and whether a deleted contact has one of its keys. Its error is that of
 // the result.
 func (s *Service) CreateContactResult(ctx context.Context, key string, in CreateContactInput) (_ CreateResult, err error) {
-	ctx, c, err := (&call{Service: s, op: OpCreateContact, key: key, recalled: in.isPlain()}).begin(ctx, 1)
+	ctx, c, err := (&call{Service: s, op: OpCreateContact, key: key, recalled: in.IdempotencyKey == ""}).begin(ctx, 1)
 	defer c.end(ctx, &err)
 	if err != nil {
 		return CreateResult{Err: err}, err
@@ -42,12 +42,6 @@ func (s *Service) CreateContactResult(ctx context.Context, key string, in Create
 		return CreateResult{Err: err}, err
 	}
 	return r, r.Err
-}
-
-// isPlain reports whether nothing but its own write needs to know the account as it
-// is now. A replay shows the ledger as it is now, and a block may begin the ledger.
-func (in *CreateContactInput) isPlain() bool {
-	return in.IdempotencyKey == "" && !slices.ContainsFunc(in.PhoneNumbers, func(p PhoneNumberInput) bool { return p.DoNotCall })
 }
 
 // CreateContactJSON is CreateContact for the documented JSON body. It does not

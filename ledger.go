@@ -310,6 +310,8 @@ type ledger struct {
 	store   Store
 	account uuid.UUID
 	secrets []ledgerSecret // new entries are made with the first; all are tried in a look-up
+
+	made map[string]ledgerEntry // by their data: entries that need not be read, for the call has made them
 }
 
 // maxSubjects is how many subjects a query of the journal has at most, and how
@@ -347,6 +349,14 @@ func (l *ledger) findSubjects(ctx context.Context, subjects [][32]byte) (map[[32
 		if err != nil {
 			return nil, err
 		}
+		journal = slices.DeleteFunc(journal, func(j JournalEntry) bool {
+			e, made := l.made[j.Data]
+			if made {
+				e.Sequence, e.RecordedAt = j.Sequence, j.At
+				found[j.Subject] = append(found[j.Subject], e)
+			}
+			return made
+		})
 		entries, _, err := readLedger(journal)
 		if err != nil {
 			return nil, err

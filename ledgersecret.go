@@ -9,23 +9,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 )
 
 // A ledgerSecret makes the subjects of do-not-call entries out of phone numbers.
 type ledgerSecret struct {
-	key         []byte
-	fingerprint string // the first 8 bytes of its SHA-256, in hexadecimal
+	fingerprint string     // the first 8 bytes of its SHA-256, in hexadecimal
+	makers      *sync.Pool // of *subjectMaker
+}
+
+// A subjectMaker makes one subject after the other. Beginning with the secret takes
+// as long as the rest.
+type subjectMaker struct {
+	mac  hash.Hash
+	text []byte // of the last one
 }
 
 const minLedgerSecret = 32 // bytes
 
 func newLedgerSecret(key []byte) ledgerSecret {
 	sum := sha256.Sum256(key)
-	return ledgerSecret{slices.Clone(key), hex.EncodeToString(sum[:8])}
+	key = slices.Clone(key)
+	return ledgerSecret{hex.EncodeToString(sum[:8]), &sync.Pool{New: func() any { return &subjectMaker{mac: hmac.New(sha256.New, key)} }}}
 }
 
 // newLedgerSecrets returns the secrets of a host.
@@ -50,11 +60,13 @@ func checkLedgerSecrets(option string, keys [][]byte) error {
 
 // subject returns the subject of the entries of a number in E.164.
 func (s *ledgerSecret) subject(account uuid.UUID, number string) (subject [32]byte) {
-	mac := hmac.New(sha256.New, s.key)
-	mac.Write(account[:])
-	mac.Write([]byte(number))
-	mac.Sum(subject[:0])
-	return subject
+	m := s.makers.Get().(*subjectMaker) //nolint:forcetypeassert // nothing else is in the pool
+	defer s.makers.Put(m)
+	m.mac.Reset()
+	m.text = append(append(m.text[:0], account[:]...), number...)
+	m.mac.Write(m.text)
+	m.text = m.mac.Sum(m.text[:0])
+	return [32]byte(m.text)
 }
 
 // settingDoNotCall is the name of the setting of an account that has a ledger. It
@@ -91,12 +103,18 @@ var errLedgerSecret = errors.New("a secret of the do-not-call ledger is missing"
 type ledgers struct {
 	store   Store
 	clock   clock
-	secrets []ledgerSecret        // of the host; nil: each account has its own
-	known   *memo[[]ledgerSecret] // by setting: all secrets of the account
+	secrets []ledgerSecret       // of the host; nil: each account has its own
+	known   *memo[ledgerSecrets] // by setting
+}
+
+// ledgerSecrets are all secrets of an account.
+type ledgerSecrets struct {
+	all   []ledgerSecret // new entries are made with the first
+	ready bool           // the setting names the first, so that it may make entries
 }
 
 func newLedgers(store Store, clock clock, secrets [][]byte) ledgers {
-	return ledgers{store, clock, newLedgerSecrets(secrets), new(memo[[]ledgerSecret])}
+	return ledgers{store, clock, newLedgerSecrets(secrets), new(memo[ledgerSecrets])}
 }
 
 // open returns the ledger of an account, to look into it; nil: it is empty. It
@@ -110,24 +128,32 @@ func (s *ledgers) open(account *AccountRecord) (*ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (account %s)", err, account.ID)
 	}
-	return &ledger{store: s.store, account: account.ID, secrets: secrets}, nil
+	return &ledger{store: s.store, account: account.ID, secrets: secrets.all}, nil
+}
+
+// isReady reports whether entries can be made in the ledger of an account as its
+// settings are.
+func (s *ledgers) isReady(account *AccountRecord) bool {
+	secrets, err := s.known.setting(account, settingDoNotCall, s.secretsOf)
+	return err == nil && secrets.ready
 }
 
 // secretsOf returns the secrets of a ledger with that setting.
-func (s *ledgers) secretsOf(text string) ([]ledgerSecret, error) {
+func (s *ledgers) secretsOf(text string) (secrets ledgerSecrets, err error) {
 	setting, err := parseLedgerSetting(text)
 	if err != nil {
-		return nil, err
+		return secrets, err
 	}
-	secrets := slices.Clone(s.secrets)
+	secrets.all = slices.Clone(s.secrets)
 	if setting.Secret != nil {
-		secrets = append(secrets, newLedgerSecret(setting.Secret))
+		secrets.all = append(secrets.all, newLedgerSecret(setting.Secret))
 	}
 	for _, fingerprint := range setting.Fingerprints {
-		if !slices.ContainsFunc(secrets, func(s ledgerSecret) bool { return s.fingerprint == fingerprint }) {
-			return nil, fmt.Errorf("%w: that with the fingerprint %s; give it in DoNotCallSecrets", errLedgerSecret, fingerprint)
+		if !slices.ContainsFunc(secrets.all, func(s ledgerSecret) bool { return s.fingerprint == fingerprint }) {
+			return secrets, fmt.Errorf("%w: that with the fingerprint %s; give it in DoNotCallSecrets", errLedgerSecret, fingerprint)
 		}
 	}
+	secrets.ready = len(secrets.all) > 0 && slices.Contains(setting.Fingerprints, secrets.all[0].fingerprint)
 	return secrets, nil
 }
 
@@ -135,6 +161,9 @@ func (s *ledgers) secretsOf(text string) ([]ledgerSecret, error) {
 // account as it is then. Where the setting does not have the secret that makes the
 // entries, it stores the next one. ErrStale: another setting came first.
 func (s *ledgers) prepare(ctx context.Context, account *AccountRecord) (*AccountRecord, error) {
+	if s.isReady(account) {
+		return account, nil
+	}
 	if _, err := s.open(account); err != nil {
 		return nil, err
 	}
@@ -155,9 +184,6 @@ func (s *ledgers) prepare(ctx context.Context, account *AccountRecord) (*Account
 		setting.Secret = make([]byte, minLedgerSecret)
 		rand.Read(setting.Secret) // never fails: it ends the program first
 		first = newLedgerSecret(setting.Secret)
-	}
-	if slices.Contains(setting.Fingerprints, first.fingerprint) {
-		return account, nil
 	}
 	setting.Fingerprints = append(setting.Fingerprints, first.fingerprint)
 	value, err := json.Marshal(setting)

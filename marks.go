@@ -192,6 +192,7 @@ type marks struct {
 	ledger *ledger
 	view   ledgerView // as read before the batch is sent
 	now    time.Time
+	blocks [][]ledgerEntry // that each mutation asks for; nil: not known yet
 }
 
 // addBlocks reads the ledger for the contacts that a batch writes, and adds to its
@@ -211,6 +212,9 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 		return nil, nil
 	}
 	if asked && !batch.DryRun {
+		if c.recalled && !c.ledgers.isReady(c.account) {
+			return nil, ErrStale // so that the key is checked before the ledger is begun
+		}
 		account, err := c.ledgers.prepare(ctx, c.account)
 		if err != nil {
 			return nil, err
@@ -234,14 +238,22 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 	if m.view, err = m.ledger.look(ctx, numbers); err != nil || batch.DryRun {
 		return m, err
 	}
+	if asked {
+		m.blocks = make([][]ledgerEntry, len(batch.Mutations))
+	}
 	for i := range batch.Mutations {
 		mutation := &batch.Mutations[i]
 		contact := mutation.written()
 		if contact == nil {
 			continue
 		}
+		var blocks []ledgerEntry
+		if asked {
+			blocks = m.asked(contact)
+			m.blocks[i] = blocks
+		}
 		mutation.Journal = slices.DeleteFunc(mutation.Journal, func(e JournalEntry) bool { return e.Kind == JournalDoNotCall }) // of an earlier try
-		for _, e := range m.asked(contact) {
+		for _, e := range blocks {
 			block, err := e.journal()
 			if err != nil {
 				return nil, err
@@ -251,6 +263,10 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 				return nil, err
 			}
 			mutation.Journal = append(mutation.Journal, block, origin)
+			if m.ledger.made == nil {
+				m.ledger.made = make(map[string]ledgerEntry)
+			}
+			m.ledger.made[block.Data] = e
 		}
 	}
 	return m, nil
@@ -281,6 +297,14 @@ func (m *marks) asked(c *Contact) (blocks []ledgerEntry) {
 		blocks = append(blocks, e)
 	}
 	return blocks
+}
+
+// blocksOf returns the blocks that the mutation at a place asks for.
+func (m *marks) blocksOf(i int, c *Contact) []ledgerEntry {
+	if m.blocks != nil {
+		return m.blocks[i]
+	}
+	return m.asked(c)
 }
 
 // newBlock returns the block that a contact asks for.
@@ -319,7 +343,8 @@ func (m *marks) show(ctx context.Context, batch MutationBatch, outcomes []Mutati
 		case outcomes != nil && outcomes[i].Result != "": // by another call, which may have added blocks
 			again = append(again, contact)
 		default:
-			if asked := m.asked(contact); len(asked) > 0 {
+			asked := m.blocksOf(i, contact)
+			if len(asked) > 0 {
 				again, blocks = append(again, contact), append(blocks, asked...)
 			}
 		}

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,7 @@ func TestRoundTrips(t *testing.T) {
 	if err := create(t.Context(), s, r); err != nil {
 		t.Fatal(err)
 	}
+	blocked := 0 // numbers
 	for _, c := range []struct {
 		name string
 		want int64
@@ -97,6 +99,14 @@ func TestRoundTrips(t *testing.T) {
 			return err
 		}},
 		{"Service.CanCall", 2, func() error { return svc.CanCall(t.Context(), key, "+14155550124") }},
+		{"Service.CreateContact with a block and a key that is known", 4, func() error {
+			blocked++
+			number := fmt.Sprintf("+1415555%04d", 200+blocked)
+			_, err := svc.CreateContact(t.Context(), key, contacts.CreateContactInput{
+				FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: true}},
+			})
+			return err
+		}},
 		{"Service.GetContact with a ledger", 3, func() error {
 			_, err := svc.GetContact(t.Context(), key, r.Contact.ID)
 			return err
