@@ -4,12 +4,14 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,12 +51,13 @@ const (
 
 	// The same for entries of one kind about a few subjects, of which any may be
 	// NULL: most look-ups are about one or two phone numbers, and reading JSON takes
-	// longer than finding the entries.
+	// longer than finding the entries. So does making ready to sort: forwards they come
+	// in no order.
 	listFewSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM (
 			SELECT ?6 AS a, ?7 AS b UNION ALL SELECT ?8, ?9 UNION ALL SELECT ?10, ?11 UNION ALL SELECT ?12, ?13
 		) CROSS JOIN journal INDEXED BY journal_subject
 		ON account = ` + accountSQL + ` AND kind = ?4 AND head = a AND subject = b AND sequence > ?2 AND sequence < ?3`
-	listFewSubjectsSQL          = listFewSubjectsFromSQL + ` ORDER BY sequence LIMIT ?5`
+	listFewSubjectsSQL          = listFewSubjectsFromSQL + ` LIMIT ?5`
 	listFewSubjectsBackwardsSQL = listFewSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
 
 	// Events that have ended, after a position, and whether one is the newest
@@ -283,12 +286,13 @@ func isFew(q *contacts.JournalQuery) bool {
 	return true
 }
 
-// fewArgs returns the arguments of listFewSubjectsSQL.
+// fewArgs returns the arguments of listFewSubjectsSQL. They share no memory with the
+// query.
 func fewArgs(q *contacts.JournalQuery, after, before int64) []driver.Value {
 	args := make([]driver.Value, 5+2*fewSubjects)
-	args[0], args[1], args[2], args[3], args[4] = q.AccountID[:], after, before, int64(q.Kind), int64(q.Limit)
+	args[0], args[1], args[2], args[3], args[4] = bytes.Clone(q.AccountID[:]), after, before, int64(q.Kind), int64(q.Limit)
 	for i := range q.Subjects {
-		args[5+2*i], args[6+2*i] = headOf(q.Subjects[i]), q.Subjects[i][:]
+		args[5+2*i], args[6+2*i] = headOf(q.Subjects[i]), bytes.Clone(q.Subjects[i][:])
 	}
 	return args
 }
@@ -319,9 +323,16 @@ func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]co
 	}
 	var rows [][]driver.Value
 	var err error
+	few := isFew(q)
+	if few {
+		rows, err = s.listFew(ctx, listOfFew, fewArgs(q, after, before))
+		if !q.Backwards {
+			few = len(rows) < q.Limit // else these may not be the first
+			slices.SortFunc(rows, func(a, b []driver.Value) int { return cmp.Compare(integer(a[0]), integer(b[0])) })
+		}
+	}
 	switch {
-	case isFew(q):
-		rows, err = s.readers.rows(ctx, listOfFew, fewArgs(q, after, before)...)
+	case few || err != nil:
 	case q.Subjects != nil:
 		heads, subjects := jsonSubjects(q.Subjects)
 		rows, err = s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)

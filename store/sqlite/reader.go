@@ -126,7 +126,12 @@ func (r *readers) snapshot(ctx context.Context, f func(*conn) error) error {
 	if err != nil {
 		return err
 	}
-	err = retry(ctx, func() error { return c.snapshot(f) })
+	return r.snapshotOn(ctx, c, f)
+}
+
+// snapshotOn is snapshot on a connection that was taken, which it gives back.
+func (r *readers) snapshotOn(ctx context.Context, c *conn, f func(*conn) error) error {
+	err := retry(ctx, func() error { return c.snapshot(f) })
 	if c.db.AutoCommit() {
 		r.idle <- c
 	} else { // it still shows the old state

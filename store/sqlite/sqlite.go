@@ -20,12 +20,14 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/gate"
+	"example.com/contacts/store/internal/groupcommit"
 	"example.com/contacts/store/internal/meter"
 	"example.com/contacts/store/internal/migration"
 )
@@ -62,6 +64,8 @@ type Store struct {
 	walkPart      int
 	sync          func(*os.File) error
 	meter         *meter.Meter
+	fewReads      *groupcommit.Queue[*fewRead]
+	fewReaders    atomic.Int64 // callers of listFew
 }
 
 // Open opens the contacts in the file at path and creates it, with mode 0600,
@@ -153,7 +157,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	}
 	return &Store{
 		writer: w, readers: r, directory: newDirectoryCache(r), index: w.index, unmerged: unmerged,
-		maxLookupHits: c.maxLookupHits, walkPart: c.walkPart, sync: c.sync, meter: m,
+		maxLookupHits: c.maxLookupHits, walkPart: c.walkPart, sync: c.sync, meter: m, fewReads: newFewReads(r),
 	}, nil
 }
 
@@ -163,6 +167,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 // acknowledged is durable without it, and the next Open finds it.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
+		s.fewReads.Drain()
 		s.writer.drain()
 		// The writer last: the connection that is closed last does the copying.
 		if err := errors.Join(s.readers.close(), s.writer.close()); err != nil {
