@@ -294,7 +294,15 @@ func (s *store) wantGroups(t *test, q contacts.ContactQuery, all ...*contacts.Co
 	t.Helper()
 	got := s.walkGroups(t, q)
 	slices.SortFunc(got, byKey)
-	wantSame(t, fmt.Sprintf("ListContacts(%.500s)", fmt.Sprintf("%+v", q)), grouped(q, all), got)
+	want, call := grouped(q, all), fmt.Sprintf("ListContacts(%.500s)", fmt.Sprintf("%+v", q))
+	outline := func(groups []contacts.ContactGroup) (lines []string) {
+		for _, g := range groups {
+			lines = append(lines, fmt.Sprint(g.Key, " of ", g.Count, " contacts: ", idsOf(g.Records)))
+		}
+		return lines
+	}
+	wantSame(t, call+": the groups", outline(want), outline(got))
+	wantSame(t, call, want, got)
 }
 
 // walkGroupsWhileWritten walks groups from page to page while contacts are written.

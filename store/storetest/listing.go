@@ -541,13 +541,25 @@ func listed(q contacts.ContactQuery, all []*contacts.ContactRecord) contacts.Con
 func (s *store) wantListed(t *test, q contacts.ContactQuery, all ...*contacts.ContactRecord) {
 	t.Helper()
 	want, got := listed(q, all), s.listContacts(t, q)
-	if diff(want, got) == "" {
-		return
-	}
 	if len(q.Teams) > 9 {
 		q.Teams = q.Teams[:9]
 	}
-	wantSame(t, fmt.Sprintf("ListContacts(%.500s)", fmt.Sprintf("%+v", q)), want, got)
+	call := fmt.Sprintf("ListContacts(%.500s)", fmt.Sprintf("%+v", q))
+	wantSame(t, call+": the contacts", idsOf(want.Records), idsOf(got.Records))
+	wantSame(t, call, want, got)
+}
+
+// idsOf returns the ids of records. How two lists of them differ is soon explained.
+// How the records themselves differ is not, where there are other ones.
+func idsOf(records []*contacts.ContactRecord) (ids []string) {
+	for _, r := range records {
+		if r == nil {
+			ids = append(ids, "nil")
+			continue
+		}
+		ids = append(ids, r.Contact.ID.String())
+	}
+	return ids
 }
 
 // createMixed creates contacts that differ in what a query filters by, in no
