@@ -37,7 +37,7 @@ func TestAllowCostsNothing(t *testing.T) {
 		{"an external id", contacts.DuplicateAllow, known, []string{"SELECT", "SELECT", "SELECT", "SELECT", "INSERT", "SELECT"}},
 		{"an address", contacts.DuplicateReject, plain, []string{"SELECT", "SELECT", "SELECT", "SELECT", "INSERT", "SELECT"}},
 	} {
-		s := open(t, newPath(t))
+		s := open(t, storePath(t))
 		admin, account := contacts.NewAdmin(s, nil), mustAccount(t, s)
 		key, _, err := admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: account, AllTeams: true, Permissions: []contacts.Permission{
 			contacts.PermissionReadContacts, contacts.PermissionWriteContacts,
@@ -189,7 +189,7 @@ func TestOutcomesAreThoseOfTheLastRun(t *testing.T) {
 // A dry run takes no write lock of the file, and waits for none.
 func TestDryRunBesideALock(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	r := mustCreate(t, s, a)
@@ -218,7 +218,7 @@ func TestDryRunBesideALock(t *testing.T) {
 // taken for what the contract says.
 func TestRefusedByAnotherConstraintIsAFault(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	exec1(t, plain(t, path), "CREATE TRIGGER no BEFORE INSERT ON contact_data BEGIN SELECT RAISE(ABORT, 'no'); END")

@@ -20,7 +20,7 @@ import (
 
 func TestBackupHasAllThatWasStoredBeforeWhileWritersGoOn(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	var before []uuid.UUID
 	for range 300 {
@@ -65,7 +65,7 @@ func TestBackupHasAllThatWasStoredBeforeWhileWritersGoOn(t *testing.T) {
 
 func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	for range 200 {
 		mustCreate(t, s, a)
@@ -142,7 +142,7 @@ func TestBackupIsSynced(t *testing.T) {
 				return fault
 			}
 			return f.Sync()
-		}), newPath(t))
+		}), storePath(t))
 		defer s.Close()
 		mustCreate(t, s, mustAccount(t, s))
 		folder := filepath.Dir(newPath(t))

@@ -20,7 +20,7 @@ import (
 // person with a shell, does to the file.
 func TestChangeByHandIsSeenByTheNextFindKey(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	k := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: a, Name: "web"}, Hash: [32]byte{1}}
@@ -74,7 +74,7 @@ func TestChangeByHandIsSeenByTheNextFindKey(t *testing.T) {
 // place of the one that another call has read since.
 func TestOlderKeyIsNotKeptOverANewerOne(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	k := contacts.KeyRecord{APIKey: contacts.APIKey{ID: newID(), AccountID: mustAccount(t, s), Name: "web"}, Hash: [32]byte{1}}
 	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Keys: []contacts.KeyRecord{k}}); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestOlderKeyIsNotKeptOverANewerOne(t *testing.T) {
 
 func TestFindAccountIsReadOnce(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	find := func() *contacts.AccountRecord {
 		t.Helper()
@@ -109,7 +109,7 @@ func TestFindAccountIsReadOnce(t *testing.T) {
 
 func TestTeamDeletedByHandTakesNoContact(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{{AccountID: a, ID: 7}}}); err != nil {

@@ -41,7 +41,7 @@ func checkCodes(t *testing.T, s *sqlite.Store, deep bool) (codes []string) {
 // healthyFile returns a file with something of everything, that nobody has open.
 func healthyFile(t *testing.T) string {
 	t.Helper()
-	path := newPath(t)
+	path := storePath(t)
 	s, err := sqlite.Open(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func plantInto(t *testing.T, path string, statements []string) {
 func TestCheckWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	path := newPath(t)
+	path := storePath(t)
 	plan := sqlite.NewPlan().RunLength(7)
 	s, other := mustOpen(t, plan, path), open(t, path)
 	t.Cleanup(func() {

@@ -60,7 +60,7 @@ func wantClaimed(t *testing.T, when string, s *sqlite.Store, account uuid.UUID, 
 // found, also where the next contact gets the same seq.
 func TestClaimsFindUnmergedKeys(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	plan := func() *sqlite.Plan { return sqlite.NewPlan().RunLength(1000) }
 	s, other := mustOpen(t, plan(), path), mustOpen(t, plan(), path)
 	a, b := mustAccount(t, s), mustAccount(t, s)
@@ -170,7 +170,7 @@ func TestClaimsFindUnmergedKeys(t *testing.T) {
 func TestKnownKeysAreBounded(t *testing.T) {
 	t.Parallel()
 	const length = 20
-	s := mustOpen(t, sqlite.NewPlan().RunLength(length), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().RunLength(length), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	most := 0
@@ -196,7 +196,7 @@ func TestKnownKeysAreBounded(t *testing.T) {
 func TestDryRunFindsKeysThatWereMergedMeanwhile(t *testing.T) {
 	t.Parallel()
 	const length = 5
-	s := mustOpen(t, sqlite.NewPlan().RunLength(length), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().RunLength(length), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	holder := withEmail(a, "ada@example.com")

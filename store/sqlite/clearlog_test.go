@@ -25,7 +25,7 @@ func TestClearLog(t *testing.T) {
 		close(reading)
 		<-goOn
 	})
-	path := newPath(t)
+	path := storePath(t)
 	s := mustOpen(t, sqlite.NewPlan().Connected(func(c *sqlite3.SQLiteConn) error {
 		c.RegisterAuthorizer(func(op int, _, _, database string) int {
 			if op == sqlite3.SQLITE_CREATE_TABLE && database != "main" { // of the copy

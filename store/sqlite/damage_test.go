@@ -15,7 +15,7 @@ import (
 func TestDamagedContactLeavesTheOthersToBeListed(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	account := mustAccount(t, s)
 	before, lost, after := newContact(account), newContact(account), newContact(account)

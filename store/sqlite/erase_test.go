@@ -18,7 +18,7 @@ import (
 func TestRunBringsBackNothingThatWent(t *testing.T) {
 	t.Parallel()
 	const entries = 5 // of each contact: its address, two numbers, two tags
-	path := newPath(t)
+	path := storePath(t)
 	plan := func() *sqlite.Plan { return sqlite.NewPlan().RunLength(1000) } // which no contacts here make full
 	s, other := mustOpen(t, plan(), path), mustOpen(t, plan(), path)
 	a := mustAccount(t, s)
@@ -108,7 +108,7 @@ func TestRunBringsBackNothingThatWent(t *testing.T) {
 // their notes along.
 func TestCloseLeavesNoNotesOfWhatWasPurged(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := mustOpen(t, sqlite.NewPlan(), path)
 	a := mustAccount(t, s)
 	r := newContact(a)
@@ -132,7 +132,7 @@ func TestCloseLeavesNoNotesOfWhatWasPurged(t *testing.T) {
 // or was there before a change.
 func TestFileKeepsNoBytesOfWhatWasPurged(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	const secret = "Zebraunicorn"

@@ -46,7 +46,7 @@ func TestNoByteIsLeft(t *testing.T) {
 	for _, suppress := range []bool{false, true} {
 		t.Run(fmt.Sprintf("suppress %t", suppress), func(t *testing.T) {
 			t.Parallel()
-			path := newPath(t)
+			path := storePath(t)
 			s := open(t, path)
 			w := erasetest.New(t, s)
 			w.Crowd(t, 300)
@@ -80,7 +80,7 @@ func TestNoByteIsLeft(t *testing.T) {
 // A new one has to be looked at: does an erasure remove what is in it?
 func TestEveryTableIsKnown(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	open(t, path)
 	rows, err := plain(t, path).QueryContext(t.Context(), `SELECT m.name, group_concat(c.name, ' ') FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c
 		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' GROUP BY m.name`)
@@ -126,7 +126,7 @@ func TestEveryTableIsKnown(t *testing.T) {
 // A restored backup brings the person back, until Reapply.
 func TestReapply(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	s := open(t, path)
 	w := erasetest.New(t, s)
@@ -149,7 +149,7 @@ func TestReapply(t *testing.T) {
 
 func TestOldNumber(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	erasetest.OldNumberIsErased(t, erasetest.New(t, s), func() { wantNoTraceAfterClose(t, s, path) })
 }
@@ -157,7 +157,7 @@ func TestOldNumber(t *testing.T) {
 // An objection outlives the person's data.
 func TestSurvivesErasure(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	erasetest.SurvivesErasure(t, s, func() contacts.Store {
 		wantNoTraceAfterClose(t, s, path)
@@ -167,7 +167,7 @@ func TestSurvivesErasure(t *testing.T) {
 
 func TestErasure(t *testing.T) {
 	t.Parallel()
-	erasetest.Scenarios(t, open(t, newPath(t)))
+	erasetest.Scenarios(t, open(t, storePath(t)))
 }
 
 // One process erases a person while another creates a relative with the same number.
@@ -177,7 +177,7 @@ func TestFaultSharedNumber(t *testing.T) {
 		createRelatives(t, path)
 		return
 	}
-	path := newPath(t)
+	path := storePath(t)
 	w := erasetest.New(t, open(t, path))
 	p := again(t, path)
 	says := func(prefix string) string {

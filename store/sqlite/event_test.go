@@ -20,7 +20,7 @@ func TestNoGapNoSkip(t *testing.T) {
 		eventtest.Many(t, extent(8, 1000), w, w, w)
 		return
 	}
-	path := newPath(t)
+	path := storePath(t)
 	w := eventtest.New(t, openFault(t, path))
 	eventtest.NoGapNoSkip(t, w, func() {
 		var all []*process
@@ -48,7 +48,7 @@ func TestExactlyOnce(t *testing.T) {
 		})
 		t.Fatalf("the host has ended: %v", err)
 	}
-	path := newPath(t)
+	path := storePath(t)
 	w := eventtest.New(t, openFault(t, path))
 	writer := eventtest.Writer{World: w}
 	for range extent(2, 200) {
@@ -87,7 +87,7 @@ func TestEventIsAtomic(t *testing.T) {
 		})
 		return
 	}
-	path := newPath(t)
+	path := storePath(t)
 	w := eventtest.New(t, openFault(t, path))
 	for range extent(2, 100) {
 		killWhileItSays(t, again(t, path), 1+rand.IntN(60), func(string) {})
@@ -98,10 +98,10 @@ func TestEventIsAtomic(t *testing.T) {
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	eventtest.Scenarios(t, open(t, newPath(t)), extent(10, 100))
+	eventtest.Scenarios(t, open(t, storePath(t)), extent(10, 100))
 }
 
 func TestRetention(t *testing.T) {
 	t.Parallel()
-	eventtest.Retention(t, open(t, newPath(t)))
+	eventtest.Retention(t, open(t, storePath(t)))
 }

@@ -37,7 +37,7 @@ func newGate(t *testing.T) (*gate, uuid.UUID) {
 		})
 		return nil
 	})
-	s, err := plan.Open(t.Context(), newPath(t))
+	s, err := plan.Open(t.Context(), storePath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestBatchOverTheLimitIsOneTransaction(t *testing.T) {
 	s := mustOpen(t, sqlite.NewPlan().MaxPerTransaction(10).Connected(func(c *sqlite3.SQLiteConn) error {
 		c.RegisterCommitHook(func() int { commits++; return 0 })
 		return nil
-	}), newPath(t))
+	}), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	records := make([]*contacts.ContactRecord, 95)

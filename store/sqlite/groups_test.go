@@ -21,7 +21,7 @@ import (
 // file, and after reopening.
 func TestGroupsAreTheSameHoweverFarTheLookupsHaveCome(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	plan := func(rt *rapid.T) *sqlite.Plan {
 		return sqlite.NewPlan().
 			RunLength(rapid.IntRange(1, 30).Draw(rt, "run length")).
@@ -142,7 +142,7 @@ func walkGroups(ctx context.Context, t rapid.TB, s *sqlite.Store, q contacts.Con
 func TestGroupsBringTheLookupsUpToTheContacts(t *testing.T) {
 	t.Parallel()
 	now := &clock{}
-	s := mustOpen(t, sqlite.NewPlan().Clock(now.read).CatchUpAfter(10).WalkPart(3), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().Clock(now.read).CatchUpAfter(10).WalkPart(3), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	var records []*contacts.ContactRecord

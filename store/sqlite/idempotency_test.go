@@ -46,7 +46,7 @@ func outcomesOf(t testing.TB, s contacts.Store, batch contacts.MutationBatch) []
 // Idempotencies that have ended an hour ago go as new ones come, and no others.
 func TestEndedIdempotenciesGo(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	var first contacts.MutationBatch
@@ -94,7 +94,7 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 // others as long as it lasts; and of two with one key the later is the answer.
 func TestClockThatIsAheadForgetsNothing(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s, ahead := open(t, path), open(t, path)
 	a := mustAccount(t, s)
 	send := func(s *sqlite.Store, now time.Time, key uint64) (id, result string) {
@@ -126,7 +126,7 @@ func TestClockThatIsAheadForgetsNothing(t *testing.T) {
 // Accounts that begin with the same keys share no entries of the index.
 func TestSameKeyInManyAccounts(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	const accounts = 50
 	for range accounts {
@@ -147,7 +147,7 @@ func TestAllOrNothingIsOneTransaction(t *testing.T) {
 	s, err := sqlite.NewPlan().MaxPerTransaction(3).Connected(func(c *sqlite3.SQLiteConn) error {
 		c.RegisterCommitHook(func() int { commits++; return 0 })
 		return nil
-	}).Open(t.Context(), newPath(t))
+	}).Open(t.Context(), storePath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestAllOrNothingSharesItsTransaction(t *testing.T) {
 // and all are told the same.
 func TestOneKeyAtTheSameTimeInTwoStores(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	stores := []*sqlite.Store{open(t, path), open(t, path)}
 	a := mustAccount(t, stores[0])
 	for key := range uint64(20) {

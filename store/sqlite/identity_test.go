@@ -13,23 +13,23 @@ import (
 // one after the other.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	identitytest.Run(t, extent(5, 1000), identitytest.Policies(), openFault(t, path), openFault(t, path))
 }
 
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	identitytest.Scenarios(t, open(t, path), open(t, path))
 }
 
 func TestConcurrentCreateStoresOne(t *testing.T) {
 	t.Parallel()
-	identitytest.Processes(t, extent(4, 500), func() string { return newPath(t) }, func(path string) contacts.Store { return openFault(t, path) })
+	identitytest.Processes(t, extent(4, 500), func() string { return storePath(t) }, func(path string) contacts.Store { return openFault(t, path) })
 }
 
 func TestDryRunIsTheRealRun(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	identitytest.DryRuns(t, 5, open(t, path), open(t, path))
 }

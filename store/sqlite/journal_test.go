@@ -25,7 +25,7 @@ func record(t *testing.T, s contacts.Store, now time.Time, account uuid.UUID, en
 // erasure may remove a number and its notes.
 func TestLedgerCannotBeEdited(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	const block = `{"type":"block","at":"x","expires_at":"y","phone_number":"+15551234567","reason":"asked"}`
@@ -71,7 +71,7 @@ func TestLedgerCannotBeEdited(t *testing.T) {
 // have ended and stay.
 func TestEndedEventsGoPastThoseThatStay(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	event := func(n int) contacts.JournalEntry {
 		return contacts.JournalEntry{Kind: contacts.JournalEvent, At: noon, EndsAt: noon.Add(time.Duration(n) * time.Second), Data: "{}"}
@@ -124,7 +124,7 @@ func TestEndedEventsGoPastThoseThatStay(t *testing.T) {
 // them.
 func TestSubjectsWithOneHead(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	var entries []contacts.JournalEntry
 	for i := range 6 {

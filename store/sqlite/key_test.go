@@ -11,6 +11,6 @@ import (
 // A key that was valid is judged with each create that it makes.
 func TestKeyIsJudgedWithTheCreate(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	keytest.Run(t, openFault(t, path), openFault(t, path))
 }

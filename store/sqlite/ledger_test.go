@@ -20,37 +20,37 @@ import (
 
 func TestNothingClears(t *testing.T) {
 	t.Parallel()
-	ledgertest.NothingClears(t, open(t, newPath(t)), extent(5, 150))
+	ledgertest.NothingClears(t, open(t, storePath(t)), extent(5, 150))
 }
 
 func TestBornListed(t *testing.T) {
 	t.Parallel()
-	ledgertest.BornListed(t, open(t, newPath(t)))
+	ledgertest.BornListed(t, open(t, storePath(t)))
 }
 
 func TestLedger(t *testing.T) {
 	t.Parallel()
-	ledgertest.Scenarios(t, open(t, newPath(t)))
+	ledgertest.Scenarios(t, open(t, storePath(t)))
 }
 
 func TestFailClosed(t *testing.T) {
 	t.Parallel()
-	ledgertest.FailClosed(t, open(t, newPath(t)))
+	ledgertest.FailClosed(t, open(t, storePath(t)))
 }
 
 func TestForms(t *testing.T) {
 	t.Parallel()
-	ledgertest.Forms(t, open(t, newPath(t)))
+	ledgertest.Forms(t, open(t, storePath(t)))
 }
 
 func TestNoHalfIsSeen(t *testing.T) {
 	t.Parallel()
-	ledgertest.NoHalfIsSeen(t, open(t, newPath(t)))
+	ledgertest.NoHalfIsSeen(t, open(t, storePath(t)))
 }
 
 func TestRotateSecrets(t *testing.T) {
 	t.Parallel()
-	ledgertest.RotateSecrets(t, open(t, newPath(t)))
+	ledgertest.RotateSecrets(t, open(t, storePath(t)))
 }
 
 // Four processes append to the journal of one account, while this one follows it.
@@ -65,7 +65,7 @@ func TestSequence(t *testing.T) {
 		return
 	}
 	for range extent(1, 50) {
-		path := newPath(t)
+		path := storePath(t)
 		s := openFault(t, path)
 		w := erasetest.New(t, s)
 		var writers, reader sync.WaitGroup
@@ -85,7 +85,7 @@ func TestSequence(t *testing.T) {
 // A write that fails, whichever it is, leaves neither the contact nor its block.
 func TestCreateAndBlockAreOne(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	w := erasetest.New(t, open(t, path))
 	ledgertest.CreateAndBlockAreOne(t, w, func(create func() error) { eachWriteFails(t, path, 6, create) })
 }
@@ -93,7 +93,7 @@ func TestCreateAndBlockAreOne(t *testing.T) {
 // A write that fails, whichever it is, leaves the person whole.
 func TestEraseIsOne(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	w := erasetest.New(t, open(t, path))
 	w.Crowd(t, 10)
 	c := w.Person(t)
@@ -181,7 +181,7 @@ func TestFaultKilledProcessLeavesNoHalves(t *testing.T) {
 		})
 		return
 	}
-	path := newPath(t)
+	path := storePath(t)
 	w := erasetest.New(t, openFault(t, path))
 	told := make(map[ledgertest.Told]bool)
 	for range extent(2, 100) {

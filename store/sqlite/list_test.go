@@ -42,7 +42,7 @@ func wantList(t *testing.T, s contacts.Store, q contacts.ContactQuery, want ...*
 // does it.
 func TestSearchFoldsAsTheContractDoes(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	records := make([]*contacts.ContactRecord, 0, 8)
 	for _, name := range []string{"Ada", "ÅSA", "A\u030Asa", "Straße", "STRASSE", "İpek", "100% _x_", "ſet", "\u212Aelvin", "a\nb", "Smith,Anna", "ANNA\tSmith", "Ánna, Smith", "<&> \"'"} {
@@ -83,7 +83,7 @@ func TestListingEndsWithItsContext(t *testing.T) {
 			runtime.Gosched() // to the caller that interrupts
 		}
 		return contacts.FoldSearch(text)
-	}).Open(t.Context(), newPath(t))
+	}).Open(t.Context(), storePath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func change(t *testing.T, s contacts.Store, r *contacts.ContactRecord, f func(*c
 // What an ANALYZE leaves in the file changes no listing.
 func TestListingAfterAnalyze(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	var records []*contacts.ContactRecord
@@ -177,7 +177,7 @@ func TestListingAfterAnalyze(t *testing.T) {
 // and the count is that of all.
 func TestListInPartsIsTheSame(t *testing.T) {
 	t.Parallel()
-	s := mustOpen(t, sqlite.NewPlan().WalkPart(3).MaxLookupHits(0), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().WalkPart(3).MaxLookupHits(0), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	var records []*contacts.ContactRecord
@@ -241,7 +241,7 @@ func TestLongListHoldsNoStateOfTheFile(t *testing.T) {
 			f()
 		}
 		return contacts.FoldSearch(text)
-	}), newPath(t))
+	}), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	records := make([]*contacts.ContactRecord, 6)
@@ -265,7 +265,7 @@ func TestLongListHoldsNoStateOfTheFile(t *testing.T) {
 // of other accounts stay.
 func TestPurgeLeavesNoLookups(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := mustOpen(t, sqlite.NewPlan().RunLength(1), path)
 	var accounts []uuid.UUID
 	for range 2 {

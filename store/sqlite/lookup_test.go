@@ -28,7 +28,7 @@ import (
 // own in the same file.
 func TestSearchFindsTheSameHoweverFarTheLookupsHaveCome(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	var stores [2]*sqlite.Store
 	defer func() {
 		for _, s := range stores {
@@ -119,7 +119,7 @@ func mustOpen(t rapid.TB, plan *sqlite.Plan, path string) *sqlite.Store {
 func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 	t.Parallel()
 	const length = 50
-	s := mustOpen(t, sqlite.NewPlan().RunLength(length), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().RunLength(length), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	// On a busy machine they may be late, and catch up.
@@ -146,7 +146,7 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 // A seq that was given twice would be one that the look-ups have passed.
 func TestContactCreatedAfterTheNewestWasPurgedIsFound(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := mustOpen(t, sqlite.NewPlan().RunLength(10), path)
 	a := mustAccount(t, s)
 	for range 25 {
@@ -193,7 +193,7 @@ func TestContactCreatedAfterTheNewestWasPurgedIsFound(t *testing.T) {
 // back.
 func TestMarkNeverGoesBack(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	plan := func() *sqlite.Plan { return sqlite.NewPlan().RunLength(1000) } // which no contacts here make full
 	s := mustOpen(t, plan(), path)
 	a := mustAccount(t, s)
@@ -227,7 +227,7 @@ func TestMarkNeverGoesBack(t *testing.T) {
 func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 	t.Parallel()
 	now := &clock{}
-	s := mustOpen(t, sqlite.NewPlan().Clock(now.read), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().Clock(now.read), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	batch := make([]*contacts.ContactRecord, 5000)
@@ -262,7 +262,7 @@ func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 func TestCountBringsTheLookupsUpToTheContacts(t *testing.T) {
 	t.Parallel()
 	now := &clock{}
-	s := mustOpen(t, sqlite.NewPlan().Clock(now.read).CatchUpAfter(10).MaxLookupHits(1), newPath(t))
+	s := mustOpen(t, sqlite.NewPlan().Clock(now.read).CatchUpAfter(10).MaxLookupHits(1), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	for round := range 2 {
@@ -311,7 +311,7 @@ func TestCatchUpEndsWhenContactsCome(t *testing.T) {
 			return 0
 		})
 		return nil
-	}), newPath(t))
+	}), storePath(t))
 	defer s.Close()
 	a := mustAccount(t, s)
 	batch := make([]*contacts.ContactRecord, 5*run)
@@ -344,7 +344,7 @@ func TestCatchUpEndsWhenContactsCome(t *testing.T) {
 func TestCloseInTheMiddleOfACatchUp(t *testing.T) {
 	t.Parallel()
 	for range extent(2, 20) {
-		path := newPath(t)
+		path := storePath(t)
 		now := &clock{}
 		s := mustOpen(t, sqlite.NewPlan().RunLength(10).CatchUpAfter(1).Clock(func() time.Time {
 			now.add(sqlite.Quiet) // it is always quiet
@@ -393,7 +393,7 @@ func TestCloseInTheMiddleOfACatchUp(t *testing.T) {
 func TestLookupsFollowTheContacts(t *testing.T) {
 	t.Parallel()
 	const length = 100
-	path := newPath(t)
+	path := storePath(t)
 	s := mustOpen(t, sqlite.NewPlan().RunLength(length), path)
 	a := mustAccount(t, s)
 	var wg sync.WaitGroup

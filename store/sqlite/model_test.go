@@ -18,7 +18,7 @@ import (
 // in the middle.
 func TestTwoStoresOnAFileDoWhatTheStoreInMemoryDoes(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	modeltest.Run(t, func(rt *rapid.T) func(context.Context) (contacts.Store, error) {
 		plan := sqlite.NewPlan().
 			RunLength(rapid.IntRange(1, 20).Draw(rt, "run length")).

@@ -25,7 +25,7 @@ func TestListsLeaveAConnectionToShortReads(t *testing.T) {
 				reading <- struct{}{}
 				<-release
 				return contacts.FoldSearch(text)
-			}), newPath(t))
+			}), storePath(t))
 			defer s.Close()
 			a := mustAccount(t, s)
 			r := newContact(a)
@@ -64,7 +64,7 @@ func TestListsLeaveAConnectionToShortReads(t *testing.T) {
 // A caller that reads alone uses one connection, and the pages that it keeps.
 func TestReadsOneAfterTheOtherUseOneConnection(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := mustOpen(t, sqlite.NewPlan(), path)
 	a := mustAccount(t, s)
 	r := mustCreate(t, s, a)

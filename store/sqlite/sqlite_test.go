@@ -49,14 +49,14 @@ func harness(plan *sqlite.Plan, path func(testing.TB) string) storetest.Harness 
 	}
 }
 
-func TestStore(t *testing.T) { storetest.Run(t, harness(sqlite.NewPlan(), newPath)) }
+func TestStore(t *testing.T) { storetest.Run(t, harness(sqlite.NewPlan(), storePath)) }
 
 // The contract holds if nothing shares a transaction, a list has many parts, and
 // the look-ups come in short runs.
 func TestStoreInSmallParts(t *testing.T) {
 	faulttest.SkipShort(t)
 	plan := sqlite.NewPlan().MaxPerTransaction(1).WalkPart(2).MaxLookupHits(0).RunLength(10)
-	storetest.Run(t, harness(plan, newPath))
+	storetest.Run(t, harness(plan, storePath))
 }
 
 // The benchmark is on a disk: a write waits for its sync.

@@ -23,7 +23,7 @@ func TestStats(t *testing.T) {
 
 func openObserved(t *testing.T, o contacts.StoreObserver) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), newPath(t), &sqlite.Options{Observer: o})
+	s, err := sqlite.Open(t.Context(), storePath(t), &sqlite.Options{Observer: o})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func openObserved(t *testing.T, o contacts.StoreObserver) *sqlite.Store {
 
 func TestStatsOfTheFile(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	if got := s.Stats(); got.UnmergedContacts != 0 || got.LogBytes == 0 {
@@ -116,7 +116,7 @@ func TestObserverSeesRetries(t *testing.T) {
 
 func TestStatsCountWaitsForALock(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	db := plain(t, filepath.Clean(path))

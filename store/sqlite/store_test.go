@@ -22,7 +22,7 @@ import (
 // and when there is space again, the same store takes it.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	before := mustCreate(t, s, a)
 	limit := func(pages int) {
@@ -61,7 +61,7 @@ func TestDiskFull(t *testing.T) {
 // A connection that cannot be made sound again is replaced.
 func TestRollbackFails(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	if err := s.BreakRollback(); err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestRollbackFails(t *testing.T) {
 // A commit that is refused leaves the connection ready for the next.
 func TestCommitRefused(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	refuse := 1
 	s.Writing(func(c *sqlite3.SQLiteConn) error {
@@ -154,7 +154,7 @@ func TestRetry(t *testing.T) {
 
 func TestUpdateOfNothingInTheDirectory(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	for _, d := range []contacts.DirectoryUpdate{
 		{At: noon},
 		{KeyID: newID(), AccountID: newID(), At: noon},
@@ -169,7 +169,7 @@ func TestUpdateOfNothingInTheDirectory(t *testing.T) {
 
 func TestLastTeamID(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	for i, id := range []int64{1<<63 - 1, 0} {
 		_, err := s.AddToDirectory(t.Context(), contacts.Directory{Teams: []contacts.Team{{AccountID: a, ID: id, Name: "x"}}})
@@ -182,7 +182,7 @@ func TestLastTeamID(t *testing.T) {
 // A file may have been edited by hand.
 func TestColumnsDamaged(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	r := mustCreate(t, s, a)
@@ -200,7 +200,7 @@ func TestColumnsDamaged(t *testing.T) {
 
 func TestViews(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
 	full := newContact(a)
@@ -299,7 +299,7 @@ func TestShell(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no sqlite3 shell here")
 	}
-	path := newPath(t)
+	path := storePath(t)
 	s := open(t, path)
 	mustCreate(t, s, mustAccount(t, s))
 	out, err := exec.CommandContext(t.Context(), shell, path,
@@ -315,7 +315,7 @@ func TestShell(t *testing.T) {
 // gives.
 func TestQueryPlans(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	const (
 		byID      = "SEARCH account USING COVERING INDEX sqlite_autoindex_account_1 (id=?)"
 		bySeq     = "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"
@@ -454,7 +454,7 @@ func TestWithoutCgo(t *testing.T) {
 // Times outside of what an int64 of nanoseconds holds are times too.
 func TestTimes(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
+	s := open(t, storePath(t))
 	a := mustAccount(t, s)
 	for _, at := range []time.Time{{}, time.Unix(0, 0).UTC(), time.Unix(-1, 1000).UTC(), time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)} {
 		r := newContact(a)

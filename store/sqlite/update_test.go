@@ -59,7 +59,7 @@ func TestUpdatesAndCreatesShareATransaction(t *testing.T) {
 // look-ups of a run that was read before it come after it to no harm.
 func TestLookupsOfAnUpdate(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	s := mustOpen(t, sqlite.NewPlan().RunLength(1000), path)
 	a := mustAccount(t, s)
 	r := mustCreate(t, s, a)
@@ -95,7 +95,7 @@ func TestLookupsOfAnUpdate(t *testing.T) {
 // what it has, and by nothing that it had.
 func TestSearchWhileContactsChangeAndRunsAreMerged(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := storePath(t)
 	stores := []*sqlite.Store{
 		mustOpen(t, sqlite.NewPlan().RunLength(7).CatchUpAfter(3), path),
 		mustOpen(t, sqlite.NewPlan().RunLength(5).CatchUpAfter(20), path),

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,6 +127,40 @@ func newPath(t testing.TB) string {
 		}
 	})
 	return filepath.Join(dir, "contacts.db")
+}
+
+// emptyStore is the file of a store in which nothing is stored. To copy it takes a
+// fraction of the time that it takes to make one.
+var emptyStore = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "contacts-sqlite-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "contacts.db")
+	s, err := sqlite.Open(context.Background(), path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// storePath is newPath, with a copy of emptyStore: for tests whose subject is not how a
+// file is made.
+func storePath(t testing.TB) string {
+	t.Helper()
+	content, err := emptyStore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := newPath(t)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // diskPath is newPath on a disk.
