@@ -496,3 +496,41 @@ func TestDryStreamSeesItsBlocks(t *testing.T) {
 		}
 	})
 }
+
+// TestReplayInADryStream: a contact that matches one of an earlier part of the stream is
+// sent again in its own part, and in a later one.
+func TestReplayInADryStream(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, &contacts.Options{Limits: contacts.Limits{Batch: 2}})
+	upsert := func(city, key string) contacts.UpsertContactInput {
+		in := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", City: city, IdempotencyKey: key}
+		return contacts.UpsertContactInput{CreateContactInput: in}
+	}
+	stream := []contacts.UpsertContactInput{
+		upsert("", "one"), upsert("", "one"), upsert("Oslo", "two"), upsert("Oslo", "two"), upsert("Oslo", "two"), upsert("Rome", "two"),
+	}
+	for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+		var got []string
+		for r, err := range svc.UpsertContactStream(t.Context(), w.writer, slices.Values(stream)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := string(r.Result) + string(contacts.CodeOf(r.Err))
+			if r.Replayed {
+				said += " again"
+			}
+			if r.Contact != nil && svc.IsDryRun() {
+				said += " shown"
+			}
+			got = append(got, said)
+		}
+		want := []string{"created", "created again", "updated", "updated again", "updated again", "idempotency_conflict"}
+		if svc.IsDryRun() { // it has not kept the contact
+			want[0] += " shown"
+			want[1] += " shown"
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("dry run %t (-want +got):\n%s", svc.IsDryRun(), diff)
+		}
+	}
+}

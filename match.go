@@ -466,7 +466,15 @@ func (p *pass) matchPast(m match) {
 			n.found.matched = addMatched(n.found.matched, p.created.conflict(&n.record.Contact, m.claims[h.Key], m.id, true))
 		}
 	}
-	p.seen.add(step{newContact: n, once: n.once})
+	once := n.once
+	if once != nil {
+		var err error
+		if once, err = once.saying(firstResult{ID: m.id, Result: n.result}); err != nil {
+			n.err = p.fault(err)
+			return
+		}
+	}
+	p.seen.add(step{newContact: n, once: once})
 	n.draft = draft{}
 }
 
