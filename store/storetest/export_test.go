@@ -1,6 +1,9 @@
 package storetest
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // CaseNames returns the names of all cases, as "group/case".
 func CaseNames() []string {
@@ -8,6 +11,18 @@ func CaseNames() []string {
 	for _, g := range groups {
 		for _, c := range g.cases {
 			names = append(names, g.name+"/"+c.name)
+		}
+	}
+	return names
+}
+
+// CasesOf returns the names of the cases that check a sentence of the contract.
+func CasesOf(sentence string) (names []string) {
+	for _, g := range groups {
+		for _, c := range g.cases {
+			if strings.Contains(c.why, sentence) {
+				names = append(names, g.name+"/"+c.name)
+			}
 		}
 	}
 	return names
