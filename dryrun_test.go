@@ -3,7 +3,6 @@ package contacts_test
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -263,131 +262,6 @@ func TestUnchangedUpsertWritesNothing(t *testing.T) {
 			t.Errorf("%s, all or nothing %t: the files are the same: %t", want, in.AllOrNothing, same)
 		}
 	}
-}
-
-// TestPastOverlay: a dry run of a stream that has forgotten some keys says so, and is
-// right about what is stored, and about what it has kept.
-func TestPastOverlay(t *testing.T) {
-	t.Parallel()
-	const part, keys, each = 500, 1000, 125
-	upsert := func(address, city string) contacts.UpsertContactInput {
-		return contacts.UpsertContactInput{
-			CreateContactInput: contacts.CreateContactInput{FirstName: "Ada", Email: address + "@example.com", City: city},
-			MatchOn:            []contacts.KeyKind{contacts.KeyEmail}, Mode: contacts.UpsertOverwrite,
-		}
-	}
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: part, DryRunKeys: keys}})
-		var in contacts.CreateContactsInput
-		for i := range each {
-			in.Contacts = append(in.Contacts, upsert(fmt.Sprint("stored.", i), "Bern").CreateContactInput)
-		}
-		stored, err := w.svc.CreateContacts(t.Context(), w.writer, in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var stream []contacts.UpsertContactInput
-		for i := range 3 * part { // the keys of two parts are kept
-			stream = append(stream, upsert(fmt.Sprint("new.", i), ""))
-		}
-		for i := range each {
-			stream = append(stream,
-				upsert(fmt.Sprint("new.", i), "Oslo"),
-				upsert(fmt.Sprint("new.", keys+i), "Oslo"),
-				upsert(fmt.Sprint("stored.", i), "Oslo"),
-				upsert(fmt.Sprint("stored.", i), "Rome"))
-		}
-		want := func(i int) contacts.UpsertResult {
-			r := contacts.UpsertResult{Index: i, Result: contacts.ResultCreated}
-			if i < 3*part {
-				return r
-			}
-			r.PastOverlay = true
-			n := (i - 3*part) / 4
-			known := contacts.Conflict{Field: "email", ContactID: stored[n].Contact.ID}
-			switch (i - 3*part) % 4 {
-			case 0:
-				r.Result, r.Matched = contacts.ResultUpdated, []contacts.Conflict{{Field: "email", Index: &n}}
-			case 2:
-				r.Result, r.Matched = contacts.ResultUpdated, []contacts.Conflict{known}
-				r.Changes = []contacts.FieldChange{{Field: "city", Before: "Bern", After: "Oslo"}}
-			case 3:
-				r.Result, r.Matched = contacts.ResultUpdated, []contacts.Conflict{known}
-				r.Changes = []contacts.FieldChange{{Field: "city", Before: "Oslo", After: "Rome"}}
-			}
-			return r
-		}
-		i := 0
-		for r, err := range w.svc.DryRun().UpsertContactStream(t.Context(), w.writer, slices.Values(stream)) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if kept := r.PastOverlay && len(r.Matched) > 0 && r.Matched[0].Index != nil; (r.Contact == nil) != kept {
-				t.Fatalf("%d: the contact is %v", i, r.Contact)
-			}
-			r.Contact = nil
-			if diff := cmp.Diff(want(i), r); diff != "" {
-				t.Fatalf("%d (-want +got):\n%s", i, diff)
-			}
-			i++
-		}
-		if i != len(stream) {
-			t.Errorf("%d results, want %d", i, len(stream))
-		}
-	})
-}
-
-// TestDryRunMakesNoSecret: the first block of an account, dry. The answer has the mark,
-// and the account has no ledger after it.
-func TestDryRunMakesNoSecret(t *testing.T) {
-	t.Parallel()
-	const number = "+15551234567"
-	in := contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number, DoNotCall: true}}}
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		p := newDryPast(t, store)
-		dry, ctx := p.dryRun().svc, t.Context()
-		before := dumpOf(t, store, p.acme.ID)
-		first := func(results []contacts.CreateResult, err error) (*contacts.Contact, error) {
-			return results[0].Contact, errors.Join(err, results[0].Err)
-		}
-		for name, call := range map[string]func() (*contacts.Contact, error){
-			"CreateContact": func() (*contacts.Contact, error) { return dry.CreateContact(ctx, p.key, in) },
-			"CreateContacts": func() (*contacts.Contact, error) {
-				return first(dry.CreateContacts(ctx, p.key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in, in}}))
-			},
-			"CreateContacts, all or nothing": func() (*contacts.Contact, error) {
-				return first(dry.CreateContacts(ctx, p.key, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{in, in}, AllOrNothing: true}))
-			},
-			"UpsertContact": func() (*contacts.Contact, error) {
-				r, err := dry.UpsertContact(ctx, p.key, contacts.UpsertContactInput{CreateContactInput: in})
-				if err != nil {
-					return nil, err
-				}
-				return r.Contact, nil
-			},
-		} {
-			c, err := call()
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			if n := c.PhoneNumbers[0]; !n.DoNotCall || n.DoNotCallDate.IsZero() {
-				t.Errorf("%s: the number has no mark: %+v", name, n)
-			}
-		}
-		for _, block := range dryLedgerWays {
-			if err := block(ctx, p.dryRun(), contacts.DoNotCallInput{PhoneNumber: number, Reason: "asked", Reference: "form 12"},
-				`{"phone_number": "`+number+`", "reason": "asked", "reference": "form 12"}`); err != nil {
-				t.Error(err)
-			}
-		}
-		after := dumpOf(t, store, p.acme.ID)
-		if diff := cmp.Diff(before, after); diff != "" {
-			t.Errorf("a dry run has stored something (-before +after):\n%s", diff)
-		}
-		if slices.ContainsFunc(after.Settings, func(s contacts.SettingRecord) bool { return s.Name == "do_not_call" }) {
-			t.Error("the account has a ledger")
-		}
-	})
 }
 
 // TestDryRunSeesItsBlocks: contacts of one call have the marks of all its blocks, in a

@@ -1,7 +1,6 @@
 package contacts_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -262,65 +261,6 @@ func TestConflictsOfAStreamCountFromItsStart(t *testing.T) {
 	wantConflicts(t, results[1499].Err, contacts.Conflict{Field: "email", ContactID: results[1200].Contact.ID, Index: new(1200)})
 }
 
-func TestReplayBeforeIdentity(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newWorld(t, store, nil)
-		w.setPolicy(t, reject)
-		in := ada()
-		in.IdempotencyKey = "once"
-		first := w.create(t, in)
-		w.setPolicy(t, contacts.DuplicatePolicy{Action: contacts.DuplicateReject})
-		if again := w.create(t, in); again.ID != first.ID {
-			t.Errorf("got %v, want the first result %v", again.ID, first.ID)
-		}
-		in.ExternalID = "A-2"
-		_, err := w.svc.CreateContact(t.Context(), w.key, in)
-		wantError(t, err, contacts.CodeIdempotencyConflict)
-	})
-}
-
-func TestPutKeepsExternalID(t *testing.T) {
-	t.Parallel()
-	w := memoryWorld(t, nil)
-	c := w.create(t, ada())
-	put := func(body string) *contacts.Contact {
-		t.Helper()
-		c, err := w.svc.ReplaceContactJSON(t.Context(), w.writer, c.ID, strings.NewReader(body), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	patch := func(body string) *contacts.Contact {
-		t.Helper()
-		c, err := w.svc.UpdateContactJSON(t.Context(), w.writer, c.ID, strings.NewReader(body), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	for _, c := range []struct {
-		got  *contacts.Contact
-		want string
-	}{
-		{put(`{"first_name": "Ada"}`), "A-1"},
-		{put(`{"first_name": "Ada", "external_id": " A-2 "}`), "A-2"},
-		{patch(`{"first_name": "Ada"}`), "A-2"},
-		{patch(`{"external_id": "a-2"}`), "a-2"},
-		{patch(`{"external_id": null}`), ""},
-		{put(`{"first_name": "Ada"}`), ""},
-		{patch(`{"external_id": "A-3"}`), "A-3"},
-		{patch(`{"external_id": ""}`), ""},
-	} {
-		if c.got.ExternalID != c.want {
-			t.Errorf("version %d: got the external id %q, want %q", c.got.Version, c.got.ExternalID, c.want)
-		}
-	}
-	_, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{ExternalID: new(strings.Repeat("ä", 256))}, nil)
-	wantError(t, err, contacts.CodeValidationError, wrong("external_id", contacts.FieldTooLong))
-}
-
 func TestPolicyIsReadBack(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {
@@ -369,48 +309,4 @@ func TestPoliciesAtTheSameTimeAreAllSet(t *testing.T) {
 	if err != nil || account.SettingsVersion != callers {
 		t.Errorf("got version %d, %v, want %d", account.SettingsVersion, err, callers)
 	}
-}
-
-// staleStore answers so many batches as if the settings had changed meanwhile, and
-// changes them.
-type staleStore struct {
-	contacts.Store
-	left   int
-	change func()
-}
-
-func (s *staleStore) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
-	if s.left > 0 {
-		s.left--
-		s.change()
-	}
-	return s.Store.Apply(ctx, batch)
-}
-
-func TestStaleSettings(t *testing.T) {
-	t.Parallel()
-	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		stale := &staleStore{Store: store}
-		w := newWorld(t, stale, nil)
-		stale.change = func() { w.setPolicy(t, reject) }
-		first := w.create(t, ada())
-		stale.left = 1
-		_, err := w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "Bob", Email: "ada@example.com"})
-		wantConflicts(t, err, contacts.Conflict{Field: "email", ContactID: first.ID})
-
-		replayed := contacts.CreateContactInput{FirstName: "Bob", IdempotencyKey: "once"}
-		bob := w.create(t, replayed)
-		stale.left = 1 // a replay is judged before the settings
-		r, err := w.svc.CreateContactResult(t.Context(), w.key, replayed)
-		if err != nil || !r.Replayed || r.Contact.ID != bob.ID || stale.left != 0 {
-			t.Errorf("got %+v, %v, want the replay of %v", r, err, bob.ID)
-		}
-
-		stale.left = 3
-		_, err = w.svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "Bob"})
-		wantError(t, err, contacts.CodeServerError)
-		if !errors.Is(err, contacts.ErrStale) {
-			t.Errorf("got %v, want ErrStale in it", err)
-		}
-	})
 }

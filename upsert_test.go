@@ -1,9 +1,7 @@
 package contacts_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
-	"pgregory.net/rapid"
 
 	"example.com/contacts"
 )
@@ -32,240 +29,6 @@ func upsertOf(in contacts.CreateContactInput, change func(*contacts.UpsertContac
 		change(&u)
 	}
 	return u
-}
-
-// storedForUpsert is the contact that the cases of the table meet.
-const storedForUpsert = `{
-	"first_name": "Ada", "company": "Acme", "email": "ada@example.com", "stage": "customer", "tags": ["vip", "math"],
-	"phone_numbers": [{"phone_number": "+15551234567"}],
-	"custom_context": {"source": "web", "address": {"street": "Main St", "floor": null}}
-}`
-
-// TestUpsertTable has the JSON merge patch that turns the stored contact into the
-// one that each upsert leaves.
-func TestUpsertTable(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name, in, fill, overwrite string
-	}{
-		{"nothing new", `{"company": "Acme"}`, `{}`, `{}`},
-		{"a field that the contact has", `{"company": "Other"}`, `{}`, `{"company": "Other"}`},
-		{"a field that it does not have", `{"city": "Paris"}`, `{"city": "Paris"}`, `{"city": "Paris"}`},
-		{"blank and null", `{"company": " ", "stage": "", "city": null, "tags": [], "phone_numbers": null, "custom_context": {}}`, `{}`, `{}`},
-		{"fillers, which show nothing", `{"stage": "\u3164", "status": "\u3164 \u200b", "country": "\u200b"}`, `{}`, `{}`},
-		{"another stage", `{"stage": "lost"}`, `{}`, `{"stage": "lost"}`},
-		{"a default that is given", `{"stage": "lead", "status": "not_contacted"}`, `{}`, `{"stage": "lead"}`},
-		{"a country", `{"country": "fr"}`, `{}`, `{"country": "FR"}`},
-		{"tags", `{"tags": ["new", "vip"]}`, `{"tags": ["vip", "math", "new"]}`, `{"tags": ["vip", "math", "new"]}`},
-		{"tags in their place", `{"tags": ["new"], "tags_mode": "replace"}`, `refused`, `{"tags": ["new"]}`},
-		{"a team", `{"team_id": 101}`, `{"team_id": 101}`, `{"team_id": 101}`},
-		{"an external id", `{"external_id": "A-1"}`, `{"external_id": "A-1"}`, `{"external_id": "A-1"}`},
-		{"a number that it has", `{"phone_numbers": [{"phone_number": "+1 555 123 4567", "phone_type": "home", "do_not_call": true}]}`,
-			`{"phone_numbers": [{"phone_number": "+15551234567", "phone_type": "home", "primary": true, "do_not_call": true, "dnc_date": "2026-01-02T11:00:00.123456Z"}]}`,
-			`{"phone_numbers": [{"phone_number": "+15551234567", "phone_type": "home", "primary": true, "do_not_call": true, "dnc_date": "2026-01-02T11:00:00.123456Z"}]}`},
-		{"another number", `{"phone_numbers": [{"phone_number": "+12025550100", "primary": true}]}`,
-			`{"phone_numbers": [{"phone_number": "+15551234567", "primary": true, "do_not_call": false}, {"phone_number": "+12025550100", "primary": false, "do_not_call": false}]}`,
-			`{"phone_numbers": [{"phone_number": "+15551234567", "primary": false, "do_not_call": false}, {"phone_number": "+12025550100", "primary": true, "do_not_call": false}]}`},
-		{"a context", `{"custom_context": {"source": "phone", "score": 7, "none": null, "address": {"street": "Other St", "floor": 2, "city": "Paris"}}, "industry_context": {"field": "law"}}`,
-			`{"custom_context": {"source": "web", "score": 7, "address": {"street": "Main St", "floor": null, "city": "Paris"}}, "industry_context": {"field": "law"}}`,
-			`{"custom_context": {"source": "phone", "score": 7, "address": {"street": "Other St", "floor": 2, "city": "Paris"}}, "industry_context": {"field": "law"}}`},
-	} {
-		for mode, want := range map[string]string{"fill": c.fill, "overwrite": c.overwrite} {
-			t.Run(c.name+"/"+mode, func(t *testing.T) {
-				t.Parallel()
-				w := memoryWorld(t, nil)
-				stored, err := w.svc.CreateContactJSON(t.Context(), w.writer, strings.NewReader(storedForUpsert))
-				if err != nil {
-					t.Fatal(err)
-				}
-				var body map[string]any
-				if err := json.Unmarshal([]byte(c.in), &body); err != nil {
-					t.Fatal(err)
-				}
-				body["first_name"], body["email"], body["mode"] = "Ada", "ADA@example.com", mode
-				body["match_on"] = []string{"email"}
-				text, err := json.Marshal(body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := w.svc.UpsertContactJSON(t.Context(), w.writer, "", strings.NewReader(string(text)))
-				if want == "refused" {
-					wantError(t, err, contacts.CodeValidationError, wrong("tags_mode", contacts.FieldInvalid))
-					return
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				wanted := fields(t, stored)
-				for name, v := range decoded(t, want) {
-					wanted[name] = v
-				}
-				if mode == "overwrite" {
-					wanted["email"] = "ADA@example.com"
-				}
-				if diff := cmp.Diff(wanted, fields(t, got.Contact)); diff != "" {
-					t.Errorf("contact (-want +got):\n%s", diff)
-				}
-				wantResult(t, got, stored)
-				read, err := w.svc.GetContact(t.Context(), w.writer, stored.ID)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(got.Contact, read); diff != "" {
-					t.Errorf("read back (-result +stored):\n%s", diff)
-				}
-
-				var in contacts.UpsertContactInput // the same, from Go
-				if err := json.Unmarshal(text, &in); err != nil {
-					t.Fatal(err)
-				}
-				other := memoryWorld(t, nil)
-				if _, err := other.svc.CreateContactJSON(t.Context(), other.writer, strings.NewReader(storedForUpsert)); err != nil {
-					t.Fatal(err)
-				}
-				from := other.upsert(t, in)
-				wanted["id"], wanted["account_id"] = from.Contact.ID.String(), from.Contact.AccountID.String()
-				if diff := cmp.Diff(wanted, fields(t, from.Contact)); diff != "" || from.Result != got.Result {
-					t.Errorf("from Go: got %s, want %s (-want +got):\n%s", from.Result, got.Result, diff)
-				}
-			})
-		}
-	}
-}
-
-// TestBlankNeverClears: whatever an upsert has, a field that it leaves blank stays as it
-// was, and nothing of a contact is lost but what is replaced. An upsert of blanks
-// changes nothing.
-func TestBlankNeverClears(t *testing.T) {
-	t.Parallel()
-	blank := rapid.SampledFrom([]string{"", " ", "\u3164", "\u200b"})
-	rapid.Check(t, func(rt *rapid.T) {
-		w := memoryWorld(t, nil)
-		text := rapid.OneOf(blank, rapid.SampledFrom([]string{"a", "b"}))
-		phones := func(name string) (all []contacts.PhoneNumberInput) {
-			numbers := rapid.SampledFrom([]string{"+15551234567", "+15557654321", "+393331234567"})
-			for _, n := range rapid.SliceOfNDistinct(numbers, 0, 2, rapid.ID[string]).Draw(rt, name) {
-				all = append(all, contacts.PhoneNumberInput{PhoneNumber: n, PhoneType: text.Draw(rt, "phone type"), DoNotCall: rapid.Bool().Draw(rt, "do not call")})
-			}
-			return all
-		}
-		input := func(text *rapid.Generator[string]) (in contacts.UpsertContactInput) {
-			in.FirstName, in.Email = "Ada", "ada@example.com"
-			in.MatchOn = []contacts.KeyKind{contacts.KeyEmail}
-			in.Mode = rapid.SampledFrom([]contacts.UpsertMode{contacts.UpsertFill, contacts.UpsertOverwrite}).Draw(rt, "mode")
-			for _, field := range []*string{
-				&in.LastName, &in.Company, &in.Address, &in.City, &in.State, &in.ZipCode, &in.Status, &in.Stage,
-			} {
-				*field = text.Draw(rt, "text")
-			}
-			return in
-		}
-		first := input(text)
-		first.ExternalID = "1"
-		first.Tags, first.CustomContext, first.PhoneNumbers = lifeTags.Draw(rt, "tags"), lifeContext(rt, "context"), phones("phones")
-		stored := w.create(t, first.CreateContactInput)
-
-		second := input(text)
-		second.ExternalID = rapid.SampledFrom([]string{"", " ", "1"}).Draw(rt, "external id")
-		second.Tags, second.CustomContext, second.PhoneNumbers = lifeTags.Draw(rt, "tags"), lifeContext(rt, "context"), phones("phones")
-		got := w.upsert(t, second).Contact
-		was, is, given := fields(t, stored), fields(t, got), decodedInput(t, second.CreateContactInput)
-		for name, before := range was {
-			after, changed := is[name], !cmp.Equal(before, is[name])
-			switch before := before.(type) {
-			case string:
-				said, _ := given[name].(string)
-				if changed && (after == "" || strings.Trim(said, " \u3164\u200b") == "") {
-					rt.Fatalf("%s: %q became %q, and the upsert has %q", name, before, after, said)
-				}
-			case map[string]any:
-				is, _ := after.(map[string]any)
-				for member := range before {
-					if _, kept := is[member]; !kept {
-						rt.Fatalf("%s lost %q", name, member)
-					}
-				}
-			case []any:
-				is, _ := after.([]any)
-				for _, one := range before {
-					if !slices.ContainsFunc(is, func(other any) bool { return sameElement(one, other) }) {
-						rt.Fatalf("%s lost %v", name, one)
-					}
-				}
-			}
-		}
-
-		blanks := input(blank)
-		last := w.upsert(t, blanks)
-		if diff := cmp.Diff(got, last.Contact); diff != "" || last.Result != contacts.ResultUnchanged {
-			rt.Fatalf("an upsert of blanks: %s (-was +is):\n%s", last.Result, diff)
-		}
-	})
-}
-
-// decodedInput returns the JSON form of an input.
-func decodedInput(t *testing.T, in contacts.CreateContactInput) map[string]any {
-	t.Helper()
-	text, err := json.Marshal(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return decoded(t, string(text))
-}
-
-// sameElement reports whether two tags, or two phone numbers, are the same one.
-func sameElement(a, b any) bool {
-	x, phone := a.(map[string]any)
-	if !phone {
-		return a == b
-	}
-	return x["phone_number"] == b.(map[string]any)["phone_number"]
-}
-
-// wantResult fails the test unless result, version and changes agree.
-func wantResult(t *testing.T, got *contacts.UpsertResult, stored *contacts.Contact) {
-	t.Helper()
-	result, version := contacts.ResultUnchanged, stored.Version
-	changes := contacts.Changes(stored, got.Contact)
-	if changes != nil {
-		result, version = contacts.ResultUpdated, version+1
-	}
-	if got.Result != result || got.Contact.Version != version {
-		t.Errorf("got %s with version %d, want %s with %d", got.Result, got.Contact.Version, result, version)
-	}
-	if diff := cmp.Diff(changes, got.Changes); diff != "" {
-		t.Errorf("changes (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]contacts.Conflict{{Field: "email", ContactID: stored.ID}}, got.Matched); diff != "" {
-		t.Errorf("matched (-want +got):\n%s", diff)
-	}
-}
-
-func decoded(t *testing.T, text string) (m map[string]any) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-// fields returns what a contact says of the person, without ids of phone numbers.
-func fields(t *testing.T, c *contacts.Contact) map[string]any {
-	t.Helper()
-	text, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := decoded(t, string(text))
-	for _, name := range []string{"updated_at", "version"} {
-		delete(m, name)
-	}
-	if phones, ok := m["phone_numbers"].([]any); ok {
-		for _, p := range phones {
-			delete(p.(map[string]any), "id")
-		}
-	}
-	return m
 }
 
 func TestUpsertCreatesWhereNoContactMatches(t *testing.T) {
@@ -361,20 +124,6 @@ func TestUpsertNamesEveryTakenKey(t *testing.T) {
 			contacts.Conflict{Field: "phone_numbers[0].phone_number", ContactID: first.ID},
 			contacts.Conflict{Field: "phone_numbers[1].phone_number", ContactID: second.ID})
 	})
-}
-
-func TestHiddenHolder(t *testing.T) {
-	t.Parallel()
-	w := memoryWorld(t, nil)
-	stored := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", TeamID: closedTeam})
-	in := upsertOf(contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", City: "Paris"}, nil)
-	_, err := w.svc.UpsertContact(t.Context(), w.limitedWriter, in)
-	wantConflicts(t, err, contacts.Conflict{Field: "email", Hidden: true})
-	if r := w.upsert(t, in); r.Contact.Version != stored.Version+1 {
-		t.Errorf("the hidden contact was touched: version %d", r.Contact.Version)
-	}
-	_, err = w.svc.UpsertContact(t.Context(), w.key, in)
-	wantError(t, err, contacts.CodePermissionDenied)
 }
 
 func TestExternalIDOfAnUpsert(t *testing.T) {

@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/internal/identitytest"
 )
 
 // Concurrent callers of two stores get the answers of calls that are made one after
 // the other, where every write of a key claims it.
-func TestClaimsAreMadeOneAfterTheOther(t *testing.T) {
+func TestModel(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
 	schema := newSchema(t, url)
@@ -31,14 +32,27 @@ func TestIdentity(t *testing.T) {
 
 func TestConcurrentCreateStoresOne(t *testing.T) {
 	t.Parallel()
-	place := func() string {
-		url := serverURL(t)
-		return newSchema(t, url) + "\n" + url
-	}
-	identitytest.Processes(t, extent(4, 500), place, func(place string) contacts.Store {
-		schema, url, _ := strings.Cut(place, "\n")
-		return open(t, url, schema)
-	})
+	identitytest.Processes(t, extent(4, 500), func() string { return newPlace(t) }, func(place string) contacts.Store { return openAt(t, place) })
+}
+
+func TestBatchesOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	faulttest.SkipShort(t)
+	identitytest.BatchProcesses(t, func() string { return newPlace(t) }, func(place string) contacts.Store { return openAt(t, place) })
+}
+
+// newPlace returns a schema and the address of its server, for another process.
+func newPlace(t *testing.T) string {
+	t.Helper()
+	url := serverURL(t)
+	return newSchema(t, url) + "\n" + url
+}
+
+// openAt opens a store at a place.
+func openAt(t *testing.T, place string) contacts.Store {
+	t.Helper()
+	schema, url, _ := strings.Cut(place, "\n")
+	return open(t, url, schema)
 }
 
 func TestDryRunIsTheRealRun(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // Two stores on one schema do what the store in memory does, with a role that
 // policies bind and with one that they do not.
-func TestModel(t *testing.T) {
+func TestTwoStoresOnASchemaDoWhatTheStoreInMemoryDoes(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
 	owner := newOwner(t, url)

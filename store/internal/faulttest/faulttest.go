@@ -38,6 +38,17 @@ func Extent(short, full int) int {
 	}
 }
 
+// Size returns how much a test makes: long where tests may take longer than in go test
+// ./..., and else short.
+func Size(short, long int) int {
+	switch os.Getenv(variable) {
+	case "full", "long":
+		return long
+	default:
+		return short
+	}
+}
+
 // FewerChecks has rapid try 25 random cases of each property in go test ./..., in
 // place of its 100. TestMain calls it before the flags are read, so that
 // -rapid.checks still says how many.

@@ -82,13 +82,74 @@ func race(t *testing.T, store contacts.Store) {
 			t.Fatal(err)
 		}
 		for _, told := range Race(t.Context(), service, os.Getenv(keyVariable), round) {
-			line, err := json.Marshal(told)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Println(toldPrefix + string(line))
+			tell(t, told)
 		}
 	}
+}
+
+// BatchProcesses lets two processes make the same batch at the same time, under each
+// policy. Place and open are those of Processes.
+func BatchProcesses(t *testing.T, place func() string, open func(place string) contacts.Store) {
+	t.Helper()
+	if place := os.Getenv(placeVariable); place != "" {
+		makeBatches(t, open(place))
+		return
+	}
+	where := place()
+	env := []string{placeVariable + "=" + where}
+	processes := []*racer{startRacer(t, env), startRacer(t, env)}
+	batchesOfTwo(t, []contacts.Store{open(where)}, func(t *testing.T, s *scene, together bool) map[string]int {
+		for _, p := range processes {
+			if _, err := fmt.Fprintln(p.in, s.key, together); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum := make(map[string]int)
+		for _, p := range processes {
+			line, ok := p.next()
+			if !ok {
+				t.Fatal("another process has ended")
+			}
+			var counts map[string]int
+			if err := json.Unmarshal([]byte(line), &counts); err != nil {
+				t.Fatal(err)
+			}
+			for result, n := range counts {
+				sum[result] += n
+			}
+		}
+		return sum
+	})
+	for _, p := range processes {
+		p.end(t)
+	}
+}
+
+// makeBatches makes a batch for each key that it reads, and prints the results.
+func makeBatches(t *testing.T, store contacts.Store) {
+	t.Helper()
+	service, err := contacts.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		key, together, _ := strings.Cut(lines.Text(), " ")
+		all, err := service.CreateContacts(t.Context(), key, contacts.CreateContactsInput{Contacts: tens(), AllOrNothing: together == "true"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tell(t, results(all))
+	}
+}
+
+// tell prints a line for the process that started this one.
+func tell(t *testing.T, what any) {
+	t.Helper()
+	line, err := json.Marshal(what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(toldPrefix + string(line))
 }
 
 // A racer is another process that takes part.
@@ -120,19 +181,26 @@ func startRacer(t *testing.T, env []string) *racer {
 	return r
 }
 
+// next returns the next line that the process tells, and whether there is one.
+func (r *racer) next() (line string, ok bool) {
+	for r.out.Scan() {
+		if line, ok = strings.CutPrefix(r.out.Text(), toldPrefix); ok {
+			return line, true
+		} // else it is of the test itself
+	}
+	return "", false
+}
+
 // told returns what the callers of the process were told in a round, or until it dies.
 func (r *racer) told(t *testing.T, dies bool) (all []Told) {
 	t.Helper()
 	for dies || len(all) < Racers {
-		if !r.out.Scan() {
+		line, ok := r.next()
+		if !ok {
 			if !dies {
 				t.Fatal("another process has ended")
 			}
 			return all
-		}
-		line, ok := strings.CutPrefix(r.out.Text(), toldPrefix)
-		if !ok {
-			continue // of the test itself
 		}
 		var told Told
 		if err := json.Unmarshal([]byte(line), &told); err == nil {

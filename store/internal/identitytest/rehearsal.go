@@ -3,9 +3,10 @@ package identitytest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -20,17 +21,52 @@ import (
 // stored nothing. The stores have the same data, and take turns.
 func DryRuns(t *testing.T, rounds int, stores ...contacts.Store) {
 	t.Helper()
-	rounds = faulttest.Extent(rounds, 100)
+	tries(t, faulttest.Extent(rounds, 100), func(rt *rapid.T) {
+		r := newRehearsal(t, stores, rt, small)
+		for range 8 {
+			r.act(rt, callsOfALife)
+		}
+	})
+	t.Run("many contacts in a call", func(t *testing.T) {
+		faulttest.SkipShort(t)
+		tries(t, 4, func(rt *rapid.T) {
+			r := newRehearsal(t, stores, rt, large)
+			for range 4 {
+				r.act(rt, callsOfMany)
+			}
+		})
+	})
+}
+
+var (
+	callsOfMany  = []string{"batch", "upserts", "stream", "stream of upserts", "delete"}
+	callsOfALife = []string{
+		"create", "batch", "batch", "upsert", "upserts", "upserts", "stream", "stream of upserts", "update", "replace", "delete", "restore",
+	}
+)
+
+// A size is how many contacts the calls of a rehearsal have.
+type size struct {
+	batch, stream int // at most; where a call has many, so many
+	part          int // of a stream
+	many          bool
+}
+
+var (
+	small = size{batch: 8, stream: 24, part: 8}
+	large = size{batch: 50, stream: 3000, part: contacts.MaxMutations, many: true}
+)
+
+// tries has rapid try the property on so many random cases at most.
+func tries(t *testing.T, most int, property func(rt *rapid.T)) {
+	t.Helper()
 	failed := false // then rapid goes on, to find fewer calls
 	rapid.Check(t, func(rt *rapid.T) {
-		if rounds--; rounds < 0 && !failed {
+		if most--; most < 0 && !failed {
 			return
 		}
 		defer func() { failed = failed || rt.Failed() }()
-		r := newRehearsal(t, stores, rt)
-		for range 8 {
-			r.act(rt)
-		}
+		property(rt)
 	})
 }
 
@@ -40,30 +76,16 @@ type rehearsal struct {
 	t      *testing.T
 	keys   []string
 	shared bool // more than one contact may have a phone number, whatever the policy
+	size   size
 }
-
-// partSize is how many contacts a part of a stream has in a rehearsal.
-const partSize = 8
 
 const absentTeam = 3
 
-func newRehearsal(t *testing.T, stores []contacts.Store, rt *rapid.T) *rehearsal {
+func newRehearsal(t *testing.T, stores []contacts.Store, rt *rapid.T, of size) *rehearsal {
 	t.Helper()
-	r := &rehearsal{scene: newScene(t, stores), t: t}
-	reader, _, err := r.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
-		AccountID: r.account, AllTeams: true, Permissions: []contacts.Permission{contacts.PermissionReadContacts},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.keys = []string{r.key, r.key, r.limited, reader}
-	noon := time.Date(2026, 1, 2, 12, 0, 0, 123456000, time.UTC)
-	opts := contacts.Options{Limits: contacts.Limits{Batch: partSize}, Now: func() time.Time { return noon }}
-	for i, s := range stores {
-		if r.services[i], err = contacts.New(s, &opts); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r := &rehearsal{scene: newScene(t, stores), t: t, size: of}
+	r.keys = []string{r.key, r.key, r.limited, r.reader(t)}
+	r.use(t, contacts.Options{Limits: contacts.Limits{Batch: of.part}, Now: noon})
 	p := rapid.SampledFrom([]contacts.DuplicatePolicy{
 		{}, Both(contacts.DuplicateReject), {Action: contacts.DuplicateReturnExisting}, {Action: contacts.DuplicateUpsert},
 		{Action: contacts.DuplicateUpsert, Keys: []contacts.KeyKind{contacts.KeyExternalID}},
@@ -77,8 +99,8 @@ func newRehearsal(t *testing.T, stores []contacts.Store, rt *rapid.T) *rehearsal
 	return r
 }
 
-// act makes a random call.
-func (r *rehearsal) act(rt *rapid.T) {
+// act makes one of the calls.
+func (r *rehearsal) act(rt *rapid.T, calls []string) {
 	key := rapid.SampledFrom(r.keys).Draw(rt, "key")
 	id := uuid.Max // nobody's
 	before := r.stored(r.t)
@@ -91,9 +113,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 		return []contacts.CreateResult{{Contact: c, Err: err}}
 	}
 	var do func(svc *contacts.Service) []contacts.CreateResult
-	what := rapid.SampledFrom([]string{
-		"create", "batch", "batch", "upsert", "upserts", "upserts", "stream", "stream of upserts", "update", "replace", "delete", "restore",
-	}).Draw(rt, "call")
+	what := rapid.SampledFrom(calls).Draw(rt, "call")
 	switch what {
 	case "create":
 		in := dryInput(rt)
@@ -103,7 +123,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 			return []contacts.CreateResult{result}
 		}
 	case "batch":
-		in := contacts.CreateContactsInput{Contacts: rapid.SliceOfN(rapid.Custom(dryInput), 0, partSize).Draw(rt, "contacts"), AllOrNothing: rapid.Bool().Draw(rt, "all or nothing")}
+		in := contacts.CreateContactsInput{Contacts: inputs(rt, r.size, r.size.batch, dryInput, itself), AllOrNothing: rapid.Bool().Draw(rt, "all or nothing")}
 		do = func(svc *contacts.Service) []contacts.CreateResult {
 			results, err := svc.CreateContacts(ctx, key, in)
 			return append(results, contacts.CreateResult{Err: err})
@@ -118,7 +138,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 			return []contacts.CreateResult{contacts.CreateResult(*result)}
 		}
 	case "upserts":
-		in := contacts.UpsertContactsInput{Contacts: rapid.SliceOfN(rapid.Custom(dryUpsert), 0, partSize).Draw(rt, "contacts"), AllOrNothing: rapid.Bool().Draw(rt, "all or nothing")}
+		in := contacts.UpsertContactsInput{Contacts: inputs(rt, r.size, r.size.batch, dryUpsert, created), AllOrNothing: rapid.Bool().Draw(rt, "all or nothing")}
 		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
 			results, err := svc.UpsertContacts(ctx, key, in)
 			for _, result := range results {
@@ -127,7 +147,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 			return append(all, contacts.CreateResult{Err: err})
 		}
 	case "stream":
-		in := rapid.SliceOfN(rapid.Custom(r.streamInput), 0, 3*partSize).Draw(rt, "contacts")
+		in := inputs(rt, r.size, r.size.stream, r.streamInput, itself)
 		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
 			for result, err := range svc.CreateContactStream(ctx, key, slices.Values(in)) {
 				if err != nil {
@@ -138,7 +158,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 			return all
 		}
 	case "stream of upserts":
-		in := rapid.SliceOfN(rapid.Custom(r.streamUpsert), 0, 3*partSize).Draw(rt, "contacts")
+		in := inputs(rt, r.size, r.size.stream, r.streamUpsert, created)
 		do = func(svc *contacts.Service) (all []contacts.CreateResult) {
 			for result, err := range svc.UpsertContactStream(ctx, key, slices.Values(in)) {
 				if err != nil {
@@ -169,7 +189,7 @@ func (r *rehearsal) act(rt *rapid.T) {
 		}
 	}
 	dry := do(r.service().DryRun())
-	if diff := cmp.Diff(before, r.stored(r.t)); diff != "" {
+	if diff := different(before, r.stored(r.t)); diff != "" {
 		rt.Fatalf("%s: a dry run has stored something (-before +after):\n%s", what, diff)
 	}
 	known := make(map[uuid.UUID]bool)
@@ -189,9 +209,69 @@ func (r *rehearsal) act(rt *rapid.T) {
 		if stream {
 			leaveOutParts(&preview, &result)
 		}
-		if diff := cmp.Diff(preview, result); diff != "" {
+		if diff := different(preview, result); diff != "" {
 			rt.Fatalf("%s, contact %d (-dry +real):\n%s", what, i, diff)
 		}
+	}
+}
+
+// different is cmp.Diff, which takes long where much is the same.
+func different(a, b any) string {
+	if reflect.DeepEqual(a, b) {
+		return ""
+	}
+	return cmp.Diff(a, b)
+}
+
+// inputs returns the contacts of a call that has at most so many. A call of many contacts
+// has as many as it may. Three in four of them have keys of their own, and the others
+// are an earlier one, or have the keys of one.
+func inputs[In any](rt *rapid.T, of size, most int, one func(*rapid.T) In, created func(*In) *contacts.CreateContactInput) []In {
+	if !of.many {
+		return rapid.SliceOfN(rapid.Custom(one), 0, most).Draw(rt, "contacts")
+	}
+	all := make([]In, most)
+	places := make([]int, most) // of the first with the same keys
+	first := rapid.SampledFrom([]int{0, most / 2}).Draw(rt, "first")
+	for i := range all {
+		places[i] = i
+		earlier := rapid.SampledFrom([]string{"", "", "", "", "", "", "keys", "all"}).Draw(rt, "repeats")
+		if earlier != "" && i > 0 {
+			places[i] = places[rapid.IntRange(0, i-1).Draw(rt, "of")]
+		}
+		if earlier == "all" && i > 0 {
+			all[i] = all[places[i]]
+			continue
+		}
+		all[i] = one(rt)
+		own(created(&all[i]), first+places[i])
+	}
+	return all
+}
+
+func itself(in *contacts.CreateContactInput) *contacts.CreateContactInput { return in }
+
+func created(in *contacts.UpsertContactInput) *contacts.CreateContactInput {
+	return &in.CreateContactInput
+}
+
+// own gives the input the keys of a place, where it has some.
+func own(in *contacts.CreateContactInput, place int) {
+	in.Email = strings.Replace(in.Email, "@", fmt.Sprintf(".%d@", place), 1)
+	for _, key := range []*string{&in.ExternalID, &in.IdempotencyKey} {
+		if *key != "" {
+			*key += fmt.Sprint(".", place)
+		}
+	}
+	for i := range in.PhoneNumbers {
+		form, number := "+1202555%04d", &in.PhoneNumbers[i].PhoneNumber
+		switch {
+		case strings.HasPrefix(*number, "+55119"): // the two forms of one
+			form = "+551198%07d"
+		case strings.HasPrefix(*number, "+5511"):
+			form = "+55118%07d"
+		}
+		*number = fmt.Sprintf(form, place+i)
 	}
 }
 
@@ -274,6 +354,11 @@ func dryAnswer(r *contacts.CreateResult, known map[uuid.UUID]bool) drySaid {
 	return said
 }
 
+var (
+	dryTags     = rapid.SliceOfN(rapid.SampledFrom([]string{"vip", "VIP", "100%", "ß"}), 0, 3)
+	dryContexts = rapid.SampledFrom([]map[string]any{nil, {}, {"a": 1}, {"a": map[string]any{"b": "c"}}, {"a": nil, "d": []any{true}}})
+)
+
 // dryInput is an input with few keys, so that many contacts have the same. Most are
 // right.
 func dryInput(t *rapid.T) contacts.CreateContactInput {
@@ -283,10 +368,9 @@ func dryInput(t *rapid.T) contacts.CreateContactInput {
 		Email:      rapid.SampledFrom([]string{"", "a@example.com", "A@example.com", "b@example.com", "c@example.com"}).Draw(t, "e-mail"),
 		ExternalID: rapid.SampledFrom([]string{"", "", "", "1", "2"}).Draw(t, "external id"),
 		TeamID:     rapid.SampledFrom([]int64{0, 0, 0, 0, team, team, closedTeam}).Draw(t, "team"),
-		Tags:       rapid.SliceOfN(rapid.SampledFrom([]string{"vip", "VIP", "100%", "ß"}), 0, 3).Draw(t, "tags"),
-		CustomContext: rapid.SampledFrom([]map[string]any{
-			nil, {}, {"a": 1}, {"a": map[string]any{"b": "c"}}, {"a": nil, "d": []any{true}},
-		}).Draw(t, "context"),
+		Tags:       dryTags.Draw(t, "tags"),
+
+		CustomContext:  dryContexts.Draw(t, "context"),
 		IdempotencyKey: rapid.SampledFrom([]string{"", "", "", "", "k", "l"}).Draw(t, "idempotency key"),
 	}
 	in.PhoneNumbers = dryPhones(t)
@@ -373,7 +457,11 @@ func (r *rehearsal) streamInput(t *rapid.T) contacts.CreateContactInput {
 	if !r.shared {
 		in.PhoneNumbers = nil
 	}
-	in.Email = fmt.Sprintf("%d@example.com", rapid.IntRange(0, 2*partSize).Draw(t, "address"))
+	if r.size.many {
+		in.Email = rapid.SampledFrom([]string{"a@example.com", "A@example.com"}).Draw(t, "address")
+		return in
+	}
+	in.Email = fmt.Sprintf("%d@example.com", rapid.IntRange(0, 2*r.size.part).Draw(t, "address"))
 	return in
 }
 

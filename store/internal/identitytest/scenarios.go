@@ -1,15 +1,16 @@
 package identitytest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
 	"example.com/contacts"
@@ -26,12 +27,20 @@ func Scenarios(t *testing.T, stores ...contacts.Store) {
 	}{
 		{"TestAmbiguousNamesBoth", ambiguousNamesBoth},
 		{"TestDeletedTwin", deletedTwin},
+		{"TestReplayBeforeIdentity", replayBeforeIdentity},
+		{"TestPutKeepsExternalID", putKeepsExternalID},
+		{"TestUpsertTable", upsertTable},
+		{"TestBlankNeverClears", blankNeverClears},
+		{"TestHiddenHolder", hiddenHolder},
 		{"TestPolicySwitch", policySwitch},
 		{"TestCreateDecidedByAnOldPolicy", decidedByAnOldPolicy},
+		{"TestStaleSettings", staleSettings},
 		{"TestBatchSeesItself", batchSeesItself},
 		{"TestBatchSeesNewNumbers", batchSeesNewNumbers},
 		{"TestBatchesAtTheSameTime", batchesAtTheSameTime},
 		{"TestConcurrentCreateStoresOne", concurrentCreateStoresOne},
+		{"TestDryRunMakesNoSecret", dryRunMakesNoSecret},
+		{"TestPastOverlay", pastOverlay},
 		{"TestFormsAreOneKey", formsAreOneKey},
 		{"TestFormsOfMexico", formsOfMexico},
 		{"TestFormsFind", formsFind},
@@ -76,10 +85,36 @@ func newScene(t testing.TB, stores []contacts.Store) *scene {
 	return s
 }
 
+// use gives the callers services with these options.
+func (s *scene) use(t testing.TB, opts contacts.Options) {
+	t.Helper()
+	for i, store := range s.stores {
+		var err error
+		if s.services[i], err = contacts.New(store, &opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// noon is the time where a clock stands still.
+func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 123456000, time.UTC) }
+
 // service returns the Service whose turn it is.
 func (s *scene) service() *contacts.Service {
 	s.turns++
 	return s.services[s.turns%len(s.services)]
+}
+
+// reader returns a key that may read alone.
+func (s *scene) reader(t testing.TB) string {
+	t.Helper()
+	key, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: s.account, AllTeams: true, Permissions: []contacts.Permission{contacts.PermissionReadContacts},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func (s *scene) setPolicy(t testing.TB, p contacts.DuplicatePolicy) {
@@ -116,13 +151,13 @@ type stored struct {
 func (s *scene) stored(t testing.TB) (all stored) {
 	t.Helper()
 	list := func(deleted bool) []*contacts.ContactRecord {
-		list, err := s.stores[0].ListContacts(t.Context(), contacts.ContactQuery{AccountID: s.account, AllTeams: true, Deleted: deleted, Limit: 10_000})
+		list, err := s.stores[0].ListContacts(t.Context(), contacts.ContactQuery{AccountID: s.account, AllTeams: true, Deleted: deleted, Limit: 100_000})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return list.Records
 	}
-	journal, err := s.stores[0].ListJournal(t.Context(), contacts.JournalQuery{AccountID: s.account, Limit: 10_000})
+	journal, err := s.stores[0].ListJournal(t.Context(), contacts.JournalQuery{AccountID: s.account, Limit: 100_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +180,16 @@ func wantError(t testing.TB, err error, code contacts.Code, conflicts ...contact
 	}
 	if strings.ContainsAny(e.Message, "@+") {
 		t.Errorf("the message holds a value: %s", e.Message)
+	}
+}
+
+// wantDetail checks that one field is wrong, and how.
+func wantDetail(t testing.TB, err error, want contacts.FieldError) {
+	t.Helper()
+	wantError(t, err, contacts.CodeValidationError)
+	e, _ := errors.AsType[*contacts.Error](err)
+	if diff := cmp.Diff([]contacts.FieldError{want}, e.Details, cmpopts.IgnoreFields(contacts.FieldError{}, "Message")); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
 	}
 }
 
@@ -213,213 +258,68 @@ func deletedTwin(t *testing.T, s *scene) {
 	}
 }
 
-// Duplicates from before a policy stay, and can be changed.
-func policySwitch(t *testing.T, s *scene) {
-	first, twin, third := s.create(t, named("ada")).Contact, s.create(t, named("ada")).Contact, s.create(t, named("bob")).Contact
+// The same create again is the first one, whatever is unique.
+func replayBeforeIdentity(t *testing.T, s *scene) {
+	in := withLine(named("ada"))
+	in.ExternalID, in.IdempotencyKey = "1", "once"
+	s.setPolicy(t, Both(contacts.DuplicateReject))
+	first := s.create(t, in).Contact
+	for _, policy := range []contacts.DuplicatePolicy{Both(contacts.DuplicateReject), {Action: contacts.DuplicateReject}, Both(contacts.DuplicateUpsert)} {
+		s.setPolicy(t, policy)
+		again, err := s.service().CreateContactResult(t.Context(), s.key, in)
+		if diff := cmp.Diff(contacts.CreateResult{Contact: first, Result: contacts.ResultCreated, Replayed: true}, again); diff != "" || err != nil {
+			t.Errorf("%v: %v (-want +got):\n%s", policy, err, diff)
+		}
+	}
+	other := in
+	other.ExternalID = "2"
+	_, err := s.service().CreateContact(t.Context(), s.key, other)
+	wantError(t, err, contacts.CodeIdempotencyConflict)
 	s.setPolicy(t, contacts.DuplicatePolicy{Action: contacts.DuplicateReject})
-	change := func(in contacts.UpdateContactInput) error {
-		_, err := s.service().UpdateContact(t.Context(), s.key, twin.ID, in, nil)
-		return err
-	}
-	if err := change(contacts.UpdateContactInput{City: new("Paris"), Email: new("ADA@example.com")}); err != nil {
-		t.Errorf("another field, and the same address in other letters: %v", err)
-	}
-	wantError(t, change(contacts.UpdateContactInput{Email: &third.Email}), contacts.CodeDuplicateContact, contacts.Conflict{Field: "email", ContactID: third.ID})
-	_, err := s.service().ReplaceContact(t.Context(), s.key, twin.ID, named("bob"), nil)
-	wantError(t, err, contacts.CodeDuplicateContact, contacts.Conflict{Field: "email", ContactID: third.ID})
-	_, err = s.service().CreateContact(t.Context(), s.key, named("ada"))
+	in.IdempotencyKey = ""
+	_, err = s.service().CreateContact(t.Context(), s.key, in)
 	wantError(t, err, contacts.CodeDuplicateContact,
-		contacts.Conflict{Field: "email", ContactID: first.ID}, contacts.Conflict{Field: "email", ContactID: twin.ID})
-	s.delete(t, twin.ID)
-	_, err = s.service().RestoreContact(t.Context(), s.key, twin.ID, nil)
-	wantError(t, err, contacts.CodeDuplicateContact, contacts.Conflict{Field: "email", ContactID: first.ID})
+		contacts.Conflict{Field: "external_id", ContactID: first.ID}, contacts.Conflict{Field: "email", ContactID: first.ID})
 }
 
-// A late store does something before its next write, which is decided already.
-type late struct {
-	contacts.Store
-	before func()
-}
-
-func (l *late) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
-	if before := l.before; before != nil {
-		l.before = nil
-		before()
-	}
-	return l.Store.Apply(ctx, batch)
-}
-
-// A create that was decided before a policy was set is stored after it. It claims a
-// key, so every store refuses it, and it is decided again.
-func decidedByAnOldPolicy(t *testing.T, s *scene) {
-	first := s.create(t, named("ada")).Contact
-	service, err := contacts.New(&late{s.stores[len(s.stores)-1], func() { s.setPolicy(t, contacts.DuplicatePolicy{Action: contacts.DuplicateReject}) }}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+func putKeepsExternalID(t *testing.T, s *scene) {
 	in := named("ada")
-	in.ExternalID = "1"
-	_, err = service.CreateContact(t.Context(), s.key, in)
-	wantError(t, err, contacts.CodeDuplicateContact, contacts.Conflict{Field: "email", ContactID: first.ID})
-}
-
-// tens returns contacts of which three in ten share an address.
-func tens() []contacts.CreateContactInput {
-	batch := make([]contacts.CreateContactInput, faulttest.Extent(50, 1000))
-	for i := range batch {
-		batch[i] = named(fmt.Sprint(i))
-		batch[i].Tags = []string{fmt.Sprint(i)}
-		if i%10 < 3 {
-			batch[i].Email = named(fmt.Sprint("shared.", i/10)).Email
-		}
+	in.ExternalID = "A-1"
+	id := s.create(t, in).Contact.ID
+	put := func(body string) (*contacts.Contact, error) {
+		return s.service().ReplaceContactJSON(t.Context(), s.key, id, strings.NewReader(body), nil)
 	}
-	return batch
-}
-
-// batchSeesItself makes a batch of which each contact sees those before it.
-func batchSeesItself(t *testing.T, s *scene) {
-	batch := tens()
-	few := len(batch) / 5
-	for _, c := range []struct {
-		policy contacts.DuplicatePolicy
-		others contacts.Result // of those that share the address of an earlier one; "": they are refused
+	patch := func(body string) (*contacts.Contact, error) {
+		return s.service().UpdateContactJSON(t.Context(), s.key, id, strings.NewReader(body), nil)
+	}
+	for i, c := range []struct {
+		change     func(body string) (*contacts.Contact, error)
+		body, want string
 	}{
-		{contacts.DuplicatePolicy{Action: contacts.DuplicateAllow}, contacts.ResultCreated},
-		{contacts.DuplicatePolicy{Action: contacts.DuplicateReject}, ""},
-		{contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting}, contacts.ResultExisting},
-		{contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert}, contacts.ResultUpdated},
+		{put, `{"first_name": "Ada"}`, "A-1"},
+		{put, `{"first_name": "Ada", "external_id": " A-2 "}`, "A-2"},
+		{patch, `{"first_name": "Bob"}`, "A-2"},
+		{patch, `{"external_id": "a-2"}`, "a-2"},
+		{patch, `{"external_id": null}`, ""},
+		{put, `{"first_name": "Ada"}`, ""},
+		{patch, `{"external_id": "A-3"}`, "A-3"},
+		{patch, `{"external_id": ""}`, ""},
+		{put, `{"first_name": "Ada", "external_id": "A-1"}`, "A-1"},
 	} {
-		for _, together := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/together=%t", c.policy.Action, together), func(t *testing.T) {
-				s := newScene(t, s.stores)
-				s.setPolicy(t, c.policy)
-				got, err := s.service().CreateContacts(t.Context(), s.key, contacts.CreateContactsInput{Contacts: batch, AllOrNothing: together})
-				if err != nil {
-					t.Fatal(err)
-				}
-				want := make(map[string]int)
-				switch {
-				case c.others == "" && together:
-					want[string(contacts.CodeBatchFailed)] = len(batch) - few
-				default:
-					want[string(contacts.ResultCreated)] = len(batch) - few
-				}
-				if c.others == "" {
-					want[string(contacts.CodeDuplicateContact)] = few
-				} else {
-					want[string(c.others)] += few
-				}
-				if diff := cmp.Diff(want, results(got)); diff != "" {
-					t.Fatalf("results (-want +got):\n%s", diff)
-				}
-				for i, r := range got {
-					first := i / 10 * 10
-					switch {
-					case i%10 == 0 || i%10 > 2 || r.Result == contacts.ResultCreated:
-					case c.others == "":
-						conflict := contacts.Conflict{Field: "email", Index: &first}
-						if !together {
-							conflict.ContactID = got[first].Contact.ID
-						}
-						wantError(t, r.Err, contacts.CodeDuplicateContact, conflict)
-					default:
-						if diff := cmp.Diff([]contacts.Conflict{{Field: "email", ContactID: got[first].Contact.ID, Index: &first}}, r.Matched); diff != "" {
-							t.Fatalf("%d: matched (-want +got):\n%s", i, diff)
-						}
-						tags := slices.Clone(batch[first].Tags)
-						for k := first + 1; k <= i && c.others == contacts.ResultUpdated; k++ {
-							tags = append(tags, batch[k].Tags...)
-						}
-						if diff := cmp.Diff(tags, r.Contact.Tags); diff != "" || r.Contact.ID != got[first].Contact.ID {
-							t.Fatalf("%d: tags (-want +got):\n%s", i, diff)
-						}
-					}
-				}
-			})
-		}
-	}
-}
-
-// results counts the results, and the codes of the errors.
-func results(all []contacts.CreateResult) map[string]int {
-	counts := make(map[string]int)
-	for _, r := range all {
-		if r.Err != nil {
-			counts[string(contacts.CodeOf(r.Err))]++
-		} else {
-			counts[string(r.Result)]++
-		}
-	}
-	return counts
-}
-
-// The first upsert adds a number to a stored contact, and the third has that number
-// alone.
-func batchSeesNewNumbers(t *testing.T, s *scene) {
-	for _, together := range []bool{false, true} {
-		s := newScene(t, s.stores)
-		ada := s.create(t, named("ada")).Contact
-		var batch contacts.UpsertContactsInput
-		for _, in := range []contacts.CreateContactInput{
-			withLine(named("ada")), named("bob"), withLine(contacts.CreateContactInput{FirstName: "ada", City: "Paris"}),
-		} {
-			batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in})
-		}
-		batch.AllOrNothing = together
-		got, err := s.service().UpsertContacts(t.Context(), s.key, batch)
+		got, err := c.change(c.body)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%d, %s: %v", i, c.body, err)
 		}
-		for i, want := range []contacts.Result{contacts.ResultUpdated, contacts.ResultCreated, contacts.ResultUpdated} {
-			if got[i].Result != want || got[i].Err != nil || got[i].Index != i {
-				t.Fatalf("%d: got %+v, want %s", i, got[i], want)
-			}
+		read, err := s.service().GetContact(t.Context(), s.key, id)
+		if diff := cmp.Diff(got, read); diff != "" || err != nil {
+			t.Errorf("%d, %s: read back: %v (-answer +stored):\n%s", i, c.body, err, diff)
 		}
-		read, err := s.service().GetContact(t.Context(), s.key, ada.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(got[2].Contact, read); diff != "" || read.Version != 3 || read.City != "Paris" {
-			t.Errorf("(-result +stored):\n%s", diff)
+		if read.ExternalID != c.want {
+			t.Errorf("%d, %s: got the external id %q, want %q", i, c.body, read.ExternalID, c.want)
 		}
 	}
-}
-
-// Two callers make the same batch at the same time. Each address is created once.
-func batchesAtTheSameTime(t *testing.T, s *scene) {
-	batch := tens()
-	few := len(batch) / 5
-	for _, action := range []contacts.DuplicateAction{contacts.DuplicateReject, contacts.DuplicateReturnExisting, contacts.DuplicateUpsert} {
-		for _, together := range []bool{false, true} {
-			if together && action == contacts.DuplicateReject {
-				continue // a batch that shares addresses is refused
-			}
-			t.Run(fmt.Sprintf("%s/together=%t", action, together), func(t *testing.T) {
-				s := newScene(t, s.stores)
-				s.setPolicy(t, contacts.DuplicatePolicy{Action: action})
-				var all [2][]contacts.CreateResult
-				var errs [2]error
-				var wait sync.WaitGroup
-				for i := range all {
-					service := s.service()
-					wait.Go(func() {
-						all[i], errs[i] = service.CreateContacts(t.Context(), s.key, contacts.CreateContactsInput{Contacts: batch, AllOrNothing: together})
-					})
-				}
-				wait.Wait()
-				if err := errors.Join(errs[:]...); err != nil {
-					t.Fatal(err)
-				}
-				got := results(slices.Concat(all[:]...))
-				if got["created"] != len(batch)-few || got["server_error"]+got["batch_failed"] != 0 {
-					t.Errorf("got %v, want each of %d addresses created once", got, len(batch)-few)
-				}
-				if n := len(s.stored(t).Live); n != len(batch)-few {
-					t.Errorf("%d contacts are stored, want %d", n, len(batch)-few)
-				}
-			})
-		}
-	}
+	_, err := patch(`{"external_id": "` + strings.Repeat("ä", 256) + `"}`)
+	wantDetail(t, err, contacts.FieldError{Field: "external_id", Code: contacts.FieldTooLong})
 }
 
 // All callers of all stores create one address at the same time.
