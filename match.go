@@ -34,8 +34,9 @@ type match struct {
 	claims  []MatchKey // these, and those that must be unique
 	holders []Holder   // of the claims
 
-	id     uuid.UUID      // of the one that it matches
-	stored *ContactRecord // that one, as it is
+	id      uuid.UUID      // of the one that it matches
+	stored  *ContactRecord // that one, as it is
+	damaged error          // why that one cannot be read whole
 }
 
 // A finding says what an upsert did with the contact that it found.
@@ -118,6 +119,9 @@ func (p *pass) deleted(ctx context.Context, on []MatchKey) ([]*ContactRecord, er
 		AccountID: p.principal.AccountID, AllTeams: p.principal.AllTeams, Teams: slices.Clone(p.principal.TeamIDs),
 		MatchKeys: on, Deleted: true, Limit: 2,
 	})
+	if err == nil && len(list.Damaged) > 0 {
+		err = list.Damaged[0]
+	}
 	return slices.DeleteFunc(list.Records, func(r *ContactRecord) bool { return p.seen.find(r.Contact.ID) != nil }), err
 }
 
@@ -266,7 +270,7 @@ func comesAgain(err error) bool {
 // read reads the contacts that were found, and returns those matches. Where another
 // writer came between, the contact is done again.
 func (p *pass) read(ctx context.Context) ([]match, error) {
-	const more = 11 // than were found: enough to see that others came between
+	slices.SortStableFunc(p.found, func(a, b match) int { return cmp.Compare(a.place, b.place) })
 	var found []match
 	var keys []MatchKey
 	taken := make(map[uuid.UUID]bool)
@@ -291,34 +295,15 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 	if keys == nil {
 		return found, nil
 	}
-	limit := len(found) + more
-	list, err := p.store.ListContacts(ctx, ContactQuery{AccountID: p.principal.AccountID, AllTeams: true, MatchKeys: keys, Limit: limit})
+	holders, err := p.readHolders(ctx, keys, len(found))
 	if err != nil {
 		return found, err
 	}
-	holders := make(map[MatchKey][]*ContactRecord)
-	for _, r := range list.Records {
-		if p.seen.hides(r.Contact.ID) {
-			continue
-		}
-		for _, k := range r.MatchKeys() {
-			holders[k] = append(holders[k], r)
-		}
-	}
 	matches := found[:0]
 	for _, m := range found {
-		alone := len(list.Records) < limit
 		if m.stored == nil {
-			for _, k := range m.on {
-				for _, r := range holders[k] {
-					if r.Contact.ID == m.id {
-						m.stored = r
-					} else {
-						alone = false
-					}
-				}
-			}
-			if m.stored == nil || !alone {
+			m.stored, m.damaged = holders.only(m.on)
+			if m.stored == nil || m.stored.Contact.ID != m.id {
 				p.repeat(m.newContact, errAgain)
 				continue
 			}
@@ -362,7 +347,10 @@ func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, 
 	how, was := p.of(m.newContact), &m.stored.Contact
 	next = merged{step: step{newContact: m.newContact, before: m.stored, on: m.on}, result: ResultExisting}
 	next.matched = p.matched(m, p.dryRun)
-	before := draft{record: m.stored}
+	if m.damaged != nil {
+		return next, m.damaged
+	}
+	before := draft{m.stored, m.sameForms(m.stored)}
 	if damaged := before.load(); damaged != nil {
 		return next, damaged
 	}
@@ -398,11 +386,8 @@ func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *dra
 		return e
 	}
 	var bad problems
-	changed, err := p.rules.merge(merging{made: input, defaulted: m.defaults, mode: how.Mode, tagsMode: how.TagsMode, bad: &bad}, before.record)
-	if err == nil {
-		err = bad.err()
-	}
-	if err != nil {
+	changed := p.rules.merge(merging{made: &m.draft, defaulted: m.defaults, mode: how.Mode, tagsMode: how.TagsMode, bad: &bad}, before)
+	if err := bad.err(); err != nil {
 		return err
 	}
 	next.draft = *changed

@@ -4,20 +4,22 @@ import "slices"
 
 // A merging says how an input changes the contact that it matches.
 type merging struct {
-	made      *ContactRecord // the input as a new contact
-	defaulted fieldSet       // what of it is a default
+	made      *draft   // the input as a new contact
+	defaulted fieldSet // what of it is a default
 	mode      UpsertMode
 	tagsMode  TagsMode
 	bad       *problems
 }
 
 // merge returns what an upsert makes of a stored contact, which it may leave as it
-// is. A blank never clears anything. Its error is about the stored record.
-func (r *rules) merge(m merging, stored *ContactRecord) (*draft, error) {
+// is. A blank never clears anything.
+//
+// The forms of both are loaded.
+func (r *rules) merge(m merging, stored *draft) *draft {
 	overwrite := m.mode == UpsertOverwrite
-	record := *stored
-	d := &draft{record: &record}
-	c, made := &record.Contact, &m.made.Contact
+	record := *stored.record
+	d := &draft{record: &record, forms: stored.forms}
+	c, made := &record.Contact, &m.made.record.Contact
 	value, field := made.texts(), c.texts()
 	for i := range textFields {
 		if !isShown(*value[i]) || m.defaulted&(1<<i) != 0 || field[i] == &c.ExternalID {
@@ -36,39 +38,33 @@ func (r *rules) merge(m merging, stored *ContactRecord) (*draft, error) {
 	c.Tags = slices.Clone(r.mergeTags(m, c.Tags))
 	c.PhoneNumbers = r.mergePhoneNumbers(m, c.PhoneNumbers)
 	for _, context := range []struct {
-		name string
-		made string
-		text *string
-		form *map[string]any
+		name       string
+		made, text *string
+		input      map[string]any
+		form       *map[string]any
 	}{
-		{"custom_context", m.made.CustomContext, &record.CustomContext, &d.forms.custom},
-		{"industry_context", m.made.IndustryContext, &record.IndustryContext, &d.forms.industry},
+		{"custom_context", &m.made.record.CustomContext, &record.CustomContext, m.made.forms.custom, &d.forms.custom},
+		{"industry_context", &m.made.record.IndustryContext, &record.IndustryContext, m.made.forms.industry, &d.forms.industry},
 	} {
-		old, err := loadFreeform(context.name, *context.text)
-		if err != nil {
-			return nil, err
+		if *context.made == *context.text {
+			continue
 		}
-		*context.form = old
-		input, err := loadFreeform(context.name, context.made)
-		if err != nil {
-			return nil, err
-		}
-		patch := withoutNulls(input)
+		patch := withoutNulls(context.input)
 		if !overwrite {
-			patch = missing(old, patch)
+			patch = missing(*context.form, patch)
 		}
 		if len(patch) == 0 {
 			continue
 		}
 		e := r.encoder(nil)
-		*context.form = e.merged(old, patch, context.name, m.bad)
+		*context.form = e.merged(*context.form, patch, context.name, m.bad)
 		*context.text = string(e.text)
 	}
-	return d, nil
+	return d
 }
 
 func (r *rules) mergeTags(m merging, tags []string) []string {
-	made := m.made.Contact.Tags
+	made := m.made.record.Contact.Tags
 	if m.tagsMode == TagsReplace && len(made) > 0 {
 		return made
 	}
@@ -89,7 +85,7 @@ func (r *rules) mergeTags(m merging, tags []string) []string {
 func (r *rules) mergePhoneNumbers(m merging, phones []PhoneNumber) []PhoneNumber {
 	overwrite := m.mode == UpsertOverwrite
 	merged := slices.Clone(phones)
-	for _, p := range m.made.Contact.PhoneNumbers {
+	for _, p := range m.made.record.Contact.PhoneNumbers {
 		primary := overwrite && p.Primary && m.defaulted&phoneNumbersField == 0
 		at := slices.IndexFunc(merged, func(q PhoneNumber) bool { return q.PhoneNumber == p.PhoneNumber })
 		if at < 0 {

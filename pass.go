@@ -122,7 +122,7 @@ func (p *pass) run(ctx context.Context, contacts []*newContact) {
 		return
 	}
 	var creates, probes []*newContact
-	for _, n := range contacts {
+	for _, n := range p.lookAhead(ctx, contacts) {
 		how := p.of(n)
 		switch {
 		case how != nil && how.UpdateOnly && len(p.keysOf(n)) == 0:

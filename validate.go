@@ -57,6 +57,18 @@ func (d *draft) load() (damaged *DamagedError) {
 	return nil
 }
 
+// sameForms returns the forms of the contexts that a record has in common with the
+// draft: they need not be read again.
+func (d *draft) sameForms(r *ContactRecord) (same freeformForms) {
+	if d.record.CustomContext == r.CustomContext {
+		same.custom = d.forms.custom
+	}
+	if d.record.IndustryContext == r.IndustryContext {
+		same.industry = d.forms.industry
+	}
+	return same
+}
+
 // contact returns the contact of a draft that was stored.
 func (d *draft) contact() *Contact {
 	c := &d.record.Contact

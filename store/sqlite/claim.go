@@ -129,8 +129,8 @@ func (j *judge) candidates(e lookup, see func(seq int64) (more bool, err error))
 	if failed != nil || err != nil || !more {
 		return errors.Join(failed, err)
 	}
-	seqs, err := j.unmerged.candidates(j.conn, e, j.created)
-	if err != nil {
+	var seqs []int64
+	if err := j.unmerged.candidates(j.conn, []lookup{e}, j.created, func(_ int, seq int64) { seqs = append(seqs, seq) }); err != nil {
 		return err
 	}
 	for _, seq := range seqs {
@@ -164,7 +164,8 @@ func lookupOfKey(k contacts.MatchKey) lookup {
 // unmergedKeys remembers the match keys of the contacts that are not in the
 // look-ups yet. It covers those with a seq above from, up to to. It
 // is a hint. What a row says is true: a contact may have changed since, or have
-// been merged. A process that never judged a claim keeps none.
+// been merged. A process that never judged a claim, and never listed contacts by
+// their match keys, keeps none.
 //
 // Keys are added in the order of the contacts' seqs. So what a transaction added
 // can be taken out when it is undone: the last ones go.
@@ -174,6 +175,7 @@ type unmergedKeys struct {
 
 	mu        sync.Mutex
 	used      bool
+	writing   bool // a transaction is under way
 	from, to  int64
 	keys      []unmergedKey
 	newest    map[uint64]int32 // the index of the newest key with that hash, plus one
@@ -206,17 +208,18 @@ func (u *unmergedKeys) hash(e lookup) uint64 {
 	return maphash.Bytes(u.seed, b[:])
 }
 
-// candidates returns the contacts that may have the entry and that the look-ups
-// may not name yet, in the state that the connection shows. created is how many
-// contacts the transaction of the connection has created; nil: it is a dry run.
-func (u *unmergedKeys) candidates(c *conn, e lookup, created *int64) (seqs []int64, err error) {
+// candidates calls see with each contact that may have one of the entries and that the
+// look-ups may not name yet, and with the place of the entry, in the state that the
+// connection shows. created is how many contacts the transaction of the connection has
+// created; nil: it reads.
+func (u *unmergedKeys) candidates(c *conn, entries []lookup, created *int64, see func(entry int, seq int64)) (err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	dryRun := created == nil
+	reads := created == nil
 	mark := int64(0)
-	if !u.used || dryRun {
+	if !u.used || reads {
 		if mark, err = c.number(findMark); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if !u.used {
@@ -224,59 +227,55 @@ func (u *unmergedKeys) candidates(c *conn, e lookup, created *int64) (seqs []int
 		u.newest = make(map[uint64]int32)
 		u.committed = u.now()
 	}
-	wanted := u.hash(e)
-	find := func(seq int64, hash uint64) {
-		if hash == wanted {
-			seqs = append(seqs, seq)
-		}
-	}
 	switch {
-	case dryRun && u.now() != u.committed:
+	case reads && u.now() != u.committed:
 		// The keys of the transaction under way may go again. So what comes
 		// after those that stay is read from the rows.
-		err = u.read(c, u.committed.to, math.MaxInt64, find)
-	case dryRun:
+		err = u.read(c, u.committed.to, math.MaxInt64, u.seeing(entries, see))
+	case reads:
+		if u.isFull() && !u.writing {
+			u.drop(mark)
+		}
 		err = u.read(c, u.to, math.MaxInt64, u.add)
 		u.committed = u.now()
 	case u.seen != *created: // nobody else creates contacts meanwhile
 		err = u.read(c, u.to, math.MaxInt64, u.add)
 		u.seen = *created
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && reads && mark < u.from { // merged since
+		err = u.read(c, mark, u.from, u.seeing(entries, see))
 	}
-	if dryRun && mark < u.from { // merged since
-		if err := u.read(c, mark, u.from, find); err != nil {
-			return nil, err
+	if err != nil {
+		return err
+	}
+	for i, e := range entries {
+		for _, seq := range u.find(u.hash(e)) {
+			see(i, seq)
 		}
 	}
-	return append(seqs, u.find(wanted)...), nil
+	return nil
 }
 
-// inUse reports whether a claim was ever judged.
+// seeing returns a function for read that calls see with the contacts that may have
+// one of the entries.
+func (u *unmergedKeys) seeing(entries []lookup, see func(entry int, seq int64)) func(seq int64, hash uint64) {
+	wanted := make(map[uint64][]int)
+	for i, e := range entries {
+		hash := u.hash(e)
+		wanted[hash] = append(wanted[hash], i)
+	}
+	return func(seq int64, hash uint64) {
+		for _, i := range wanted[hash] {
+			see(i, seq)
+		}
+	}
+}
+
+// inUse reports whether contacts were ever looked for by their keys.
 func (u *unmergedKeys) inUse() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.used
-}
-
-// known returns the contacts of the account that may have one of the entries, and
-// after which seq they are not known. If tail is nil, nothing is known.
-func (u *unmergedKeys) known(c *conn, account int64, entries []lookup) (seqs []int64, tail driver.Value, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.used {
-		return nil, nil, nil
-	}
-	mark, err := c.number(findMark)
-	if err != nil || mark < u.from {
-		return nil, nil, err
-	}
-	for _, e := range entries {
-		e.account = account
-		seqs = append(seqs, u.find(u.hash(e))...)
-	}
-	return seqs, u.committed.to, nil
 }
 
 // read calls f with each match key of the contacts from a seq, which it does not
@@ -312,18 +311,29 @@ func (u *unmergedKeys) find(hash uint64) (seqs []int64) {
 // now returns the present state.
 func (u *unmergedKeys) now() keysPosition { return keysPosition{len(u.keys), u.to} }
 
-// begin is called when a transaction that writes has begun. It drops the keys of
-// contacts that were merged, from time to time.
+// begin is called when a transaction that writes has begun.
 func (u *unmergedKeys) begin(c *conn) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.committed, u.seen = u.now(), -1
-	if !u.used || u.to-u.from <= u.max {
+	u.committed, u.seen, u.writing = u.now(), -1, true
+	if !u.isFull() {
 		return nil
 	}
 	mark, err := c.number(findMark)
-	if err != nil || mark <= u.from {
-		return err
+	if err == nil {
+		u.drop(mark)
+	}
+	return err
+}
+
+// isFull reports whether it is time to drop the keys of contacts that were merged.
+func (u *unmergedKeys) isFull() bool { return u.used && u.to-u.from > u.max }
+
+// drop drops the keys of the contacts up to the mark. No transaction may have added
+// keys that can still go.
+func (u *unmergedKeys) drop(mark int64) {
+	if mark <= u.from {
+		return
 	}
 	at, _ := slices.BinarySearchFunc(u.keys, mark+1, func(k unmergedKey, seq int64) int { return cmp.Compare(k.seq, seq) })
 	rest := u.keys[at:]
@@ -333,14 +343,13 @@ func (u *unmergedKeys) begin(c *conn) error {
 	}
 	u.from, u.to = mark, max(mark, u.to)
 	u.committed = u.now()
-	return nil
 }
 
 // commit is called when the transaction is in the file.
 func (u *unmergedKeys) commit() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.committed = u.now()
+	u.committed, u.writing = u.now(), false
 }
 
 // undo is called before the transaction is undone.
@@ -348,6 +357,7 @@ func (u *unmergedKeys) undo() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.cut(u.committed)
+	u.writing = false
 }
 
 // position returns the state for undoTo.

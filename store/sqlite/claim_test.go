@@ -191,6 +191,40 @@ func TestKnownKeysAreBounded(t *testing.T) {
 	}
 }
 
+// A store that only reads, while another process writes, finds every contact by its
+// keys, and its memory does not grow with the contacts either.
+func TestReaderOfKeysIsBounded(t *testing.T) {
+	t.Parallel()
+	const length = 20
+	path := newPath(t)
+	plan := func() *sqlite.Plan { return sqlite.NewPlan().RunLength(length) }
+	reader, writer := mustOpen(t, plan(), path), mustOpen(t, plan(), path)
+	defer reader.Close()
+	defer writer.Close()
+	a := mustAccount(t, writer)
+	most := 0
+	for i := range 500 {
+		if err := apply(t.Context(), writer, createOf(withEmail(a, fmt.Sprint(i, "@example.com")))); err != nil {
+			t.Fatal(err)
+		}
+		if i%5 != 4 {
+			continue
+		}
+		list, err := reader.ListContacts(t.Context(), contacts.ContactQuery{
+			AccountID: a, AllTeams: true, Limit: 9, MatchKeys: []contacts.MatchKey{
+				{Kind: contacts.KeyEmail, Value: fmt.Sprint(i, "@example.com")}, {Kind: contacts.KeyEmail, Value: "0@example.com"}, {Kind: contacts.KeyEmail, Value: "nobody"},
+			},
+		})
+		if err != nil || len(list.Records) != 2 {
+			t.Fatalf("after %d contacts: %d by their keys, %v; want 2", i, len(list.Records), err)
+		}
+		most = max(most, reader.KnownKeys())
+	}
+	if most == 0 || most > 20*length {
+		t.Errorf("up to %d keys of 500 contacts are kept, with runs of %d", most, length)
+	}
+}
+
 // A dry run that reads a state of the file from before keys were merged, and
 // dropped from memory, finds them.
 func TestDryRunFindsKeysThatWereMergedMeanwhile(t *testing.T) {

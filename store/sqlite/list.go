@@ -87,9 +87,7 @@ const (
 	chooseIDsSQL = `SELECT ` + lookupColumns + ` FROM contact_data WHERE account = ` + accountSQL + `
 		AND id IN (SELECT unhex(value) FROM json_each(?2))`
 	chooseKeysSQL = `SELECT ` + lookupColumns + ` FROM contact_data NOT INDEXED WHERE seq IN (
-		SELECT value FROM json_each(?2)
-		UNION ALL SELECT seq FROM contact_data WHERE seq > coalesce(?3, (SELECT seq FROM lookup_state WHERE one = 1)))
-		AND account = ` + accountSQL
+		SELECT value FROM json_each(?2)) AND account = ` + accountSQL
 	chooseExpiredSQL = `SELECT seq FROM contact_data INDEXED BY contact_deleted_at
 		WHERE account = ` + accountSQL + ` AND deleted_at IS NOT NULL AND deleted_at < ?2 LIMIT ?3`
 )
@@ -428,8 +426,11 @@ func (s *Store) rowsWithEntries(ctx context.Context, c *conn, accountID uuid.UUI
 	if err != nil {
 		return nil, err
 	}
-	seqs, tail, err := s.unmerged.known(c, account, entries)
-	if err != nil {
+	var seqs []int64
+	for i := range entries {
+		entries[i].account = account
+	}
+	if err := s.unmerged.candidates(c, entries, nil, func(_ int, seq int64) { seqs = append(seqs, seq) }); err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
@@ -441,11 +442,11 @@ func (s *Store) rowsWithEntries(ctx context.Context, c *conn, accountID uuid.UUI
 			return nil, err
 		}
 	}
-	return c.rows(ctx, chooseKeys, accountID[:], jsonNumbers(seqs), tail)
+	return c.rows(ctx, chooseKeys, accountID[:], jsonNumbers(seqs))
 }
 
 // chooseUnmerged chooses the contacts that may have the entry and are not in the
-// look-ups yet, as far as they are known without reading them.
+// look-ups yet, if their keys are kept in memory.
 func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) error {
 	if e.kind == byTag {
 		return nil // match keys alone are known
@@ -458,8 +459,10 @@ func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) 
 		if err != nil {
 			return err
 		}
-		seqs, tail, err := s.unmerged.known(c, account, []lookup{e})
-		args[argSeqs], args[argTail] = jsonNumbers(seqs), tail
+		e.account = account
+		var seqs []int64
+		err = s.unmerged.candidates(c, []lookup{e}, nil, func(_ int, seq int64) { seqs = append(seqs, seq) })
+		args[argSeqs], args[argTail] = jsonNumbers(seqs), int64(math.MaxInt64)
 		return err
 	}
 }

@@ -357,7 +357,7 @@ func TestQueryPlans(t *testing.T) {
 		"end living":             {"COVERING " + living + "<?)"},
 		"end deleted":            {"COVERING " + deleted + "<?)"},
 		"choose ids":             {living + "=?)"},
-		"choose keys":            {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)", afterMark},
+		"choose keys":            {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)"},
 		"choose expired":         {"COVERING INDEX contact_deleted_at (account=? AND deleted_at>? AND deleted_at<?)"},
 		"end shared":             {"SEARCH lookup USING PRIMARY KEY (account=? AND kind=? AND value>?)"},
 		"shared values":          {"SEARCH lookup USING PRIMARY KEY (account=? AND kind=? AND value>? AND value<?)"},
