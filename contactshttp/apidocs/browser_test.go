@@ -84,6 +84,14 @@ func TestDocsInBrowser(t *testing.T) {
 				if diff := cmp.Diff(schemas(t), v.Schemas); diff != "" {
 					t.Errorf("schemas (-described +shown):\n%s", diff)
 				}
+				for _, shown := range []struct {
+					schema string
+					fields []string
+				}{{"CreateContact", v.Request}, {"Contact", v.Response}} {
+					if diff := cmp.Diff(fields(t, shown.schema), shown.fields); diff != "" {
+						t.Errorf("fields of %s (-described +visible):\n%s", shown.schema, diff)
+					}
+				}
 			}
 		})
 	}
@@ -126,6 +134,8 @@ type visit struct {
 	Paths        []string `json:"paths"`
 	Opened       []string `json:"opened"`
 	Schemas      []string `json:"schemas"`
+	Request      []string `json:"request"`  // fields of the body of a create
+	Response     []string `json:"response"` // fields of the answer to it
 	CanTry       bool     `json:"can_try"`
 	CanAuthorize bool     `json:"can_authorize"`
 	Created      answer   `json:"created"` // to a create by Try it out
@@ -330,6 +340,46 @@ func (s *site) operations(t *testing.T) (all []string) {
 		}
 	}
 	slices.Sort(all)
+	return all
+}
+
+// A schema is what the description has of a value.
+type schema struct {
+	Ref        string             `json:"$ref"`
+	Properties map[string]*schema `json:"properties"`
+	Items      *schema            `json:"items"`
+}
+
+// fields returns the fields of a schema, as the script names them.
+func fields(t *testing.T, name string) (all []string) {
+	t.Helper()
+	var document struct {
+		Components struct {
+			Schemas map[string]*schema `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(contactshttp.OpenAPI("/"), &document); err != nil {
+		t.Fatal(err)
+	}
+	var add func(path string, s *schema)
+	add = func(path string, s *schema) {
+		if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
+			s = document.Components.Schemas[name]
+		}
+		if s.Items != nil {
+			add(path+"[]", s.Items)
+		}
+		for name, p := range s.Properties {
+			field := strings.TrimPrefix(path+"."+name, ".")
+			all = append(all, field)
+			add(field, p)
+		}
+	}
+	add("", document.Components.Schemas[name])
+	slices.Sort(all)
+	if !slices.ContainsFunc(all, func(field string) bool { return strings.Contains(field, "[].") }) {
+		t.Fatalf("nothing is nested in %s: %q", name, all)
+	}
 	return all
 }
 

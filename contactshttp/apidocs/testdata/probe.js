@@ -74,6 +74,35 @@ async function send(operation, body) {
   };
 }
 
+// fieldsOf opens the schema of a section, and all that is nested in it, and returns the
+// fields that are visible: "address.city", "tags", "phone_numbers[].primary".
+async function fieldsOf(section) {
+  one(".tablinks[data-name=model]", section).click();
+  const schema = await until("the schema", () => one(".json-schema-2020-12", section));
+  const button = one(".json-schema-2020-12-expand-deep-button", schema);
+  if (button.textContent === "Collapse all") {
+    button.click();
+    await until("the schema to close", () => button.textContent === "Expand all");
+  }
+  button.click();
+  await until("the schema to open", () => !one(".json-schema-2020-12-head > .json-schema-2020-12-accordion .json-schema-2020-12-accordion__icon--collapsed", schema));
+  const field = ".json-schema-2020-12-keyword--properties > ul > .json-schema-2020-12-property"; // examples are properties, too
+  const pathOf = (e) => {
+    let path = "";
+    for (; e !== schema; e = e.parentElement) {
+      if (e.matches(".json-schema-2020-12-keyword--items")) {
+        path = `[]${path}`;
+      } else if (e.matches(field)) {
+        path = `.${one(".json-schema-2020-12__title", e).textContent}${path}`;
+      }
+    }
+    return path.slice(1);
+  };
+  const fields = all(field, schema).filter((e) => e.checkVisibility() && e.getBoundingClientRect().height > 0).map(pathOf).sort();
+  one(".tablinks[data-name=example]", section).click(); // as it was
+  return fields;
+}
+
 async function walk() {
   const operations = await until("the operations", () => one("section.models") && all(".opblock"));
   seen.operations = operations.map(nameOf).sort();
@@ -87,6 +116,10 @@ async function walk() {
   await open(list);
   await open(create);
   seen.can_try = Boolean(one(".try-out__btn"));
+  if (settings.whole) {
+    seen.request = await fieldsOf(one(".opblock-section-request-body", create));
+    seen.response = await fieldsOf(one(".response[data-code='201']", create));
+  }
   if (!settings.readOnly) {
     await authorize();
     seen.created = await send(create, settings.contact);
