@@ -32,7 +32,7 @@ func TestConcurrentCreateStoresOne(t *testing.T) {
 func TestBatchesOfTwoProcesses(t *testing.T) {
 	t.Parallel()
 	faulttest.SkipShort(t)
-	identitytest.BatchProcesses(t, func() string { return newPath(t) }, func(path string) contacts.Store { return openFault(t, path) })
+	identitytest.BatchProcesses(t, func() string { return storePath(t) }, func(path string) contacts.Store { return openFault(t, path) })
 }
 
 func TestDryRunIsTheRealRun(t *testing.T) {
