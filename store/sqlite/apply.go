@@ -169,12 +169,19 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 func (a *application) apply(c *writeConn) error {
 	a.outcomes, a.failed = nil, false // those of an earlier run are void
 	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, created: &c.created, application: a, keys: c.keys, journals: c.journals}
+	c.forget() // those of an application that failed
+	if err := a.judge.findUsed(a.mutations); err != nil {
+		return err
+	}
 	for i := range a.mutations {
 		o, err := c.applyMutation(&a.judge, &a.mutations[i])
 		if err != nil {
 			return err
 		}
 		a.note(i, o)
+	}
+	if err := c.rememberAll(); err != nil {
+		return err
 	}
 	if len(a.mutations) == 0 {
 		c.stored(a.now, tally{maxPruned / 2, maxPruned / 2})
@@ -229,6 +236,11 @@ func (a *application) fail() bool {
 // saves a read for each of them.
 func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOutcome, err error) {
 	var v verdict
+	if i := m.idempotency; i != nil && j.used[i.hash] {
+		if err := c.rememberAll(); err != nil { // it may be among them
+			return o, err
+		}
+	}
 	lone := len(m.changes) == 1 && m.claims == nil && !m.replaces && m.changes[0].row != nil
 	switch {
 	case lone && m.changes[0].version == 0:
@@ -256,7 +268,7 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 		c.stored(j.application.now, tally{entries: len(m.journal)})
 	}
 	if m.idempotency != nil {
-		if err := c.remember(m); err != nil {
+		if err := c.remember(j, m); err != nil {
 			return o, err
 		}
 		c.stored(j.application.now, tally{idempotencies: 1})
@@ -310,6 +322,9 @@ func (s *Store) dryRun(ctx context.Context, a *application) error {
 func (a *application) dryRunOn(ctx context.Context, c *conn, unmerged *unmergedKeys) error {
 	a.outcomes, a.failed = nil, false
 	a.judge = judge{conn: c, unmerged: unmerged, application: a, keys: make(map[madeBy]bool), journals: make(openJournals)}
+	if err := a.judge.findUsed(a.mutations); err != nil {
+		return err
+	}
 	for i := range a.mutations {
 		if err := ctx.Err(); err != nil {
 			return err

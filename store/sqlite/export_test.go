@@ -165,6 +165,7 @@ func Queries() (byName map[string]string, others int) {
 		"judge contact":               judgeContact,
 		"find team":                   findTeam,
 		"find idempotency":            findIdempotency,
+		"find used hashes":            findUsedHashes,
 		"find hits":                   findHits,
 		"find holder":                 findHolder,
 		"find journal":                findJournal,

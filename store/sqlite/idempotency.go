@@ -3,7 +3,10 @@
 package sqlite
 
 import (
+	"database/sql/driver"
 	"encoding/binary"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,13 +19,25 @@ const (
 		WHERE hash = ?1 AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4
 		ORDER BY n DESC LIMIT 1`
 
-	insertIdempotencySQL = `INSERT INTO idempotency (hash, account, key, input, result, ends_at)
-		VALUES (?1, ` + accountOf2SQL + `, ?3, ?4, ?5, ?6)`
+	idempotencyRow       = `(?, (SELECT n FROM account WHERE id = ?), ?, ?, ?, ?)`
+	insertIdempotencySQL = `INSERT INTO idempotency (hash, account, key, input, result, ends_at) VALUES ` + idempotencyRow
 
 	pruneIdempotenciesSQL = `DELETE FROM idempotency WHERE n IN (
 		SELECT n FROM idempotency WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2)`
 
 	accountOf2SQL = `(SELECT n FROM account WHERE id = ?2)`
+)
+
+// keysAtOnce is how many keys one statement looks for or inserts. An import gives each
+// contact a key. With a statement for each, the keys took as long as the contacts.
+const keysAtOnce = 16
+
+// idempotencyColumns is how many values a row has.
+const idempotencyColumns = 6
+
+var (
+	findUsedHashesSQL      = `SELECT hash FROM idempotency WHERE hash IN (?` + strings.Repeat(", ?", keysAtOnce-1) + `)`
+	insertIdempotenciesSQL = insertIdempotencySQL + strings.Repeat(", "+idempotencyRow, keysAtOnce-1)
 )
 
 // An idempotency is an idempotency record in the form of the file.
@@ -54,10 +69,64 @@ func idempotencyHash(account uuid.UUID, key [32]byte) int64 {
 	return int64(binary.BigEndian.Uint64(key[:]) ^ binary.BigEndian.Uint64(account[8:]))
 }
 
-// remember stores the idempotency record of the mutation.
-func (c *writeConn) remember(m *mutation) error {
+// findUsed finds out which keys have records, if the mutations have many keys.
+func (j *judge) findUsed(mutations []mutation) error {
+	var hashes []driver.Value
+	for i := range mutations {
+		if key := mutations[i].idempotency; key != nil {
+			hashes = append(hashes, key.hash)
+		}
+	}
+	if len(hashes) < keysAtOnce {
+		return nil
+	}
+	for len(hashes)%keysAtOnce != 0 {
+		hashes = append(hashes, hashes[0])
+	}
+	j.used = make(map[int64]bool)
+	for some := range slices.Chunk(hashes, keysAtOnce) {
+		err := j.conn.each(findUsedHashes, func(row []driver.Value) bool {
+			j.used[integer(row[0])] = true
+			return true
+		}, some...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remember stores the idempotency record of the mutation. Of many mutations it does so
+// with others, or when it is asked for, or at their end.
+func (c *writeConn) remember(j *judge, m *mutation) error {
 	i := m.idempotency
-	return c.exec(insertIdempotency, i.hash, m.account, i.key[:], i.input[:], i.result, i.endsAt)
+	c.remembered = append(c.remembered, i.hash, m.account, i.key[:], i.input[:], i.result, i.endsAt)
+	if j.used == nil {
+		return c.rememberAll()
+	}
+	j.used[i.hash] = true
+	if len(c.remembered) < keysAtOnce*idempotencyColumns {
+		return nil
+	}
+	defer c.forget()
+	return c.exec(insertIdempotencies, c.remembered...)
+}
+
+// rememberAll stores the idempotency records that wait.
+func (c *writeConn) rememberAll() error {
+	defer c.forget()
+	for row := range slices.Chunk(c.remembered, idempotencyColumns) {
+		if err := c.exec(insertIdempotency, row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget drops the idempotency records that wait.
+func (c *writeConn) forget() {
+	clear(c.remembered)
+	c.remembered = c.remembered[:0]
 }
 
 // pruneAfter is how long ago a row must have ended before it is removed. The

@@ -140,6 +140,60 @@ func TestSameKeyInManyAccounts(t *testing.T) {
 	}
 }
 
+// Records of a large batch are stored some at a time, and each mutation sees those
+// before it all the same.
+func TestKeysThatRepeatInALargeBatch(t *testing.T) {
+	t.Parallel()
+	for name, allOrNothing := range map[string]bool{"each on its own": false, "all or nothing": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, newPath(t))
+			a := mustAccount(t, s)
+			const keys = 21
+			var all []uint64
+			for i := range uint64(100) {
+				all = append(all, i/3%keys)
+			}
+			batch := keyed(a, noon, all...)
+			batch.AllOrNothing = allOrNothing
+
+			bad := contactIn(batch.Mutations[99])
+			bad.Contact.TeamID = 99
+			batch.Mutations[99].Idempotency.Key[31] = 1
+			o := outcomesOf(t, s, batch)
+			wantErr(t, "a team that is not there", o[99].Err, contacts.ErrTeamNotFound)
+			bad.Contact.TeamID = 0
+			first := make(map[uint64]string)
+			if !allOrNothing {
+				for i, key := range all[:99] {
+					if o[i].Err != nil || o[i].Result != first[key] {
+						t.Errorf("mutation %d: got %+v, want the result %q", i, o[i], first[key])
+					}
+					if first[key] == "" {
+						first[key] = batch.Mutations[i].Idempotency.Result
+					}
+				}
+			}
+			o = outcomesOf(t, s, batch)
+			for i, key := range all[:99] {
+				if o[i].Err != nil || o[i].Result != first[key] {
+					t.Errorf("again, mutation %d: got %+v, want the result %q", i, o[i], first[key])
+				}
+				if first[key] == "" {
+					first[key] = batch.Mutations[i].Idempotency.Result
+				}
+			}
+			batch.Mutations[99].Idempotency.Input[0] = 1
+			o = outcomesOf(t, s, batch)
+			wantErr(t, "another input", o[99].Err, contacts.ErrIdempotencyConflict)
+			list, err := s.ListContacts(t.Context(), contacts.ContactQuery{AccountID: a, AllTeams: true, Limit: 1000})
+			if want := len(first) + 1; err != nil || len(list.Records) != want {
+				t.Errorf("%d contacts, %v; want %d", len(list.Records), err, want)
+			}
+		})
+	}
+}
+
 // A batch that is all or nothing is one transaction, however large it is.
 func TestAllOrNothingIsOneTransaction(t *testing.T) {
 	t.Parallel()

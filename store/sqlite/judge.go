@@ -41,6 +41,7 @@ type judge struct {
 	application *application
 	keys        map[madeBy]bool // those that passed
 	journals    openJournals
+	used        map[int64]bool // hashes of the keys that have records; nil: not known
 }
 
 // A verdict is what a mutation that passed needs in order to be stored.
@@ -204,7 +205,7 @@ func (j *judge) teams(changes []change, account int64) (refused, err error) {
 // replay returns the outcome of a mutation whose idempotency key was used before.
 func (j *judge) replay(m *mutation) (o contacts.MutationOutcome, err error) {
 	i := m.idempotency
-	if i == nil {
+	if i == nil || j.used != nil && !j.used[i.hash] {
 		return o, nil
 	}
 	var row [2]driver.Value

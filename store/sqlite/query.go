@@ -68,6 +68,7 @@ const (
 	judgeContact
 	findTeam
 	findIdempotency
+	findUsedHashes
 	findHits
 	findHolder
 	findJournal
@@ -103,6 +104,7 @@ const (
 	notedLookups
 	unnoteLookups
 	insertIdempotency
+	insertIdempotencies
 	pruneIdempotencies
 	insertEntry
 	replaceEntry
@@ -165,48 +167,50 @@ var statementSQL = planOnce([queries]string{
 	judgeContact:    judgeContactSQL,
 	findTeam:        findTeamSQL,
 	findIdempotency: findIdempotencySQL,
+	findUsedHashes:  findUsedHashesSQL,
 	findHits:        findHitsSQL,
 	findHolder:      findHolderSQL,
 	findJournal:     findJournalSQL,
 	findEntry:       findEntrySQL,
 
-	beginWrite:         "BEGIN IMMEDIATE",
-	commitWrite:        "COMMIT",
-	rollback:           "ROLLBACK",
-	savepoint:          "SAVEPOINT batch",
-	rollbackTo:         "ROLLBACK TO batch",
-	release:            "RELEASE batch",
-	insertAccount:      insertAccountSQL,
-	accountNumber:      accountNumberSQL,
-	insertTeam:         insertTeamSQL,
-	lastTeam:           lastTeamSQL,
-	insertKey:          insertKeySQL,
-	insertSetting:      insertSettingSQL,
-	raiseSettings:      raiseSettingsSQL,
-	revokeKey:          revokeKeySQL,
-	disableAccount:     disableAccountSQL,
-	enableAccount:      enableAccountSQL,
-	insertContact:      insertContactSQL,
-	updateContact:      updateContactSQL,
-	deleteContact:      deleteContactSQL,
-	insertLookup:       insertLookupSQL,
-	insertLookups:      insertLookupsSQL,
-	deleteLookup:       deleteLookupSQL,
-	setLookup:          setLookupSQL,
-	findMark:           findMarkSQL,
-	noteLookup:         noteLookupSQL,
-	unnoteLookup:       unnoteLookupSQL,
-	notedLookups:       notedLookupsSQL,
-	unnoteLookups:      unnoteLookupsSQL,
-	insertIdempotency:  insertIdempotencySQL,
-	pruneIdempotencies: pruneIdempotenciesSQL,
-	insertEntry:        insertEntrySQL,
-	replaceEntry:       replaceEntrySQL,
-	setNewest:          setNewestSQL,
-	endedEntries:       endedEntriesSQL,
-	deleteEntry:        deleteEntrySQL,
-	raiseNumber:        raiseNumberSQL,
-	writeHeader:        writeHeaderSQL,
+	beginWrite:          "BEGIN IMMEDIATE",
+	commitWrite:         "COMMIT",
+	rollback:            "ROLLBACK",
+	savepoint:           "SAVEPOINT batch",
+	rollbackTo:          "ROLLBACK TO batch",
+	release:             "RELEASE batch",
+	insertAccount:       insertAccountSQL,
+	accountNumber:       accountNumberSQL,
+	insertTeam:          insertTeamSQL,
+	lastTeam:            lastTeamSQL,
+	insertKey:           insertKeySQL,
+	insertSetting:       insertSettingSQL,
+	raiseSettings:       raiseSettingsSQL,
+	revokeKey:           revokeKeySQL,
+	disableAccount:      disableAccountSQL,
+	enableAccount:       enableAccountSQL,
+	insertContact:       insertContactSQL,
+	updateContact:       updateContactSQL,
+	deleteContact:       deleteContactSQL,
+	insertLookup:        insertLookupSQL,
+	insertLookups:       insertLookupsSQL,
+	deleteLookup:        deleteLookupSQL,
+	setLookup:           setLookupSQL,
+	findMark:            findMarkSQL,
+	noteLookup:          noteLookupSQL,
+	unnoteLookup:        unnoteLookupSQL,
+	notedLookups:        notedLookupsSQL,
+	unnoteLookups:       unnoteLookupsSQL,
+	insertIdempotency:   insertIdempotencySQL,
+	insertIdempotencies: insertIdempotenciesSQL,
+	pruneIdempotencies:  pruneIdempotenciesSQL,
+	insertEntry:         insertEntrySQL,
+	replaceEntry:        replaceEntrySQL,
+	setNewest:           setNewestSQL,
+	endedEntries:        endedEntriesSQL,
+	deleteEntry:         deleteEntrySQL,
+	raiseNumber:         raiseNumberSQL,
+	writeHeader:         writeHeaderSQL,
 })
 
 // planOnce keeps SQLite from preparing statements anew. It does that when a

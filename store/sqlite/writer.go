@@ -68,6 +68,8 @@ type writeConn struct {
 	keys     map[madeBy]bool // that the open transaction has judged, and that passed
 	journals openJournals    // that it has looked at
 	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
+
+	remembered []driver.Value // rows of idempotency records that wait to be stored
 }
 
 func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPerTransaction int, unmerged *unmergedKeys, m *meter.Meter) (*writer, error) {
