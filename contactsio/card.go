@@ -1,9 +1,9 @@
 package contactsio
 
 import (
+	"bufio"
 	"fmt"
 	"io"
-	"maps"
 	"mime/quotedprintable"
 	"slices"
 	"strings"
@@ -22,14 +22,15 @@ type properties vcard.Card
 const unparsedLine = "(a line that is no property)"
 
 // parseCard reads the properties of a card of any version. What it cannot keep is
-// added to ignored.
-func parseCard(text string, ignored *nameSet) (properties, error) {
+// added to ignored. The parser reads from the reader, whose buffer serves all cards.
+func parseCard(text string, reader *bufio.Reader, ignored *nameSet) (properties, error) {
 	old := isOldCard(text)
 	var lines strings.Builder
+	lines.Grow(len(text))
 	lines.WriteString("BEGIN:VCARD\n")
 	want := 0
 	for _, l := range unfold(text, old) {
-		if isMark([]byte(l), "BEGIN:VCARD") || isMark([]byte(l), "END:VCARD") {
+		if mark := strings.TrimSpace(l); strings.EqualFold(mark, "BEGIN:VCARD") || strings.EqualFold(mark, "END:VCARD") {
 			continue
 		}
 		head, value, ok := cutProperty(l)
@@ -47,10 +48,13 @@ func parseCard(text string, ignored *nameSet) (properties, error) {
 		}
 		want++
 		// The parser undoes some escapes. Doubled, all are as in the file.
-		lines.WriteString(strings.ReplaceAll(head+":"+value, `\`, `\\`) + "\n")
+		for _, part := range [...]string{head, ":", value, "\n"} {
+			lines.WriteString(strings.ReplaceAll(part, `\`, `\\`))
+		}
 	}
 	lines.WriteString("END:VCARD\n")
-	card, err := vcard.NewDecoder(strings.NewReader(lines.String())).Decode()
+	reader.Reset(strings.NewReader(lines.String()))
+	card, err := vcard.NewDecoder(reader).Decode()
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +86,9 @@ func unfold(text string, old bool) (lines []string) {
 		switch {
 		case quoted:
 			lines[last] = strings.TrimSuffix(lines[last], "=") + l
-		case last >= 0 && isFolded([]byte(l)) && old:
+		case last >= 0 && isFolded(l) && old:
 			lines[last] += l // version 2.1 folds before a blank and keeps it
-		case last >= 0 && isFolded([]byte(l)):
+		case last >= 0 && isFolded(l):
 			lines[last] += l[1:]
 		default:
 			lines = append(lines, l)
@@ -118,6 +122,9 @@ var lineBreaks = strings.NewReplacer("\r\n", `\n`, "\n", `\n`, "\r", `\n`)
 // modern brings a property of version 2.1 into the form of 3.0: types get their
 // name, and the value is decoded. A value that is no text is not kept.
 func modern(head, value string) (newHead, newValue string, kept bool, err error) {
+	if !strings.Contains(head, ";") {
+		return head, value, true, nil
+	}
 	parts := splitOutsideQuotes(head)
 	encoding, charset := "", ""
 	kept = true
@@ -224,7 +231,12 @@ func splitEscaped(raw string, separator byte) (parts []string) {
 var rawEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";")
 
 // unescape returns the text of a raw value.
-func unescape(raw string) string { return rawEscapes.Replace(raw) }
+func unescape(raw string) string {
+	if !strings.Contains(raw, `\`) { // most values
+		return raw
+	}
+	return rawEscapes.Replace(raw)
+}
 
 // isGroup reports whether the card is a list of other cards.
 func (p properties) isGroup() bool {
@@ -306,17 +318,20 @@ func (p *person) fromCard(card properties, uid bool) {
 	if uid {
 		p.in.ExternalID = unescape(card.first("UID"))
 	}
-	for _, name := range slices.Sorted(maps.Keys(card)) {
+	var others []string
+	for name := range card {
 		switch name {
 		case "N", "FN", "ORG", "TEL", "EMAIL", "ADR", "URL", "CATEGORIES", "TITLE", "NOTE", "VERSION", "KIND", "X-ADDRESSBOOKSERVER-KIND", "X-ABLABEL", "X-CONTACTS-ERROR":
 		case "UID":
 			if !uid {
-				p.ignored.add(name)
+				others = append(others, name)
 			}
 		default:
-			p.ignored.add(name)
+			others = append(others, name)
 		}
 	}
+	slices.Sort(others)
+	p.ignored.add(others...)
 }
 
 // cardName takes the parts of a name.

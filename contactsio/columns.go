@@ -605,6 +605,9 @@ func joinTags(tags []string) string {
 }
 
 func splitOurTags(cell string) (tags []string) {
+	if !strings.Contains(cell, `\`) {
+		return strings.Split(cell, ";")
+	}
 	var tag strings.Builder
 	for i := 0; i < len(cell); i++ {
 		switch c := cell[i]; {

@@ -73,7 +73,7 @@ func (p *person) addPhone(n contacts.PhoneNumberInput) {
 	}
 	text, extension := splitExtension(repairNumber(text))
 	switch {
-	case lostDigits.MatchString(text):
+	case strings.ContainsAny(text, "eE") && lostDigits.MatchString(text):
 		p.refuse(p.numberField(), codeDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
 	case !strings.ContainsAny(text, "+＋") && p.region == "":
 		p.refuse(p.numberField(), codeInvalid, "must start with + and the country code, or the option Region must say whose number it is")

@@ -1,6 +1,7 @@
 package contactsio
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 // a card has a bound, pictures are not kept, and a broken card harms no other one.
 type cardRows struct {
 	reader *Reader
-	text   []byte // of the present card
+	text   []byte       // of the present card
+	lines  bufio.Reader // of it, for the parser
 }
 
 // next reads the next card that is no group.
@@ -33,7 +35,7 @@ func (c *cardRows) next() (Row, error) {
 			row.Problems = problem("", code, message)
 			return row, nil
 		}
-		properties, err := parseCard(string(c.text), &r.ignored)
+		properties, err := parseCard(row.Raw[0], &c.lines, &r.ignored)
 		if err != nil {
 			row.Problems = problem("", codeEncoding, err.Error())
 			return row, nil
@@ -131,7 +133,9 @@ func isMark(text []byte, mark string) bool {
 }
 
 // isFolded reports whether a line belongs to the one before.
-func isFolded(text []byte) bool { return len(text) > 0 && (text[0] == ' ' || text[0] == '\t') }
+func isFolded[T string | []byte](text T) bool {
+	return len(text) > 0 && (text[0] == ' ' || text[0] == '\t')
+}
 
 // propertyName returns the name of the property in a line, without its group. "":
 // the line is the rest of another one.
