@@ -138,7 +138,7 @@ func TestCheckWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	url := serverURL(t)
-	s := open(t, url, newSchema(t, url))
+	s := open(t, url, takeSchema(t))
 	account := addAccount(t, s)
 	stop := make(chan struct{})
 	var busy sync.WaitGroup
@@ -184,7 +184,7 @@ func TestCheckWhileOthersWrite(t *testing.T) {
 func TestCheckEnds(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	s := open(t, url, schema)
 	account := addAccount(t, s)
 	if err := create(t.Context(), s, newContact(account), newContact(account)); err != nil {

@@ -14,7 +14,7 @@ func TestDamagedContactLeavesTheOthersToBeListed(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	s := open(t, url, schema)
 	account := addAccount(t, s)
 	before, lost, after := newContact(account), newContact(account), newContact(account)

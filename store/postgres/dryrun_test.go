@@ -120,7 +120,7 @@ func newRehearsal(t *testing.T, s *postgres.Store) *rehearsal {
 func TestDryRunReadOnly(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	s := open(t, url, schema)
 	r := newRehearsal(t, s)
 	svc, err := contacts.New(open(t, with(t, url, "default_transaction_read_only", "on"), schema), nil)

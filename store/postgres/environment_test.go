@@ -66,7 +66,7 @@ func TestSearchPath(t *testing.T) {
 	base := serverURL(t)
 	wrong := "wrong_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	execute(t, base, "CREATE SCHEMA "+wrong)
-	t.Cleanup(func() { execute(t, base, "DROP SCHEMA "+wrong+" CASCADE") })
+	cleanUp(t, base, "DROP SCHEMA "+wrong+" CASCADE")
 	for signature, result := range map[string]string{
 		"cardinality(anyarray)": "int", "strpos(text, text)": "int", "string_to_array(text, text)": "text[]", "unnest(anyarray)": "SETOF anyelement",
 		"current_setting(text)": "text", "current_setting(text, boolean)": "text", "set_config(text, text, boolean)": "text", "pg_backend_pid()": "int",

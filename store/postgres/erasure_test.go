@@ -92,7 +92,7 @@ func wantNoTraceInRows(t *testing.T, url, schema string) {
 func TestOldNumber(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	erasetest.OldNumberIsErased(t, erasetest.New(t, open(t, url, schema)), func() { wantNoTraceInRows(t, url, schema) })
 }
 
@@ -100,7 +100,7 @@ func TestOldNumber(t *testing.T) {
 func TestSurvivesErasure(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	erasetest.SurvivesErasure(t, open(t, url, schema), func() contacts.Store {
 		wantNoTraceInRows(t, url, schema)
 		return open(t, url, schema)
@@ -198,7 +198,7 @@ func TestReapply(t *testing.T) {
 func TestSharedNumber(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	w := erasetest.New(t, open(t, url, schema))
 	other := erasetest.Join(t, open(t, url, schema))
 	erasetest.SharedNumber(t, w, extent(10, 1000), other.Relative(t))

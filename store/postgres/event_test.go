@@ -33,7 +33,7 @@ func TestNoGapNoSkip(t *testing.T) {
 func TestExactlyOnce(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	w := eventtest.New(t, open(t, url, schema))
 	other := eventtest.Join(t, open(t, url, schema))
 	deaths := extent(4, 200)
@@ -72,7 +72,7 @@ func TestEventIsAtomic(t *testing.T) {
 func TestEventsOff(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	w := eventtest.New(t, open(t, url, schema))
 	created := make(chan error, 1)
 	create := func() {

@@ -14,7 +14,7 @@ import (
 func TestModel(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	var policies []contacts.DuplicatePolicy
 	for _, action := range []contacts.DuplicateAction{contacts.DuplicateReject, contacts.DuplicateReturnExisting, contacts.DuplicateUpsert} {
 		policies = append(policies, identitytest.Both(action), identitytest.WithForms(identitytest.Both(action)))
@@ -26,7 +26,7 @@ func TestModel(t *testing.T) {
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	identitytest.Scenarios(t, open(t, url, schema), open(t, url, schema))
 }
 
@@ -58,6 +58,6 @@ func openAt(t *testing.T, place string) contacts.Store {
 func TestDryRunIsTheRealRun(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	identitytest.DryRuns(t, 2, open(t, url, schema), open(t, url, schema))
 }

@@ -58,10 +58,7 @@ func TestInspect(t *testing.T) {
 	}
 
 	execute(t, url, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'")
-	t.Cleanup(func() {
-		execute(t, url, "DROP OWNED BY "+role)
-		execute(t, url, "DROP ROLE "+role)
-	})
+	cleanUp(t, url, "DROP OWNED BY "+role, "DROP ROLE "+role)
 	looker := with(t, with(t, url, "user", role), "password", "secret")
 	name := pgx.Identifier{schema}.Sanitize()
 	check("no rights", looker, 0, "role_rights")

@@ -14,7 +14,7 @@ import (
 func TestLedgerCannotBeEdited(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	s := open(t, url, schema)
 	const block = `{"type":"block","at":"x","expires_at":"y","phone_number":"+15551234567","reason":"asked"}`
 	m := contacts.Mutation{AccountID: addAccount(t, s), Journal: []contacts.JournalEntry{

@@ -10,6 +10,6 @@ import (
 func TestKeyIsJudgedWithTheCreate(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	keytest.Run(t, open(t, url, schema), open(t, url, schema))
 }

@@ -20,11 +20,10 @@ import (
 	"example.com/contacts/store/postgres"
 )
 
-// openNew opens a store on a schema of its own.
+// openNew opens a store in which nothing is stored.
 func openNew(t testing.TB) *postgres.Store {
 	t.Helper()
-	url := serverURL(t)
-	return open(t, url, newSchema(t, url))
+	return open(t, serverURL(t), takeSchema(t))
 }
 
 func TestNothingClears(t *testing.T) {
@@ -67,7 +66,7 @@ func TestRotateSecrets(t *testing.T) {
 func TestSequence(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	ledgertest.Sequence(t, open(t, url, schema), open(t, url, schema))
 }
 

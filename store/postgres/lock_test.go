@@ -83,7 +83,7 @@ func renamings(records []*contacts.ContactRecord) (all []contacts.Mutation) {
 func TestContactsAreLockedInOneOrder(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	s := open(t, url, schema)
 	records := newContacts(addAccount(t, s), 20)
 	for _, r := range slices.Backward(records) { // so that the table has them in the other order
@@ -121,7 +121,7 @@ func TestContactsAreInsertedInOneOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			schema := newSchema(t, url)
+			schema := takeSchema(t)
 			s := open(t, url, schema)
 			records := newContacts(addAccount(t, s), 20)
 			var batch []contacts.Mutation
@@ -170,7 +170,7 @@ func TestAccountsAndKeysAreLockedInOneOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			schema := newSchema(t, url)
+			schema := takeSchema(t)
 			s := open(t, url, schema)
 			ids := make([]uuid.UUID, n)
 			for i := range ids {
@@ -218,7 +218,7 @@ func TestAccountsAndKeysAreLockedInOneOrder(t *testing.T) {
 func TestDeadlockIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	base := serverURL(t)
-	schema := newSchema(t, base)
+	schema := takeSchema(t)
 	s := open(t, with(t, base, "deadlock_timeout", "500ms"), schema) // so that it is the store that loses
 	records := newContacts(addAccount(t, s), 2)
 	if err := create(t.Context(), s, records...); err != nil {
@@ -252,7 +252,7 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 func TestRaceIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	s := open(t, url, schema)
 	account := addAccount(t, s)
 	taken, own := newContact(account), newContact(account)
@@ -293,7 +293,7 @@ func TestRaceIsTriedAgain(t *testing.T) {
 func TestMutationsDoNotOvertake(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	s := open(t, url, newSchema(t, url))
+	s := open(t, url, takeSchema(t))
 	account := addAccount(t, s)
 	r, free := newContact(account), newContact(account)
 	inNoTeam := *r
@@ -322,7 +322,7 @@ func TestMutationsDoNotOvertake(t *testing.T) {
 func TestPlainCreatesDoNotOvertakeClaims(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	s := open(t, url, newSchema(t, url))
+	s := open(t, url, takeSchema(t))
 	account := addAccount(t, s)
 	claiming := func(email string) contacts.Mutation {
 		r := newContact(account)

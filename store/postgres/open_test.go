@@ -172,10 +172,7 @@ func TestOpenWithTheRightsToRun(t *testing.T) {
 	url := serverURL(t)
 	schema, role := newSchema(t, url), "runner_"+strings.ReplaceAll(uuid.NewString(), "-", "")
 	execute(t, url, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'")
-	t.Cleanup(func() {
-		execute(t, url, "DROP OWNED BY "+role)
-		execute(t, url, "DROP ROLE "+role)
-	})
+	cleanUp(t, url, "DROP OWNED BY "+role, "DROP ROLE "+role)
 	runner := with(t, with(t, url, "user", role), "password", "secret")
 	openErr(t, runner, &postgres.Options{Schema: schema}, postgres.ErrPermission)
 	openErr(t, runner, &postgres.Options{Schema: schema, SkipMigrations: true}, postgres.ErrOlderSchema)
@@ -326,7 +323,7 @@ func TestOpenRefusesAnotherEncoding(t *testing.T) {
 	url := serverURL(t)
 	name := "latin1_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	execute(t, url, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
-	t.Cleanup(func() { execute(t, url, "DROP DATABASE "+name) })
+	cleanUp(t, url, "DROP DATABASE "+name)
 	openErr(t, with(t, url, "dbname", name), nil, postgres.ErrEncoding)
 }
 

@@ -29,10 +29,7 @@ func newRole(t testing.TB, url string) (role, as string) {
 	t.Helper()
 	role = "role_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	execute(t, url, "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'")
-	t.Cleanup(func() {
-		execute(t, url, "DROP OWNED BY "+role+" CASCADE")
-		execute(t, url, "DROP ROLE "+role)
-	})
+	cleanUp(t, url, "DROP OWNED BY "+role+" CASCADE", "DROP ROLE "+role)
 	return role, with(t, with(t, url, "user", role), "password", "secret")
 }
 

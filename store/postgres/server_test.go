@@ -13,12 +13,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/postgres"
@@ -43,6 +45,9 @@ type sharedServer struct {
 	server *server // nil: it is that of urlVariable
 	url    string
 	err    error // why there is none
+
+	conns   atomic.Pointer[pgxpool.Pool] // of execute; nil: it has not been started
+	schemas schemaPool                   // of takeSchema
 }
 
 // urlVariable names a database of a server that runs already, as a role that may
@@ -54,12 +59,16 @@ const urlVariable = "CONTACTS_POSTGRES_URL"
 func serverURL(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() {
-		if shared.url = os.Getenv(urlVariable); shared.url != "" {
-			return
-		}
-		if shared.server, shared.err = newServer("fsync=off", "full_page_writes=off"); shared.err == nil {
+		if shared.url = os.Getenv(urlVariable); shared.url == "" {
+			if shared.server, shared.err = newServer("fsync=off", "full_page_writes=off"); shared.err != nil {
+				return
+			}
 			shared.url = shared.server.url()
 		}
+		var conns *pgxpool.Pool
+		conns, shared.err = pgxpool.New(context.Background(), shared.url)
+		shared.conns.Store(conns)
+		shared.schemas.conns = conns
 	})
 	skipWithout(t, shared.err)
 	return shared.url
@@ -76,10 +85,20 @@ func skipWithout(t testing.TB, err error) {
 }
 
 func (s *sharedServer) stop() error {
-	if s.server == nil {
+	conns := s.conns.Load()
+	if conns == nil {
 		return nil
 	}
-	return s.server.remove()
+	defer conns.Close()
+	if s.server != nil {
+		return s.server.remove()
+	}
+	for _, schema := range s.schemas.free {
+		if _, err := conns.Exec(context.Background(), "DROP SCHEMA "+pgx.Identifier{schema}.Sanitize()+" CASCADE"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ownServer starts a server that the test may harm.
@@ -346,15 +365,35 @@ func (s *server) url() string {
 
 func schemaName() string { return "contacts " + uuid.NewString() } // with a blank, for good measure
 
-// newSchema returns the name of a schema that is not there, and removes it when
-// the test ends.
+// newSchema returns the name of a schema that is not there.
 func newSchema(t testing.TB, url string) string {
 	t.Helper()
 	name := schemaName()
-	t.Cleanup(func() {
-		execute(t, url, "DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE")
-	})
+	cleanUp(t, url, "DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE")
 	return name
+}
+
+// takeSchema returns a schema of the shared server with empty tables, for tests whose
+// subject is not how they are made. When the test has ended, the schema goes to another
+// one: the test must change nothing but rows, and leave nothing that goes on.
+func takeSchema(t testing.TB) string {
+	t.Helper()
+	serverURL(t)
+	return shared.schemas.take(t)
+}
+
+// cleanUp runs the statements when the test ends, on a server that is there before the
+// tests and after them. One of their own is thrown away with all that it holds.
+func cleanUp(t testing.TB, url string, statements ...string) {
+	t.Helper()
+	if os.Getenv(urlVariable) == "" && os.Getenv(citusVariable) == "" {
+		return
+	}
+	t.Cleanup(func() {
+		for _, sql := range statements {
+			execute(t, url, sql)
+		}
+	})
 }
 
 // connect returns a connection that is closed when the test ends.
@@ -368,10 +407,17 @@ func connect(t testing.TB, url string) *pgx.Conn {
 	return c
 }
 
-// execute runs a statement as the role of the url.
+// execute runs a statement as the role of the url. Those of the shared server share
+// connections: to make one takes more time than most statements.
 func execute(t testing.TB, url, sql string, args ...any) {
 	t.Helper()
 	ctx := context.Background() // of cleanups too
+	if conns := shared.conns.Load(); conns != nil && conns.Config().ConnString() == url {
+		if _, err := conns.Exec(ctx, sql, args...); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	c, err := pgx.Connect(ctx, url)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 func TestViewsShowTheJournal(t *testing.T) {
 	t.Parallel()
 	url := serverURL(t)
-	schema := newSchema(t, url)
+	schema := takeSchema(t)
 	s := open(t, url, schema)
 	account, r := addAccount(t, s), newContact(newID())
 	changed, bare := event(r), event(r)
