@@ -38,19 +38,11 @@ const errorCanceled = "canceled"
 
 // results are the values of contacts.result. Each is also the name of an attribute
 // of spans, after "contacts.".
-var results = [...]struct {
-	name  string
-	count func(*contacts.Outcome) int
-}{
-	{"created", func(o *contacts.Outcome) int { return o.Created }},
-	{"existing", func(o *contacts.Outcome) int { return o.Existing }},
-	{"updated", func(o *contacts.Outcome) int { return o.Updated }},
-	{"unchanged", func(o *contacts.Outcome) int { return o.Unchanged }},
-	{"restored", func(o *contacts.Outcome) int { return o.Restored }},
-	{"deleted", func(o *contacts.Outcome) int { return o.Deleted }},
-	{"replayed", func(o *contacts.Outcome) int { return o.Replayed }},
-	{"failed", func(o *contacts.Outcome) int { return o.Failed }},
-	{"returned", func(o *contacts.Outcome) int { return o.Returned }},
+var results = [...]string{"created", "existing", "updated", "unchanged", "restored", "deleted", "replayed", "failed", "returned"}
+
+// counts returns how many items have each of the results.
+func counts(o *contacts.Outcome) [len(results)]int {
+	return [...]int{o.Created, o.Existing, o.Updated, o.Unchanged, o.Restored, o.Deleted, o.Replayed, o.Failed, o.Returned}
 }
 
 // An operation is what all calls of an operation have in common, made once.
@@ -72,8 +64,8 @@ func newOperation(name contacts.Operation) *operation {
 	op.duration.make = func(errorType string) []metric.RecordOption {
 		return []metric.RecordOption{metric.WithAttributeSet(withErrorType(errorType, attr))}
 	}
-	for n, r := range results {
-		op.items[n] = []metric.AddOption{metric.WithAttributes(attr, resultKey.String(r.name))}
+	for n, result := range results {
+		op.items[n] = []metric.AddOption{metric.WithAttributes(attr, resultKey.String(result))}
 	}
 	return op
 }
@@ -107,10 +99,14 @@ func (i *Instrumentation) Begin(ctx context.Context, call contacts.Call) (contex
 	ctx, span := i.tracer.Start(ctx, op.span, op.start...)
 	return ctx, func(o contacts.Outcome) {
 		failure := errorType(o.Code, o.Canceled)
-		i.calls.duration.Record(ctx, time.Since(began).Seconds(), op.duration.of(failure)...)
-		for n := range results {
-			if count := results[n].count(&o); count > 0 {
-				i.calls.items.Add(ctx, int64(count), op.items[n]...)
+		if i.calls.duration.Enabled(ctx) {
+			i.calls.duration.Record(ctx, time.Since(began).Seconds(), op.duration.of(failure)...)
+		}
+		if i.calls.items.Enabled(ctx) {
+			for n, count := range counts(&o) {
+				if count > 0 {
+					i.calls.items.Add(ctx, int64(count), op.items[n]...)
+				}
 			}
 		}
 		if op.checks {
@@ -137,9 +133,9 @@ func (i *Instrumentation) spanAttributes(call contacts.Call, o *contacts.Outcome
 	if o.Tries > 1 {
 		attrs = append(attrs, triesKey.Int(o.Tries))
 	}
-	for _, r := range results {
-		if count := r.count(o); count > 0 {
-			attrs = append(attrs, attribute.Int("contacts."+r.name, count))
+	for n, count := range counts(o) {
+		if count > 0 {
+			attrs = append(attrs, attribute.Int("contacts."+results[n], count))
 		}
 	}
 	if i.accounts && o.AccountID != [16]byte{} {
