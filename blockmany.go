@@ -195,21 +195,24 @@ type blockList struct {
 
 // A heldBlock is an entry in little memory.
 type heldBlock struct {
-	head          uint64 // of its subject
-	number        uint64 // the digits
-	at, expiresAt int64  // microseconds since 1970; noTime: not given
-	text          uint32
-	index         uint32 // keeps the order of the source, among the entries that are held
+	head   uint64 // of its subject
+	number uint64 // the digits
+	text   uint32
+	index  uint32 // keeps the order of the source, among the entries that are held
 }
 
 const (
-	noTime         = math.MinInt64
-	heldBlockBytes = 40
-	entryTextBytes = 160 // beside its text: in a map and in a slice
+	heldBlockBytes = 24
+	entryTextBytes = 200 // beside its text: in a map and in a slice
 )
 
 // An entryText is what many entries of a list have in common.
-type entryText struct{ source, reason, reference string }
+type entryText struct {
+	source, reason, reference string
+	at, expiresAt             int64 // microseconds since 1970; noTime: not given
+}
+
+const noTime = math.MinInt64
 
 // add takes one more entry, and reports whether the stream goes on.
 func (l *blockList) add(ctx context.Context, in *DoNotCallInput) bool {
@@ -232,7 +235,7 @@ func (l *blockList) add(ctx context.Context, in *DoNotCallInput) bool {
 	if err != nil {
 		return l.yieldFault(ctx, err)
 	}
-	text := entryText{e.Source, e.Reason, e.Reference}
+	text := entryText{e.Source, e.Reason, e.Reference, heldTime(e.At), heldTime(e.ExpiresAt)}
 	place, known := l.texts[text]
 	if !known {
 		place = uint32(len(l.byText))
@@ -240,7 +243,7 @@ func (l *blockList) add(ctx context.Context, in *DoNotCallInput) bool {
 		l.byText = append(l.byText, text)
 		l.bytes += entryTextBytes + len(text.source) + len(text.reason) + len(text.reference)
 	}
-	l.held = append(l.held, heldBlock{number: number, at: heldTime(e.At), expiresAt: heldTime(e.ExpiresAt), text: place, index: uint32(len(l.held))})
+	l.held = append(l.held, heldBlock{number: number, text: place, index: uint32(len(l.held))})
 	l.bytes += heldBlockBytes
 	if len(l.held) < maxHeld && l.bytes < maxHeldBytes {
 		return true
@@ -260,11 +263,11 @@ func (h *heldBlock) entry(texts []entryText) ledgerEntry {
 	e := ledgerEntry{DoNotCallEntry: DoNotCallEntry{
 		Type: DoNotCallBlock, PhoneNumber: "+" + strconv.FormatUint(h.number, 10), Source: t.source, Reason: t.reason, Reference: t.reference,
 	}}
-	if h.at != noTime {
-		e.At = time.UnixMicro(h.at).UTC()
+	if t.at != noTime {
+		e.At = time.UnixMicro(t.at).UTC()
 	}
-	if h.expiresAt != noTime {
-		e.ExpiresAt = time.UnixMicro(h.expiresAt).UTC()
+	if t.expiresAt != noTime {
+		e.ExpiresAt = time.UnixMicro(t.expiresAt).UTC()
 	}
 	return e
 }
