@@ -21,7 +21,7 @@
 //
 // # Safety
 //
-// A file can be of any size and any content. Memory is bounded by a thousand rows of
+// A file can be of any size and any content. Memory is bounded by two thousand rows of
 // at most ReadOptions.MaxRow bytes. A row that is broken is refused, and reading goes
 // on. No text is guessed: bytes that are invalid in the encoding of the file refuse
 // their row.
