@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -57,10 +58,11 @@ func newHarness(tb testing.TB, url string, opts postgres.Options) storetest.Harn
 	}
 }
 
-// newPool returns the connections of a host.
+// newPool returns the connections of a host: a few for go test ./..., since each of them
+// prepares the statements of every schema.
 func newPool(tb testing.TB, url string) *pgxpool.Pool {
 	tb.Helper()
-	pool, err := pgxpool.New(context.Background(), with(tb, url, "pool_max_conns", "6"))
+	pool, err := pgxpool.New(context.Background(), with(tb, url, "pool_max_conns", strconv.Itoa(extent(3, 6))))
 	if err != nil {
 		tb.Fatal(err)
 	}
