@@ -208,12 +208,15 @@ type inputRow struct {
 }
 
 // readAhead reads the next thousand rows while the stream stores those before them.
-// stop ends it: after that nobody else uses the reader.
+// stop ends it: after that nobody else uses the reader. A panic of the file's reader
+// comes out of stop, where the caller can recover it.
 func (i *importing) readAhead(ctx context.Context) (_ <-chan []inputRow, stop func()) {
 	chunks, stopped := make(chan []inputRow), make(chan struct{})
 	var reading sync.WaitGroup
+	var panicked any
 	reading.Go(func() {
 		defer close(chunks)
+		defer func() { panicked = recover() }()
 		for ended := false; !ended; {
 			chunk := make([]inputRow, 0, stepRows)
 			for !ended && len(chunk) < stepRows {
@@ -236,6 +239,9 @@ func (i *importing) readAhead(ctx context.Context) (_ <-chan []inputRow, stop fu
 	return chunks, func() {
 		close(stopped)
 		reading.Wait()
+		if panicked != nil {
+			panic(panicked)
+		}
 	}
 }
 

@@ -351,6 +351,34 @@ func TestServerError(t *testing.T) {
 	})
 }
 
+// A panickingReader panics after its text.
+type panickingReader struct{ io.Reader }
+
+func (r panickingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil {
+		panic("the file has gone")
+	}
+	return n, nil
+}
+
+// The file is read in a goroutine of the import. A panic there would end the program.
+func TestPanicOfTheFileReachesTheCaller(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	r, err := contactsio.NewReader(panickingReader{strings.NewReader(people(20_000))}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if got := recover(); got != "the file has gone" {
+			t.Errorf("recovered %v", got)
+		}
+	}()
+	_, err = contactsio.Import(t.Context(), f.Service, f.Key, r, nil)
+	t.Errorf("Import returned %v", err)
+}
+
 // TestCounts imports garbage: every row is counted, and nothing panics.
 func TestCounts(t *testing.T) {
 	t.Parallel()
