@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,42 @@ func (s *countingStore) Apply(ctx context.Context, batch contacts.MutationBatch)
 func (s *countingStore) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	s.keys.Add(int64(len(q.MatchKeys)))
 	return s.Store.ListContacts(ctx, q)
+}
+
+// A policy merges the contexts of a batch in JSON, which keeps them as text.
+func TestPolicyMergesTheContextsOfABatchInJSON(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []contacts.UpsertMode{contacts.UpsertFill, contacts.UpsertOverwrite} {
+		for _, extent := range []string{"each", "all or nothing", "dry run"} {
+			t.Run(fmt.Sprint(mode, " ", extent), func(t *testing.T) {
+				t.Parallel()
+				w := memoryWorld(t, nil)
+				w.setPolicy(t, contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert, Keys: []contacts.KeyKind{contacts.KeyEmail}, Mode: mode})
+				old := map[string]any{"both": "old", "old": true}
+				w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", CustomContext: old, IndustryContext: old})
+				svc := w.svc
+				if extent == "dry run" {
+					svc = svc.DryRun()
+				}
+				results, err := svc.CreateContactsJSON(t.Context(), w.writer, strings.NewReader(fmt.Sprintf(`{"all_or_nothing": %t, "contacts": [{"first_name": "Ada",
+					"email": "ada@example.com", "custom_context": {"both": "new", "new": true}, "industry_context": {"new": true}}]}`, extent == "all or nothing")))
+				if err != nil || results[0].Err != nil {
+					t.Fatal(err, results[0].Err)
+				}
+				want := map[string]any{"both": "old", "old": true, "new": true}
+				if mode == contacts.UpsertOverwrite {
+					want["both"] = "new"
+				}
+				if diff := cmp.Diff(want, results[0].Contact.CustomContext); diff != "" || results[0].Result != contacts.ResultUpdated {
+					t.Errorf("%s (-want +got):\n%s", results[0].Result, diff)
+				}
+				want["both"] = "old"
+				if diff := cmp.Diff(want, results[0].Contact.IndustryContext); diff != "" {
+					t.Errorf("industry_context (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
 }
 
 // What is there and does not change is only read, and what is new is not looked for in

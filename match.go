@@ -385,8 +385,12 @@ func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *dra
 		e.Message = e.Conflicts[0].Field + ": the contact that has it has another external id"
 		return e
 	}
+	made := m.draft // the contexts of a batch in JSON stay text
+	if damaged := made.load(); damaged != nil {
+		return damaged
+	}
 	var bad problems
-	changed := p.rules.merge(merging{made: &m.draft, defaulted: m.defaults, mode: how.Mode, tagsMode: how.TagsMode, bad: &bad}, before)
+	changed := p.rules.merge(merging{made: &made, defaulted: m.defaults, mode: how.Mode, tagsMode: how.TagsMode, bad: &bad}, before)
 	if err := bad.err(); err != nil {
 		return err
 	}
