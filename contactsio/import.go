@@ -82,9 +82,10 @@ const stepRows = 1000
 // [contacts.Options.IdempotencyRetention]. Equal rows of a file are one contact.
 //
 // A server error, an error of Checkpoint, of a writer or of the file ends the
-// import, and it is returned. When ctx is done, reading ends, what was read is
-// finished, and the error is that of ctx. Each time, and after StopAfter, the
-// summary is returned too, and its Next says where to go on.
+// import, and it is returned. When ctx is done, reading ends, what the Service was
+// given is finished, and the error is that of ctx. Each time, and after StopAfter, the
+// summary is returned too, and its Next says where to go on. Import waits for the Read
+// of the file that is under way.
 func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, opts *ImportOptions) (*Summary, error) {
 	if opts == nil {
 		opts = new(ImportOptions)
@@ -169,16 +170,20 @@ func (i *importing) results(ctx context.Context, svc *contacts.Service, key stri
 
 // source yields the inputs of the rows. A row that is refused already goes through
 // the stream as a contact without a name, which the Service refuses. So results come
-// in the order of the file, and no more than a thousand rows ever wait.
+// in the order of the file, and no more than a thousand rows ever wait. Rows that were
+// read and not yielded go back to the reader.
 func (i *importing) source(ctx context.Context) iter.Seq[contacts.CreateContactInput] {
 	return func(yield func(contacts.CreateContactInput) bool) {
+		at := i.reader.at
+		var chunk []inputRow
 		chunks, stop := i.readAhead(ctx)
-		defer stop()
-		for chunk := range chunks {
-			for _, row := range chunk {
+		defer func() { i.reader.giveBack(append(chunk, stop()...), at) }()
+		for chunk = range chunks {
+			for len(chunk) > 0 {
 				if i.opts.StopAfter > 0 && i.summary.Refused+i.doomed >= i.opts.StopAfter {
 					return
 				}
+				row := chunk[0]
 				switch i.fail(ctx.Err()); {
 				case i.fault != nil:
 					return
@@ -192,6 +197,7 @@ func (i *importing) source(ctx context.Context) iter.Seq[contacts.CreateContactI
 					i.doomed++
 				}
 				i.waiting = append(i.waiting, row.readRow)
+				chunk, at = chunk[1:], row.after
 				if !yield(row.input) {
 					return
 				}
@@ -208,20 +214,23 @@ type inputRow struct {
 }
 
 // readAhead reads the next thousand rows while the stream stores those before them.
-// stop ends it: after that nobody else uses the reader. A panic of the file's reader
-// comes out of stop, where the caller can recover it.
-func (i *importing) readAhead(ctx context.Context) (_ <-chan []inputRow, stop func()) {
-	chunks, stopped := make(chan []inputRow), make(chan struct{})
+// stop ends it, and returns what was read in vain: after that nobody else uses the
+// reader. A panic of the file's reader comes out of stop, where the caller can recover
+// it.
+func (i *importing) readAhead(ctx context.Context) (_ <-chan []inputRow, stop func() []inputRow) {
+	chunks := make(chan []inputRow)
+	going, end := context.WithCancel(context.WithoutCancel(ctx))
 	var reading sync.WaitGroup
+	var left []inputRow
 	var panicked any
 	reading.Go(func() {
 		defer close(chunks)
 		defer func() { panicked = recover() }()
 		for ended := false; !ended; {
 			chunk := make([]inputRow, 0, stepRows)
-			for !ended && len(chunk) < stepRows {
+			for !ended && len(chunk) < stepRows && going.Err() == nil { // the file may be slow
 				var row inputRow
-				if row.err = ctx.Err(); row.err == nil { // the file may be slow
+				if row.err = ctx.Err(); row.err == nil {
 					row.readRow, row.err = i.reader.next()
 				}
 				if ended = row.err != nil; !ended && row.Problems == nil {
@@ -231,17 +240,19 @@ func (i *importing) readAhead(ctx context.Context) (_ <-chan []inputRow, stop fu
 			}
 			select {
 			case chunks <- chunk:
-			case <-stopped:
+			case <-going.Done():
+				left = chunk
 				return
 			}
 		}
 	})
-	return chunks, func() {
-		close(stopped)
+	return chunks, func() []inputRow {
+		end()
 		reading.Wait()
 		if panicked != nil {
 			panic(panicked)
 		}
+		return left
 	}
 }
 

@@ -351,6 +351,33 @@ func TestServerError(t *testing.T) {
 	})
 }
 
+// An import that stops leaves the rows that it has not given to the Service to the next
+// user of the reader.
+func TestReaderGoesOnAfterAnImport(t *testing.T) {
+	t.Parallel()
+	const n = 3500
+	f := contactstest.New(t, nil)
+	r, err := contactsio.NewReader(strings.NewReader("first_name,email\nAnn,no address\n"+strings.Repeat("Ann,\n", n-1)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := contactsio.Import(t.Context(), f.Service, f.Key, r, &contactsio.ImportOptions{StopAfter: 1})
+	if err != nil || s.Next == nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	last := s.Next.Row
+	var rest []int
+	for row, err := range r.Rows() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest = append(rest, row.Number)
+	}
+	if len(rest) != n-last || rest[0] != last+1 || rest[len(rest)-1] != n {
+		t.Errorf("the import ended with row %d, and then %d rows came, want %d", last, len(rest), n-last)
+	}
+}
+
 // A panickingReader panics after its text.
 type panickingReader struct{ io.Reader }
 

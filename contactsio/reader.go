@@ -82,7 +82,7 @@ type Reader struct {
 	blank   int       // rows and groups that hold nothing
 	ignored nameSet   // columns and properties
 	at      Position  // after the last row that was returned
-	queue   []readRow // of a preview, to be read again
+	queue   []readRow // of a preview, or read in vain: to be read again
 	failed  error     // after the queue
 }
 
@@ -344,6 +344,17 @@ func (r *Reader) next() (row readRow, err error) {
 	}
 	r.at = row.after
 	return row, nil
+}
+
+// giveBack has rows read again that were read in vain, from that place on.
+func (r *Reader) giveBack(rows []inputRow, at Position) {
+	var queue []readRow
+	for i := range rows {
+		if rows[i].err == nil {
+			queue = append(queue, rows[i].readRow)
+		}
+	}
+	r.queue, r.at = append(queue, r.queue...), at
 }
 
 // read reads the next row of the file.
