@@ -278,6 +278,7 @@ func (w *writer) markNewLog() {
 		w.undo()
 		return
 	}
+	w.unmerged.commit()
 	w.unmarked, w.salts = false, w.place.salts()
 }
 
