@@ -203,6 +203,7 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 	defer s.gate.Leave()
 
 	if isFew(&q) {
+		q.Subjects = slices.Clone(q.Subjects) // a call that gives up leaves its search to others
 		search := &search{ofEntries: &q}
 		if err := s.find(ctx, search); err != nil {
 			return nil, fmt.Errorf(op, err)

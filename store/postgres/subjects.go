@@ -25,9 +25,10 @@ const (
 	fewEntries  = 10_000 // that a shared statement returns
 )
 
-// isFew reports whether the query may share a statement with others.
+// isFew reports whether the query may share a statement with others, which has no limit
+// for each of them.
 func isFew(q *contacts.JournalQuery) bool {
-	return len(q.Subjects) > 0 && len(q.Subjects) <= fewSubjects && q.Kind != 0 && q.After == 0 && !q.Backwards
+	return q.Limit >= fewEntries && len(q.Subjects) > 0 && len(q.Subjects) <= fewSubjects && q.Kind != 0 && q.After == 0 && !q.Backwards
 }
 
 // A subjectKey is what entries are found by.
@@ -101,5 +102,5 @@ func (e *entrySearch) of(q *contacts.JournalQuery) (entries []contacts.JournalEn
 		}
 	}
 	slices.SortFunc(entries, func(a, b contacts.JournalEntry) int { return cmp.Compare(a.Sequence, b.Sequence) })
-	return entries[:min(len(entries), q.Limit)], false
+	return entries, false // isFew: not more than the limit
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
@@ -32,7 +33,10 @@ func TestLookUpsShareAStatementOnCitus(t *testing.T) {
 	lookUpTogether(t, url, &postgres.Options{Schema: newSchema(t, url)})
 }
 
-func lookUpTogether(t *testing.T, url string, opts *postgres.Options) {
+// onOneConnection returns a store with a pool of one connection. While that is held,
+// its calls wait.
+func onOneConnection(t *testing.T, url string, opts *postgres.Options) (*postgres.Store, *pgxpool.Pool) {
+	t.Helper()
 	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
 	if err != nil {
 		t.Fatal(err)
@@ -41,13 +45,17 @@ func lookUpTogether(t *testing.T, url string, opts *postgres.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close()
+	t.Cleanup(pool.Close)
 	s, err := postgres.New(t.Context(), pool, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
+	return s, pool
+}
 
+func lookUpTogether(t *testing.T, url string, opts *postgres.Options) {
+	s, pool := onOneConnection(t, url, opts)
 	// The accounts have the same subjects, with other data.
 	const accounts, subjects = 3, 5
 	subject := func(i int) [32]byte { return [32]byte{7: byte(i), 31: 9} }
@@ -82,7 +90,7 @@ func lookUpTogether(t *testing.T, url string, opts *postgres.Options) {
 		for i := range subjects + 1 {
 			for _, kind := range []contacts.JournalKind{contacts.JournalEvent, contacts.JournalDoNotCall} {
 				callers.Go(func() {
-					q := contacts.JournalQuery{AccountID: ids[a], Kind: kind, Subjects: [][32]byte{subject(i), subject(i), {1}}, Limit: 10}
+					q := contacts.JournalQuery{AccountID: ids[a], Kind: kind, Subjects: [][32]byte{subject(i), subject(i), {1}}, Limit: 10_000}
 					all := want[name(a, i, kind)] // nil of the last subject
 					got, err := s.ListJournal(t.Context(), q)
 					if diff := cmp.Diff(all, got); err != nil || diff != "" {
@@ -96,6 +104,38 @@ func lookUpTogether(t *testing.T, url string, opts *postgres.Options) {
 				})
 			}
 		}
+	}
+	held.Release()
+	callers.Wait()
+}
+
+// A look-up that the server cannot answer fails alone: keys and accounts that are looked
+// for with it are found.
+func TestFailedLookUpFailsAlone(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	s, pool := onOneConnection(t, url, &postgres.Options{Schema: schema})
+	account := addAccount(t, s)
+	execute(t, url, "ALTER TABLE "+pgx.Identifier{schema, "journal"}.Sanitize()+" RENAME TO gone")
+
+	held, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			if _, err := s.FindAccount(t.Context(), account); err != nil {
+				t.Error(err)
+			}
+		})
+		callers.Go(func() {
+			q := contacts.JournalQuery{AccountID: account, Kind: contacts.JournalDoNotCall, Subjects: [][32]byte{{}}, Limit: 10_000}
+			if _, err := s.ListJournal(t.Context(), q); err == nil {
+				t.Error("ListJournal found entries in a table that is not there")
+			}
+		})
 	}
 	held.Release()
 	callers.Wait()
