@@ -129,8 +129,8 @@ func (j *judge) candidates(e lookup, see func(seq int64) (more bool, err error))
 	if failed != nil || err != nil || !more {
 		return errors.Join(failed, err)
 	}
-	var seqs []int64
-	if err := j.unmerged.candidates(j.conn, []lookup{e}, j.created, func(_ int, seq int64) { seqs = append(seqs, seq) }); err != nil {
+	seqs, err := j.unmerged.candidates(j.conn, []lookup{e}, j.created)
+	if err != nil {
 		return err
 	}
 	for _, seq := range seqs {
@@ -208,18 +208,17 @@ func (u *unmergedKeys) hash(e lookup) uint64 {
 	return maphash.Bytes(u.seed, b[:])
 }
 
-// candidates calls see with each contact that may have one of the entries and that the
-// look-ups may not name yet, and with the place of the entry, in the state that the
-// connection shows. created is how many contacts the transaction of the connection has
-// created; nil: it reads.
-func (u *unmergedKeys) candidates(c *conn, entries []lookup, created *int64, see func(entry int, seq int64)) (err error) {
+// candidates returns the contacts that may have one of the entries and that the look-ups
+// may not name yet, in the state that the connection shows. created is how many contacts
+// the transaction of the connection has created; nil: it reads.
+func (u *unmergedKeys) candidates(c *conn, entries []lookup, created *int64) (seqs []int64, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	reads := created == nil
 	mark := int64(0)
 	if !u.used || reads {
 		if mark, err = c.number(findMark); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if !u.used {
@@ -231,7 +230,7 @@ func (u *unmergedKeys) candidates(c *conn, entries []lookup, created *int64, see
 	case reads && u.now() != u.committed:
 		// The keys of the transaction under way may go again. So what comes
 		// after those that stay is read from the rows.
-		err = u.read(c, u.committed.to, math.MaxInt64, u.seeing(entries, see))
+		err = u.read(c, u.committed.to, math.MaxInt64, u.collecting(entries, &seqs))
 	case reads:
 		if u.isFull() && !u.writing {
 			u.drop(mark)
@@ -243,30 +242,27 @@ func (u *unmergedKeys) candidates(c *conn, entries []lookup, created *int64, see
 		u.seen = *created
 	}
 	if err == nil && reads && mark < u.from { // merged since
-		err = u.read(c, mark, u.from, u.seeing(entries, see))
+		err = u.read(c, mark, u.from, u.collecting(entries, &seqs))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i, e := range entries {
-		for _, seq := range u.find(u.hash(e)) {
-			see(i, seq)
-		}
+	for _, e := range entries {
+		seqs = append(seqs, u.find(u.hash(e))...)
 	}
-	return nil
+	return seqs, nil
 }
 
-// seeing returns a function for read that calls see with the contacts that may have
-// one of the entries.
-func (u *unmergedKeys) seeing(entries []lookup, see func(entry int, seq int64)) func(seq int64, hash uint64) {
-	wanted := make(map[uint64][]int)
-	for i, e := range entries {
-		hash := u.hash(e)
-		wanted[hash] = append(wanted[hash], i)
+// collecting returns a function for read that appends the contacts that may have one of
+// the entries.
+func (u *unmergedKeys) collecting(entries []lookup, seqs *[]int64) func(seq int64, hash uint64) {
+	wanted := make(map[uint64]bool, len(entries))
+	for _, e := range entries {
+		wanted[u.hash(e)] = true
 	}
 	return func(seq int64, hash uint64) {
-		for _, i := range wanted[hash] {
-			see(i, seq)
+		if wanted[hash] {
+			*seqs = append(*seqs, seq)
 		}
 	}
 }

@@ -422,15 +422,8 @@ func (s *Store) chooseNamed(q *contacts.ContactQuery) func(context.Context, *con
 // rowsWithEntries returns rows of lookupColumns, of the contacts that may have one
 // of the entries.
 func (s *Store) rowsWithEntries(ctx context.Context, c *conn, accountID uuid.UUID, entries []lookup) ([][]driver.Value, error) {
-	account, err := c.number(accountNumber, accountID[:])
+	account, seqs, err := s.unmergedHits(c, accountID[:], entries)
 	if err != nil {
-		return nil, err
-	}
-	var seqs []int64
-	for i := range entries {
-		entries[i].account = account
-	}
-	if err := s.unmerged.candidates(c, entries, nil, func(_ int, seq int64) { seqs = append(seqs, seq) }); err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
@@ -445,6 +438,19 @@ func (s *Store) rowsWithEntries(ctx context.Context, c *conn, accountID uuid.UUI
 	return c.rows(ctx, chooseKeys, accountID[:], jsonNumbers(seqs))
 }
 
+// unmergedHits returns the number of an account, and its contacts that may have one of
+// the entries and that the look-ups may not name yet.
+func (s *Store) unmergedHits(c *conn, accountID driver.Value, entries []lookup) (account int64, seqs []int64, err error) {
+	if account, err = c.number(accountNumber, accountID); err != nil {
+		return 0, nil, err
+	}
+	for i := range entries {
+		entries[i].account = account
+	}
+	seqs, err = s.unmerged.candidates(c, entries, nil)
+	return account, seqs, err
+}
+
 // chooseUnmerged chooses the contacts that may have the entry and are not in the
 // look-ups yet, if their keys are kept in memory.
 func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) error {
@@ -455,13 +461,7 @@ func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) 
 		if !s.unmerged.inUse() {
 			return nil
 		}
-		account, err := c.number(accountNumber, args[argAccount])
-		if err != nil {
-			return err
-		}
-		e.account = account
-		var seqs []int64
-		err = s.unmerged.candidates(c, []lookup{e}, nil, func(_ int, seq int64) { seqs = append(seqs, seq) })
+		_, seqs, err := s.unmergedHits(c, args[argAccount], []lookup{e})
 		args[argSeqs], args[argTail] = jsonNumbers(seqs), int64(math.MaxInt64)
 		return err
 	}
