@@ -175,9 +175,9 @@ func classify(ctx context.Context, err error) error {
 	return err
 }
 
-// isOfOne reports whether the error of a transaction may be that of one of its
+// isOfOneWrite reports whether the error of a transaction may be that of one of its
 // jobs, so that the others succeed without it.
-func isOfOne(err error) bool {
+func isOfOneWrite(err error) bool {
 	switch class(state(err)) {
 	case classData, classConstraint, classLimit:
 		return !errors.Is(err, contacts.ErrOutcomeUnknown)
@@ -185,3 +185,7 @@ func isOfOne(err error) bool {
 		return errors.Is(err, ErrCorrupt)
 	}
 }
+
+// isOfOneSearch is isOfOneWrite for searches. They change nothing, so whatever the
+// server says may be about one of them: a page that is damaged, a missing right.
+func isOfOneSearch(err error) bool { return state(err) != "" || errors.Is(err, ErrCorrupt) }

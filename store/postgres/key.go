@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/groupcommit"
 )
 
 const (
@@ -140,9 +139,6 @@ func (s *Store) findAll(ctx context.Context, conn *pgxpool.Conn, all []*search, 
 		}
 		return s.pool.SendBatch(ctx, b).Close()
 	})
-	if err != nil && len(all) > 1 && state(err) != "" {
-		return fmt.Errorf("%w: %w", groupcommit.ErrSolo, err) // a damaged page is the fault of one search
-	}
 	if err != nil {
 		return err
 	}

@@ -262,8 +262,8 @@ func newStore(ctx context.Context, pool *pgxpool.Pool, opts *Options, steps []mi
 		return nil, err
 	}
 	s.statements = newStatements(s.spread)
-	s.writes = newQueue(pool, groupcommit.Config[*write]{Lanes: writers, Size: (*write).size, Alike: s.alike(), Locks: (*write).locks}, s.commitWrites)
-	s.searches = newQueue(pool, groupcommit.Config[*search]{Lanes: defaultReaders}, s.findAll)
+	s.writes = newQueue(pool, groupcommit.Config[*write]{Lanes: writers, Size: (*write).size, Alike: s.alike(), Locks: (*write).locks}, s.commitWrites, isOfOneWrite)
+	s.searches = newQueue(pool, groupcommit.Config[*search]{Lanes: defaultReaders}, s.findAll, isOfOneSearch)
 	if err := s.migrate(ctx, steps, opts.SkipMigrations); err != nil {
 		return nil, err
 	}
