@@ -116,22 +116,8 @@ func TestStatementsArePlannedOnce(t *testing.T) {
 // openRecorded opens a store, and returns what it sends.
 func openRecorded(t *testing.T, url string, opts *postgres.Options) (*postgres.Store, *recorder) {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
 	sent := &recorder{sent: make(map[string][]any)}
-	config.ConnConfig.Tracer = sent
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	s, err := postgres.New(t.Context(), pool, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
+	s, _ := openOnPool(t, url, opts, func(c *pgxpool.Config) { c.ConnConfig.Tracer = sent })
 	return s, sent
 }
 

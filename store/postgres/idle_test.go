@@ -116,24 +116,11 @@ func TestIdleTransactionIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	base := serverURL(t)
 	name := "test " + uuid.NewString()
-	config, err := pgxpool.ParseConfig(with(t, with(t, with(t, base, "application_name", name), "idle_in_transaction_session_timeout", "100"), "pool_max_conns", "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := connect(t, base)
 	p := &pause{while: func() { waitForEnd(t, c, name) }}
 	p.made.Store(true) // not while the store is opened
-	config.ConnConfig.Tracer = p
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, base)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	url := with(t, with(t, with(t, base, "application_name", name), "idle_in_transaction_session_timeout", "100"), "pool_max_conns", "1")
+	s, _ := openOnPool(t, url, &postgres.Options{Schema: newSchema(t, base)}, func(c *pgxpool.Config) { c.ConnConfig.Tracer = p })
 	account := addAccount(t, s)
 	r := newContact(account)
 	if err := create(t.Context(), s, r); err != nil {

@@ -37,21 +37,7 @@ func TestLookUpsShareAStatementOnCitus(t *testing.T) {
 // its calls wait.
 func onOneConnection(t *testing.T, url string, opts *postgres.Options) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	s, err := postgres.New(t.Context(), pool, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s, pool
+	return openOnPool(t, with(t, url, "pool_max_conns", "1"), opts, func(*pgxpool.Config) {})
 }
 
 func lookUpTogether(t *testing.T, url string, opts *postgres.Options) {

@@ -128,25 +128,9 @@ func TestRoundTrips(t *testing.T) {
 func openWatched(t *testing.T, watch func(*pgx.ConnConfig)) *postgres.Store {
 	t.Helper()
 	url := serverURL(t)
-	config, err := pgxpool.ParseConfig(with(t, url, "pool_max_conns", "1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch(config.ConnConfig)
-	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // however busy the machine is
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: newSchema(t, url)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+	s, _ := openOnPool(t, with(t, url, "pool_max_conns", "1"), &postgres.Options{Schema: newSchema(t, url)}, func(c *pgxpool.Config) {
+		watch(c.ConnConfig)
+		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // however busy the machine is
 	})
 	return s
 }

@@ -12,9 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/store/postgres"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
@@ -23,6 +25,32 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 func extent(short, full int) int { return faulttest.Extent(short, full) }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// openOnPool opens a store on a pool of its own, with the configuration as change leaves
+// it.
+func openOnPool(t *testing.T, url string, opts *postgres.Options, change func(*pgxpool.Config)) (*postgres.Store, *pgxpool.Pool) {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(config)
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s, err := postgres.New(t.Context(), pool, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, pool
+}
 
 // addAccount stores an account with teams 1 and 2.
 func addAccount(t testing.TB, s contacts.Store) uuid.UUID {
