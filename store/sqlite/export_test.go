@@ -166,6 +166,8 @@ func Queries() (byName map[string]string, others int) {
 		"find team":                   findTeam,
 		"find idempotency":            findIdempotency,
 		"find used hashes":            findUsedHashes,
+		"copy recent":                 copyRecent,
+		"drop recent":                 dropRecent,
 		"find hits":                   findHits,
 		"find holder":                 findHolder,
 		"find journal":                findJournal,
@@ -266,6 +268,12 @@ func (s *SharedRead) Read(ctx context.Context, do func() (int64, error)) (int64,
 // RunLength sets how many contacts' look-ups are merged together.
 func (p *Plan) RunLength(contacts int) *Plan {
 	p.runLength = contacts
+	return p
+}
+
+// RecentHashes sets how many hashes of idempotency records stay in the small table.
+func (p *Plan) RecentHashes(n int) *Plan {
+	p.recentHashes = n
 	return p
 }
 

@@ -16,7 +16,8 @@ import (
 
 const (
 	findIdempotencySQL = `SELECT input, result FROM idempotency
-		WHERE hash = ?1 AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4
+		WHERE n IN (SELECT n FROM idempotency_recent WHERE hash = ?1 UNION ALL SELECT n FROM idempotency_lookup WHERE hash = ?1)
+			AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4
 		ORDER BY n DESC LIMIT 1`
 
 	idempotencyRow       = `(?, (SELECT n FROM account WHERE id = ?), ?, ?, ?, ?)`
@@ -36,7 +37,8 @@ const keysAtOnce = 16
 const idempotencyColumns = 6
 
 var (
-	findUsedHashesSQL      = `SELECT hash FROM idempotency WHERE hash IN (?` + strings.Repeat(", ?", keysAtOnce-1) + `)`
+	hashesSQL              = `(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
+	findUsedHashesSQL      = `SELECT hash FROM idempotency_recent WHERE hash IN ` + hashesSQL + ` UNION ALL SELECT hash FROM idempotency_lookup WHERE hash IN ` + hashesSQL
 	insertIdempotenciesSQL = insertIdempotencySQL + strings.Repeat(", "+idempotencyRow, keysAtOnce-1)
 )
 
@@ -62,9 +64,9 @@ func encodeIdempotency(m *contacts.Mutation) *idempotency {
 	}
 }
 
-// idempotencyHash is short, so that its index dirties few pages. Many accounts use
-// the same keys, "1" and "2" and so on. So the end of the account's id, which is
-// random, is a part of it.
+// idempotencyHash is short, so that finding records by it dirties few pages. Many
+// accounts use the same keys, "1" and "2" and so on. So the end of the account's id,
+// which is random, is a part of it.
 func idempotencyHash(account uuid.UUID, key [32]byte) int64 {
 	return int64(binary.BigEndian.Uint64(key[:]) ^ binary.BigEndian.Uint64(account[8:]))
 }

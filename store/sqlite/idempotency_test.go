@@ -4,6 +4,7 @@ package sqlite_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -137,6 +138,62 @@ func TestSameKeyInManyAccounts(t *testing.T) {
 	var hashes int
 	if err := plain(t, path).QueryRowContext(t.Context(), "SELECT count(DISTINCT hash) FROM idempotency").Scan(&hashes); err != nil || hashes != accounts {
 		t.Errorf("%d hashes for one key in %d accounts, %v", hashes, accounts, err)
+	}
+}
+
+// A record is found while its hash waits in the small table, and after it has moved,
+// also through another store. When it goes, so does its hash.
+func TestHashesMove(t *testing.T) {
+	t.Parallel()
+	path := storePath(t)
+	s, err := sqlite.NewPlan().RecentHashes(64).Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	other, a, db := open(t, path), mustAccount(t, s), plain(t, path)
+	hashes := func() (recent, moved, wrong int) {
+		t.Helper()
+		if err := db.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM idempotency_recent), (SELECT count(*) FROM idempotency_lookup),
+			(SELECT count(*) FROM (SELECT hash, n FROM idempotency_recent UNION ALL SELECT hash, n FROM idempotency_lookup) FULL JOIN idempotency AS i USING (hash, n)
+				WHERE i.key IS NULL OR hash IS NULL)`).Scan(&recent, &moved, &wrong); err != nil {
+			t.Fatal(err)
+		}
+		return recent, moved, wrong
+	}
+	const batches, size = 10, 100
+	var results []string
+	batch := func(i int, now time.Time) contacts.MutationBatch {
+		b := keyed(a, now, make([]uint64, size)...)
+		for j := range b.Mutations {
+			b.Mutations[j].Idempotency.Key = sha256.Sum256([]byte{byte(i), byte(j)})
+		}
+		return b
+	}
+	for i := range batches {
+		b := batch(i, noon)
+		if o := outcomesOf(t, s, b); o != nil {
+			t.Fatalf("batch %d: got %v", i, o)
+		}
+		for _, m := range b.Mutations {
+			results = append(results, m.Idempotency.Result)
+		}
+	}
+	if recent, moved, wrong := hashes(); recent > 64+size || recent+moved != batches*size || wrong != 0 {
+		t.Errorf("%d recent hashes, %d that have moved and %d that are wrong, of %d records", recent, moved, wrong, batches*size)
+	}
+	for i := range batches {
+		for j, o := range outcomesOf(t, other, batch(i, noon)) {
+			if want := results[i*size+j]; o.Result != want {
+				t.Errorf("batch %d, mutation %d: got %+v, want the result %s", i, j, o, want)
+			}
+		}
+	}
+	for i := range batches { // two go for each that comes
+		outcomesOf(t, other, batch(batches+i, noon.Add(3*time.Hour)))
+	}
+	if recent, moved, wrong := hashes(); recent+moved != batches*size || wrong != 0 {
+		t.Errorf("later: %d recent hashes, %d that have moved and %d that are wrong, of %d records", recent, moved, wrong, batches*size)
 	}
 }
 

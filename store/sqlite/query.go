@@ -106,6 +106,9 @@ const (
 	insertIdempotency
 	insertIdempotencies
 	pruneIdempotencies
+	countRecent
+	copyRecent
+	dropRecent
 	insertEntry
 	replaceEntry
 	setNewest
@@ -204,6 +207,9 @@ var statementSQL = planOnce([queries]string{
 	insertIdempotency:   insertIdempotencySQL,
 	insertIdempotencies: insertIdempotenciesSQL,
 	pruneIdempotencies:  pruneIdempotenciesSQL,
+	countRecent:         countRecentSQL,
+	copyRecent:          copyRecentSQL,
+	dropRecent:          dropRecentSQL,
 	insertEntry:         insertEntrySQL,
 	replaceEntry:        replaceEntrySQL,
 	setNewest:           setNewestSQL,

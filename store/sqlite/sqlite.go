@@ -97,6 +97,7 @@ type config struct {
 	observer          contacts.StoreObserver
 	maxPerTransaction int                 // rows
 	runLength         int                 // contacts whose look-ups are merged together
+	recentHashes      int                 // of idempotency records that stay in the small table
 	catchUpAfter      int                 // contacts not in the look-ups from which on a search has them merged
 	maxLookupHits     int                 // of which a page is made
 	walkPart          int                 // contacts that a walk sees in one state of the file, at most
@@ -113,6 +114,7 @@ func defaultConfig() config {
 	return config{
 		maxPerTransaction: defaultMaxPerTransaction,
 		runLength:         defaultRunLength,
+		recentHashes:      defaultRecentHashes,
 		catchUpAfter:      defaultCatchUpAfter,
 		maxLookupHits:     defaultMaxLookupHits,
 		walkPart:          defaultWalkPart,
@@ -151,7 +153,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.index = newIndexer(r, &c)
+	w.index, w.hashes.recent = newIndexer(r, &c), c.recentHashes
 	if err := w.index.look(ctx); err != nil {
 		return nil, errors.Join(err, r.close(), w.close())
 	}

@@ -318,10 +318,12 @@ func TestQueryPlans(t *testing.T) {
 	s := open(t, storePath(t))
 	const (
 		byID      = "SEARCH account USING COVERING INDEX sqlite_autoindex_account_1 (id=?)"
+		byKey     = "SEARCH idempotency USING INTEGER PRIMARY KEY (rowid=?)"
 		bySeq     = "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)"
 		mark      = "SEARCH lookup_state USING INTEGER PRIMARY KEY (rowid=?)"
 		afterMark = "SEARCH contact_data USING INTEGER PRIMARY KEY (rowid>?)"
 		entry     = "SEARCH lookup USING PRIMARY KEY (account=? AND kind=? AND value=?"
+		recent    = "SEARCH idempotency_recent USING PRIMARY KEY (hash"
 		gone      = "SEARCH lookup_gone USING PRIMARY KEY (seq"
 		living    = "INDEX sqlite_autoindex_contact_data_1 (account=? AND id"
 		deleted   = "INDEX contact_deleted (account=? AND id"
@@ -375,8 +377,10 @@ func TestQueryPlans(t *testing.T) {
 		"judge account":       {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)"},
 		"judge contact":       {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)", "SEARCH contact_data USING " + living + "=?)"},
 		"find team":           {"SEARCH team USING PRIMARY KEY (account=? AND id=?)"},
-		"find idempotency":    {"SEARCH idempotency USING INDEX idempotency_hash (hash=?)"},
-		"find used hashes":    {"SEARCH idempotency USING COVERING INDEX idempotency_hash (hash=?)"},
+		"find idempotency":    {byKey, recent + "=?)", "SEARCH idempotency_lookup USING PRIMARY KEY (hash=?)"},
+		"find used hashes":    {recent + "=?)", "SEARCH idempotency_lookup USING PRIMARY KEY (hash=?)"},
+		"copy recent":         {recent + ">? AND hash<?)"},
+		"drop recent":         {recent + ">? AND hash<?)"},
 		"find hits":           {entry + ")"},
 		"find holder":         {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)"},
 		"find newest":         {"SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
@@ -399,7 +403,7 @@ func TestQueryPlans(t *testing.T) {
 		"noted lookups":       {gone + "<?)"},
 		"unnote lookups":      {gone + "<?)"},
 		"insert idempotency":  {byID},
-		"prune idempotencies": {"SEARCH idempotency USING INTEGER PRIMARY KEY (rowid=?)", "COVERING INDEX idempotency_ends_at (ends_at<?)"},
+		"prune idempotencies": {byKey, "COVERING INDEX idempotency_ends_at (ends_at<?)"},
 		"replace entry":       {numbered + "=?)"},
 		"judge key":           {"USING INDEX sqlite_autoindex_account_1 (id=?)", "USING INDEX api_key_account (account=? AND id=?)"},
 		"ended entries":       {"SEARCH journal USING INDEX journal_ends_at (ends_at>? AND ends_at<?)", "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
@@ -414,7 +418,7 @@ func TestQueryPlans(t *testing.T) {
 		"USE TEMP B-TREE FOR GROUP BY", "", // of find account: its settings
 	)
 	queries, others := sqlite.Queries()
-	const wantOthers = 21 // they begin and end transactions, insert rows, read a table of one row, or count all look-ups
+	const wantOthers = 22 // they begin and end transactions, insert rows, read a table of one row, or count all rows of one
 	if others != wantOthers {
 		t.Errorf("%d statements search nothing, want %d: add a new one that does to Queries", others, wantOthers)
 	}

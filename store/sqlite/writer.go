@@ -26,6 +26,7 @@ type writer struct {
 
 	queue    *groupcommit.Queue[job]
 	index    *indexer
+	hashes   hashMover
 	unmerged *unmergedKeys
 
 	place *place
@@ -195,9 +196,9 @@ func (w *writer) mark() error {
 // Commit implements [groupcommit.Tx].
 func (w *writer) Commit(_ context.Context, jobs []job, retry bool) error {
 	t := w.measure(jobs, retry)
-	merged, err := w.run(jobs, !retry)
+	more, err := w.run(jobs, !retry)
 	t.End(resultOf(jobs, err))
-	if err != nil && (len(jobs) > 1 || merged || isBusy(err)) && !errors.Is(err, contacts.ErrOutcomeUnknown) {
+	if err != nil && (len(jobs) > 1 || more || isBusy(err)) && !errors.Is(err, contacts.ErrOutcomeUnknown) {
 		return groupcommit.ErrSolo
 	}
 	return err
@@ -206,9 +207,9 @@ func (w *writer) Commit(_ context.Context, jobs []job, retry bool) error {
 // Discard implements [groupcommit.Tx].
 func (w *writer) Discard() { w.undo() }
 
-// run runs the jobs, merges a part of the look-ups too if it is asked to, and
-// commits.
-func (w *writer) run(jobs []job, merge bool) (merged bool, err error) {
+// run runs the jobs, merges a part of the look-ups and moves hashes too if it is asked
+// to, and commits. It reports whether it did more than the jobs.
+func (w *writer) run(jobs []job, merge bool) (more bool, err error) {
 	n := 0
 	for _, j := range jobs {
 		n += j.contacts
@@ -231,19 +232,23 @@ func (w *writer) run(jobs []job, merge bool) (merged bool, err error) {
 		w.undo()
 		return false, err
 	}
+	merged, moved := false, false
 	if merge {
-		if merged, err = w.index.merge(w.conn, n); err != nil {
+		if merged, err = w.index.merge(w.conn, n); err == nil {
+			moved, err = w.hashes.move(w.conn, w.conn.pruneFor.idempotencies)
+		}
+		if err != nil {
 			w.undo()
-			return merged, err
+			return merged || moved, err
 		}
 	}
 	if err := w.commit(); err != nil {
-		return merged, commitError(err)
+		return merged || moved, commitError(err)
 	}
 	if merged {
 		w.index.committed()
 	}
-	return merged, nil
+	return merged || moved, nil
 }
 
 // commit commits the transaction. It has done so as well if its error matches

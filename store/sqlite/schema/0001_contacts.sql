@@ -138,7 +138,7 @@ INSERT INTO lookup_state VALUES (1, 0);
 -- ended counts as absent.
 CREATE TABLE idempotency (
   n       INTEGER PRIMARY KEY,
-  hash    INTEGER NOT NULL, -- of account and key: random, and a short index dirties few pages
+  hash    INTEGER NOT NULL, -- of account and key: random
   account INTEGER NOT NULL REFERENCES account (n),
   key     BLOB NOT NULL,    -- SHA-256 of the caller's key
   input   BLOB NOT NULL,    -- SHA-256 of what the call was given
@@ -146,8 +146,30 @@ CREATE TABLE idempotency (
   ends_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX idempotency_hash ON idempotency (hash);
 CREATE INDEX idempotency_ends_at ON idempotency (ends_at);
+
+-- Where rows of idempotency are found by their hash: in one of these two. A new one
+-- comes into the small table, and may change any page of it. From there, sorted and
+-- many at a time, they move to the large table, and share the pages that they change.
+CREATE TABLE idempotency_recent (
+  hash INTEGER NOT NULL,
+  n    INTEGER NOT NULL,
+  PRIMARY KEY (hash, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency_lookup (
+  hash INTEGER NOT NULL,
+  n    INTEGER NOT NULL,
+  PRIMARY KEY (hash, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER idempotency_inserted AFTER INSERT ON idempotency
+BEGIN INSERT INTO idempotency_recent VALUES (NEW.hash, NEW.n); END;
+
+CREATE TRIGGER idempotency_deleted AFTER DELETE ON idempotency BEGIN
+  DELETE FROM idempotency_recent WHERE hash = OLD.hash AND n = OLD.n;
+  DELETE FROM idempotency_lookup WHERE hash = OLD.hash AND n = OLD.n;
+END;
 
 -- What happened in an account, numbered in the order of the commits.
 CREATE TABLE journal (

@@ -1,0 +1,66 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"errors"
+	"math"
+)
+
+// Idempotency records are found by hashes, which come in random order. In one large
+// table each would change a page of its own. So new ones come into a small table. When
+// that has enough, those of one part of the range move to the large table with each
+// few hundred that come. They are neighbours there, and share the pages that they
+// change.
+//
+// Each transaction leaves every hash in one of the two, and a search looks in both. So
+// it is always complete, in every process.
+const (
+	countRecentSQL = `SELECT count(*) FROM idempotency_recent`
+	copyRecentSQL  = `INSERT INTO idempotency_lookup SELECT hash, n FROM idempotency_recent WHERE hash BETWEEN ? AND ? ORDER BY hash, n`
+	dropRecentSQL  = `DELETE FROM idempotency_recent WHERE hash BETWEEN ? AND ?`
+)
+
+const (
+	// defaultRecentHashes lets eight hashes that move share a page at a million
+	// records. The small table has some 130 pages then.
+	defaultRecentHashes = 32_768
+
+	// hashParts is how many parts the range of the hashes has. With fewer, more would
+	// move in one transaction, for which others wait.
+	hashParts = 64
+)
+
+// A hashMover moves hashes from the small table to the large one. The flight of the
+// writer alone uses it. What it remembers may be of a transaction that was undone, or
+// be out of date in another process: then it moves a part a little sooner or later.
+type hashMover struct {
+	recent int    // how many stay in the small table
+	stored int    // since parts were moved last
+	part   uint64 // is moved next
+}
+
+// move is told how many records the transaction has stored. It reports whether it
+// wrote anything.
+func (h *hashMover) move(c *writeConn, stored int) (wrote bool, err error) {
+	const width = math.MaxUint64/hashParts + 1
+	each := max(1, h.recent/hashParts)
+	for h.stored += stored; h.stored >= each; h.stored -= each {
+		recent, err := c.number(countRecent)
+		if err != nil {
+			return wrote, err
+		}
+		if recent <= int64(h.recent) {
+			h.stored = 0
+			break
+		}
+		first := int64(h.part*width + 1<<63)
+		last := first + width - 1
+		wrote = true
+		if err := errors.Join(c.exec(copyRecent, first, last), c.exec(dropRecent, first, last)); err != nil {
+			return wrote, err
+		}
+		h.part = (h.part + 1) % hashParts
+	}
+	return wrote, nil
+}
