@@ -139,9 +139,9 @@ func (w *World) wantAll(t testing.TB, events []contacts.Event) {
 		Sequence int64
 		Type     contacts.EventType
 	}
-	got := make([]one, len(events))
-	for i, e := range events {
-		got[i] = one{e.Sequence, e.Type}
+	var got []one
+	for _, e := range events {
+		got = append(got, one{e.Sequence, e.Type})
 	}
 	types := map[string]contacts.EventType{"block": contacts.EventDoNotCallBlocked, "grant": contacts.EventDoNotCallGranted}
 	var want []one
