@@ -123,7 +123,7 @@ func TestFaultPowerCutIsSeenWithoutSyncs(t *testing.T) {
 		createAndMark(t, path, func() *sqlite.Plan { return faultPlan().Set("synchronous", "NORMAL", "1") }, nil)
 		return
 	}
-	if cut := cutPower(t, cutPlan{runs: 1, moments: 200, untilLost: extent(1, 0) == 1}); cut.lost == 0 {
+	if cut := cutPower(t, cutPlan{runs: 1, moments: 200, untilLost: extent(0, 1) == 0}); cut.lost == 0 {
 		t.Errorf("in %d power cuts nothing was lost of a store that does not sync", cut.cuts)
 	}
 }
