@@ -2,10 +2,7 @@
 
 package sqlite
 
-import (
-	"errors"
-	"math"
-)
+import "math"
 
 // Idempotency records are found by hashes, which come in random order. In one large
 // table each would change a page of its own. So new ones come into a small table. When
@@ -56,10 +53,13 @@ func (h *hashMover) move(c *writeConn, stored int) (wrote bool, err error) {
 		}
 		first := int64(h.part*width + 1<<63)
 		last := first + width - 1
-		wrote = true
-		if err := errors.Join(c.exec(copyRecent, first, last), c.exec(dropRecent, first, last)); err != nil {
-			return wrote, err
+		if err := c.exec(copyRecent, first, last); err != nil {
+			return true, err // it may have ended the transaction, so nothing may follow
 		}
+		if err := c.exec(dropRecent, first, last); err != nil {
+			return true, err
+		}
+		wrote = true
 		h.part = (h.part + 1) % hashParts
 	}
 	return wrote, nil
