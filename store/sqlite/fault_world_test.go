@@ -4,6 +4,7 @@ package sqlite_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -81,9 +82,9 @@ func addTheAccount(ctx context.Context, s contacts.Store) error {
 	return err
 }
 
-// faultPlan is the plan of Open, but the look-ups follow so soon that there is
-// always something of them in the middle.
-func faultPlan() *sqlite.Plan { return sqlite.NewPlan().RunLength(50) }
+// faultPlan is the plan of Open, but the look-ups and the index of idempotency keys
+// follow so soon that there is always something of them in the middle.
+func faultPlan() *sqlite.Plan { return sqlite.NewPlan().RunLength(50).RecentHashes(20) }
 
 // openFault is open by faultPlan.
 func openFault(t testing.TB, path string) *sqlite.Store {
@@ -163,10 +164,12 @@ func (l *ledger) note(id uuid.UUID, err error) {
 	l.told[id] = err
 }
 
-// create creates a contact and notes what comes of it.
+// create creates a contact, with its id as idempotency key, and notes what comes of it.
 func (l *ledger) create(ctx context.Context, s contacts.Store) error {
 	id := newID()
-	err := create(ctx, s, contactOf(id))
+	batch := createBatch(contactOf(id))
+	batch.Mutations[0].Idempotency = &contacts.IdempotencyRecord{Key: sha256.Sum256(id[:]), Result: id.String(), EndsAt: batch.Now.Add(time.Hour)}
+	err := applyBatch(ctx, s, batch)
 	l.note(id, err)
 	return err
 }
@@ -237,7 +240,7 @@ func isWhole(t testing.TB, s contacts.Store, id uuid.UUID) bool {
 
 // wantSoundAndWhole lets SQLite check the file at path, which s has open, and
 // checks that each contact in it that skip does not have is whole and is found
-// by what it holds. It adds them to skip.
+// by what it holds. It adds them to skip. Each idempotency record is found, too.
 func wantSoundAndWhole(t testing.TB, path string, s *sqlite.Store, skip map[uuid.UUID]bool) {
 	t.Helper()
 	db := plain(t, path)
@@ -265,6 +268,9 @@ func wantSoundAndWhole(t testing.TB, path string, s *sqlite.Store, skip map[uuid
 	}
 	if got := column(`SELECT "table" FROM pragma_foreign_key_check`); len(got) != 0 {
 		t.Errorf("foreign_key_check: rows of %q", got)
+	}
+	if got := column(wrongHashesSQL); len(got) != 0 {
+		t.Errorf("the records %q are not found by their idempotency keys, or are not there", got)
 	}
 	for _, text := range column("SELECT id FROM contact") {
 		id := uuid.MustParse(text)

@@ -141,6 +141,12 @@ func TestSameKeyInManyAccounts(t *testing.T) {
 	}
 }
 
+// wrongHashesSQL returns the idempotency records whose hash is not in one of the two
+// tables, and the hashes without a record.
+const wrongHashesSQL = `SELECT n FROM (SELECT hash, n, 1 AS found FROM idempotency_recent
+		UNION ALL SELECT hash, n, 1 FROM idempotency_lookup UNION ALL SELECT hash, n, -1 FROM idempotency)
+	GROUP BY hash, n HAVING sum(found) <> 0`
+
 // A record is found while its hash waits in the small table, and after it has moved,
 // also through another store. When it goes, so does its hash.
 func TestHashesMove(t *testing.T) {
@@ -155,8 +161,7 @@ func TestHashesMove(t *testing.T) {
 	hashes := func() (recent, moved, wrong int) {
 		t.Helper()
 		if err := db.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM idempotency_recent), (SELECT count(*) FROM idempotency_lookup),
-			(SELECT count(*) FROM (SELECT hash, n FROM idempotency_recent UNION ALL SELECT hash, n FROM idempotency_lookup) FULL JOIN idempotency AS i USING (hash, n)
-				WHERE i.key IS NULL OR hash IS NULL)`).Scan(&recent, &moved, &wrong); err != nil {
+			(SELECT count(*) FROM (`+wrongHashesSQL+`))`).Scan(&recent, &moved, &wrong); err != nil {
 			t.Fatal(err)
 		}
 		return recent, moved, wrong
