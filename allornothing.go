@@ -7,7 +7,9 @@ import (
 	"slices"
 )
 
-// createAll creates the contacts of a batch that is all or nothing.
+// createAll creates the contacts of a batch that is all or nothing. If another writer
+// comes between, nothing is stored, and it decides about all of them again: the
+// policy may be another one.
 func (c *call) createAll(ctx context.Context, created *creation) error {
 	if err := c.refuseReplays(ctx, created); err != nil {
 		return err
@@ -15,16 +17,43 @@ func (c *call) createAll(ctx context.Context, created *creation) error {
 	if created.failed() {
 		return c.failBatch(ctx, created)
 	}
-	plans, err := c.plans(ctx, created)
-	switch {
-	case err != nil:
-		return c.fault(err)
-	case plans:
-		c.plan(ctx, created)
-	default:
-		c.create(ctx, created)
+	inputs := slices.Clone(created.contacts)
+	for stale, try := 0, 1; ; try++ {
+		plans, err := c.plans(ctx, created)
+		switch {
+		case err != nil:
+			return c.fault(err)
+		case plans:
+			err = c.plan(ctx, created)
+		default:
+			c.create(ctx, created)
+			err = created.stale
+		}
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrStale) && stale < maxStale-1:
+			stale++
+			c.account = nil
+			if err := c.confirm(ctx); err != nil {
+				return err
+			}
+		case !errors.Is(err, ErrStale) && (comesAgain(err) || errors.Is(err, ErrIdempotencyConflict)) && try < maxTries:
+			stale = 0
+		default:
+			c.note(err)
+			for i := range created.contacts {
+				created.contacts[i].err = newServerError(err)
+			}
+			return nil
+		}
+		c.tries++
+		copy(created.contacts, inputs)
+		created.places, created.stale = nil, nil
+		if !c.dryRun {
+			c.seen = nil
+		}
 	}
-	return nil
 }
 
 func (created *creation) failed() bool {
@@ -39,51 +68,34 @@ func (c *call) plans(ctx context.Context, created *creation) (bool, error) {
 }
 
 // plan decides about all contacts as a dry run does, and stores what was decided in
-// one step. If another writer comes between, it plans again.
-func (c *call) plan(ctx context.Context, created *creation) {
-	inputs := slices.Clone(created.contacts)
-	for stale, try := 0, 1; ; try++ {
-		c.seen = newOverlay()
-		c.create(ctx, created)
-		err := errAgain
-		if !c.seen.overtaken {
-			c.checkReplays(ctx, created)
-			failed := created.failed()
-			switch err = nil; {
-			case c.dryRun:
-			case !failed:
-				err = c.carryOut(ctx, created)
-			case len(c.seen.steps) > 0: // what refused it was read
-				err = c.checkSettings(ctx)
-			}
-			if failed && !errors.Is(err, ErrStale) {
-				for i := range created.contacts {
-					if n := &created.contacts[i]; n.err == nil {
-						n.err = newError(ErrBatchFailed, nil)
-					}
-				}
-				return
-			}
-		}
-		switch {
-		case err == nil:
-			return
-		case errors.Is(err, ErrStale) && stale < maxStale-1:
-			stale++
-			c.account = nil
-		case !errors.Is(err, ErrStale) && comesAgain(err) && try < maxTries:
-			stale = 0
-		default:
-			c.note(err)
-			for i := range created.contacts {
-				created.contacts[i].err = newServerError(err)
-			}
-			return
-		}
-		c.tries++
-		copy(created.contacts, inputs)
-		created.places = nil
+// one step. Its error says that nothing was decided or stored.
+func (c *call) plan(ctx context.Context, created *creation) error {
+	c.seen = newOverlay()
+	c.create(ctx, created)
+	switch {
+	case created.stale != nil:
+		return created.stale
+	case c.seen.overtaken:
+		return errAgain
 	}
+	c.checkReplays(ctx, created)
+	if !created.failed() {
+		if c.dryRun {
+			return nil
+		}
+		return c.carryOut(ctx, created)
+	}
+	if !c.dryRun && len(c.seen.steps) > 0 { // what refused it was read
+		if err := c.checkSettings(ctx); errors.Is(err, ErrStale) {
+			return err
+		}
+	}
+	for i := range created.contacts {
+		if n := &created.contacts[i]; n.err == nil {
+			n.err = newError(ErrBatchFailed, nil)
+		}
+	}
+	return nil
 }
 
 // carryOut stores what was planned. Its error says that nothing was.

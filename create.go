@@ -279,6 +279,7 @@ type creation struct {
 	part         part
 	places       map[uuid.UUID]int // the new contacts of the call; nil: not known yet
 	room         []Mutation        // empty, to be used if it is large enough
+	stale        error             // of all or nothing: the settings of the account changed, and nothing is stored
 }
 
 // A single is the memory of the creation of one contact.

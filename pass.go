@@ -32,6 +32,9 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		}
 		p.run(ctx, contacts[:size])
 		switch {
+		case p.stale != nil && created.allOrNothing:
+			created.stale = p.stale
+			return
 		case len(p.again) == 0:
 			stale, try = 0, 1
 		case p.stale != nil:
