@@ -57,7 +57,9 @@ type DoNotCallSummary struct {
 // an API key. It needs what [contacts.Service.BlockCallsStream] needs, or with Grants
 // [contacts.Service.GrantCalls]. The list has one number on each line, or it is a CSV
 // file with a column for them; the columns reason, reference, at and expires_at are read
-// if they are there. The same list given twice adds nothing.
+// if they are there. The same list given twice adds nothing. Where a column type says
+// that a row is a grant, only an import with Grants takes it; where it says block, only
+// one without. Any other text in that column says nothing.
 //
 // A refused row is no error. An error of the Service, of the file or of a writer ends
 // the import, and the summary of what was recorded is returned with it: give the whole
@@ -91,7 +93,7 @@ type numberList struct {
 	summary DoNotCallSummary
 	fault   error // why reading ended before the end of the file
 
-	number, reason, reference, at, expiresAt int // columns; -1: none
+	number, kind, reason, reference, at, expiresAt int // columns; -1: none
 
 	given   []givenNumber // to the stream, and perhaps not judged yet
 	settled int           // numbers before those
@@ -132,14 +134,14 @@ func (l *numberList) open(r io.Reader) error {
 	if err != nil {
 		return errors.New("contactsio: the list is empty; it must have a number on each line, or a first line that names the columns")
 	}
-	l.number, l.reason, l.reference, l.at, l.expiresAt = 0, -1, -1, -1, -1
+	l.number, l.kind, l.reason, l.reference, l.at, l.expiresAt = 0, -1, -1, -1, -1, -1
 	if number := l.numberColumn(first); number >= 0 {
 		lines += linesOf(head[size:][:parser.InputOffset()])
 		l.header, l.number = slices.Clone(first), number
 		find := func(name string) int {
 			return slices.IndexFunc(first, func(cell string) bool { return plain(strings.TrimSpace(cell)) == plain(name) })
 		}
-		l.reason, l.reference, l.at, l.expiresAt = find("reason"), find("reference"), find("at"), find("expires_at")
+		l.kind, l.reason, l.reference, l.at, l.expiresAt = find("type"), find("reason"), find("reference"), find("at"), find("expires_at")
 	} else if l.opts.Column != "" || !strings.ContainsAny(first[0], "0123456789") {
 		return fmt.Errorf("contactsio: the first line of the list is %q, which is no number and names no column of numbers; name it in DoNotCallImportOptions.Column", shorten(strings.Join(first, string(comma))))
 	}
@@ -212,6 +214,12 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 			return ""
 		}
 		return strings.TrimSpace(withoutFormulaMark(cells[column]))
+	}
+	switch kind := contacts.DoNotCallType(plain(cell(l.kind))); {
+	case kind == contacts.DoNotCallGrant && !o.Grants:
+		return in, problem("type", codeInvalid, "is grant, and the rows become blocks; import the grants by themselves, with the option Grants")
+	case kind == contacts.DoNotCallBlock && o.Grants:
+		return in, problem("type", codeInvalid, "is block, and the rows become grants; import the blocks by themselves, without the option Grants")
 	}
 	number := cell(l.number)
 	if l.header == nil && o.Region == "US" && len(cells) > 1 && len(number) == 3 && isDigits(number) && len(cell(1)) == 7 && isDigits(cell(1)) {
@@ -349,7 +357,8 @@ type DoNotCallExportOptions struct {
 
 // ExportDoNotCall writes the numbers that must not be called as CSV, and returns how
 // many. It needs what [contacts.Service.DoNotCallEntries] needs. An entry of a person
-// that was erased has no number. The file can be imported again.
+// that was erased has no number. The file can be imported again; one with All twice,
+// because grants are an import of their own.
 func ExportDoNotCall(ctx context.Context, svc *contacts.Service, key string, w io.Writer, opts *DoNotCallExportOptions) (int, error) {
 	if opts == nil {
 		opts = new(DoNotCallExportOptions)

@@ -143,6 +143,52 @@ func TestListIsExported(t *testing.T) {
 	}
 }
 
+// TestListWithGrantsIsImportedInTwoParts exports blocks and a grant. Each import takes
+// the rows of its own type and refuses the others, so neither turns one into the other.
+func TestListWithGrantsIsImportedInTwoParts(t *testing.T) {
+	t.Parallel()
+	f, other := listing(t), listing(t)
+	const allowed, blocked = "+15551230001", "+15551230002"
+	for _, number := range []string{allowed, blocked} {
+		if _, err := f.Service.BlockCalls(t.Context(), f.Key, contacts.DoNotCallInput{PhoneNumber: number}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Service.GrantCalls(t.Context(), f.Key, contacts.DoNotCallInput{PhoneNumber: allowed, Reason: "asked", Reference: "form 1"}); err != nil {
+		t.Fatal(err)
+	}
+	var file, refused bytes.Buffer
+	if _, err := contactsio.ExportDoNotCall(t.Context(), f.Service, f.Key, &file, &contactsio.DoNotCallExportOptions{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		file string
+		opts contactsio.DoNotCallImportOptions
+		want contactsio.DoNotCallSummary
+	}{
+		{file.String(), contactsio.DoNotCallImportOptions{Refused: &refused}, contactsio.DoNotCallSummary{Rows: 3, Added: 2, Refused: 1, ByCode: map[string]int{"invalid": 1}}},
+		{file.String(), contactsio.DoNotCallImportOptions{Grants: true}, contactsio.DoNotCallSummary{Rows: 3, Added: 1, Refused: 2, ByCode: map[string]int{"invalid": 2}}},
+		{"number,type\n+15551230003,mobile\n", contactsio.DoNotCallImportOptions{}, contactsio.DoNotCallSummary{Rows: 1, Added: 1}},
+	} {
+		got, err := contactsio.ImportDoNotCall(t.Context(), other.Service, other.Key, strings.NewReader(step.file), &step.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&step.want, got); diff != "" {
+			t.Errorf("summary with Grants %v (-want +got):\n%s", step.opts.Grants, diff)
+		}
+	}
+	if !strings.Contains(refused.String(), ",type,invalid,") || !strings.Contains(refused.String(), allowed+",grant,") {
+		t.Errorf("refused rows:\n%s", &refused)
+	}
+	if err := other.Service.CanCall(t.Context(), other.Key, allowed); err != nil {
+		t.Errorf("the number with the grant: %v", err)
+	}
+	if err := other.Service.CanCall(t.Context(), other.Key, blocked); contacts.CodeOf(err) != contacts.CodeDoNotCall {
+		t.Errorf("the number with a block: %v", err)
+	}
+}
+
 func TestListErrors(t *testing.T) {
 	t.Parallel()
 	f := listing(t)
