@@ -29,7 +29,7 @@ func parseCard(text string, reader *bufio.Reader, ignored *nameSet) (properties,
 	lines.Grow(len(text))
 	lines.WriteString("BEGIN:VCARD\n")
 	want := 0
-	for _, l := range unfold(text, old) {
+	for l := range strings.SplitSeq(unfold(text, old), "\n") {
 		if mark := strings.TrimSpace(l); strings.EqualFold(mark, "BEGIN:VCARD") || strings.EqualFold(mark, "END:VCARD") {
 			continue
 		}
@@ -77,27 +77,31 @@ func isOldCard(text string) bool {
 	return false
 }
 
-// unfold joins the lines of each property.
-func unfold(text string, old bool) (lines []string) {
-	quoted := false // the last line is quoted-printable, and goes on
+// unfold returns the text of a card with each property on one line.
+func unfold(text string, old bool) string {
+	var out strings.Builder
+	out.Grow(len(text))
+	var breaks softBreaks
+	goesOn := false // the last line ends with a soft line break
 	for l := range strings.Lines(text) {
 		l = strings.TrimRight(l, "\r\n")
-		last := len(lines) - 1
 		switch {
-		case quoted:
-			lines[last] = strings.TrimSuffix(lines[last], "=") + l
-		case last >= 0 && isFolded(l) && old:
-			lines[last] += l // version 2.1 folds before a blank and keeps it
-		case last >= 0 && isFolded(l):
-			lines[last] += l[1:]
+		case goesOn && !isMark([]byte(l), "END:VCARD"):
+		case out.Len() > 0 && isFolded(l) && old: // version 2.1 folds before a blank and keeps it
+		case out.Len() > 0 && isFolded(l):
+			l = l[1:]
 		default:
-			lines = append(lines, l)
+			breaks.begin()
+			if out.Len() > 0 {
+				out.WriteByte('\n')
+			}
 		}
-		last = len(lines) - 1
-		head, _, _ := strings.Cut(lines[last], ":")
-		quoted = strings.HasSuffix(lines[last], "=") && strings.Contains(strings.ToUpper(head), "QUOTED-PRINTABLE")
+		if goesOn = breaks.follow([]byte(l)); goesOn {
+			l = l[:len(l)-1]
+		}
+		out.WriteString(l)
 	}
-	return lines
+	return out.String()
 }
 
 // cutProperty cuts a line at the colon after its name and parameters.
@@ -154,7 +158,9 @@ func modern(head, value string) (newHead, newValue string, kept bool, err error)
 	head = strings.Join(out, ";")
 	switch encoding {
 	case "QUOTED-PRINTABLE":
-		raw, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(value)))
+		// The decoder needs a buffer for the whole line.
+		line := bufio.NewReaderSize(strings.NewReader(value), len(value)+1)
+		raw, err := io.ReadAll(quotedprintable.NewReader(line))
 		if err != nil {
 			return "", "", false, fmt.Errorf("the property %s is no quoted-printable", propertyName([]byte(head+":")))
 		}

@@ -21,6 +21,7 @@ import (
 // after the other, because they measure the whole process.
 func TestMemory(t *testing.T) {
 	t.Run("long rows", testMemoryOfLongRows)
+	t.Run("folded card", testMemoryOfFoldedCard)
 	t.Run("many rows", testMemoryOfManyRows)
 }
 
@@ -46,6 +47,28 @@ func testMemoryOfLongRows(t *testing.T) {
 		const maxAllocated = 2 << 20
 		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
 			t.Errorf("%s: reading %d bytes allocated %d, want %d or less", name, size, allocated, maxAllocated)
+		}
+	}
+}
+
+// testMemoryOfFoldedCard reads cards of very many folded lines. Their memory grows with
+// the length of the text and not with its square.
+func testMemoryOfFoldedCard(t *testing.T) {
+	for name, lines := range map[string]string{
+		"value": "NOTE:x\n" + strings.Repeat(" x\n", 20_000), "name": "NOTE\n" + strings.Repeat(" =\n", 20_000),
+		"quoted-printable": "NOTE;ENCODING=QUOTED-PRINTABLE:x=\n" + strings.Repeat("x=\n", 20_000) + "x\n",
+	} {
+		file := "BEGIN:VCARD\nVERSION:2.1\nN:Example;Ada\n" + lines + "END:VCARD\n"
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		rows := read(t, strings.NewReader(file), nil)
+		runtime.ReadMemStats(&after)
+		if len(rows) != 1 || rows[0].Contact.FirstName != "Ada" {
+			t.Errorf("%s: got %d rows", name, len(rows))
+		}
+		const maxAllocated = 4 << 20
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
+			t.Errorf("%s: reading %d bytes allocated %d, want %d or less", name, len(file), allocated, maxAllocated)
 		}
 	}
 }

@@ -61,6 +61,8 @@ func (c *cardRows) cut() (Row, error) {
 		agent    bool   // the last line announces a card inside this one
 		dropping bool   // the last line is one of a property that is not kept
 		over     string // why the card is refused
+		breaks   softBreaks
+		goesOn   bool // the last line ends with a soft line break
 	)
 	c.text = c.text[:0]
 	for {
@@ -73,8 +75,8 @@ func (c *cardRows) cut() (Row, error) {
 			return Row{}, err
 		}
 		begins, ends := isMark(l.bytes, "BEGIN:VCARD"), isMark(l.bytes, "END:VCARD")
-		announced := agent
-		agent = false
+		announced, continued := agent, goesOn
+		agent, goesOn = false, false
 		switch {
 		case !open && begins:
 			open, row.Line, row.Offset = true, l.number, l.offset
@@ -101,21 +103,25 @@ func (c *cardRows) cut() (Row, error) {
 			}
 			return row, nil
 		}
-		name := propertyName(l.bytes)
+		name := ""
+		if !continued {
+			name = propertyName(l.bytes)
+		}
 		switch {
-		case len(bytes.TrimSpace(l.bytes)) == 0:
+		case len(bytes.TrimSpace(l.bytes)) == 0 && !continued:
 			continue
-		case dropping && (name == "" || isFolded(l.bytes)):
+		case dropping && name == "":
+			goesOn = breaks.follow(l.bytes)
 			continue
 		}
+		if !continued && !isFolded(l.bytes) {
+			breaks.begin()
+		}
+		goesOn = breaks.follow(l.bytes)
 		dropping = false
 		switch name {
-		case "PHOTO", "LOGO", "SOUND", "KEY":
-			dropping = true
-			c.reader.ignored.add(name)
-			continue
-		case "AGENT":
-			agent = true
+		case "PHOTO", "LOGO", "SOUND", "KEY", "AGENT":
+			dropping, agent = true, name == "AGENT"
 			c.reader.ignored.add(name)
 			continue
 		}
@@ -125,6 +131,34 @@ func (c *cardRows) cut() (Row, error) {
 		}
 		c.text = append(c.text, l.bytes...)
 	}
+}
+
+// A softBreaks follows the lines of a property and finds the soft line breaks of
+// quoted-printable text: after an "=" at the end of a line, the next line is the
+// text's too, whatever it looks like.
+type softBreaks struct {
+	head    []byte // name and parameters so far
+	inValue bool   // the head is complete
+	quoted  bool   // the value is quoted-printable
+}
+
+// begin starts a property.
+func (b *softBreaks) begin() { *b = softBreaks{head: b.head[:0]} }
+
+// follow reads one more line of the property. It reports whether the line ends with
+// a soft line break.
+func (b *softBreaks) follow(text []byte) bool {
+	text = bytes.TrimRight(text, "\r\n")
+	if !b.inValue {
+		head, _, found := bytes.Cut(text, []byte(":"))
+		b.head = append(b.head, bytes.TrimLeft(head, " \t")...)
+		if !found {
+			return false
+		}
+		b.inValue = true
+		b.quoted = bytes.IndexByte(b.head, ';') >= 0 && bytes.Contains(bytes.ToUpper(b.head), []byte("QUOTED-PRINTABLE"))
+	}
+	return b.quoted && bytes.HasSuffix(text, []byte("="))
 }
 
 // isMark reports whether a line is BEGIN:VCARD or END:VCARD, in any letter case.
