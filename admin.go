@@ -69,11 +69,14 @@ type Admin struct {
 	actor       string
 	eventPoll   time.Duration
 	ledgers     ledgers
+	ledgerErr   error // what is wrong with DoNotCallSecrets; nil: nothing
 	clock       clock
 	ids         *idSource
 }
 
-// NewAdmin returns an Admin on the store, which the caller closes.
+// NewAdmin returns an Admin on the store, which the caller closes. A nil opts means
+// the defaults. An invalid KeyPrefix, Actor or secret is an error of the calls that
+// need it.
 func NewAdmin(store Store, opts *AdminOptions) *Admin {
 	if opts == nil {
 		opts = new(AdminOptions)
@@ -91,6 +94,9 @@ func NewAdmin(store Store, opts *AdminOptions) *Admin {
 		a.clock = time.Now
 	}
 	a.ledgers = newLedgers(store, a.clock, opts.DoNotCallSecrets)
+	if i, why, found := shortLedgerSecret(opts.DoNotCallSecrets); found {
+		a.ledgerErr = NewValidationError(FieldError{element("do_not_call_secrets", i), FieldInvalid, "of AdminOptions " + why})
+	}
 	return a
 }
 

@@ -55,7 +55,8 @@ type PhoneNumberInput struct {
 	Primary     bool   `json:"primary,omitempty"`
 
 	// DoNotCall puts the number on the do-not-call list of the account. False
-	// says nothing: only [Service.GrantCalls] takes a number off the list.
+	// says nothing: only [Service.GrantCalls], or the end of a block, takes a number
+	// off the list.
 	DoNotCall bool `json:"do_not_call,omitempty"`
 
 	// ID names a phone number that the contact has, for

@@ -19,9 +19,10 @@ import (
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeMissingFirstName,
 // CodeValidationError, CodeTeamAccessDenied, CodeIdempotencyConflict,
-// CodeTeamNotFound, CodeDuplicateContact, CodeServerError. CodeDuplicateContact
-// means that another contact has its external id, or a key that the account's
-// [DuplicatePolicy] makes unique. All wrong fields are reported at once. A key
+// CodeTeamNotFound, CodeAmbiguousMatch, CodeDuplicateContact, CodeServerError.
+// CodeDuplicateContact means that another contact has its external id, or a key that
+// the account's [DuplicatePolicy] makes unique. CodeAmbiguousMatch means that the
+// policy would return or change a contact, and several match. All wrong fields are reported at once. A key
 // without access to a team that does not exist gets CodeTeamNotFound too.
 func (s *Service) CreateContact(ctx context.Context, key string, in CreateContactInput) (*Contact, error) {
 	r, err := s.CreateContactResult(ctx, key, in)
@@ -114,8 +115,8 @@ type CreateResult struct {
 	Changes []FieldChange `json:"changes,omitempty"`
 
 	// DeletedTwin is the newest deleted contact that has a match key of the new
-	// one, if the key may see it. It can be restored or purged in its place. Only
-	// keys that must be unique are looked for. Zero: there is none.
+	// one, if the key may see it. It can be restored in place of the new one.
+	// Only keys that must be unique are looked for. Zero: there is none.
 	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
 
 	// PastOverlay: the stream of a dry run has more keys than Limits.DryRunKeys, so

@@ -281,6 +281,35 @@ func TestEraseInADisabledAccount(t *testing.T) {
 	}
 }
 
+// A secret that New refuses is refused before it makes a subject of a block.
+func TestAdminRefusesShortSecrets(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.person(t)
+	before := w.journal(t)
+	good := []byte(strings.Repeat("s", 32))
+	admin := contacts.NewAdmin(w.store, &contacts.AdminOptions{DoNotCallSecrets: [][]byte{good, []byte("x")}})
+	in := contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID, Suppress: true}
+	for _, call := range []struct {
+		name string
+		do   func() error
+	}{
+		{"EraseContact", func() error { _, err := admin.EraseContact(t.Context(), in); return err }},
+		{"PreviewErasure", func() error { _, err := admin.PreviewErasure(t.Context(), in); return err }},
+		{"VerifyErasure", func() error { _, err := admin.VerifyErasure(t.Context(), w.acme.ID, ofThePerson()); return err }},
+	} {
+		t.Run(call.name, func(t *testing.T) {
+			wantError(t, call.do(), contacts.CodeValidationError, wrong("do_not_call_secrets[1]", contacts.FieldInvalid))
+		})
+	}
+	if _, err := w.svc.GetContact(t.Context(), w.key, c.ID); err != nil {
+		t.Errorf("the contact: %v", err)
+	}
+	if diff := cmp.Diff(before, w.journal(t)); diff != "" {
+		t.Errorf("the journal changed:\n%s", diff)
+	}
+}
+
 // Without a secret that the ledger needs, entries would be missed.
 func TestEraseNeedsTheSecrets(t *testing.T) {
 	t.Parallel()

@@ -107,6 +107,9 @@ func (e *erasing) check() (err error) {
 	if e.store == nil {
 		return noStore()
 	}
+	if e.ledgerErr != nil {
+		return e.ledgerErr
+	}
 	var bad problems
 	needsAccount(e.in.AccountID, &bad)
 	if e.in.ContactID == uuid.Nil {

@@ -16,7 +16,7 @@ const (
 	EventContactCreated  EventType = "contact.created"  // version 1
 	EventContactUpdated  EventType = "contact.updated"  // changed; Changes may be empty
 	EventContactDeleted  EventType = "contact.deleted"  // hidden; it can be restored
-	EventContactRestored EventType = "contact.restored" // live again, and changed by an upsert
+	EventContactRestored EventType = "contact.restored" // live again; an upsert that restored it may have changed it
 	EventContactPurged   EventType = "contact.purged"   // removed for good, with [Admin.PurgeContacts]
 	EventContactErased   EventType = "contact.erased"   // removed for good, with all that was known of the person
 

@@ -47,15 +47,15 @@ func newLedgerSecrets(keys [][]byte) []ledgerSecret {
 	return secrets
 }
 
-// checkLedgerSecrets says what is wrong with the secrets of a host. option is the
-// name of the option.
-func checkLedgerSecrets(option string, keys [][]byte) error {
+// shortLedgerSecret returns the place of the first secret of a host that is too
+// short, and what to say of it; false: there is none.
+func shortLedgerSecret(keys [][]byte) (i int, why string, found bool) {
 	for i, key := range keys {
 		if len(key) < minLedgerSecret {
-			return fmt.Errorf("contacts: %s[%d] has %d bytes; give at least %d bytes from a random source, and keep them for good", option, i, len(key), minLedgerSecret)
+			return i, fmt.Sprintf("has %d bytes; give at least %d bytes from a random source, and keep them for good", len(key), minLedgerSecret), true
 		}
 	}
-	return nil
+	return 0, "", false
 }
 
 // subject returns the subject of the entries of a number in E.164.

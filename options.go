@@ -197,8 +197,8 @@ func (o *Options) check(limits Limits) error {
 			return fmt.Errorf("contacts: Options.%s is %q, which %s", p.name, p.permission, why)
 		}
 	}
-	if err := checkLedgerSecrets("Options.DoNotCallSecrets", o.DoNotCallSecrets); err != nil {
-		return err
+	if i, why, found := shortLedgerSecret(o.DoNotCallSecrets); found {
+		return fmt.Errorf("contacts: Options.DoNotCallSecrets[%d] %s", i, why)
 	}
 	if o.IdempotencyRetention < 0 {
 		return fmt.Errorf("contacts: Options.IdempotencyRetention is %s; give how long an idempotency key is kept, or 0 for %s", o.IdempotencyRetention, defaultRetention)

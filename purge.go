@@ -17,9 +17,9 @@ type PurgeInput struct {
 }
 
 // PurgeContacts removes deleted contacts for good, and returns how many. It is
-// for erasing one person, and for keeping deleted contacts no longer than
-// allowed. A live contact is left alone. After an error, those counted are
-// removed.
+// for keeping deleted contacts no longer than allowed. It leaves the events and the
+// do-not-call entries of a contact: to erase a person, call [Admin.EraseContact]. A
+// live contact is left alone. After an error, those counted are removed.
 //
 // Its errors: CodeValidationError where in says nothing, CodeServerError.
 func (a *Admin) PurgeContacts(ctx context.Context, in PurgeInput) (int, error) {

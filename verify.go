@@ -47,10 +47,13 @@ const maxFindings = 1000
 // It reads the whole journal of the account, and with Texts every contact. What is
 // stored while it reads may be missed. It says nothing of the disk.
 //
-// Its errors: CodeValidationError for a probe with no value or with an empty one,
-// CodeNotFound for an unknown account, CodeServerError, also where
+// Its errors: CodeValidationError for a probe with no value or with an empty one, or
+// for a secret of AdminOptions that is too short, CodeNotFound for an unknown account, CodeServerError, also where
 // AdminOptions.DoNotCallSecrets lacks a secret of the account's ledger.
 func (a *Admin) VerifyErasure(ctx context.Context, accountID uuid.UUID, probe ErasureProbe) ([]ErasureFinding, error) {
+	if a.ledgerErr != nil {
+		return nil, a.ledgerErr
+	}
 	if err := probe.check(); err != nil {
 		return nil, err
 	}

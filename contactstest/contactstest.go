@@ -27,7 +27,7 @@ type Fixture struct {
 	Store   contacts.Store    // holds only the account, the team and the key below
 	Account *contacts.Account // owns the team and the key
 	Team    *contacts.Team    // the key may access every team of the account
-	Key     string            // may read and write contacts
+	Key     string            // has every permission of package contacts, for all teams
 
 	t        testing.TB
 	failures *failures
@@ -51,7 +51,9 @@ func New(t testing.TB, opts *contacts.Options) *Fixture {
 	if opts != nil {
 		o = *opts
 	}
-	f.Admin = contacts.NewAdmin(f.Store, &contacts.AdminOptions{Permissions: o.Permissions, Now: o.Now, NewID: o.NewID})
+	f.Admin = contacts.NewAdmin(f.Store, &contacts.AdminOptions{
+		Permissions: o.Permissions, DoNotCallSecrets: o.DoNotCallSecrets, Now: o.Now, NewID: o.NewID,
+	})
 	var err error
 	if f.Account, err = f.Admin.CreateAccount(ctx, "Test account"); err != nil {
 		t.Fatalf("contactstest: create the account: %v", err)

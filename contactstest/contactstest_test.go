@@ -47,6 +47,26 @@ func TestFixtureTakesOptions(t *testing.T) {
 	}
 }
 
+// Service and Admin share the secrets, so the Admin can erase a listed number.
+func TestFixtureErasesWithSecrets(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, &contacts.Options{DoNotCallSecrets: [][]byte{[]byte(strings.Repeat("s", 32))}})
+	listed, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{
+		FirstName:    "John",
+		PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567", DoNotCall: true}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt, err := f.Admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: f.Account.ID, ContactID: listed.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if receipt.Removed.Numbers != 1 {
+		t.Errorf("removed %+v, want one number", receipt.Removed)
+	}
+}
+
 func TestFailNextFailsTheNextCallsOnly(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)

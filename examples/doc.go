@@ -8,6 +8,6 @@
 //   - signup: people who sign up again and again, and are one contact each
 //   - dialler: a list of numbers that must not be called, asked before each call
 //   - server: the REST API as a whole server
-//   - import: an import of CSV files of any size, with a report of the refused rows
+//   - import: an import of CSV, JSON lines or vCards of any size, with a report of the refused rows
 //   - customstore: a store of your own, checked by the conformance suite
 package examples

@@ -20,8 +20,7 @@ type Inspection struct {
 	LogSize       int64 // of the -wal file beside it, in bytes
 	FreeDisk      int64 // bytes that this process may still write on its disk; -1: not known
 
-	// Findings are what is wrong with the file and its place, worst first. nil:
-	// nothing.
+	// Findings are what is wrong with the file and its place. nil: nothing.
 	Findings []contacts.Finding
 }
 

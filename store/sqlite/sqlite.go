@@ -5,10 +5,10 @@
 // create has returned survives kill -9 and a power cut.
 //
 // The file may be used by several processes at once, and by people with the
-// sqlite3 shell: the views contact, contact_phone, contact_tag and journal_entry
-// show what is stored in plain columns. While it is open, SQLite keeps two more files beside
-// it, whose names end in -wal and -shm. They belong to it, and [Store.Close]
-// removes them. The file must be on a local disk, not on a network one.
+// sqlite3 shell: the views contact, contact_phone, contact_tag, do_not_call,
+// contact_event and journal_entry show what is stored in plain columns. While it is
+// open, SQLite keeps two more files beside it, whose names end in -wal and -shm. They
+// belong to it, and [Store.Close] removes them. The file must be on a local disk, not on a network one.
 //
 // The package needs cgo and a C compiler; with CGO_ENABLED=0 it does not
 // compile, and says so.
