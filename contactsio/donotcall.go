@@ -112,7 +112,7 @@ func (l *numberList) open(r io.Reader) error {
 			return err
 		}
 	}
-	text, err := newTextReader(r, l.opts.Encoding, defaultMaxRow)
+	text, err := newTextReader(r, l.opts.Encoding, FormatCSV, defaultMaxRow)
 	if err != nil {
 		return err
 	}

@@ -106,6 +106,29 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestJSONLinesAreUTF8 refuses the lines of JSON that are not, and no others.
+func TestJSONLinesAreUTF8(t *testing.T) {
+	t.Parallel()
+	const file = "{\"first_name\":\"Müller\"}\n{\"first_name\":\"Bj\xf6rn\"}\n"
+	for name, tc := range map[string]struct {
+		file string
+		opts contactsio.ReadOptions
+		want []string
+	}{
+		"found out":               {file, contactsio.ReadOptions{}, []string{"Müller", "!encoding"}},
+		"given":                   {"Jos\xe9\n" + file, contactsio.ReadOptions{Format: contactsio.FormatJSONLines}, []string{"!encoding", "Müller", "!encoding"}},
+		"encoding given":          {"{\"first_name\":\"Bj\xf6rn\"}\n", contactsio.ReadOptions{Encoding: "windows-1252"}, []string{"Björn"}},
+		"CSV begins with a brace": {"{,first_name\nx,Bj\xf6rn\n", contactsio.ReadOptions{Format: contactsio.FormatCSV}, []string{"Björn"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, names(read(t, strings.NewReader(tc.file), &tc.opts))); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestReaderErrors(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

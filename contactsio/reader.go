@@ -35,7 +35,7 @@ type ReadOptions struct {
 
 	// Encoding is a name of the WHATWG list, such as "windows-1252". "": a byte
 	// order mark says it. Without one, the first 64 KiB do: UTF-8, UTF-16 or
-	// windows-1252.
+	// windows-1252. JSON Lines are never taken for windows-1252.
 	Encoding string
 
 	// NoHeader says that the first line of a CSV file is a contact. Map then names
@@ -210,7 +210,7 @@ func NewReader(r io.Reader, opts *ReadOptions) (*Reader, error) {
 
 // open reads the head of the file.
 func (r *Reader) open(file io.Reader) (err error) {
-	if r.text, err = newTextReader(file, r.opts.Encoding, r.opts.MaxRow); err != nil {
+	if r.text, err = newTextReader(file, r.opts.Encoding, r.opts.Format, r.opts.MaxRow); err != nil {
 		return err
 	}
 	head, err := r.text.head()

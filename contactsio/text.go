@@ -3,6 +3,7 @@ package contactsio
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -60,15 +61,16 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newTextReader finds out the encoding, unless a name is given.
-func newTextReader(r io.Reader, name string, limit int) (*textReader, error) {
+// newTextReader finds out the encoding, unless a name is given. The format helps, if
+// it is known.
+func newTextReader(r io.Reader, name string, format Format, limit int) (*textReader, error) {
 	t := &textReader{file: &countingReader{Reader: r}, number: 1, max: limit}
 	raw := bufio.NewReaderSize(t.file, headBytes)
 	head, err := peek(raw)
 	if err != nil {
 		return nil, err
 	}
-	code, found, err := encodingOf(head, name)
+	code, found, err := encodingOf(head, name, format)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,7 @@ func peek(r *bufio.Reader) ([]byte, error) {
 
 // encodingOf returns the encoding of a file that starts with head, and its name. A
 // nil encoding is UTF-8.
-func encodingOf(head []byte, name string) (encoding.Encoding, string, error) {
+func encodingOf(head []byte, name string, format Format) (encoding.Encoding, string, error) {
 	utf16 := func(order unicode.Endianness) encoding.Encoding { return unicode.UTF16(order, unicode.IgnoreBOM) }
 	switch {
 	case name != "":
@@ -129,7 +131,7 @@ func encodingOf(head []byte, name string) (encoding.Encoding, string, error) {
 		return utf16(unicode.LittleEndian), "utf-16le", nil
 	case nuls[1] == 0 && nuls[0] > half:
 		return utf16(unicode.BigEndian), "utf-16be", nil
-	case utf8.Valid(wholeRunes(head)):
+	case utf8.Valid(wholeRunes(head)), cmp.Or(format, formatOf(head)) == FormatJSONLines: // JSON is UTF-8
 		return nil, utf8Name, nil
 	default:
 		return charmap.Windows1252, "windows-1252", nil
