@@ -193,6 +193,9 @@ func splitName(name string) (first, last string) {
 	return name, ""
 }
 
+// maxEmails bounds what one row costs.
+const maxEmails = 50
+
 // finishEmails takes the marked address, or else the first one.
 func (p *person) finishEmails() {
 	var all []string
@@ -202,6 +205,10 @@ func (p *person) finishEmails() {
 			text = strings.TrimSpace(text)
 			if text == "" || slices.ContainsFunc(all, func(other string) bool { return strings.EqualFold(other, text) }) {
 				continue
+			}
+			if len(all) == maxEmails {
+				p.refuse("email", contacts.FieldTooMany, fmt.Sprintf("must be at most %d", maxEmails))
+				return
 			}
 			if strings.HasPrefix(e.label, "* ") && !marked {
 				taken, marked = len(all), true

@@ -54,6 +54,9 @@ func (p *person) finishPhones() {
 	for _, more := range p.more {
 		p.addPhone(more)
 	}
+	if len(p.in.PhoneNumbers) > maxPhones {
+		p.refuse("phone_numbers", contacts.FieldTooMany, fmt.Sprintf("must be at most %d", maxPhones))
+	}
 	primary := false
 	for i := range p.in.PhoneNumbers {
 		n := &p.in.PhoneNumbers[i]
@@ -65,10 +68,18 @@ func (p *person) finishPhones() {
 	}
 }
 
-// addPhone adds a number, unless it is there.
+// These bound what one row costs. A Service allows fewer numbers, unless it is told to
+// allow more.
+const (
+	maxPhones   = 500
+	maxProblems = 50
+)
+
+// addPhone adds a number, unless it is there. Of a row that is refused for sure, it
+// adds no more.
 func (p *person) addPhone(n contacts.PhoneNumberInput) {
 	text := strings.TrimSpace(n.PhoneNumber)
-	if text == "" {
+	if text == "" || len(p.in.PhoneNumbers) > maxPhones || len(p.problems) >= maxProblems {
 		return
 	}
 	text, extension := splitExtension(repairNumber(text))
@@ -88,7 +99,7 @@ func (p *person) addPhone(n contacts.PhoneNumberInput) {
 		if other := &p.in.PhoneNumbers[i]; other.PhoneNumber == text {
 			other.DoNotCall = other.DoNotCall || n.DoNotCall
 			other.Primary = other.Primary || n.Primary
-			p.note(p.numberField(), NoteRepeatedNumber, "the number is there before; the first type is kept")
+			p.noteRepeated()
 			return
 		}
 	}
@@ -101,6 +112,14 @@ func (p *person) addPhone(n contacts.PhoneNumberInput) {
 	}
 	n.PhoneNumber = text
 	p.in.PhoneNumbers = append(p.in.PhoneNumbers, n)
+}
+
+// noteRepeated notes once that numbers before the next one are repeated.
+func (p *person) noteRepeated() {
+	n := Note{p.numberField(), NoteRepeatedNumber, "the number is there before; the first type is kept"}
+	if len(p.notes) == 0 || p.notes[len(p.notes)-1] != n {
+		p.notes = append(p.notes, n)
+	}
 }
 
 // numberField is the path of the next phone number.

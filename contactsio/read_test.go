@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -297,6 +298,45 @@ func TestPhones(t *testing.T) {
 		if number != tc.number || code != tc.code || note != tc.note {
 			t.Errorf("%q in %q: number %q, problem %q, note %q; want %q, %q, %q", tc.cell, tc.region, number, code, note, tc.number, tc.code, tc.note)
 		}
+	}
+}
+
+// TestManyValues reads cells of very many values. What a row says of them is bounded.
+func TestManyValues(t *testing.T) {
+	t.Parallel()
+	many := func(n int, format string) string {
+		values := make([]string, n)
+		for i := range values {
+			values[i] = fmt.Sprintf(format, i)
+		}
+		return strings.Join(values, " ::: ")
+	}
+	repeated := strings.Repeat("+15551234567 ::: ", 2000)
+	for name, tc := range map[string]struct {
+		emails, phones  string
+		code            string
+		problems, notes int
+		numbers         int
+	}{
+		"50 e-mail addresses":   {many(50, "%d@example.com"), "", "", 0, 49, 0},
+		"51 e-mail addresses":   {many(51, "%d@example.com"), "", "too_many", 1, 0, 0},
+		"many e-mail addresses": {many(5000, "%d@example.com"), "", "too_many", 1, 0, 0},
+		"60 numbers":            {"", many(60, "+1555123%04d"), "", 0, 0, 60}, // the Service knows its limit
+		"many numbers":          {"", many(5000, "+1555123%04d"), "too_many", 1, 0, 501},
+		"many invalid numbers":  {"", strings.Repeat("1 ::: ", 5000), "invalid", 50, 1, 1},
+		"a repeated number":     {"", repeated, "", 0, 1, 1},
+		"repeated numbers":      {"", repeated + "+15551234568 ::: " + repeated, "", 0, 2, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			row := read(t, strings.NewReader("First Name,E-mail 1 - Value,Phone 1 - Label,Phone 1 - Value\nA,"+tc.emails+",x,"+tc.phones+"\n"), nil)[0]
+			if len(row.Problems) != tc.problems || len(row.Notes) != tc.notes || len(row.Contact.PhoneNumbers) != tc.numbers {
+				t.Fatalf("%d problems, %d notes, %d numbers; want %d, %d, %d", len(row.Problems), len(row.Notes), len(row.Contact.PhoneNumbers), tc.problems, tc.notes, tc.numbers)
+			}
+			if tc.problems > 0 && row.Problems[0].Code != tc.code {
+				t.Errorf("got %+v, want %s", row.Problems[0], tc.code)
+			}
+		})
 	}
 }
 
