@@ -162,6 +162,8 @@ func (p *person) finishName() {
 	}
 	var from string
 	switch name := strings.TrimSpace(p.full); {
+	case name != "" && name == strings.TrimSpace(in.LastName): // one name, given twice
+		from, in.FirstName, in.LastName = "the full name", name, ""
 	case name != "" && name != strings.TrimSpace(in.Company):
 		from = "the full name"
 		first, last := splitName(name)

@@ -353,6 +353,8 @@ func TestNames(t *testing.T) {
 		{",,,,a@example.com,+15551234567", "a", ""},
 		{",,,,,+15551234567", "+15551234567", ""},
 		{",Smith,,,,", "", "Smith"},
+		{",Smith,Smith,,,", "Smith", ""},
+		{",van Dyke,van Dyke,,,", "van Dyke", ""},
 	} {
 		rows := read(t, strings.NewReader("First Name,Last Name,Full Name,Company,Email,Phone\n"+tc.row+"\n"), nil)
 		if c := rows[0].Contact; c.FirstName != tc.first || c.LastName != tc.last {

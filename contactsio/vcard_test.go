@@ -46,6 +46,7 @@ func TestVCard21(t *testing.T) {
 		"picture":                                {"N:Example;Ada\nPHOTO;JPEG;BASE64:\n AAAA\nBBBB\n\nTEL:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "")}},
 		"card inside the card":                   {"N:Example;Ada\nAGENT:\nBEGIN:VCARD\nN:Other;Bob\nEND:VCARD\nTEL:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "")}},
 		"fax and pager":                          {"N:Example;Ada\nTEL;WORK;FAX:+15551234567\nTEL;PAGER:+15551234568", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example"}},
+		"family name alone":                      {"N:Smith;;;;\nFN:Smith", contacts.CreateContactInput{FirstName: "Smith"}},
 		"full name alone":                        {"FN:Ada M. Example", contacts.CreateContactInput{FirstName: "Ada M.", LastName: "Example"}},
 		"organisation alone":                     {"FN:Acme Example\nORG:Acme Example;Sales", contacts.CreateContactInput{FirstName: "Acme Example", Company: "Acme Example"}},
 		"tel URI":                                {"N:Example;Ada\nTEL;VALUE=uri:tel:+1-555-123-4567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "")}},
