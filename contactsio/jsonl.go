@@ -57,7 +57,7 @@ func (j *jsonRows) next() (Row, error) {
 			r.blank++
 			continue
 		}
-		row := Row{Line: l.number, Offset: l.offset, Raw: []string{strings.ToValidUTF8(string(text), "\ufffd")}}
+		row := Row{Line: l.number, Offset: l.offset, Raw: []string{string(text)}}
 		if l.cut {
 			row.Problems = problem("", contacts.FieldTooLong, fmt.Sprintf("the line has more than %d bytes", r.text.max))
 		} else if code, message := r.text.misread(text); code != "" {

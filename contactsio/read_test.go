@@ -130,6 +130,21 @@ func TestJSONLinesAreUTF8(t *testing.T) {
 	}
 }
 
+// TestInvalidBytesAreKept keeps the bytes of a refused line or card, so that a file of
+// refused rows has no replacement character that would be stored.
+func TestInvalidBytesAreKept(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"{\"first_name\":\"Bj\xf6rn\"}", "BEGIN:VCARD\r\nN:Bj\xf6rn\r\nEND:VCARD\r\n"} {
+		rows := read(t, strings.NewReader(text), &contactsio.ReadOptions{Encoding: "utf-8"})
+		if diff := cmp.Diff([]string{"!encoding"}, names(rows)); diff != "" {
+			t.Errorf("rows (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{text}, rows[0].Raw); diff != "" {
+			t.Errorf("raw (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestReaderErrors(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

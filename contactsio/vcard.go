@@ -27,7 +27,7 @@ func (c *cardRows) next() (Row, error) {
 		if err != nil {
 			return Row{}, err
 		}
-		row.Raw = []string{strings.ToValidUTF8(string(c.text), "\ufffd")}
+		row.Raw = []string{string(c.text)}
 		if row.Problems != nil {
 			return row, nil
 		}
