@@ -48,9 +48,13 @@ func openCheckpoint(name string) (*checkpoint, contactsio.Position, error) {
 }
 
 // lockCheckpoint locks the file that has the name. One that lost its name to another
-// import between the look and the lock is of no use.
+// import between the look and the lock is of no use. A link is refused: a newer position
+// would replace it, and not the file that it leads to.
 func lockCheckpoint(name string) (*checkpoint, error) {
 	for {
+		if there, err := os.Lstat(name); err == nil && !there.Mode().IsRegular() {
+			return nil, fmt.Errorf("the checkpoint %s is no regular file: give the name of a file that an import may replace", name)
+		}
 		lock := flock.New(name)
 		locked, err := lock.TryLock()
 		switch {

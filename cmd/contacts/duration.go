@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 	sum := time.Duration(days) * 24 * time.Hour
 	if rest != "" {
 		more, err := time.ParseDuration(rest)
-		if err != nil || more < 0 {
+		if err != nil || more < 0 || more > math.MaxInt64-sum {
 			return wrong
 		}
 		sum += more

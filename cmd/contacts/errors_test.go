@@ -28,6 +28,7 @@ func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90d": 90 * day, "1d12h": 36 * time.Hour, "10s": 10 * time.Second, "0": 0, "0d": 0,
 		"": -1, "d": -1, "1": -1, "-1h": -1, "-1d": -1, "1d-1h": -1, "99999d": -1, "1w": -1, "1d1d": -1,
+		"36500d54086h": 36500*day + 54086*time.Hour, "36500d2000000h": -1,
 	} {
 		d := duration(-1)
 		if err := d.UnmarshalText([]byte(text)); (err != nil) != (want == -1) || time.Duration(d) != want && want != -1 {

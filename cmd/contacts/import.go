@@ -24,10 +24,10 @@ type importCommand struct {
 	Comma      string            `placeholder:"C" help:"What separates the fields of CSV. Default: as the first lines say."`
 	Encoding   string            `placeholder:"NAME" help:"The encoding, such as windows-1252. Default: as the first bytes say."`
 	NoHeader   bool              `help:"The first line of CSV is a contact. Columns have numbers, from 1."`
-	Map        map[string]string `placeholder:"HEADER=FIELD" help:"What a column becomes. May be given more than once."`
+	Map        map[string]string `mapsep:"none" placeholder:"HEADER=FIELD" help:"What a column becomes. May be given more than once."`
 	Region     string            `placeholder:"US" help:"The region of national phone numbers."`
 	UID        bool              `name:"uid" help:"The UID of a vCard becomes the external id."`
-	Default    map[string]string `placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
+	Default    map[string]string `mapsep:"none" placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
 	Tag        []string          `sep:"none" placeholder:"TAG" help:"A tag for every contact. May be given more than once."`
 	Job        string            `placeholder:"NAME" help:"Names the import: the same rows with another name are other contacts."`
 	Checkpoint string            `placeholder:"FILE" help:"Where the import goes on if it is cut off. It is read if it is there, and removed at the end. For one file."`

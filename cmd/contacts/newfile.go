@@ -30,13 +30,19 @@ func createFile(name string) (*newFile, error) {
 	return &newFile{f, name}, nil
 }
 
-// finish gives the file its name, which another file may have got meanwhile.
+// finish gives the file its name. Another file may have got that name meanwhile, and
+// some disks have no links. The file then stays where it was written, and the error
+// says where that is: it may be the only copy.
 func (f *newFile) finish() error {
+	written := f.File.Name()
 	err := errors.Join(f.Sync(), f.Close())
 	if err == nil {
-		err = os.Link(f.File.Name(), f.name) // unlike a rename, it replaces nothing
+		err = os.Link(written, f.name) // unlike a rename, it replaces nothing
 	}
-	return errors.Join(err, os.Remove(f.File.Name()))
+	if err != nil {
+		return fmt.Errorf("%s could not be made, and what was written is in %s: %w", f.name, written, err)
+	}
+	return os.Remove(written)
 }
 
 // discard removes the file, if it was not finished.

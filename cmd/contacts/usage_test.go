@@ -73,6 +73,7 @@ func TestUsage(t *testing.T) {
 		{"accounts list --db env:CONTACTS_NOWHERE", "CONTACTS_NOWHERE is not set"},
 		{"keys issue STORE --name n --can p --teams 1 --all-teams", "can't be used together"},
 		{"keys issue STORE --name n --can p --expires tomorrow", `"tomorrow" is no duration`},
+		{"keys issue STORE --name n --can can_read_contacts --expires 0d", "--expires is 0"},
 		{"accounts policy STORE no-id", "invalid UUID"},
 		{"accounts policy STORE " + id + " --keys email", "--set"},
 		{"accounts policy STORE " + id + " --mode fill", "--set"},

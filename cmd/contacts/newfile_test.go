@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A file whose name was taken meanwhile may be the only copy of refused rows. It is kept,
+// the error names it, and the other file is as it was.
+func TestFileIsKeptWhoseNameWasTaken(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	name := filepath.Join(folder, "refused.csv")
+	f, err := createFile(name)
+	must(t, err)
+	_, err = f.WriteString("refused rows")
+	must(t, err)
+	must(t, os.WriteFile(name, []byte("another file"), 0o600))
+	err = f.finish()
+	if err == nil || !strings.Contains(err.Error(), f.File.Name()) {
+		t.Errorf("the error is %v, want one that names %s", err, f.File.Name())
+	}
+	for name, want := range map[string]string{name: "another file", f.File.Name(): "refused rows"} {
+		if got, err := os.ReadFile(name); err != nil || string(got) != want {
+			t.Errorf("%s has %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+// A checkpoint that is a link is refused, and what it leads to is not made.
+func TestCheckpointIsNoLink(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	link, target := filepath.Join(folder, "link"), filepath.Join(folder, "target")
+	must(t, os.Symlink(target, link))
+	if _, _, err := openCheckpoint(link); err == nil || !strings.Contains(err.Error(), "is no regular file") {
+		t.Errorf("opened it: %v", err)
+	}
+	if _, err := os.Lstat(target); err == nil {
+		t.Error("made what the link leads to")
+	}
+}
