@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// An Operation names what a call of a [Service] does, in logs and for
-// [Service.Authorize].
+// An Operation names what a call of a [Service] does: in logs, for observers, for
+// [OperationOf] and for [Service.Authorize].
 type Operation string
 
 // The operations. Each needs the permission beside it, of [Options].
@@ -92,8 +92,8 @@ func (s *Service) Authorize(ctx context.Context, key string, op Operation) (*Pri
 	return c.principal, err
 }
 
-// A call is one use of a Service: who calls, and for what. Every exported method
-// begins one and ends it.
+// A call is one use of a Service: who calls, and for what. Every method that
+// takes a key, except Authorize, begins one and ends it.
 type call struct {
 	*Service
 	op        Operation

@@ -81,7 +81,8 @@ func CodeOf(err error) Code {
 // the input or the cause of a server error: that cause is what Unwrap returns.
 //
 // The JSON form of an Error is the documented body,
-// {"error": code, "message": text, "details": [...], "conflicts": [...]}.
+// {"error": code, "message": text, "details": [...], "conflicts": [...],
+// "do_not_call": {...}, "next_sequence": n}. Members that are empty are left out.
 type Error struct {
 	Code    Code         `json:"error"`
 	Message string       `json:"message"`

@@ -253,6 +253,25 @@ func ExampleService_CreateContactsJSON() {
 	// team_not_found
 }
 
+func ExampleService_CreateContactsJSONSeq() {
+	svc, _, _, key := serve(nil)
+	body := `{"contacts": [{"first_name": "Ada"}, {"first_name": "Grace", "email": "grace"}]}`
+	results, err := svc.CreateContactsJSONSeq(context.Background(), key, strings.NewReader(body))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for r := range results { // one at a time, so that a long answer takes little memory
+		if r.Err != nil {
+			fmt.Println(r.Err)
+		} else {
+			fmt.Println(r.Contact.FirstName)
+		}
+	}
+	// Output:
+	// Ada
+	// contacts: validation_error: email: must be one bare address such as name@example.com
+}
+
 func ExampleService_CreateContactStream() {
 	svc, _, _, key := serve(nil)
 	rows := func(yield func(contacts.CreateContactInput) bool) { // of a file of any size
@@ -377,4 +396,45 @@ func ExampleService_Authorize() {
 	// Output:
 	// true [101] <nil>
 	// invalid_key
+}
+
+func ExampleContact_DecodeCustomContext() {
+	svc, _, _, key := serve(nil)
+	ada, err := svc.CreateContactJSON(context.Background(), key, strings.NewReader(`{
+		"first_name": "Ada",
+		"custom_context": {"score": 42, "plan": "pro"}
+	}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var custom struct {
+		Score int    `json:"score"`
+		Plan  string `json:"plan"`
+	}
+	err = ada.DecodeCustomContext(&custom)
+	fmt.Println(custom.Score, custom.Plan, err)
+	// Output: 42 pro <nil>
+}
+
+func ExampleContact_DecodeIndustryContext() {
+	svc, _, _, key := serve(nil)
+	ada, err := svc.CreateContactJSON(context.Background(), key, strings.NewReader(`{
+		"first_name": "Ada",
+		"industry_context": {"policies": [7, 12345678901234567]}
+	}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var industry struct {
+		Policies []int64 `json:"policies"`
+	}
+	err = ada.DecodeIndustryContext(&industry)
+	fmt.Println(industry.Policies, err)
+	// Output: [7 12345678901234567] <nil>
+}
+
+func ExampleService_IsDryRun() {
+	svc, _, _, _ := serve(nil)
+	fmt.Println(svc.IsDryRun(), svc.DryRun().IsDryRun())
+	// Output: false true
 }

@@ -194,6 +194,34 @@ func ExampleAuthenticator() {
 	// contacts: invalid_key: the API key is invalid or inactive
 }
 
+// onlyReads lets a key read, and nothing else.
+type onlyReads struct{ next contacts.Authenticator }
+
+func (o onlyReads) Authenticate(ctx context.Context, key string) (*contacts.Principal, error) {
+	switch contacts.OperationOf(ctx) {
+	case contacts.OpGetContact, contacts.OpListContacts:
+		return o.next.Authenticate(ctx, key)
+	default:
+		return nil, contacts.ErrPermissionDenied
+	}
+}
+
+func ExampleOperationOf() {
+	store := memory.New()
+	svc, err := contacts.New(store, &contacts.Options{Authenticator: onlyReads{contacts.KeyAuthenticator(store, nil)}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	_, err = svc.CreateContact(ctx, "ck_key", contacts.CreateContactInput{FirstName: "Ada"})
+	fmt.Println(contacts.CodeOf(err))
+	_, err = svc.ListContacts(ctx, "ck_key", contacts.ListContactsInput{}) // the store is asked for the key
+	fmt.Println(contacts.CodeOf(err))
+	// Output:
+	// permission_denied
+	// invalid_key
+}
+
 // locked lets nobody in at night and asks the store's keys by day.
 type locked struct {
 	night bool

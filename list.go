@@ -207,9 +207,10 @@ func (c *Contact) inCalendar() bool {
 }
 
 // Contacts walks all contacts of a list, from its Cursor to the end, along
-// NextCursor. Page must be 0. It holds one page at a time: Limit 0 is 1,000 contacts. An error, one of those
-// of ListContacts, is the last thing it yields, unless it holds a [*DamagedError]:
-// that is about one contact, and the next contact follows.
+// NextCursor. Page must be 0. It holds one page at a time: Limit 0 is 1,000
+// contacts. An error, one of those of ListContacts, is the last thing it yields,
+// unless it holds a [*DamagedError]: that is about one contact, and the next contact
+// follows.
 func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput) iter.Seq2[*Contact, error] {
 	return func(yield func(*Contact, error) bool) {
 		if in.Page != 0 {

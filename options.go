@@ -16,20 +16,21 @@ type Options struct {
 	// store, as [Admin.IssueKey] issues them.
 	Authenticator Authenticator
 
-	// CreatePermission is what a key needs to create a contact.
-	// "": PermissionReadContacts, as documented.
+	// CreatePermission is what a key needs to create contacts, and with
+	// WritePermission to upsert. "": PermissionReadContacts, as documented.
 	CreatePermission Permission
 
-	// ReadPermission is what a key needs to get and to list contacts.
+	// ReadPermission is what a key needs to get and list contacts, to find
+	// duplicates, and to ask whether a number may be called.
 	// "": PermissionReadContacts, as documented.
 	ReadPermission Permission
 
-	// WritePermission is what a key needs to change, delete and restore a
-	// contact. "": PermissionWriteContacts.
+	// WritePermission is what a key needs to change, delete, restore and upsert a
+	// contact, and to block one number. "": PermissionWriteContacts.
 	WritePermission Permission
 
 	// EventsPermission is what a key needs to read events and the history of a
-	// contact. "": PermissionReadEvents.
+	// contact, and with ReadPermission a contact as it was. "": PermissionReadEvents.
 	EventsPermission Permission
 
 	// DoNotCallPermission is what a key needs to give grants, to record lists of
@@ -50,7 +51,7 @@ type Options struct {
 	Permissions []Permission
 
 	// IdempotencyRetention is how long an idempotency key is kept after the
-	// create that used it first. 0: 24 hours.
+	// create or upsert that used it first. 0: 24 hours.
 	IdempotencyRetention time.Duration
 
 	// Limits on the size of what comes in. A zero field: its documented limit.

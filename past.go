@@ -11,7 +11,8 @@ import (
 
 // A past is what earlier parts of a stream would have stored: no contacts, so that
 // memory stays small, but who has which keys, and which numbers are blocked. A key or
-// a number is a 64-bit hash, and two of one hash count as one. Nil is that of a call without earlier parts.
+// a number is a 64-bit hash, and two of one hash count as one. Nil is that of a call
+// without earlier parts.
 type past struct {
 	seed  maphash.Seed
 	limit int // how many keys are kept

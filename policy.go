@@ -139,7 +139,7 @@ func checkKinds(field string, kinds []KeyKind, bad *problems) {
 	}
 }
 
-// The names of the settings of an account.
+// settingDuplicatePolicy is the name of the setting with the policy.
 const settingDuplicatePolicy = "duplicate_policy"
 
 // duplicatePolicy returns the policy of the account.

@@ -99,8 +99,8 @@ func asTyped(c rune) string {
 func (q *ContactQuery) SearchWords() []string { return strings.Fields(q.Search) }
 
 // Matches reports whether the record matches the fields of the query, regardless
-// of After, Skip, Limit, Shared and Position. It defines what the fields mean, and serves stores
-// that look at records one by one. Safe for concurrent use.
+// of After, Skip, Limit, Shared and Position. It defines what the fields mean, and
+// serves stores that look at records one by one. Safe for concurrent use.
 func (q *ContactQuery) Matches(r *ContactRecord) bool {
 	c := &r.Contact
 	return c.AccountID == q.AccountID &&

@@ -247,8 +247,9 @@ type Mutation struct {
 // A KeyJudge is a [Store] that judges the API key of a mutation with the mutation.
 // A [Service] keeps what it knows of a key of such a store. CreateContact and
 // CreateContactResult go by that, and Apply judges the key. This saves a look-up, and
-// a round trip to a server. A store need not be one. A wrapper whose FindKey or Apply is not that of the
-// store should embed [Store], and no KeyJudge: then every call asks for the key.
+// a round trip to a server. A store need not be one. A wrapper whose FindKey or Apply
+// is not that of the store should embed [Store], and no KeyJudge: then every call
+// asks for the key.
 type KeyJudge interface {
 	Store
 

@@ -169,9 +169,9 @@ func (c *call) update(p *patch) nextFunc {
 
 // ReplaceContact replaces a stored contact with a whole one, by the rules of the
 // create, and returns it. An absent field is cleared or gets its default. These
-// stay: the id, an external id if none is given, the time of creation, and the ids of phone numbers that are named
-// by their ID or occur again. It needs Options.WritePermission. The contact's
-// version goes up by one.
+// stay: the id, an external id if none is given, the time of creation, and the ids of
+// phone numbers that are named by their ID or occur again. It needs
+// Options.WritePermission. The contact's version goes up by one.
 //
 // Its errors are those of UpdateContact.
 func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, in CreateContactInput, opts *ChangeOptions) (_ *Contact, err error) {

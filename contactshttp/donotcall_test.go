@@ -66,7 +66,7 @@ func TestETag(t *testing.T) {
 func TestDoNotCallRoutes(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, nil)
-	manager, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+	officer, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
 		AccountID: s.acme.ID, Name: "compliance", Permissions: []contacts.Permission{contacts.PermissionManageDoNotCall}, AllTeams: true,
 	})
 	if err != nil {
@@ -91,15 +91,15 @@ func TestDoNotCallRoutes(t *testing.T) {
 			{"error": "validation_error", "message": "phone_number: must start with + and the country code",
 			"details": [{"field": "phone_number", "code": "invalid", "message": "must start with + and the country code"}]}}]}`,
 		},
-		{"a page", manager, "GET", "?limit=5", "", 200, `{"limit": 5, "next_cursor": null, "entries": [` + entry + `]}`},
+		{"a page", officer, "GET", "?limit=5", "", 200, `{"limit": 5, "next_cursor": null, "entries": [` + entry + `]}`},
 		{"a page without the permission", s.writer, "GET", "", "", 403, ""},
 		{"a page with a wrong parameter, without the permission", s.writer, "GET", "?limit=0", "", 403, ""},
 		{"a grant without the permission", s.writer, "POST", "/grant", `{` + number + `, "reason": "asked", "reference": "form 7"}`, 403, ""},
-		{"a grant without proof", manager, "POST", "/grant", `{` + number + `}`, 400, ""},
-		{"a list", manager, "POST", "/batch", `{"entries": [{` + number + `}], "source": "list:1"}`, 200, `{"added": 1, "unchanged": 0, "granted": 0, "failed": 0, "results": []}`},
+		{"a grant without proof", officer, "POST", "/grant", `{` + number + `}`, 400, ""},
+		{"a list", officer, "POST", "/batch", `{"entries": [{` + number + `}], "source": "list:1"}`, 200, `{"added": 1, "unchanged": 0, "granted": 0, "failed": 0, "results": []}`},
 		{"a list without the permission", s.writer, "POST", "/batch", `{"entries": []}`, 403, ""},
 		{"refused", s.reader, "GET", "/check?phone_number=+12025550100", "", 403, ""},
-		{"a grant", manager, "POST", "/grant", `{` + number + `, "at": "2026-01-02T12:00:01Z", "reason": "asked", "reference": "form 7"}`, 201, `{` + number + `, "do_not_call": false}`},
+		{"a grant", officer, "POST", "/grant", `{` + number + `, "at": "2026-01-02T12:00:01Z", "reason": "asked", "reference": "form 7"}`, 201, `{` + number + `, "do_not_call": false}`},
 		{"allowed", s.reader, "GET", "/check?phone_number=+12025550100", "", 204, ""},
 		{"another account", s.foreignWriter, "GET", "?phone_number=%2B12025550100", "", 200, `{` + number + `, "do_not_call": false}`},
 	} {

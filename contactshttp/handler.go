@@ -71,8 +71,8 @@ type Options struct {
 const defaultPrefix = "/api/v1"
 
 // NewHandler returns the REST API of the service. It is safe for concurrent use,
-// starts no goroutine, and has nothing to close. All options are valid. NewHandler
-// panics if svc is nil.
+// starts no goroutine, and has nothing to close. No value of an option is an error.
+// NewHandler panics if svc is nil.
 func NewHandler(svc *contacts.Service, opts *Options) http.Handler {
 	if svc == nil {
 		panic("contactshttp: the service is nil; make one first, with contacts.New")

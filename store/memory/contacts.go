@@ -9,6 +9,7 @@ import (
 	"example.com/contacts"
 )
 
+// FindContact implements [contacts.Store].
 func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*contacts.ContactRecord, error) {
 	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
 		return nil, err
@@ -28,6 +29,7 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	return r.record(), nil
 }
 
+// ListContacts implements [contacts.Store].
 func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
 		return contacts.ContactList{}, err

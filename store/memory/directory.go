@@ -15,6 +15,7 @@ import (
 	"example.com/contacts"
 )
 
+// AddToDirectory implements [contacts.Store].
 func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (added contacts.Directory, err error) {
 	if err := s.enter(ctx, &s.mu); err != nil {
 		return contacts.Directory{}, err
@@ -146,6 +147,7 @@ func withSetting(settings map[string]string, set contacts.SettingRecord) map[str
 	return settings
 }
 
+// ListDirectory implements [contacts.Store].
 func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
 	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
 		return contacts.Directory{}, err
@@ -176,6 +178,7 @@ func (s *Store) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (c
 	return d, nil
 }
 
+// UpdateDirectory implements [contacts.Store].
 func (s *Store) UpdateDirectory(ctx context.Context, u contacts.DirectoryUpdate) error {
 	if err := s.enter(ctx, &s.mu); err != nil {
 		return err
@@ -212,6 +215,7 @@ func earlier(set, at time.Time) time.Time {
 	return set
 }
 
+// FindKey implements [contacts.Store].
 func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord, error) {
 	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
 		return nil, err
@@ -225,6 +229,7 @@ func (s *Store) FindKey(ctx context.Context, hash [32]byte) (*contacts.KeyRecord
 	return k.KeyRecord, nil
 }
 
+// FindAccount implements [contacts.Store].
 func (s *Store) FindAccount(ctx context.Context, id uuid.UUID) (*contacts.AccountRecord, error) {
 	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
 		return nil, err

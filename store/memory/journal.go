@@ -9,6 +9,7 @@ import (
 	"example.com/contacts"
 )
 
+// ListJournal implements [contacts.Store].
 func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
 	if err := s.enter(ctx, s.mu.RLocker()); err != nil {
 		return nil, err

@@ -45,7 +45,6 @@ const (
 	stateUniqueViolation  = "23505"
 	stateDiskFull         = "53100"
 	statePermission       = "42501"
-	stateUndefinedTable   = "42P01"
 	stateDuplicateSchema  = "42P06"
 	stateDuplicateTable   = "42P07"
 	stateUndefinedFunc    = "42883"

@@ -119,7 +119,7 @@ const rowHead = 2
 var (
 	contactColumns = strings.Join(columns(), ", ")
 
-	// The constraints of the table judge an insert: see refusalOf.
+	// The constraints of the table judge an insert: see judge.refusal.
 	insertContactSQL = `INSERT INTO contact_data (account, ` + contactColumns + `) VALUES (
 		(SELECT n FROM account WHERE id = ?1 AND settings_version = ?2), ` + placeholders(rowHead+1, len(contactFields)) + `)`
 

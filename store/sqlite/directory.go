@@ -32,7 +32,7 @@ const (
 	listTeamsSQL  = `SELECT id, name, created_at FROM team
 		WHERE account = ` + accountSQL + ` AND id > ?2 ORDER BY id LIMIT ?3`
 
-	// The columns in the order of encodeKey and decodeKey.
+	// The columns in the order of decodeKey.
 	keyColumns   = `id, hash, name, permissions, team_ids, all_teams, created_at, expires_at, revoked_at`
 	insertKeySQL = `INSERT INTO api_key (account, ` + keyColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	revokeKeySQL = `UPDATE api_key SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING 1`

@@ -131,10 +131,10 @@ func (c *writeConn) forget() {
 	c.remembered = c.remembered[:0]
 }
 
-// pruneAfter is how long ago a row must have ended before it is removed. The
+// clockSkew is how long ago a row must have ended before it is removed. The
 // contract says an hour: to a process with a slow clock, or with a transaction
 // that took long, the row may not have ended yet.
-const pruneAfter = time.Hour
+const clockSkew = time.Hour
 
 // maxPruned is how many rows of a kind a batch without mutations removes at most.
 // That takes some milliseconds, for which others wait.
@@ -154,7 +154,7 @@ func (c *writeConn) stored(now int64, rows tally) {
 // they become fewer without any other process to see to it. Of jobs with several
 // times the earliest counts.
 func (c *writeConn) prune() error {
-	rows, ended := c.pruneFor, c.pruneAt-pruneAfter.Microseconds()
+	rows, ended := c.pruneFor, c.pruneAt-clockSkew.Microseconds()
 	if rows.idempotencies > 0 {
 		if err := c.exec(pruneIdempotencies, ended, int64(2*rows.idempotencies)); err != nil {
 			return err

@@ -26,13 +26,13 @@ type Inspection struct {
 
 // Inspect looks at the file at path without opening the store. It changes no byte of
 // the file and of what lies beside it, and neither creates nor migrates anything.
-// Other processes may use the file meanwhile. opts may be nil.
+// Other processes may use the file meanwhile. No option is used; opts may
+// be nil.
 //
 // The codes of its findings: schema_older, schema_newer, foreign_file, integrity,
 // mode_not_0600, network_disk, disk_low, log_large. An error means that nothing is
 // known: there is no such file ([io/fs.ErrNotExist]), or it cannot be read.
 func Inspect(ctx context.Context, path string, opts *Options) (Inspection, error) {
-	_ = opts // none of the options is about the file
 	in, err := inspectFile(ctx, path, diskOf)
 	if err != nil {
 		return Inspection{}, fmt.Errorf("sqlite: inspect %q: %w", path, classify(err))

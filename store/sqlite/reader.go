@@ -11,8 +11,9 @@ import (
 )
 
 // readers are the connections that only read. One is opened only if no open
-// one is idle, because each has a page cache of its own. A read waits while all are in use. Reads that may be long never take
-// the last connection: it is for the short ones, which every call begins with.
+// one is idle, because each has a page cache of its own. A read waits while all are
+// in use. Reads that may be long never take the last connection: it is for the short
+// ones, which every call begins with.
 type readers struct {
 	connector *connector
 	place     *place

@@ -75,9 +75,9 @@ func (p *past) issue(in contacts.IssueKeyInput) string {
 	return key
 }
 
-// manager returns a new key that may do everything with its teams, and manages the
+// officer returns a new key that may do everything with its teams, and manages the
 // do-not-call ledger.
-func (p *past) manager(in contacts.IssueKeyInput) string {
+func (p *past) officer(in contacts.IssueKeyInput) string {
 	p.t.Helper()
 	in.Permissions = append(slices.Clone(all), contacts.PermissionManageDoNotCall)
 	return p.issue(in)

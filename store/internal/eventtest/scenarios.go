@@ -251,9 +251,9 @@ func visibility(t *testing.T, store contacts.Store) {
 // blocksAndGrantsAreEvents reads entries of the do-not-call ledger among the events,
 // whether events are on or off.
 func blocksAndGrantsAreEvents(t *testing.T, store contacts.Store) {
-	p, manager, c := blocksAndGrants(t, store)
+	p, officer, c := blocksAndGrants(t, store)
 	var entries []contacts.DoNotCallEntry
-	for e, err := range p.Service.DoNotCallEntries(t.Context(), manager, contacts.ListDoNotCallInput{All: true}) {
+	for e, err := range p.Service.DoNotCallEntries(t.Context(), officer, contacts.ListDoNotCallInput{All: true}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +290,7 @@ func blocksAndGrantsAreEvents(t *testing.T, store contacts.Store) {
 	if diff := cmp.Diff(wantText, string(text)); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
-	for _, err := range p.Service.History(t.Context(), manager, c.ID) {
+	for _, err := range p.Service.History(t.Context(), officer, c.ID) {
 		t.Errorf("the history of a contact that was created while events were off has an event, or %v", err)
 	}
 	if _, err := p.Admin.ContactAfter(t.Context(), got[0]); contacts.CodeOf(err) != contacts.CodeNotFound {
@@ -299,7 +299,7 @@ func blocksAndGrantsAreEvents(t *testing.T, store contacts.Store) {
 
 	// They do not end, and are where a reader goes on after events that have.
 	p.now = p.now.Add(time.Hour)
-	if _, err := p.Service.BlockCalls(t.Context(), manager, contacts.DoNotCallInput{PhoneNumber: "+15550000000"}); err != nil { // 6
+	if _, err := p.Service.BlockCalls(t.Context(), officer, contacts.DoNotCallInput{PhoneNumber: "+15550000000"}); err != nil { // 6
 		t.Fatal(err)
 	}
 	for after, want := range map[int64][]int64{0: {1, 3, 4}, 4: nil, 5: {6}} {
@@ -319,8 +319,8 @@ func blocksAndGrantsAreEvents(t *testing.T, store contacts.Store) {
 // its entries. Keys without access to all teams do not see which contact one came
 // from.
 func visibilityOfBlocks(t *testing.T, store contacts.Store) {
-	p, manager, c := blocksAndGrants(t, store)
-	limited := p.manager(contacts.IssueKeyInput{TeamIDs: []int64{team}})
+	p, officer, c := blocksAndGrants(t, store)
+	limited := p.officer(contacts.IssueKeyInput{TeamIDs: []int64{team}})
 	for _, limit := range []int{1, 2, 100} {
 		for _, test := range []struct {
 			key  string
@@ -328,10 +328,10 @@ func visibilityOfBlocks(t *testing.T, store contacts.Store) {
 			want []int64
 			from uuid.UUID // the contact of the first
 		}{
-			{key: manager, want: []int64{1, 3, 4, 5}, from: c.ID},
-			{key: manager, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallBlocked}}, want: []int64{1, 3}, from: c.ID},
-			{key: manager, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallGranted}}, want: []int64{4}},
-			{key: manager, in: contacts.EventsInput{ContactID: c.ID}},
+			{key: officer, want: []int64{1, 3, 4, 5}, from: c.ID},
+			{key: officer, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallBlocked}}, want: []int64{1, 3}, from: c.ID},
+			{key: officer, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallGranted}}, want: []int64{4}},
+			{key: officer, in: contacts.EventsInput{ContactID: c.ID}},
 			{key: limited, want: []int64{1, 3, 4}},
 			{key: p.Key, in: contacts.EventsInput{After: 4}, want: []int64{5}, from: p.events()[3].ContactID},
 			{key: p.Key, in: contacts.EventsInput{Types: []contacts.EventType{contacts.EventDoNotCallBlocked, contacts.EventDoNotCallGranted}}},
@@ -369,18 +369,18 @@ func visibilityOfBlocks(t *testing.T, store contacts.Store) {
 func asOfDoNotCall(t *testing.T, store contacts.Store) {
 	const number = "+15551234567"
 	p := newPast(t, store)
-	manager := p.manager(contacts.IssueKeyInput{AllTeams: true})
+	officer := p.officer(contacts.IssueKeyInput{AllTeams: true})
 	begin := p.now
 	at := func(minutes int) time.Time { return begin.Add(time.Duration(minutes) * time.Minute) }
 	record := func(minute int, what func(context.Context, string, contacts.DoNotCallInput) (*contacts.DoNotCallStatus, error), in contacts.DoNotCallInput) {
 		t.Helper()
 		p.now = at(minute)
 		in.PhoneNumber, in.Reference = number, "form 7"
-		if _, err := what(t.Context(), manager, in); err != nil {
+		if _, err := what(t.Context(), officer, in); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c, err := p.Service.CreateContact(t.Context(), manager, contacts.CreateContactInput{
+	c, err := p.Service.CreateContact(t.Context(), officer, contacts.CreateContactInput{
 		FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}, {PhoneNumber: "+15557654321"}},
 	})
 	if err != nil {
@@ -392,7 +392,7 @@ func asOfDoNotCall(t *testing.T, store contacts.Store) {
 	record(50, p.Service.BlockCalls, contacts.DoNotCallInput{Reason: "late", At: at(45), ExpiresAt: at(70)})
 	record(60, p.Service.BlockCalls, contacts.DoNotCallInput{Reason: "older", At: at(15)}) // the grant comes after it
 	p.now = at(80)
-	if _, err := p.Service.UpdateContact(t.Context(), manager, c.ID, contacts.UpdateContactInput{PhoneNumbers: &[]contacts.UpdatePhoneNumber{}}, nil); err != nil {
+	if _, err := p.Service.UpdateContact(t.Context(), officer, c.ID, contacts.UpdateContactInput{PhoneNumbers: &[]contacts.UpdatePhoneNumber{}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	p.now = at(1000)
@@ -415,7 +415,7 @@ func asOfDoNotCall(t *testing.T, store contacts.Store) {
 		{at: at(70)},
 		{at: at(79)},
 	} {
-		was, err := p.Service.GetContactAsOf(t.Context(), manager, c.ID, test.at)
+		was, err := p.Service.GetContactAsOf(t.Context(), officer, c.ID, test.at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -425,7 +425,7 @@ func asOfDoNotCall(t *testing.T, store contacts.Store) {
 			t.Errorf("after %s (-want +got):\n%s", test.at.Sub(begin), diff)
 		}
 	}
-	if now, err := p.Service.GetContactAsOf(t.Context(), manager, c.ID, at(80)); err != nil || len(now.PhoneNumbers) != 0 {
+	if now, err := p.Service.GetContactAsOf(t.Context(), officer, c.ID, at(80)); err != nil || len(now.PhoneNumbers) != 0 {
 		t.Errorf("after the change: %+v, %v", now, err)
 	}
 }
@@ -497,27 +497,27 @@ func eventsRefused(t *testing.T, store contacts.Store) {
 // blocksAndGrants makes a world whose journal has a block that a create asked for, its
 // companion, a block and a grant; then events are on, and a contact is created. The
 // contacts are in closedTeam.
-func blocksAndGrants(t *testing.T, store contacts.Store) (p *past, manager string, blocked *contacts.Contact) {
+func blocksAndGrants(t *testing.T, store contacts.Store) (p *past, officer string, blocked *contacts.Contact) {
 	t.Helper()
 	p = newPast(t, store)
 	p.setEvents(contacts.EventSettings{})
-	manager = p.manager(contacts.IssueKeyInput{AllTeams: true})
+	officer = p.officer(contacts.IssueKeyInput{AllTeams: true})
 	in := contacts.CreateContactInput{FirstName: "Ada", TeamID: closedTeam, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567", DoNotCall: true}}}
-	blocked, err := p.Service.CreateContact(t.Context(), manager, in) // 1 and 2
+	blocked, err := p.Service.CreateContact(t.Context(), officer, in) // 1 and 2
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Service.BlockCalls(t.Context(), manager, contacts.DoNotCallInput{PhoneNumber: "+15557654321", Reason: "asked", ExpiresAt: p.now.Add(time.Hour)}); err != nil { // 3
+	if _, err := p.Service.BlockCalls(t.Context(), officer, contacts.DoNotCallInput{PhoneNumber: "+15557654321", Reason: "asked", ExpiresAt: p.now.Add(time.Hour)}); err != nil { // 3
 		t.Fatal(err)
 	}
-	if _, err := p.Service.GrantCalls(t.Context(), manager, contacts.DoNotCallInput{PhoneNumber: "+15557654321", Reason: "signed", Reference: "form 7"}); err != nil { // 4
+	if _, err := p.Service.GrantCalls(t.Context(), officer, contacts.DoNotCallInput{PhoneNumber: "+15557654321", Reason: "signed", Reference: "form 7"}); err != nil { // 4
 		t.Fatal(err)
 	}
 	p.setEvents(contacts.EventSettings{On: true, Keep: time.Hour})
-	if _, err := p.Service.CreateContact(t.Context(), manager, contacts.CreateContactInput{FirstName: "Grace", TeamID: closedTeam}); err != nil { // 5
+	if _, err := p.Service.CreateContact(t.Context(), officer, contacts.CreateContactInput{FirstName: "Grace", TeamID: closedTeam}); err != nil { // 5
 		t.Fatal(err)
 	}
-	return p, manager, blocked
+	return p, officer, blocked
 }
 
 // Retention lets events end and has them removed. The store has no other account, since
