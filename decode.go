@@ -164,6 +164,9 @@ func (r *contactReader) upsert(in *UpsertContactInput) {
 	r.more = func(name string) bool {
 		switch name {
 		case "match_on":
+			if r.kind() == '[' {
+				in.MatchOn = []KeyKind{} // as in Go: an empty list is not an absent one
+			}
 			r.array(name, func(i int) {
 				var kind string
 				if i > len(keyKinds) { // one too many is enough to refuse

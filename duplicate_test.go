@@ -310,3 +310,29 @@ func TestPoliciesAtTheSameTimeAreAllSet(t *testing.T) {
 		t.Errorf("got version %d, %v, want %d", account.SettingsVersion, err, callers)
 	}
 }
+
+// An empty list is no absent one: with it no kind of key is unique, and none matches.
+func TestEmptyListOfKeysIsNoAbsentOne(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, contacts.DuplicatePolicy{Action: contacts.DuplicateUpsert, Mode: contacts.UpsertOverwrite, Keys: []contacts.KeyKind{}})
+		if p, err := w.admin.DuplicatePolicy(t.Context(), w.acme.ID); err != nil || p.Keys == nil || len(p.Keys) != 0 {
+			t.Errorf("got the policy %+v, %v; want an empty list", p, err)
+		}
+		for _, name := range []string{"Ada", "Bob"} {
+			w.create(t, contacts.CreateContactInput{FirstName: name, Email: "family@example.com"})
+		}
+		in := contacts.UpsertContactInput{CreateContactInput: contacts.CreateContactInput{FirstName: "Cy", Email: "family@example.com"}, MatchOn: []contacts.KeyKind{}}
+		if r := w.upsert(t, in); r.Result != contacts.ResultCreated {
+			t.Errorf("got %s for a match on nothing", r.Result)
+		}
+		body := strings.NewReader(`{"first_name": "Dan", "email": "family@example.com", "match_on": []}`)
+		if r, err := w.svc.UpsertContactJSON(t.Context(), w.writer, "", body); err != nil || r.Result != contacts.ResultCreated {
+			t.Errorf("got %+v, %v for a match on nothing in JSON", r, err)
+		}
+		if diff := cmp.Diff([]string{"Dan", "Cy", "Bob", "Ada"}, w.names(t, contacts.ListContactsInput{})); diff != "" {
+			t.Errorf("contacts (-want +got):\n%s", diff)
+		}
+	})
+}

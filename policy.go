@@ -17,10 +17,10 @@ type DuplicatePolicy struct {
 	Action DuplicateAction `json:"action,omitempty"` // "": DuplicateAllow
 
 	// Keys are the kinds of match keys that must be unique, beside
-	// KeyExternalID. nil: KeyEmail. Families share phone numbers, so those are
+	// KeyExternalID. nil: KeyEmail; empty and not nil: none. Families share phone numbers, so those are
 	// unique only if KeyPhoneNumber is named. With DuplicateAllow they are not
 	// used.
-	Keys []KeyKind `json:"keys,omitempty"`
+	Keys []KeyKind `json:"keys,omitzero"`
 
 	// Mode and TagsMode say how DuplicateUpsert changes a contact.
 	Mode     UpsertMode `json:"mode,omitempty"`      // "": UpsertFill

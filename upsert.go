@@ -55,8 +55,8 @@ type UpsertContactInput struct {
 
 	// MatchOn are the kinds of match keys by which a contact is found. nil: the
 	// kinds that the account's policy makes unique; if it makes only external ids
-	// unique, all kinds.
-	MatchOn []KeyKind `json:"match_on,omitempty"`
+	// unique, all kinds. Empty and not nil: none, so nothing matches.
+	MatchOn []KeyKind `json:"match_on,omitzero"`
 
 	Mode     UpsertMode `json:"mode,omitempty"`      // "": UpsertFill
 	TagsMode TagsMode   `json:"tags_mode,omitempty"` // "": TagsAdd

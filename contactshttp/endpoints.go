@@ -97,8 +97,8 @@ func (h *handler) findDuplicates(c *call) (*answer, error) {
 
 // get answers GET {prefix}/contacts/{id}.
 func (h *handler) get(c *call) (*answer, error) {
-	if !c.asOf.IsZero() {
-		contact, err := h.svc.GetContactAsOf(c.request.Context(), c.key, c.id(), c.asOf)
+	if c.asOf != nil {
+		contact, err := h.svc.GetContactAsOf(c.request.Context(), c.key, c.id(), *c.asOf)
 		if err != nil {
 			return nil, err
 		}

@@ -569,11 +569,12 @@ func proveEvents(t *testing.T, s *proof) {
 	if was := s.want(200, "", as); was.header.Get("ETag") != "" || fmt.Sprint(was.body.(map[string]any)["version"]) != "1" {
 		t.Errorf("as of the create: got %s", was.text)
 	}
+	s.want(404, "not_found", asked{op: "getContact", id: change.id, query: url.Values{"as_of": {"0001-01-01T00:00:00Z"}}})
 	as.header = http.Header{"If-None-Match": {`"v1"`}}
 	s.want(400, "validation_error", as)
 	for query, op := range map[string]string{
 		"as_of=yesterday": "getContact", "as_of=9999-01-01T00:00:00Z": "getContact", "before=0": "getContactHistory", "limit=1001": "getContactHistory",
-		"limit=0": "listEvents", "after=-1": "listEvents", "type=x": "listEvents", "contact_id=x": "listEvents", "after=1&after=2": "listEvents",
+		"limit=0": "listEvents", "after=-1": "listEvents", "type=x": "listEvents", "contact_id=x": "listEvents", "contact_id=00000000-0000-0000-0000-000000000000": "listEvents", "after=1&after=2": "listEvents",
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {

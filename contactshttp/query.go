@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
@@ -152,10 +154,11 @@ func (c *call) given(name string) string {
 
 // readAsOf reads the query of a contact.
 func (c *call) readAsOf() {
-	var given bool
-	if c.asOf, given = c.time("as_of"); !given {
+	at, given := c.time("as_of")
+	if !given {
 		return
 	}
+	c.asOf = &at
 	if len(c.request.Header.Values("If-None-Match")) > 0 {
 		c.wrong.add("If-None-Match", contacts.FieldInvalid, "must not be given together with as_of")
 	}
@@ -172,7 +175,7 @@ func (c *call) readEvents() {
 	}
 	if c.query.Has("contact_id") {
 		var ok bool
-		if c.events.ContactID, ok = parseID(c.query.Get("contact_id")); !ok {
+		if c.events.ContactID, ok = parseID(c.query.Get("contact_id")); !ok || c.events.ContactID == uuid.Nil {
 			c.wrong.add("contact_id", contacts.FieldInvalid, "must be a UUID")
 		}
 	}

@@ -31,7 +31,7 @@ type call struct {
 	entries        contacts.ListDoNotCallInput // of the do-not-call ledger
 	duplicates     contacts.FindDuplicatesInput
 	events         contacts.EventsInput // of a history, After is before
-	asOf           time.Time            // zero: now
+	asOf           *time.Time           // nil: now
 }
 
 // id returns the id in the path. Text that is no UUID becomes the zero id. No

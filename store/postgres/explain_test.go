@@ -283,7 +283,7 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 	var mutations []contacts.Mutation
 	for i := range 200 {
 		r := newContact(account)
-		r.Contact.ID[15] = 0 // so that its event has others pruned
+		r.Contact.ID[15] = byte(i) // so that some of the events have others pruned
 		m := current(creation(r))
 		m.Idempotency, m.Claims, m.Journal = once(byte(i)), r.MatchKeys(), []contacts.JournalEntry{event(r)} // the first has others pruned
 		many, mutations = append(many, r), append(mutations, m)

@@ -2,7 +2,10 @@
 
 package sqlite
 
-import "math"
+import (
+	"math"
+	"math/rand/v2"
+)
 
 // Idempotency records are found by hashes, which come in random order. In one large
 // table each would change a page of its own. So new ones come into a small table. When
@@ -35,6 +38,12 @@ type hashMover struct {
 	recent int    // how many stay in the small table
 	stored int    // since parts were moved last
 	part   uint64 // is moved next
+}
+
+// newHashMover returns one that begins anywhere, so that programs which store few
+// records and end move all parts together.
+func newHashMover(recent int) hashMover {
+	return hashMover{recent: recent, stored: rand.IntN(max(1, recent/hashParts)), part: rand.Uint64N(hashParts)}
 }
 
 // move is told how many records the transaction has stored. It reports whether it

@@ -153,7 +153,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.index, w.hashes.recent = newIndexer(r, &c), c.recentHashes
+	w.index, w.hashes = newIndexer(r, &c), newHashMover(c.recentHashes)
 	if err := w.index.look(ctx); err != nil {
 		return nil, errors.Join(err, r.close(), w.close())
 	}
