@@ -257,7 +257,7 @@ func (c *csvRows) mapColumns() error {
 	c.person.ours = c.source == sourceOurs
 	c.columns = make([]column, len(c.header))
 	c.filled = make([]int, len(c.header))
-	b := columnBuilder{person: &c.person, source: c.source, taken: make(map[string]string), slots: make(map[string]int)}
+	b := columnBuilder{person: &c.person, source: c.source, taken: make(map[string]string), slots: make(map[string]int), filled: make(map[string]bool)}
 	seen := make(map[string]int)
 	for i, name := range c.header {
 		name = strings.TrimSpace(name)
@@ -338,6 +338,19 @@ type columnBuilder struct {
 	source source
 	taken  map[string]string // the column that has a field, by field
 	slots  map[string]int    // of phone numbers, addresses and so on, by kind and number
+	filled map[string]bool   // the slots that have a column of values, by kind and place
+}
+
+// value is slot for a column of values. Where the slot has one, it gets a new slot: two
+// columns are two values.
+func (b *columnBuilder) value(kind, n string) int {
+	key := func(place int) string { return kind + " " + strconv.Itoa(place) }
+	place := b.slot(kind, n)
+	for b.filled[key(place)] {
+		place = b.slot(kind, "")
+	}
+	b.filled[key(place)] = true
+	return place
 }
 
 // take marks a field that has one value as taken by a column.
@@ -475,7 +488,11 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 		col.field, col.set = "do_not_call", (*person).setDoNotCall
 		return
 	}
-	place := b.slot("phone", n)
+	slot := b.slot
+	if what != "type" && what != "do not call" && (what != "primary" || kind == "phone" && n == "") {
+		slot = b.value
+	}
+	place := slot("phone", n)
 	b.person.phones = sized(b.person.phones, place+1)
 	b.person.phoneColumns = sized(b.person.phoneColumns, place+1)
 	suffix := ""
@@ -506,7 +523,11 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 
 // email gives a column an e-mail address, or what marks one.
 func (b *columnBuilder) email(col *column, what, n string) {
-	place := b.slot("email", n)
+	slot := b.value
+	if what == "label" {
+		slot = b.slot
+	}
+	place := slot("email", n)
 	b.person.emails = sized(b.person.emails, place+1)
 	col.field = "email"
 	if what == "label" {

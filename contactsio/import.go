@@ -50,7 +50,7 @@ type ImportOptions struct {
 	// An error ends the import. A dry run does not call it. nil: never.
 	Checkpoint func(Position) error
 
-	// StopAfter ends the import when that many rows were refused. What was read by
+	// StopAfter ends the import when it has refused that many rows. What was read by
 	// then is finished. 0: never.
 	StopAfter int
 }
@@ -180,7 +180,7 @@ func (i *importing) source(ctx context.Context) iter.Seq[contacts.CreateContactI
 		defer func() { i.reader.giveBack(append(chunk, stop()...), at) }()
 		for chunk = range chunks {
 			for len(chunk) > 0 {
-				if i.opts.StopAfter > 0 && i.summary.Refused+i.doomed >= i.opts.StopAfter {
+				if refused := i.summary.Refused - i.reader.opts.From.Summary.Refused + i.doomed; i.opts.StopAfter > 0 && refused >= i.opts.StopAfter {
 					return
 				}
 				row := chunk[0]
@@ -383,12 +383,22 @@ func (i *importing) fail(err error) {
 // step says how far the import is.
 func (i *importing) step() {
 	if i.opts.Checkpoint != nil && !i.dry && i.before == nil && i.fault == nil {
-		if err := i.opts.Checkpoint(i.position()); err != nil {
-			i.fail(fmt.Errorf("contactsio: checkpoint: %w", err))
-		}
+		i.fail(i.checkpoint())
 	}
 	summary := i.sum(i.next.Summary.Blank)
 	i.progress(&summary)
+}
+
+// checkpoint gives away a place to go on at. What was written of the rows before it is
+// no longer in memory alone then.
+func (i *importing) checkpoint() error {
+	if err := errors.Join(i.refused.flush(), i.report.flush()); err != nil {
+		return err
+	}
+	if err := i.opts.Checkpoint(i.position()); err != nil {
+		return fmt.Errorf("contactsio: checkpoint: %w", err)
+	}
+	return nil
 }
 
 func (i *importing) progress(summary *Summary) {

@@ -154,6 +154,7 @@ type Position struct {
 	Line        int       `json:"line"`                  // of the next row
 	Row         int       `json:"row"`                   // rows before it
 	Offset      int64     `json:"offset"`                // of the next row
+	Broken      bool      `json:"broken,omitempty"`      // a row above could not be parsed, so a short row may be its rest
 	At          time.Time `json:"at"`
 	Summary     Summary   `json:"summary"` // of the rows before it
 }
@@ -260,9 +261,14 @@ func (r *Reader) goOn(file io.Reader) error {
 	}
 	r.number, r.blank = from.Row, from.Summary.Blank
 	r.ignored.add(from.Summary.Ignored...)
+	if r.csv != nil {
+		r.csv.broken = from.Broken
+	}
 	// The text of a file in UTF-8 has the places of the file.
 	if seeker, ok := file.(io.Seeker); ok && !r.text.decoded {
-		if _, err := seeker.Seek(from.Offset-r.text.file.n, io.SeekCurrent); err == nil {
+		if there, err := seekWithin(seeker, from.Offset-r.text.file.n); err != nil {
+			return err
+		} else if there {
 			r.text.file.n = from.Offset
 			r.text.text.Reset(r.text.file)
 			r.text.offset, r.text.number = from.Offset, from.Line
@@ -271,6 +277,29 @@ func (r *Reader) goOn(file io.Reader) error {
 	}
 	return r.text.skip(from.Offset, from.Line)
 }
+
+// seekWithin moves n bytes on, which must be in the file. It reports false, and moves
+// nowhere, where the file cannot do that.
+func seekWithin(file io.Seeker, n int64) (bool, error) {
+	at, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return false, nil //nolint:nilerr // a pipe, whose type has Seek all the same
+	}
+	end, err := file.Seek(0, io.SeekEnd)
+	if err == nil && end < at+n {
+		return false, errShorter
+	}
+	if err == nil {
+		at += n
+	}
+	if _, failed := file.Seek(at, io.SeekStart); failed != nil {
+		return false, failed
+	}
+	return err == nil, nil
+}
+
+// errShorter: the file has become shorter since the import.
+var errShorter = errors.New("contactsio: the file ends before the place where the import is to go on")
 
 // A readRow is a row with the place after it.
 type readRow struct {
@@ -379,7 +408,7 @@ func (r *Reader) position() Position {
 	}
 	p.Summary.Blank = r.blank
 	if r.csv != nil {
-		p.Comma, p.HeaderLine = r.csv.comma, r.csv.headerLine
+		p.Comma, p.HeaderLine, p.Broken = r.csv.comma, r.csv.headerLine, r.csv.broken
 	}
 	return p
 }

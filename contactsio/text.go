@@ -216,7 +216,7 @@ func (t *textReader) skip(offset int64, number int) error {
 		part, err := t.text.Discard(int(min(n, 1<<20)))
 		n -= int64(part)
 		if err != nil {
-			return fmt.Errorf("contactsio: the file ends before the place where the import is to go on: %w", err)
+			return fmt.Errorf("%w: %w", errShorter, err)
 		}
 	}
 	t.offset, t.number = offset, number

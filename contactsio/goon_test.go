@@ -1,0 +1,124 @@
+package contactsio_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/contacts/contactsio"
+	"example.com/contacts/contactstest"
+)
+
+// broken has a row that cannot be parsed, and after it what may be the rest of it.
+const broken = "first_name,last_name,email\nAnn,\"multi\"x\nrest of cell\nEve,E,eve@example.com\n"
+
+// The rest of a row that cannot be parsed is no contact, also when the import was cut
+// off between the two.
+func TestGoOnAfterABrokenRow(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	read := &contactsio.ReadOptions{}
+	var rows []int
+	for range 3 { // each run refuses one row more, and the last one ends
+		s, err := importFile(t, f, strings.NewReader(broken), read, &contactsio.ImportOptions{StopAfter: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, s.Rows)
+		if s.Next == nil {
+			if diff := cmp.Diff(map[string]int{"csv": 1, "too_few_fields": 1}, s.ByCode); diff != "" || s.Created != 1 {
+				t.Errorf("%d created; refused (-want +got):\n%s", s.Created, diff)
+			}
+			break
+		}
+		read = &contactsio.ReadOptions{From: *s.Next}
+	}
+	if diff := cmp.Diff([]int{1, 2, 3}, rows); diff != "" {
+		t.Errorf("rows by then (-want +got):\n%s", diff)
+	}
+}
+
+// A file that has become shorter does not pass for one that is done.
+func TestGoOnInAShorterFile(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	file := people(6000)
+	at := strings.Index(file, "Example 5000,")
+	file = file[:at] + "\"x\"y," + file[at:]
+	s, err := importFile(t, f, strings.NewReader(file), nil, &contactsio.ImportOptions{StopAfter: 1})
+	if err != nil || s.Next == nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	const same = 64 << 10 // of the beginning, by which a file is known
+	if s.Next.Offset <= same {
+		t.Fatalf("the import stopped at %d", s.Next.Offset)
+	}
+	_, err = contactsio.NewReader(strings.NewReader(file[:s.Next.Offset-1]), &contactsio.ReadOptions{From: *s.Next})
+	if err == nil || !strings.Contains(err.Error(), "the file ends before the place") {
+		t.Errorf("got %v for a file that is shorter", err)
+	}
+}
+
+// At a checkpoint the refused rows and the report of the rows before it are written.
+func TestCheckpointComesAfterWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	file := strings.Replace(people(1500), "Example 7,", "\"x\"y,", 1)
+	var refused, report bytes.Buffer
+	checkpoints := 0
+	_, err := importFile(t, f, strings.NewReader(file), nil, &contactsio.ImportOptions{
+		Refused: &refused, Report: &report,
+		Checkpoint: func(p contactsio.Position) error {
+			checkpoints++
+			if got := strings.Count(report.String(), "\n"); got != p.Row || !strings.Contains(refused.String(), "y,") {
+				t.Errorf("after %d rows the report has %d, and the refused rows are %q", p.Row, got, refused.String())
+			}
+			return nil
+		},
+	})
+	if err != nil || checkpoints == 0 {
+		t.Errorf("%d checkpoints, %v", checkpoints, err)
+	}
+}
+
+// Two columns of phone numbers are two numbers, whatever their names.
+func TestColumnsOfOneKindAreSeveralValues(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		file string
+		opts *contactsio.ReadOptions
+		want []string
+	}{
+		"mapped": {
+			"Vorname,Handy,Festnetz\nAnn,+15551230001,+15551230002\n",
+			&contactsio.ReadOptions{Map: map[string]string{"Vorname": "first_name", "Handy": "phone_number", "Festnetz": "phone_number"}},
+			[]string{"+15551230001", "+15551230002"},
+		},
+		"a name without a number, and numbered ones": {
+			"First Name,Phone Number,Phone 1,Phone 2\nAnn,+15551230001,+15551230002,+15551230003\n", nil,
+			[]string{"+15551230001", "+15551230002", "+15551230003"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := contactsio.NewReader(strings.NewReader(c.file), c.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for row, err := range r.Rows() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, p := range row.Contact.PhoneNumbers {
+					got = append(got, p.PhoneNumber)
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("numbers (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
