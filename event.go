@@ -48,8 +48,8 @@ type Event struct {
 	Version   int64     `json:"version"`             // of the contact after the event; 0: the contact is removed, or a block or grant
 	Actor     Actor     `json:"actor"`
 
-	// Batch is the same for all events of one call of a [Service] that changed
-	// several contacts; a stream has one for each 1,000. Zero: the call changed one.
+	// Batch is the same for all events of one call of a [Service] that was given
+	// several contacts; a stream has one for each 1,000. Zero: it was given one.
 	Batch  uuid.UUID `json:"batch,omitzero"`
 	Source string    `json:"source,omitempty"` // as [WithEventSource] said
 
