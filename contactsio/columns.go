@@ -488,9 +488,14 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 		col.field, col.set = "do_not_call", (*person).setDoNotCall
 		return
 	}
-	slot := b.slot
-	if what != "type" && what != "do not call" && (what != "primary" || kind == "phone" && n == "") {
-		slot = b.value
+	primary := kind == "phone" && what == "primary" && n == "" // the column "Primary Phone" has a number
+	if primary {
+		what = ""
+	}
+	slot := b.value
+	switch what {
+	case "type", "primary", "do not call": // of the number in another column
+		slot = b.slot
 	}
 	place := slot("phone", n)
 	b.person.phones = sized(b.person.phones, place+1)
@@ -503,11 +508,6 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 	case "type":
 		col.field, col.set = "phone_type"+suffix, func(p *person, cell string) { p.phones[place].label = cell }
 	case "primary":
-		if kind == "phone" && n == "" { // the column "Primary Phone"
-			b.person.phoneColumns[place] = phoneColumn{name: col.name, primary: true}
-			col.field, col.set = "phone_number"+suffix, func(p *person, cell string) { p.phones[place].text = cell }
-			return
-		}
 		col.field, col.set = "primary"+suffix, func(p *person, cell string) {
 			p.phones[place].primary = p.truth(col.name, cell)
 		}
@@ -516,7 +516,7 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 			p.phones[place].doNotCall = p.truth(col.name, cell)
 		}
 	default:
-		b.person.phoneColumns[place] = phoneColumn{name: col.name, kind: what}
+		b.person.phoneColumns[place] = phoneColumn{name: col.name, kind: what, primary: primary}
 		col.field, col.set = "phone_number"+suffix, func(p *person, cell string) { p.phones[place].text = cell }
 	}
 }
