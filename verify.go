@@ -48,8 +48,9 @@ const maxFindings = 1000
 // stored while it reads may be missed. It says nothing of the disk.
 //
 // Its errors: CodeValidationError for a probe with no value or with an empty one, or
-// for a secret of AdminOptions that is too short, CodeNotFound for an unknown account, CodeServerError, also where
-// AdminOptions.DoNotCallSecrets lacks a secret of the account's ledger.
+// for a secret of AdminOptions that is too short, CodeNotFound for an unknown account,
+// CodeServerError, also where AdminOptions.DoNotCallSecrets lacks a secret of the
+// account's ledger.
 func (a *Admin) VerifyErasure(ctx context.Context, accountID uuid.UUID, probe ErasureProbe) ([]ErasureFinding, error) {
 	if a.ledgerErr != nil {
 		return nil, a.ledgerErr

@@ -16,6 +16,7 @@ import (
 // Each transaction leaves every hash in one of the two, and a search looks in both. So
 // it is always complete, in every process.
 const (
+	hashesSQL      = `(SELECT hash, n FROM idempotency_recent UNION ALL SELECT hash, n FROM idempotency_lookup)`
 	countRecentSQL = `SELECT count(*) FROM idempotency_recent`
 	copyRecentSQL  = `INSERT INTO idempotency_lookup SELECT hash, n FROM idempotency_recent WHERE hash BETWEEN ? AND ? ORDER BY hash, n`
 	dropRecentSQL  = `DELETE FROM idempotency_recent WHERE hash BETWEEN ? AND ?`

@@ -16,7 +16,7 @@ import (
 
 const (
 	findIdempotencySQL = `SELECT input, result FROM idempotency
-		WHERE n IN (SELECT n FROM idempotency_recent WHERE hash = ?1 UNION ALL SELECT n FROM idempotency_lookup WHERE hash = ?1)
+		WHERE n IN (SELECT n FROM ` + hashesSQL + ` WHERE hash = ?1)
 			AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4
 		ORDER BY n DESC LIMIT 1`
 
@@ -37,8 +37,7 @@ const keysAtOnce = 16
 const idempotencyColumns = 6
 
 var (
-	hashesSQL              = `(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`
-	findUsedHashesSQL      = `SELECT hash FROM idempotency_recent WHERE hash IN ` + hashesSQL + ` UNION ALL SELECT hash FROM idempotency_lookup WHERE hash IN ` + hashesSQL
+	findUsedHashesSQL      = `SELECT hash FROM ` + hashesSQL + ` WHERE hash IN (?` + strings.Repeat(", ?", keysAtOnce-1) + `)`
 	insertIdempotenciesSQL = insertIdempotencySQL + strings.Repeat(", "+idempotencyRow, keysAtOnce-1)
 )
 

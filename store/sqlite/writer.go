@@ -190,7 +190,10 @@ func (w *writer) tryBegin(ctx context.Context) error {
 
 // mark writes into the log, in the open transaction, which file it belongs to.
 func (w *writer) mark() error {
-	return errors.Join(w.conn.exec(raiseNumber), w.conn.exec(writeHeader))
+	if err := w.conn.exec(raiseNumber); err != nil {
+		return err // it may have ended the transaction, so nothing may follow
+	}
+	return w.conn.exec(writeHeader)
 }
 
 // Commit implements [groupcommit.Tx].
@@ -232,23 +235,24 @@ func (w *writer) run(jobs []job, merge bool) (more bool, err error) {
 		w.undo()
 		return false, err
 	}
-	merged, moved := false, false
+	merged := false
 	if merge {
 		if merged, err = w.index.merge(w.conn, n); err == nil {
-			moved, err = w.hashes.move(w.conn, w.conn.pruneFor.idempotencies)
+			more, err = w.hashes.move(w.conn, w.conn.pruneFor.idempotencies)
 		}
+		more = more || merged
 		if err != nil {
 			w.undo()
-			return merged || moved, err
+			return more, err
 		}
 	}
 	if err := w.commit(); err != nil {
-		return merged || moved, commitError(err)
+		return more, commitError(err)
 	}
 	if merged {
 		w.index.committed()
 	}
-	return merged || moved, nil
+	return more, nil
 }
 
 // commit commits the transaction. It has done so as well if its error matches
