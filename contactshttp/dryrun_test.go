@@ -308,7 +308,8 @@ func TestDryRunOfBusyContact(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := &world{url: listen(t, svc, nil)}
+			w := new(world)
+			w.url, w.wire = listen(t, svc, nil)
 			q := ask{method: "PATCH", path: api + "/contacts/" + ada.ID.String() + "/update?dry_run=true", key: f.Key, body: `{"stage": "customer"}`}
 			if test.ifMatch != "" {
 				q.header = header("If-Match", test.ifMatch)

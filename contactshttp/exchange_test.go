@@ -320,7 +320,7 @@ func TestErrAbortHandlerIsPassedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-API-Key", s.reader)
-	if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
+	if resp, err := s.wire.RoundTrip(r); err == nil {
 		resp.Body.Close()
 		t.Errorf("got %s, want a connection that ends", resp.Status)
 	}
@@ -343,7 +343,7 @@ func TestPanicInTheMiddleOfAnAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := s.wire.RoundTrip(r)
 	if err == nil {
 		_, err = io.ReadAll(resp.Body)
 		resp.Body.Close()
@@ -501,7 +501,7 @@ func (s *world) sendAnywhere(t testing.TB, path string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := s.wire.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -311,8 +311,9 @@ func (d *description) seeValue(pointer string, value any) {
 // A proof is a server with its description and keys.
 type proof struct {
 	*description
-	f   *contactstest.Fixture
-	url string
+	f    *contactstest.Fixture
+	url  string
+	wire http.RoundTripper // of this server alone
 
 	other   *contacts.Team // which only the fixture's key may access
 	nothing string         // a key without permissions
@@ -334,15 +335,15 @@ func newProof(t *testing.T, d *description) *proof {
 		Permissions: []contacts.Permission{contacts.PermissionReadContacts, contacts.PermissionWriteContacts},
 		TeamIDs:     []int64{s.f.Team.ID},
 	})
-	s.url = listen(t, s.f.Service, &contactshttp.Options{KeyInQuery: true, RateLimit: 1_000_000})
+	s.url, s.wire = listen(t, s.f.Service, &contactshttp.Options{KeyInQuery: true, RateLimit: 1_000_000})
 	return s
 }
 
-func listen(t *testing.T, svc *contacts.Service, opts *contactshttp.Options) string {
+func listen(t *testing.T, svc *contacts.Service, opts *contactshttp.Options) (url string, wire http.RoundTripper) {
 	t.Helper()
 	server := httptest.NewServer(contactshttp.NewHandler(svc, opts))
 	t.Cleanup(server.Close)
-	return server.URL
+	return server.URL, server.Client().Transport
 }
 
 func (s *proof) issue(t *testing.T, in contacts.IssueKeyInput) string {
@@ -366,7 +367,7 @@ func (s *proof) in(t *testing.T) *proof {
 func (s *proof) with(svc *contacts.Service, opts contactshttp.Options) *proof {
 	s.t.Helper()
 	c := *s
-	c.url = listen(s.t, svc, &opts)
+	c.url, c.wire = listen(s.t, svc, &opts)
 	return &c
 }
 
@@ -541,7 +542,7 @@ func (s *proof) exchange(method, path string, query url.Values, header http.Head
 	if header != nil {
 		req.Header = header
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := s.wire.RoundTrip(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -1579,7 +1579,8 @@ func TestGeneratedClients(t *testing.T) {
 			if filepath.Ext(program) == ".js" {
 				client = exec.CommandContext(t.Context(), "node", program)
 			}
-			client.Env = append(os.Environ(), "CONTACTS_URL="+listen(t, f.Service, nil), "CONTACTS_KEY="+f.Key)
+			url, _ := listen(t, f.Service, nil)
+			client.Env = append(os.Environ(), "CONTACTS_URL="+url, "CONTACTS_KEY="+f.Key)
 			out, err := client.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -23,6 +23,7 @@ import (
 // A world is a server with two accounts, with teams in both and keys of each kind.
 type world struct {
 	url   string
+	wire  http.RoundTripper // of this server alone: the end of another one closes connections of the default
 	svc   *contacts.Service
 	admin *contacts.Admin
 	acme  *contacts.Account
@@ -125,7 +126,7 @@ func newWorld(t testing.TB, set *settings) *world {
 	server.Config.ErrorLog = nil
 	server.Start()
 	t.Cleanup(server.Close)
-	s.url = server.URL
+	s.url, s.wire = server.URL, server.Client().Transport
 	return s
 }
 
@@ -184,7 +185,7 @@ func (s *world) send(t testing.TB, q ask) reply {
 	for name, values := range q.header {
 		r.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r) // which follows no redirects
+	resp, err := s.wire.RoundTrip(r) // which follows no redirects
 	if err != nil {
 		t.Fatal(err)
 	}

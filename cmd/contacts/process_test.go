@@ -318,6 +318,7 @@ func TestServeFlags(t *testing.T) {
 	create := func(number string) string {
 		return `{"first_name": "Ann", "phone_numbers": [{"phone_number": "` + number + `"}]}`
 	}
+	wire := &http.Transport{DisableKeepAlives: true}
 	for _, request := range []struct {
 		what, method, path, key, body string
 		want                          int
@@ -331,7 +332,7 @@ func TestServeFlags(t *testing.T) {
 		must(t, err)
 		r.Header.Set("X-API-Key", request.key)
 		r.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultTransport.RoundTrip(r)
+		resp, err := wire.RoundTrip(r)
 		must(t, err)
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
@@ -415,10 +416,11 @@ func TestNoSecretInArguments(t *testing.T) {
 		var said bytes.Buffer
 		scanner := bufio.NewScanner(io.TeeReader(log, &said))
 		_, url, _ := strings.Cut(lines(t, scanner, "listening"), "url=")
+		wire := &http.Transport{DisableKeepAlives: true}
 		for _, query := range []string{"", "?api_key=" + key, "?api_key=" + key + "x", "?search=" + key} {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/contacts"+query, nil)
 			must(t, err)
-			resp, err := http.DefaultTransport.RoundTrip(r)
+			resp, err := wire.RoundTrip(r)
 			must(t, err)
 			resp.Body.Close()
 		}

@@ -137,7 +137,7 @@ func TestDocsFilesOverTheWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := http.DefaultClient.Do(r)
+		resp, err := server.Client().Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
