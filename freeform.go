@@ -141,39 +141,45 @@ func (e *freeformEncoder) value(value any, depth int) (any, error) {
 }
 
 func (e *freeformEncoder) object(m map[string]any, depth int) (map[string]any, error) {
-	return e.members(m, depth, func(name string) (any, error) { return e.value(m[name], depth) })
+	return e.members(m, depth, func(m member) (any, error) { return e.value(m.value, depth) })
 }
 
-// members writes an object with the names of m. value writes the value of each.
-func (e *freeformEncoder) members(m map[string]any, depth int, value func(name string) (any, error)) (map[string]any, error) {
+// A member of an object.
+type member struct {
+	name  string
+	value any
+}
+
+// members writes an object with the members of m. write writes the value of each.
+func (e *freeformEncoder) members(m map[string]any, depth int, write func(member) (any, error)) (map[string]any, error) {
 	if err := e.checkDepth(depth); err != nil {
 		return nil, err
 	}
-	var few [8]string
-	names := few[:0]
-	for name := range m {
-		names = append(names, name)
+	var few [8]member
+	members := few[:0]
+	for name, value := range m {
+		members = append(members, member{name, value})
 	}
-	slices.Sort(names)
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
 	form := m
 	if !e.own {
 		form = make(map[string]any, len(m))
 	}
 	e.text = append(e.text, '{')
-	for i, name := range names {
+	for i, member := range members {
 		if i > 0 {
 			e.text = append(e.text, ',')
 		}
-		if err := e.string(name); err != nil {
+		if err := e.string(member.name); err != nil {
 			return nil, err
 		}
 		e.text = append(e.text, ':')
-		v, err := value(name)
+		v, err := write(member)
 		if err != nil {
 			return nil, err
 		}
 		if !e.own {
-			form[name] = v
+			form[member.name] = v
 		}
 	}
 	e.text = append(e.text, '}')
@@ -196,13 +202,13 @@ func (e *freeformEncoder) merge(old, patch map[string]any, depth int) (map[strin
 		}
 		union[name] = v
 	}
-	return e.members(union, depth, func(name string) (any, error) {
-		_, given := patch[name]
-		if inner, ok := union[name].(map[string]any); given && ok {
-			was, _ := old[name].(map[string]any)
+	return e.members(union, depth, func(m member) (any, error) {
+		_, given := patch[m.name]
+		if inner, ok := m.value.(map[string]any); given && ok {
+			was, _ := old[m.name].(map[string]any)
 			return e.merge(was, inner, depth+1)
 		}
-		return e.value(union[name], depth)
+		return e.value(m.value, depth)
 	})
 }
 

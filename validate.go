@@ -231,7 +231,7 @@ func isLocalCharacter(c rune) bool {
 func isMailDomain(host string) bool {
 	top := host[strings.LastIndexByte(host, '.')+1:]
 	hex, isHex := strings.CutPrefix(top, "0x")
-	return strings.TrimFunc(top, unicode.IsDigit) != "" &&
+	return strings.ContainsFunc(top, func(c rune) bool { return !unicode.IsDigit(c) }) &&
 		!(isHex && strings.Trim(hex, "0123456789abcdef") == "") &&
 		!strings.Contains(host, "_") &&
 		(!strings.Contains(host, "xn--") || isEncodedDomain(host))
@@ -288,15 +288,18 @@ func domain(s string) (lower string, ok bool) {
 	if !international && len(s) > 253 {
 		return "", false
 	}
-	for label := range strings.SplitSeq(s, ".") {
+	for start, i := 0, 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '.' {
+			if c := s[i]; c < utf8.RuneSelf && !isAlphanumeric(c) && c != '-' && c != '_' {
+				return "", false
+			}
+			continue
+		}
+		label := s[start:i]
 		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || !international && len(label) > 63 {
 			return "", false
 		}
-		for _, c := range []byte(label) {
-			if c < utf8.RuneSelf && !isAlphanumeric(c) && c != '-' && c != '_' {
-				return "", false
-			}
-		}
+		start = i + 1
 	}
 	if international {
 		return s, true
@@ -337,12 +340,17 @@ func isPlainWebsite(s string) bool {
 			return false
 		}
 	}
-	host := rest
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		host = rest[:i]
+	end := len(rest) // of the host
+	for i, c := range []byte(rest) {
+		switch c {
+		case '/', '?', '#':
+			end = min(end, i)
+		case ' ', '%', '\\':
+			return false
+		}
 	}
-	_, ok = domain(host)
-	return ok && isPlain(s) && !strings.ContainsAny(s, ` %\`)
+	_, ok = domain(rest[:end])
+	return ok && isPlain(rest)
 }
 
 func whyNoWebsite(s string, bare bool) string {
