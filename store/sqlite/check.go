@@ -32,7 +32,9 @@ const wrongNumbersSQL = `SELECT id, lowest, highest, newest FROM (SELECT id,
 // sequence_wrong, and those of [contacts.CheckStore]. integrity is what SQLite says:
 // quick_check, or with deep integrity_check and foreign_key_check, which take longer.
 // While one of these runs, and while the look-ups are compared with the contacts, the
-// -wal file grows by all that is written.
+// -wal file grows by all that is written. With deep, the index of idempotency keys is
+// compared with their records too: its findings have the codes of the look-ups, and
+// name no contact.
 //
 // [Inspect] finds what is wrong with the file and its place.
 func (s *Store) Check(ctx context.Context, deep bool) iter.Seq2[contacts.Finding, error] {
@@ -48,6 +50,7 @@ func (s *Store) Check(ctx context.Context, deep bool) iter.Seq2[contacts.Finding
 	return checkup.Walk(ctx, s, isDamage,
 		part(func(ctx context.Context, found checkup.Found) error { return s.checkIntegrity(ctx, deep, found) }),
 		part(s.checkLookups),
+		part(func(ctx context.Context, found checkup.Found) error { return s.checkHashes(ctx, deep, found) }),
 		part(s.checkNumbers))
 }
 
@@ -90,6 +93,19 @@ func (s *Store) checkLookups(ctx context.Context, found checkup.Found) error {
 			return found(checkup.LookupMissing(m.accountID, m.contactID))
 		}
 		return found(checkup.LookupExtra(m.accountID, m.contactID))
+	})
+}
+
+// checkHashes compares the hashes with the idempotency records, both ways.
+func (s *Store) checkHashes(ctx context.Context, deep bool, found checkup.Found) error {
+	if !deep {
+		return nil
+	}
+	return s.wrongHashes(ctx, func(w wrongHash) error {
+		if w.missing {
+			return found(checkup.KeyMissing(w.accountID))
+		}
+		return found(checkup.KeyExtra(w.accountID))
 	})
 }
 

@@ -3,8 +3,12 @@
 package sqlite
 
 import (
+	"cmp"
+	"context"
 	"math"
 	"math/rand/v2"
+
+	"github.com/google/uuid"
 )
 
 // Idempotency records are found by hashes, which come in random order. In one large
@@ -20,6 +24,19 @@ const (
 	countRecentSQL = `SELECT count(*) FROM idempotency_recent`
 	copyRecentSQL  = `INSERT INTO idempotency_lookup SELECT hash, n FROM idempotency_recent WHERE hash BETWEEN ? AND ? ORDER BY hash, n`
 	dropRecentSQL  = `DELETE FROM idempotency_recent WHERE hash BETWEEN ? AND ?`
+
+	// Pages of the idempotency records, with how often each has its hash in the two
+	// tables, and of the hashes, with how many records each has.
+	keyedRecordsSQL = `SELECT hash, n, (SELECT count(*) FROM idempotency_recent WHERE hash = i.hash AND n = i.n)
+			+ (SELECT count(*) FROM idempotency_lookup WHERE hash = i.hash AND n = i.n), (SELECT id FROM account WHERE n = i.account)
+		FROM idempotency AS i WHERE n > ?2 ORDER BY n LIMIT ?3`
+	keyedHashesSQL = `SELECT hash, n, (SELECT count(*) FROM idempotency WHERE n = h.n AND hash = h.hash), NULL
+		FROM (SELECT hash, n FROM idempotency_recent WHERE (hash, n) > (?1, ?2)
+			UNION ALL SELECT hash, n FROM idempotency_lookup WHERE (hash, n) > (?1, ?2) ORDER BY hash, n LIMIT ?3) AS h`
+
+	deleteRecentSQL = `DELETE FROM idempotency_recent WHERE hash = ? AND n = ?`
+	deleteHashSQL   = `DELETE FROM idempotency_lookup WHERE hash = ? AND n = ?`
+	restoreHashSQL  = `INSERT INTO idempotency_lookup SELECT hash, n FROM idempotency WHERE hash = ? AND n = ?`
 )
 
 const (
@@ -73,4 +90,57 @@ func (h *hashMover) move(c *writeConn, stored int) (wrote bool, err error) {
 		h.part = (h.part + 1) % hashParts
 	}
 	return wrote, nil
+}
+
+// A hashed is an idempotency record as the two tables have it.
+type hashed struct{ hash, n int64 }
+
+func (h hashed) compare(o hashed) int {
+	return cmp.Or(cmp.Compare(h.hash, o.hash), cmp.Compare(h.n, o.n))
+}
+
+// A wrongHash is a hash that a record misses, or that is there without a record or
+// twice.
+type wrongHash struct {
+	hashed
+	missing   bool
+	accountID uuid.UUID // zero: there is none
+}
+
+// wrongHashes calls f with each hash that is wrong, after the state that it was seen
+// in is let go.
+func (s *Store) wrongHashes(ctx context.Context, f func(wrongHash) error) error {
+	for _, q := range []query{keyedRecords, keyedHashes} {
+		page := func(from hashed) (wrong []wrongHash, last hashed, err error) {
+			err = s.seeing(ctx, func(c *conn) error {
+				wrong, last = nil, from
+				rows, err := c.rows(ctx, q, from.hash, from.n, int64(checkPage))
+				for _, row := range rows {
+					last = hashed{integer(row[0]), integer(row[1])}
+					if n := integer(row[2]); n != 1 {
+						wrong = append(wrong, wrongHash{last, n == 0 && q == keyedRecords, id(row[3])})
+					}
+				}
+				return err
+			})
+			return wrong, last, err
+		}
+		if err := inPages(hashed{math.MinInt64, math.MinInt64}, page, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repairHashes leaves each hash in the large table if its record is there by now, and
+// nowhere else.
+func repairHashes(c *writeConn, hashes []hashed) error {
+	for _, h := range hashes {
+		for _, q := range []query{deleteRecent, deleteHash, restoreHash} {
+			if err := c.exec(q, h.hash, h.n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

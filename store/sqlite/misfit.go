@@ -44,25 +44,22 @@ func (s *Store) misfits(ctx context.Context, f func(misfit) error) error {
 	if agree, err := s.lookupsAgree(ctx); agree || err != nil {
 		return err
 	}
-	for from, more := int64(0), true; more; {
-		page, next, err := s.missingLookups(ctx, from)
-		if err != nil {
-			return err
-		}
-		for _, m := range page {
-			if err := f(m); err != nil {
-				return err
-			}
-		}
-		more, from = next > from, next
+	if err := inPages(int64(0), func(from int64) ([]misfit, int64, error) { return s.missingLookups(ctx, from) }, f); err != nil {
+		return err
 	}
-	from := lookup{math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64}
+	first := lookup{math.MinInt64, math.MinInt64, math.MinInt64, math.MinInt64}
+	return inPages(first, func(from lookup) ([]misfit, lookup, error) { return s.extraLookups(ctx, from) }, f)
+}
+
+// inPages calls f with what is wrong of each page. A page begins after a position,
+// and returns that of its end; the same one if it has nothing.
+func inPages[P comparable, M any](from P, page func(from P) (wrong []M, next P, err error), f func(M) error) error {
 	for more := true; more; {
-		page, next, err := s.extraLookups(ctx, from)
+		wrong, next, err := page(from)
 		if err != nil {
 			return err
 		}
-		for _, m := range page {
+		for _, m := range wrong {
 			if err := f(m); err != nil {
 				return err
 			}
@@ -218,73 +215,88 @@ func (c *conn) nameOwners(page []misfit) error {
 }
 
 // RebuildLookups makes the look-ups agree with the contacts: it adds the entries that
-// are missing and removes those that no contact has. What is right stays as it is, so
-// it writes nothing if nothing is wrong. Its error matches those of other writes.
+// are missing and removes those that no contact has. It does the same for the index of
+// idempotency keys. What is right stays as it is, so it writes nothing if nothing is
+// wrong. Its error matches those of other writes.
 //
-// It looks as [Store.Check] does, and writes in transactions of some thousand entries,
-// between which other writes take place. Each makes the look-ups more right, also if
-// the process dies after it; a second call does the rest. Until its transaction is
-// committed, readers in every process see an entry as it was: a search may miss the
+// It looks as [Store.Check] does with deep, and writes in transactions of some thousand
+// entries, between which other writes take place. Each makes the look-ups more right,
+// also if the process dies after it; a second call does the rest. Until its transaction
+// is committed, readers in every process see an entry as it was: a search may miss the
 // contact.
 func (s *Store) RebuildLookups(ctx context.Context) error {
-	const op = "sqlite: rebuild look-ups: %w"
+	err := repairAll(ctx, s, repairLookups, lookup.compare, func(f func(lookup) error) error {
+		return s.misfits(ctx, func(m misfit) error { return f(m.lookup) })
+	})
+	if err == nil {
+		err = repairAll(ctx, s, repairHashes, hashed.compare, func(f func(hashed) error) error {
+			return s.wrongHashes(ctx, func(w wrongHash) error { return f(w.hashed) })
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("sqlite: rebuild look-ups: %w", classify(err))
+	}
+	return nil
+}
+
+// repairAll has the entries repaired that find finds, in transactions of their own.
+func repairAll[E any](ctx context.Context, s *Store, repair func(*writeConn, []E) error, compare func(a, b E) int, find func(func(E) error) error) error {
 	const (
 		atOnce = 1 << 16 // in memory; sorted, neighbours share the pages that they dirty
 		step   = 4096    // in a transaction
 	)
-	var wrong []lookup
-	repair := func() error {
-		slices.SortFunc(wrong, lookup.compare)
+	var wrong []E
+	flush := func() error {
+		slices.SortFunc(wrong, compare)
 		for part := range slices.Chunk(wrong, step) {
-			if err := s.repairLookups(ctx, part); err != nil {
+			part = slices.Clone(part) // the job may outlive the call
+			if err := s.doSolo(ctx, job{run: func(c *writeConn) error { return repair(c, part) }}); err != nil {
 				return err
 			}
 		}
 		wrong = wrong[:0]
 		return nil
 	}
-	err := s.misfits(ctx, func(m misfit) error {
-		if wrong = append(wrong, m.lookup); len(wrong) < atOnce {
+	err := find(func(e E) error {
+		if wrong = append(wrong, e); len(wrong) < atOnce {
 			return nil
 		}
-		return repair()
+		return flush()
 	})
-	if err == nil {
-		err = repair()
-	}
 	if err != nil {
-		return fmt.Errorf(op, classify(err))
+		return err
 	}
-	return nil
+	return flush()
 }
 
-// repairLookups adds or removes entries in one transaction, as their contacts are by
-// then.
-func (s *Store) repairLookups(ctx context.Context, entries []lookup) error {
+// doSolo is that of the writer, which Close waits for.
+func (s *Store) doSolo(ctx context.Context, j job) error {
 	if err := s.gate.Enter(); err != nil {
 		return err
 	}
 	defer s.gate.Leave()
-	entries = slices.Clone(entries) // the job may outlive the call
-	return s.writer.doSolo(ctx, job{run: func(c *writeConn) error {
-		mark, err := c.number(findMark)
+	return s.writer.doSolo(ctx, j)
+}
+
+// repairLookups adds or removes entries, as their contacts are by now.
+func repairLookups(c *writeConn, entries []lookup) error {
+	mark, err := c.number(findMark)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		wanted, whole, err := c.wants(e)
+		switch {
+		case err != nil:
+		case e.seq > mark: // which can be only after the file was restored
+		case wanted:
+			err = c.exec(insertLookup, e.values(nil)...)
+		case whole:
+			err = c.exec(deleteLookup, e.values(nil)...)
+		}
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
-			wanted, whole, err := c.wants(e)
-			switch {
-			case err != nil:
-			case e.seq > mark: // which can be only after the file was restored
-			case wanted:
-				err = c.exec(insertLookup, e.values(nil)...)
-			case whole:
-				err = c.exec(deleteLookup, e.values(nil)...)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}})
+	}
+	return nil
 }

@@ -34,6 +34,8 @@ const (
 	countLookups
 	listLookups
 	lookupOwner
+	keyedRecords
+	keyedHashes
 	listLiving
 	listDeleted
 	listFound
@@ -109,6 +111,9 @@ const (
 	countRecent
 	copyRecent
 	dropRecent
+	deleteRecent
+	deleteHash
+	restoreHash
 	insertEntry
 	replaceEntry
 	setNewest
@@ -137,6 +142,8 @@ var statementSQL = planOnce([queries]string{
 	countLookups:             countLookupsSQL,
 	listLookups:              listLookupsSQL,
 	lookupOwner:              lookupOwnerSQL,
+	keyedRecords:             keyedRecordsSQL,
+	keyedHashes:              keyedHashesSQL,
 	listLiving:               listLivingSQL,
 	listDeleted:              listDeletedSQL,
 	listFound:                listFoundSQL,
@@ -210,6 +217,9 @@ var statementSQL = planOnce([queries]string{
 	countRecent:         countRecentSQL,
 	copyRecent:          copyRecentSQL,
 	dropRecent:          dropRecentSQL,
+	deleteRecent:        deleteRecentSQL,
+	deleteHash:          deleteHashSQL,
+	restoreHash:         restoreHashSQL,
 	insertEntry:         insertEntrySQL,
 	replaceEntry:        replaceEntrySQL,
 	setNewest:           setNewestSQL,

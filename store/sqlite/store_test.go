@@ -329,6 +329,7 @@ func TestQueryPlans(t *testing.T) {
 		deleted   = "INDEX contact_deleted (account=? AND id"
 		numbered  = "SEARCH journal USING INDEX sqlite_autoindex_journal_1 (account=? AND sequence"
 		subject   = "SEARCH journal USING INDEX journal_subject (account=? AND kind=? AND head=?)"
+		byHash    = "USING PRIMARY KEY (hash=? AND n=?)"
 
 		lastContact = "SCAN sqlite_sequence" // which has one row
 	)
@@ -406,6 +407,11 @@ func TestQueryPlans(t *testing.T) {
 		"prune idempotencies": {byKey, "COVERING INDEX idempotency_ends_at (ends_at<?)"},
 		"replace entry":       {numbered + "=?)"},
 		"judge key":           {"USING INDEX sqlite_autoindex_account_1 (id=?)", "USING INDEX api_key_account (account=? AND id=?)"},
+		"delete recent":       {"SEARCH idempotency_recent " + byHash},
+		"delete hash":         {"SEARCH idempotency_lookup " + byHash},
+		"restore hash":        {byKey},
+		"keyed records":       {"SEARCH i USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH idempotency_recent " + byHash, "SEARCH idempotency_lookup " + byHash},
+		"keyed hashes":        {"MERGE (UNION ALL)", byKey},
 		"ended entries":       {"SEARCH journal USING INDEX journal_ends_at (ends_at>? AND ends_at<?)", "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
 		"delete entry":        {"(rowid=?)"},
 	}
@@ -413,6 +419,7 @@ func TestQueryPlans(t *testing.T) {
 	short := strings.NewReplacer(
 		"SCAN p VIRTUAL TABLE", "", "SCAN t VIRTUAL TABLE", "", "SCAN w VIRTUAL TABLE", "", "SCAN json_each VIRTUAL TABLE", "", "SCAN e VIRTUAL TABLE", "",
 		"SCAN CONSTANT ROW", "", lastContact, "",
+		"SCAN h\n", "", // of keyed hashes: a page
 		"SCAN (subquery-4)", "", // of list few subjects
 		"SCAN (subquery-2)", "", // of lookup reach: as many entries as it counts at most
 		"USE TEMP B-TREE FOR GROUP BY", "", // of find account: its settings

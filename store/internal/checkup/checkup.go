@@ -96,6 +96,22 @@ func LookupExtra(account, contact uuid.UUID) contacts.Finding {
 	}
 }
 
+// KeyMissing says that the index of idempotency keys misses one of an account.
+func KeyMissing(account uuid.UUID) contacts.Finding {
+	return contacts.Finding{
+		Severity: contacts.SeverityError, Code: "lookup_missing", AccountID: account,
+		Message: "the look-ups miss an idempotency key, so that a call which is sent again with it is done twice", Advice: rebuild,
+	}
+}
+
+// KeyExtra says that the index of idempotency keys has an entry too many.
+func KeyExtra(account uuid.UUID) contacts.Finding {
+	return contacts.Finding{
+		Severity: contacts.SeverityWarning, Code: "lookup_extra", AccountID: account,
+		Message: "the look-ups have an entry of an idempotency key twice, or one that is not stored any more", Advice: rebuild,
+	}
+}
+
 // A Numbering is the lowest and the highest number of an account's journal, and the
 // number of its newest entry, as it is kept apart.
 type Numbering struct{ Lowest, Highest, Newest int64 }
