@@ -259,12 +259,11 @@ func (c *call) canCallMany(ctx context.Context, numbers []string) ([]DoNotCallSt
 		return nil, c.fault(err)
 	}
 	for i := range results {
-		if r := &results[i]; r.Err == nil {
+		r := &results[i]
+		if r.Err == nil {
 			*r = *view.status(r.PhoneNumber, now)
-			if r.DoNotCall {
-				c.observed.listed()
-			}
 		}
+		c.observed.judged(r)
 	}
 	return results, nil
 }

@@ -44,7 +44,8 @@ type Call struct {
 //
 // Created to Failed count the items of a call that writes, by what became of them.
 // Of a batch they are the items of its results, so their sum is its size. All are
-// 0 where Code is set: the call failed as a whole.
+// 0 where Code is set: the call failed as a whole. A question about many numbers has
+// Returned and Failed, and their sum is how many it was given.
 type Outcome struct {
 	AccountID      uuid.UUID // zero: the API key is not valid
 	Code           Code      // of the error; "": the call as a whole has none
@@ -62,9 +63,9 @@ type Outcome struct {
 	Restored  int // deleted contacts that were brought back
 	Deleted   int // contacts that were deleted
 	Replayed  int // items that an earlier call with the same idempotency key has stored
-	Failed    int // items that were refused
+	Failed    int // items that were refused, and numbers of [OpCanCallMany] that are no phone numbers
 
-	Returned int // contacts, groups of contacts, events or entries that a read returned
+	Returned int // contacts, groups of contacts, events or entries that a read returned, and numbers that OpCanCallMany judged
 	Listed   int // numbers of the question that are on the do-not-call list
 }
 
@@ -206,5 +207,19 @@ func (o *observation) blocked(r *BlockCallsResult) {
 func (o *observation) listed() {
 	if o != nil {
 		o.outcome.Listed++
+	}
+}
+
+// judged counts one of many numbers of the question.
+func (o *observation) judged(s *DoNotCallStatus) {
+	switch {
+	case o == nil:
+	case s.Err != nil:
+		o.outcome.Failed++
+	default:
+		o.returned(1)
+		if s.DoNotCall {
+			o.listed()
+		}
 	}
 }

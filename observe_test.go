@@ -653,6 +653,30 @@ func TestCountsOfAContact(t *testing.T) {
 	}
 }
 
+// Of many numbers each is counted, also where they come in JSON: those that were
+// judged, those that are listed, and those that are no numbers.
+func TestCountsOfNumbers(t *testing.T) {
+	t.Parallel()
+	c, r, w := newCaller(t, contacts.Options{}, nil)
+	numbers := []string{"+15551234567", blocked, "no number", "+15551234568"}
+	if err := only(c.CanCallMany(t.Context(), c.key, numbers)); err != nil {
+		t.Fatal(err)
+	}
+	if err := only(c.CanCallManyJSON(t.Context(), c.key, strings.NewReader(`{"phone_numbers": ["`+strings.Join(numbers, `", "`)+`"]}`))); err != nil {
+		t.Fatal(err)
+	}
+	want := []*observed{}
+	for _, items := range []int{len(numbers), 0} {
+		want = append(want, &observed{
+			contacts.Call{Operation: contacts.OpCanCallMany, Items: items},
+			contacts.Outcome{AccountID: w.acme.ID, Returned: 3, Listed: 1, Failed: 1}, 1,
+		})
+	}
+	if d := cmp.Diff(want, r.take()); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}
+
 // A write that comes second is made again, and a commit may have no answer.
 func TestOutcomeOfTheStore(t *testing.T) {
 	t.Parallel()

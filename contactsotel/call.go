@@ -147,17 +147,20 @@ func (i *Instrumentation) spanAttributes(call contacts.Call, o *contacts.Outcome
 	return attrs
 }
 
-// countChecks counts the numbers that a call has looked up by what it said.
+// countChecks counts the numbers that a call has looked up by what it said. A call
+// with a body in JSON begins before its numbers are known. If it fails, it counts as
+// one.
 func (i *Instrumentation) countChecks(ctx context.Context, call contacts.Call, o *contacts.Outcome) {
 	add := func(verdict string, n int) {
 		if n > 0 {
 			i.calls.checks.Add(ctx, int64(n), metric.WithAttributes(verdictKey.String(verdict)))
 		}
 	}
-	add(doNotCall, o.Listed)
-	if o.Code == "" || o.Code == doNotCall {
-		add(allowed, call.Items-o.Listed)
-	} else {
-		add(failed, call.Items)
+	if o.Code != "" && o.Code != doNotCall {
+		add(failed, max(call.Items, 1))
+		return
 	}
+	add(doNotCall, o.Listed)
+	add(failed, o.Failed)
+	add(allowed, max(call.Items, o.Returned+o.Failed)-o.Failed-o.Listed)
 }

@@ -3,6 +3,7 @@ package contactsotel_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -37,7 +38,7 @@ func TestMetrics(t *testing.T) {
 	// The calls of the do-not-call list, as a Service would report them.
 	for op, o := range map[contacts.Operation]contacts.Outcome{
 		"can_call":      {Code: contacts.CodeDoNotCall, Listed: 1},
-		"can_call_many": {Listed: 2},
+		"can_call_many": {Returned: 4, Listed: 2, Failed: 1},
 	} {
 		items := map[contacts.Operation]int{"can_call": 1, "can_call_many": 5}[op]
 		_, end := s.Begin(ctx, contacts.Call{Operation: op, Items: items})
@@ -65,9 +66,12 @@ func TestMetrics(t *testing.T) {
 		"contacts.items {item} contacts.operation=create_contacts contacts.result=failed":  1,
 		"contacts.items {item} contacts.operation=list_contacts contacts.result=returned":  3,
 
-		"contacts.do_not_call.checks {check} contacts.verdict=allowed":     3,
+		"contacts.items {item} contacts.operation=can_call_many contacts.result=returned": 4,
+		"contacts.items {item} contacts.operation=can_call_many contacts.result=failed":   1,
+
+		"contacts.do_not_call.checks {check} contacts.verdict=allowed":     2,
 		"contacts.do_not_call.checks {check} contacts.verdict=do_not_call": 3,
-		"contacts.do_not_call.checks {check} contacts.verdict=error":       1,
+		"contacts.do_not_call.checks {check} contacts.verdict=error":       2,
 
 		"db.client.operation.duration s db.namespace=main db.operation.name=apply db.system.name=sqlite":       1,
 		"db.client.operation.duration s db.namespace=main db.operation.name=BATCH apply db.system.name=sqlite": 1,
@@ -85,6 +89,49 @@ func TestMetrics(t *testing.T) {
 	}
 	if stats.LogBytes == 0 {
 		t.Error("the -wal file is empty")
+	}
+}
+
+// A number is counted by what was said of it, however the question was asked.
+func TestChecks(t *testing.T) {
+	t.Parallel()
+	const free, listed = "+15551234567", "+15551234568"
+	body := func(s string) io.Reader { return strings.NewReader(`{"phone_numbers": ` + s + `}`) }
+	for _, test := range []struct {
+		name string
+		ask  func(ctx context.Context, h *host)
+		want map[string]float64
+	}{
+		{"one that is free", func(ctx context.Context, h *host) { h.CanCall(ctx, h.key, free) }, map[string]float64{"allowed": 1}},
+		{"one that is listed", func(ctx context.Context, h *host) { h.CanCall(ctx, h.key, listed) }, map[string]float64{"do_not_call": 1}},
+		{"one that is no number", func(ctx context.Context, h *host) { h.CanCall(ctx, h.key, "ada") }, map[string]float64{"error": 1}},
+		{"many", func(ctx context.Context, h *host) { h.CanCallMany(ctx, h.key, []string{free, listed, free, "ada"}) },
+			map[string]float64{"allowed": 2, "do_not_call": 1, "error": 1}},
+		{"many with an unknown key", func(ctx context.Context, h *host) { h.CanCallMany(ctx, "unknown", []string{free, listed}) }, map[string]float64{"error": 2}},
+		{"many in JSON", func(ctx context.Context, h *host) {
+			h.CanCallManyJSON(ctx, h.key, body(`["`+free+`", "`+listed+`", "`+free+`", "ada"]`))
+		}, map[string]float64{"allowed": 2, "do_not_call": 1, "error": 1}},
+		{"a body that is no JSON", func(ctx context.Context, h *host) { h.CanCallManyJSON(ctx, h.key, body("")) }, map[string]float64{"error": 1}},
+		{"no numbers", func(ctx context.Context, h *host) { h.CanCallManyJSON(ctx, h.key, body("[]")) }, map[string]float64{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSink(t, nil, contactsotel.Options{})
+			h := newHost(t, openMemory(t), &contacts.Options{Observer: s})
+			if _, err := h.BlockCalls(t.Context(), h.key, contacts.DoNotCallInput{PhoneNumber: listed}); err != nil {
+				t.Fatal(err)
+			}
+			test.ask(t.Context(), h)
+			got := make(map[string]float64)
+			for _, one := range s.series(t) {
+				if verdict, ok := one.attrs.Value("contacts.verdict"); ok {
+					got[verdict.AsString()] = one.value
+				}
+			}
+			if d := cmp.Diff(test.want, got); d != "" {
+				t.Errorf("checks by verdict (-want +got):\n%s", d)
+			}
+		})
 	}
 }
 
