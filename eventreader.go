@@ -20,7 +20,8 @@ type eventReader struct {
 	after   int64     // the newest number that was read
 
 	// lenient: missing numbers are no error. They are none before the first event
-	// of a reader that begins at 0, and none among the events of one contact.
+	// that the caller of a reader gets which begins at 0, and none among the events
+	// of one contact.
 	lenient bool
 }
 

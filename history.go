@@ -50,7 +50,8 @@ const (
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeEventsGone,
 // CodeServerError. CodeEventsGone says that events after After have ended; to go
-// on without them, give NextSequence less 1. With ContactID there is no such error.
+// on without them, give NextSequence less 1. With ContactID there is no such error, nor
+// with After 0 before the first event that is returned.
 func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *EventPage, err error) {
 	ctx, c, err := s.begin(ctx, key, OpListEvents, 0)
 	defer c.end(ctx, &err)
@@ -126,6 +127,9 @@ func (c *call) addEvents(ctx context.Context, page *EventPage, r *eventReader, i
 	}
 	if events, err = c.visible(ctx, events); err != nil {
 		return false, newServerError(err)
+	}
+	if in.After == 0 && len(page.Events)+len(events) == 0 {
+		r.lenient = true // the caller has no event yet
 	}
 	page.LastSequence = r.after
 	if room := in.Limit - len(page.Events); len(events) > room {

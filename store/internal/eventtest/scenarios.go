@@ -30,6 +30,7 @@ func Scenarios(t *testing.T, store contacts.Store, lives int) {
 		{"TestUndo", func(t *testing.T, store contacts.Store) { undo(t, store, lives) }},
 		{"TestEventsGone", eventsGone},
 		{"TestEventsOffLeaveAHole", eventsOffLeaveAHole},
+		{"TestHiddenEventsBeforeTheFirst", hiddenBeforeTheFirst},
 		{"TestVisibility", visibility},
 		{"TestBlocksAndGrantsAreEvents", blocksAndGrantsAreEvents},
 		{"TestVisibilityOfBlocks", visibilityOfBlocks},
@@ -149,6 +150,60 @@ func eventsOffLeaveAHole(t *testing.T, store contacts.Store) {
 	}
 	_, err := p.Service.GetContactAsOf(t.Context(), p.Key, c.ID, p.now.Add(time.Microsecond))
 	wantRefused(t, err, contacts.CodeValidationError, contacts.FieldError{Field: "as_of", Code: contacts.FieldInvalid})
+}
+
+// hiddenBeforeTheFirst reads from the beginning, where events have ended between one
+// that the key may not see, or did not ask for, and the first that it gets.
+func hiddenBeforeTheFirst(t *testing.T, store contacts.Store) {
+	p := newPast(t, store)
+	if _, err := p.Service.BlockCalls(t.Context(), p.Key, contacts.DoNotCallInput{PhoneNumber: "+15551234567"}); err != nil { // 1, which never ends
+		t.Fatal(err)
+	}
+	keep := func(hours time.Duration) {
+		p.setEvents(contacts.EventSettings{On: true, Keep: hours * time.Hour})
+	}
+	keep(1)
+	p.create(team) // 2, which ends
+	keep(48)
+	p.create(closedTeam) // 3
+	keep(1)
+	p.create(team) // 4, which ends
+	keep(48)
+	mine := p.create(team) // 5
+	keep(1)
+	p.changeCity(mine.ID, "Oslo") // 6, which ends
+	keep(48)
+	p.changeCity(mine.ID, "Rome") // 7
+	p.now = p.now.Add(time.Hour)
+
+	limited := p.issue(contacts.IssueKeyInput{Permissions: all, TeamIDs: []int64{team}})
+	officer := p.officer(contacts.IssueKeyInput{AllTeams: true})
+	updated := []contacts.EventType{contacts.EventContactUpdated}
+	for _, test := range []struct {
+		name string
+		key  string
+		in   contacts.EventsInput
+		want int64 // the one event before the next hole
+		gone int64 // there is none: the number after the hole
+	}{
+		{"all", officer, contacts.EventsInput{}, 1, 0},
+		{"no blocks", p.Key, contacts.EventsInput{}, 3, 0},
+		{"one team", limited, contacts.EventsInput{}, 5, 0},
+		{"one type", officer, contacts.EventsInput{Types: updated}, 7, 0},
+		{"after what is hidden", limited, contacts.EventsInput{After: 1}, 0, 3},
+		{"after what has ended", limited, contacts.EventsInput{After: 3}, 0, 5},
+		{"one type after what is there", officer, contacts.EventsInput{After: 5, Types: updated}, 0, 7},
+	} {
+		page, err := p.Service.Events(t.Context(), test.key, test.in)
+		switch {
+		case test.gone != 0:
+			wantGone(t, err, test.gone)
+		case err != nil:
+			t.Errorf("%s: %v", test.name, err)
+		case len(page.Events) != 1 || page.Events[0].Sequence != test.want || page.LastSequence != test.want || page.HasMore != (test.want != 7):
+			t.Errorf("%s: got %+v, want the event %d", test.name, page, test.want)
+		}
+	}
 }
 
 // visibility reads by a key that may access one team.
