@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -117,31 +117,25 @@ func (p *proxy) serve(client net.Conn) {
 }
 
 // openThrough opens a store whose connections go through a proxy, which sees the
-// text of each statement.
-func openThrough(t *testing.T, text string) (p *proxy, through, direct *postgres.Store) {
+// text of each statement. choose is that of newProxy.
+func openThrough(t *testing.T, text string, choose func() cut) (p *proxy, through, direct *postgres.Store) {
 	t.Helper()
-	p, stores, direct := openSeveralThrough(t, text, 1, nil)
-	return p, stores[0], direct
+	p, way, place := newPlaceThrough(t, text, choose)
+	direct = openAt(t, place)
+	return p, openAt(t, way), direct
 }
 
-// openSeveralThrough opens so many stores on the same data, with a proxy that does
-// what choose says.
-func openSeveralThrough(t *testing.T, text string, stores int, choose func() cut) (p *proxy, through []*postgres.Store, direct *postgres.Store) {
+// newPlaceThrough returns a new place, and the same one as it is reached through a
+// proxy.
+func newPlaceThrough(t *testing.T, text string, choose func() cut) (p *proxy, through, direct string) {
 	t.Helper()
-	base := serverURL(t)
+	direct = newPlace(t)
 	if shared.server == nil {
 		t.Skip("left out: the proxy needs the socket of a server of the tests' own")
 	}
-	schema := newSchema(t, base)
-	direct = open(t, base, schema)
+	schema, _, _ := strings.Cut(direct, "\n")
 	p = newProxy(t, shared.server.socket(), text, choose)
-	u, err := url.Parse("postgres://postgres@" + p.listener.Addr().String() + "/postgres?sslmode=disable&default_query_exec_mode=cache_describe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range stores {
-		through = append(through, open(t, u.String(), schema))
-	}
+	through = schema + "\npostgres://postgres@" + p.listener.Addr().String() + "/postgres?sslmode=disable&default_query_exec_mode=cache_describe"
 	return p, through, direct
 }
 
@@ -224,7 +218,7 @@ func writings(t *testing.T, through, direct *postgres.Store) map[string]writing 
 // The connection is lost during the commit: nobody knows how it went.
 func TestFaultConnectionLostInCommit(t *testing.T) {
 	t.Parallel()
-	p, through, direct := openThrough(t, "COMMIT\x00")
+	p, through, direct := openThrough(t, "COMMIT\x00", nil)
 	for name, w := range writings(t, through, direct) {
 		for _, how := range []cut{cutBefore, cutAfter} {
 			p.cut.Store(int32(how))
@@ -246,7 +240,7 @@ func TestFaultConnectionLostInCommit(t *testing.T) {
 // it again on another.
 func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 	t.Parallel()
-	p, through, direct := openThrough(t, "BEGIN")
+	p, through, direct := openThrough(t, "BEGIN", nil)
 	for name, w := range writings(t, through, direct) {
 		if w.oneTrip {
 			continue
@@ -266,7 +260,7 @@ func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 // is then sent on another connection.
 func TestFaultConnectionsClosedWhileIdle(t *testing.T) {
 	t.Parallel()
-	p, through, direct := openThrough(t, "nothing that is sent")
+	p, through, direct := openThrough(t, "nothing that is sent", nil)
 	account := addAccount(t, direct)
 	for range extent(3, 30) {
 		if err := create(t.Context(), through, newContact(account)); err != nil {

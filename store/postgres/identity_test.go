@@ -7,6 +7,7 @@ import (
 	"example.com/contacts"
 	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/internal/identitytest"
+	"example.com/contacts/store/postgres"
 )
 
 // Concurrent callers of two stores get the answers of calls that are made one after
@@ -49,7 +50,7 @@ func newPlace(t *testing.T) string {
 }
 
 // openAt opens a store at a place.
-func openAt(t *testing.T, place string) contacts.Store {
+func openAt(t *testing.T, place string) *postgres.Store {
 	t.Helper()
 	schema, url, _ := strings.Cut(place, "\n")
 	return open(t, url, schema)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"example.com/contacts"
 	"example.com/contacts/store/internal/eventtest"
 )
 
@@ -15,22 +16,7 @@ import (
 // its number.
 func TestNoGapNoSkip(t *testing.T) {
 	t.Parallel()
-	if path, yes := inAnotherProcess(); yes {
-		w := eventtest.Join(t, openFault(t, path))
-		eventtest.Many(t, extent(8, 1000), w, w, w)
-		return
-	}
-	path := storePath(t)
-	w := eventtest.New(t, openFault(t, path))
-	eventtest.NoGapNoSkip(t, w, func() {
-		var all []*process
-		for range 4 {
-			all = append(all, again(t, path))
-		}
-		for _, p := range all {
-			relay(t, p)
-		}
-	})
+	eventtest.Processes(t, extent(8, 1000), func() string { return storePath(t) }, func(path string) contacts.Store { return openFault(t, path) })
 }
 
 // A host that stores the number of its last event with its data has all contacts

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -105,6 +107,51 @@ func NoGapNoSkip(t *testing.T, w *World, write func()) {
 	w.wantAll(t, events)
 	got.Want(t, w)
 	w.WantReplay(t)
+}
+
+// placeVariable tells a process of Processes where its data is.
+const placeVariable = "EVENTTEST_PLACE"
+
+// Processes is NoGapNoSkip with four processes that write, each with three writers who
+// make so many calls. Place makes the place of the data, and open opens a store there.
+// Each process runs the test that calls this.
+func Processes(t *testing.T, calls int, place func() string, open func(place string) contacts.Store) {
+	t.Helper()
+	if place := os.Getenv(placeVariable); place != "" {
+		w := Join(t, open(place))
+		Many(t, calls, w, w, w)
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const processes = 4
+	where := place()
+	w := New(t, open(where))
+	NoGapNoSkip(t, w, func() {
+		var all sync.WaitGroup
+		for range processes {
+			all.Go(func() {
+				p := exec.CommandContext(t.Context(), exe, "-test.run=^"+t.Name()+"$", "-test.v")
+				p.Env = append(os.Environ(), placeVariable+"="+where)
+				if said, err := p.CombinedOutput(); err != nil {
+					t.Errorf("another process: %v\n%s", err, said)
+				}
+			})
+		}
+		all.Wait()
+	})
+	keys := 0
+	for _, err := range w.Admin.Keys(t.Context(), w.Account) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys++
+	}
+	if keys != 1+processes {
+		t.Errorf("%d processes have joined, want %d", keys-1, processes)
+	}
 }
 
 // WantReplay checks that the events that are there are those of the journal, and
