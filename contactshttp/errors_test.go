@@ -189,6 +189,21 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// The permission for an earlier time is asked for before the time and the contact are
+// looked at.
+func TestPermissionForAnEarlierTimeComesFirst(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	id := s.create(t, s.writer, `{"first_name": "Ada"}`)
+	for _, path := range []string{
+		id + "?as_of=2026-01-02T00:00:00Z", id + "?as_of=0001-01-01T00:00:00Z", id + "?as_of=9999-01-01T00:00:00Z", id + "?as_of=yesterday",
+		id + "?as_of=", id + "?as_of=x&as_of=x", id + "?as_of=x&verbose=1",
+		uuid.Nil.String() + "?as_of=0001-01-01T00:00:00Z", "x?as_of=x",
+	} {
+		s.send(t, ask{path: api + "/contacts/" + path, key: s.reader}).wantFailure(t, 403, contacts.CodePermissionDenied)
+	}
+}
+
 func TestUnknownPaths(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, nil)

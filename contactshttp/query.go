@@ -152,12 +152,14 @@ func (c *call) given(name string) string {
 	return " "
 }
 
-// readAsOf reads the query of a contact.
+// readAsOf reads the query of a contact. With a time, the call needs another
+// permission too.
 func (c *call) readAsOf() {
 	at, given := c.time("as_of")
 	if !given {
 		return
 	}
+	c.endpoint.operation = contacts.OpGetContactAsOf
 	c.asOf = &at
 	if len(c.request.Header.Values("If-None-Match")) > 0 {
 		c.wrong.add("If-None-Match", contacts.FieldInvalid, "must not be given together with as_of")

@@ -293,8 +293,12 @@ func visibility(t *testing.T, store contacts.Store) {
 		key := p.issue(contacts.IssueKeyInput{Permissions: permissions, AllTeams: true})
 		_, err := p.Service.Events(t.Context(), key, contacts.EventsInput{})
 		wantRefused(t, err, contacts.CodePermissionDenied)
-		_, err = p.Service.GetContactAsOf(t.Context(), key, free, p.now)
-		wantRefused(t, err, contacts.CodePermissionDenied)
+		for _, id := range []uuid.UUID{free, {}} { // whatever the contact and the time are
+			for _, at := range []time.Time{p.now, {}, p.now.AddDate(1, 0, 0)} {
+				_, err = p.Service.GetContactAsOf(t.Context(), key, id, at)
+				wantRefused(t, err, contacts.CodePermissionDenied)
+			}
+		}
 		for _, err := range p.Service.History(t.Context(), key, free) {
 			wantRefused(t, err, contacts.CodePermissionDenied)
 		}
