@@ -95,7 +95,7 @@ func text(attrs []attribute.KeyValue) string {
 	set := attribute.NewSet(attrs...)
 	var b strings.Builder
 	for _, a := range set.ToSlice() {
-		b.WriteString(string(a.Key) + "=" + a.Value.Emit() + " ")
+		b.WriteString(string(a.Key) + "=" + a.Value.String() + " ")
 	}
 	return strings.TrimSpace(b.String())
 }
