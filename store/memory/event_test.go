@@ -33,3 +33,8 @@ func TestRetention(t *testing.T) {
 	t.Parallel()
 	eventtest.Retention(t, memory.New())
 }
+
+func TestEndedEventsGoWithLaterWrites(t *testing.T) {
+	t.Parallel()
+	eventtest.LaterWrites(t, memory.New())
+}

@@ -114,3 +114,9 @@ func TestRetention(t *testing.T) {
 	t.Parallel()
 	eventtest.Retention(t, openNew(t))
 }
+
+// However few contacts an account has, and however regular the times of its changes are.
+func TestEndedEventsGoWithLaterWrites(t *testing.T) {
+	t.Parallel()
+	eventtest.LaterWrites(t, openNew(t))
+}

@@ -91,3 +91,8 @@ func TestRetention(t *testing.T) {
 	t.Parallel()
 	eventtest.Retention(t, open(t, storePath(t)))
 }
+
+func TestEndedEventsGoWithLaterWrites(t *testing.T) {
+	t.Parallel()
+	eventtest.LaterWrites(t, open(t, storePath(t)))
+}

@@ -634,3 +634,35 @@ func Retention(t *testing.T, store contacts.Store) {
 		t.Errorf("the last sequence is %d, %v", last, err)
 	}
 }
+
+// LaterWrites changes a few contacts again and again, at regular times, with events
+// that end at once. Later writes remove them. The clocks of the accounts differ.
+func LaterWrites(t *testing.T, store contacts.Store) {
+	const writes = 300
+	for _, test := range []struct {
+		contacts int
+		step     time.Duration
+	}{{1, time.Minute}, {2, time.Second}, {3, time.Hour}, {5, 12 * time.Hour}} {
+		p := newPast(t, store)
+		account, err := store.FindAccount(t.Context(), p.Account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range writes {
+			p.now = p.now.Add(test.step)
+			e := contacts.JournalEntry{Kind: contacts.JournalEvent, At: p.now, EndsAt: p.now.Add(-time.Hour), Data: "{}"}
+			e.Subject[0], e.Subject[15] = 1, byte(1+i%test.contacts)
+			m := contacts.Mutation{AccountID: p.Account, Settings: account.SettingsVersion, Journal: []contacts.JournalEntry{e}}
+			if outcomes, err := store.Apply(t.Context(), contacts.MutationBatch{Now: p.now, Mutations: []contacts.Mutation{m}}); outcomes != nil || err != nil {
+				t.Fatal(outcomes, err)
+			}
+		}
+		left, err := store.ListJournal(t.Context(), contacts.JournalQuery{AccountID: p.Account, Limit: writes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(left); n == 0 || n > writes/2 || left[n-1].Sequence != writes {
+			t.Errorf("of %d events of %d contacts, one each %s, %d are left", writes, test.contacts, test.step, n)
+		}
+	}
+}
