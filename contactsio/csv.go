@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,8 @@ type csvRows struct {
 	columns    []column
 	source     source
 	person     person
+
+	errorCode, errorField int // columns that an earlier import added; -1: none
 
 	broken bool  // a row could not be parsed, and no whole one has come since
 	filled []int // rows of the file that have a value, by column
@@ -48,6 +51,10 @@ func newCSVRows(r *Reader, head []byte) (*csvRows, error) {
 	if err != nil {
 		return nil, err
 	}
+	find := func(name string) int {
+		return slices.IndexFunc(c.header, func(cell string) bool { return strings.TrimSpace(cell) == name })
+	}
+	c.errorCode, c.errorField = find("error_code"), find("error_field")
 	for range lines {
 		if _, err := c.text.next(); err != nil {
 			return nil, err
@@ -110,22 +117,77 @@ func (c *csvRows) findHeader(head []byte, skip int) (lines int, err error) {
 // next reads the next row that is not blank.
 func (c *csvRows) next() (Row, error) {
 	row, err := c.csvRecords.next()
-	if err == nil && row.Problems == nil {
+	switch {
+	case err != nil:
+	case row.Problems == nil:
 		c.fill(&row)
-	}
-	if hasCode(row.Problems, codeCSV) || hasCode(row.Problems, contacts.FieldTooLong) {
+	case isUnparsed(row.Problems[0]):
 		c.broken = true
 	}
 	return row, err
 }
 
-func hasCode(problems []contacts.FieldError, code string) bool {
-	return len(problems) > 0 && problems[0].Code == code
+// isUnparsed reports whether a problem is that a row is not parsed. Its text is one
+// cell then.
+func isUnparsed(p contacts.FieldError) bool {
+	return p.Field == "" && (p.Code == codeCSV || p.Code == contacts.FieldTooLong)
+}
+
+// refusedCells are those of a row in the file of refused rows. The cells of a row that
+// may be a part of another one are one cell there, so that the row is known again.
+func (c *csvRows) refusedCells(cells []string, why contacts.FieldError) []string {
+	if isUnparsed(why) && len(cells) == 1 {
+		return cells
+	}
+	cells = c.withoutErrors(cells)
+	if why.Field == "" && why.Code == codeTooFewCells && !isOneCell(cells) {
+		return []string{strings.TrimSuffix(string(appendCSV(nil, c.comma, cells)), "\r\n")}
+	}
+	return cells
+}
+
+// withoutErrors leaves out the columns that an earlier import added.
+func (c *csvRows) withoutErrors(cells []string) (rest []string) {
+	for i, cell := range cells {
+		if i >= len(c.header) || !slices.Contains(errorColumns[:], strings.TrimSpace(c.header[i])) {
+			rest = append(rest, cell)
+		}
+	}
+	return rest
+}
+
+// isOneCell reports whether only the first cell holds something.
+func isOneCell(cells []string) bool {
+	return len(cells) > 0 && !isBlank(cells[0]) && !slices.ContainsFunc(cells[1:], func(cell string) bool { return !isBlank(cell) })
+}
+
+// unmended returns why an earlier import refused a row, if the row is still as it was
+// then and nobody has said which text belongs to which column.
+func (c *csvRows) unmended(cells []string) []contacts.FieldError {
+	if c.errorCode < 0 || c.errorCode >= len(cells) {
+		return nil
+	}
+	why := contacts.FieldError{Code: strings.TrimSpace(cells[c.errorCode])}
+	if c.errorField >= 0 && c.errorField < len(cells) {
+		why.Field = strings.TrimSpace(cells[c.errorField])
+	}
+	rest := why.Field == "" && why.Code == codeTooFewCells
+	if !rest && !isUnparsed(why) {
+		return nil
+	}
+	text := c.withoutErrors(cells)
+	if len(cells) >= len(c.columns) && (!isOneCell(text) || !rest && !strings.ContainsAny(text[0], `"`+string(c.comma))) {
+		return nil
+	}
+	return problem("", why.Code, "the row is still as it was refused before; put each value into its column, delete the row if it is the rest of another one, or empty its error_code if it is right")
 }
 
 // fill makes the cells of a row a contact.
 func (c *csvRows) fill(row *Row) {
 	cells := row.Raw
+	if row.Problems = c.unmended(cells); row.Problems != nil {
+		return
+	}
 	switch n := len(c.columns); {
 	case len(cells) > n:
 		row.Problems = problem("", codeTooManyCells, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), n))

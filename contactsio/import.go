@@ -37,7 +37,9 @@ type ImportOptions struct {
 	// Refused gets the refused rows as they were, to be mended and imported again:
 	// a CSV file with the reasons in the columns error_line, error_field, error_code
 	// and error_message, JSON lines, or vCards with a property X-CONTACTS-ERROR each.
-	// nil: none. It holds personal data.
+	// The text of a CSV row that could not be parsed, or may be the rest of such a row,
+	// is one cell there. It is refused again until it is mended or its error_code is
+	// empty. nil: none. It holds personal data.
 	Refused io.Writer
 	// Report gets a JSON object on a line for each row: what became of it, its
 	// contact, its problems and notes. nil: none. It holds personal data.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -141,6 +142,75 @@ func TestMendedFile(t *testing.T) {
 	if s, err = importFile(t, f, strings.NewReader(whole), nil, nil); err != nil || s.Created != 1 || s.Replayed != 6 {
 		t.Errorf("the whole file: %+v, %v", s, err)
 	}
+}
+
+// TestUnmendedRowIsRefusedAgain gives the refused rows of a file again as they are: as
+// they were written, and as a spreadsheet saves them.
+func TestUnmendedRowIsRefusedAgain(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	const file = "first_name,company,city\nAnn,\"x\ny,z\n\"Bob\nq\nr\" s,t\nEve \"E\",,\nFay,,Rome\n"
+	var refused bytes.Buffer
+	opts := &contactsio.ImportOptions{Refused: &refused}
+	s, err := importFile(t, f, strings.NewReader(file), nil, opts)
+	byCode := map[string]int{"csv": 4, "too_few_fields": 2}
+	if diff := cmp.Diff(byCode, s.ByCode); diff != "" || err != nil || s.Created != 1 {
+		t.Fatalf("%+v, %v; codes (-want +got):\n%s", s, err, diff)
+	}
+	first := refused.String()
+	for name, text := range map[string]string{
+		"as it was written":         first,
+		"saved by a spreadsheet":    withAllCells(t, first),
+		"saved without some quotes": strings.Replace(first, "\"y,z\"", "y,z", 1),
+	} {
+		refused.Reset()
+		s, err = importFile(t, f, strings.NewReader(text), nil, opts)
+		if diff := cmp.Diff(byCode, s.ByCode); diff != "" || err != nil || s.Refused != s.Rows {
+			t.Errorf("%s: %+v, %v, of\n%s; codes (-want +got):\n%s", name, s, err, text, diff)
+		}
+		if diff := cmp.Diff(strings.Split(first, "\r\n")[0], strings.Split(refused.String(), "\r\n")[0]); diff != "" {
+			t.Errorf("%s: header of the refused rows (-want +got):\n%s", name, diff)
+		}
+		if !strings.Contains(refused.String(), ",\"Eve \"\"E\"\",,\"") {
+			t.Errorf("%s: the text of the last row has changed:\n%s", name, &refused)
+		}
+	}
+
+	header, _, _ := strings.Cut(first, "\r\n")
+	for row, want := range map[string]string{
+		`2,,csv,x,Ann,,`:                                      "Ann",
+		`2,,csv,x,"Ann ""E""",Sons,`:                          "Ann \"E\"",
+		`2,,,x,"Ann ""E""",,`:                                 "Ann \"E\"",
+		`2,,too_few_fields,x,y,z,`:                            "y",
+		`2,,,x,y`:                                             "y",
+		`2,first_name,too_long,x,"Ann ""E""",,`:               "Ann \"E\"",
+		`2,,too_many_fields,x,Ann`:                            "Ann",
+		"2,,too_few_fields,x,y,,\n3,,invalid,x,Bob":           "!too_few_fields Bob", // a short row is not the rest of a row that is not mended
+		"2,,csv,x,\"Ann \"\"E\"\",,\n3,,csv,x,\"Bob,\"\"\",,": "!csv !csv",
+	} {
+		if got := strings.Join(names(read(t, strings.NewReader(header+"\n"+row+"\n"), nil)), " "); got != want {
+			t.Errorf("%s: got %s, want %s", row, got, want)
+		}
+	}
+}
+
+// withAllCells gives each row of a CSV file as many cells as the header has.
+func withAllCells(t testing.TB, file string) string {
+	t.Helper()
+	r := csv.NewReader(strings.NewReader(file))
+	r.FieldsPerRecord = -1
+	rows, err := r.ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		rows[i] = append(rows[i], make([]string, len(rows[0])-len(rows[i]))...)
+	}
+	var b strings.Builder
+	if err := csv.NewWriter(&b).WriteAll(rows); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 func TestRefusedCardsAndLines(t *testing.T) {

@@ -119,11 +119,11 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 	var text []byte
 	switch raw := row.Raw[0]; f.reader.format {
 	case FormatCSV:
-		comma := f.reader.csv.comma
+		csv := f.reader.csv
 		if !f.begun {
-			text = appendCSV(text, comma, append(errorColumns[:], f.withoutErrors(f.reader.csv.header)...))
+			text = appendCSV(text, csv.comma, append(errorColumns[:], csv.withoutErrors(csv.header)...))
 		}
-		text = appendCSV(text, comma, append(why, f.withoutErrors(row.Raw)...))
+		text = appendCSV(text, csv.comma, append(why, csv.refusedCells(row.Raw, problems[0])...))
 	case FormatVCard:
 		card := strings.TrimRight(raw, "\r\n")
 		if end := len(card) - len("END:VCARD"); end >= 0 && strings.EqualFold(card[end:], "END:VCARD") {
@@ -140,17 +140,6 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 		return fmt.Errorf("contactsio: write the refused rows: %w", err)
 	}
 	return nil
-}
-
-// withoutErrors leaves out the columns that an earlier import added.
-func (f *refusedFile) withoutErrors(cells []string) (rest []string) {
-	header := f.reader.csv.header
-	for i, cell := range cells {
-		if i >= len(header) || !slices.Contains(errorColumns[:], strings.TrimSpace(header[i])) {
-			rest = append(rest, cell)
-		}
-	}
-	return rest
 }
 
 func (f *refusedFile) flush() error {
