@@ -327,7 +327,7 @@ func (p *person) fromCard(card properties, uid bool) {
 	var others []string
 	for name := range card {
 		switch name {
-		case "N", "FN", "ORG", "TEL", "EMAIL", "ADR", "URL", "CATEGORIES", "TITLE", "NOTE", "VERSION", "KIND", "X-ADDRESSBOOKSERVER-KIND", "X-ABLABEL", "X-CONTACTS-ERROR":
+		case "N", "FN", "ORG", "TEL", "EMAIL", "ADR", "URL", "CATEGORIES", "TITLE", "NOTE", "VERSION", "KIND", "X-ADDRESSBOOKSERVER-KIND", "X-ABLABEL":
 		case "UID":
 			if !uid {
 				others = append(others, name)

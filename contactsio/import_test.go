@@ -219,7 +219,7 @@ func TestRefusedCardsAndLines(t *testing.T) {
 	for file, want := range map[string]string{
 		"BEGIN:VCARD\nVERSION:3.0\nN:A;B\nEMAIL:nobody\nEND:VCARD\nBEGIN:VCARD\nN:C\n": "BEGIN:VCARD\nVERSION:3.0\nN:A;B\nEMAIL:nobody\n" +
 			"X-CONTACTS-ERROR:invalid: email: must be one bare address such as name@example.com\r\nEND:VCARD\r\n" +
-			"BEGIN:VCARD\nN:C\r\nX-CONTACTS-ERROR:vcard: the card has no END:VCARD\r\nEND:VCARD\r\n",
+			"BEGIN:VCARD\nN:C\r\nX-CONTACTS-ERROR:vcard: the card has no END:VCARD\r\n",
 		"{\"first_name\":\"A\"}\n{\"first_name\":\"B\",\"x\":1}\n{\n": "{\"first_name\":\"B\",\"x\":1}\n{\n",
 	} {
 		var refused bytes.Buffer
@@ -229,6 +229,32 @@ func TestRefusedCardsAndLines(t *testing.T) {
 		if diff := cmp.Diff(want, refused.String()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", file, diff)
 		}
+	}
+}
+
+// TestUnmendedCardIsRefusedAgain gives refused cards again as they are, and mended.
+func TestUnmendedCardIsRefusedAgain(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	const file = "BEGIN:VCARD\nN:;A\nNOTE:END:VCARD\r\nBEGIN:VCARD\nN:;B\nEMAIL:nobody\nEND:VCARD\nBEGIN:VCARD\nN:;C\n"
+	long := "BEGIN:VCARD\nN:;D\nNOTE:" + strings.Repeat("x", 300) + "\nEND:VCARD\n"
+	var refused bytes.Buffer
+	opts := &contactsio.ImportOptions{Refused: &refused}
+	text := long + file
+	for range 3 {
+		s, err := importFile(t, f, strings.NewReader(text), &contactsio.ReadOptions{MaxRow: 200}, opts)
+		if err != nil || s.Rows != 4 || s.Refused != 4 {
+			t.Errorf("%+v, %v, of\n%s", s, err, text)
+		}
+		text = refused.String()
+		refused.Reset()
+	}
+	if n := strings.Count(text, "X-CONTACTS-ERROR"); n != 4 {
+		t.Errorf("%d reasons for 4 cards:\n%s", n, text)
+	}
+	mended := strings.ReplaceAll(strings.ReplaceAll(text, "\r\nBEGIN", "\r\nEND:VCARD\r\nBEGIN"), "nobody", "b@example.com") + "END:VCARD\r\n"
+	if s, err := importFile(t, f, strings.NewReader(mended), nil, opts); err != nil || s.Created != 4 || len(s.Ignored) > 0 {
+		t.Errorf("mended: %+v, %v, of\n%s", s, err, mended)
 	}
 }
 

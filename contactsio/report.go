@@ -99,6 +99,9 @@ func newRefusedFile(r *Reader, w io.Writer) *refusedFile {
 // fields moves none.
 var errorColumns = [...]string{"error_line", "error_field", "error_code", "error_message"}
 
+// errorProperty is that of a refused card.
+const errorProperty = "X-CONTACTS-ERROR"
+
 // errorCells say why a row is refused.
 func errorCells(line int, problems []contacts.FieldError) []string {
 	messages := make([]string, len(problems))
@@ -125,13 +128,14 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 		}
 		text = appendCSV(text, csv.comma, append(why, csv.refusedCells(row.Raw, problems[0])...))
 	case FormatVCard:
-		card := strings.TrimRight(raw, "\r\n")
-		if end := len(card) - len("END:VCARD"); end >= 0 && strings.EqualFold(card[end:], "END:VCARD") {
-			card = card[:end]
-		} else {
-			card += "\r\n"
+		card, whole := strings.TrimRight(raw, "\r\n")+"\r\n", strings.HasSuffix(raw, "\n"+cardEnd)
+		if whole {
+			card = strings.TrimSuffix(raw, cardEnd)
 		}
-		text = fmt.Appendf(text, "%sX-CONTACTS-ERROR:%s\r\nEND:VCARD\r\n", card, escapeText(why[2]+": "+why[3]))
+		text = fmt.Appendf(text, "%s%s:%s\r\n", card, errorProperty, escapeText(why[2]+": "+why[3]))
+		if whole {
+			text = append(text, cardEnd...)
+		}
 	default:
 		text = append(append(text, raw...), '\n')
 	}

@@ -19,6 +19,9 @@ type cardRows struct {
 	lines  bufio.Reader // of it, for the parser
 }
 
+// cardEnd ends the text of a card of which nothing is missing but its pictures.
+const cardEnd = "END:VCARD\r\n"
+
 // next reads the next card that is no group.
 func (c *cardRows) next() (Row, error) {
 	r := c.reader
@@ -97,10 +100,11 @@ func (c *cardRows) cut() (Row, error) {
 			agent = propertyName(l.bytes) == "AGENT"
 			continue
 		case ends:
-			c.text = append(c.text, "END:VCARD\r\n"...)
 			if over != "" {
 				row.Problems = problem("", contacts.FieldTooLong, over)
+				return row, nil
 			}
+			c.text = append(c.text, cardEnd...)
 			return row, nil
 		}
 		name := ""
@@ -123,6 +127,9 @@ func (c *cardRows) cut() (Row, error) {
 		case "PHOTO", "LOGO", "SOUND", "KEY", "AGENT":
 			dropping, agent = true, name == "AGENT"
 			c.reader.ignored.add(name)
+			continue
+		case errorProperty: // of an earlier import
+			dropping = true
 			continue
 		}
 		if l.cut || len(c.text)+len(l.bytes) > text.max {
