@@ -5,10 +5,10 @@
 //	summary, err := contactsio.Import(ctx, svc, key, r, nil)
 //	fmt.Println(summary.Created, summary.Refused, summary.Ignored)
 //
-// [NewReader] finds out the format, the encoding, the separator and the columns;
-// [ReadOptions] say otherwise. [Reader.Preview] shows what it found. [Import] stores
-// the rows, says which were refused and why, and can go on where it was cut off.
-// [Export] writes the contacts of a list.
+// [NewReader] finds out the format, the encoding, the separator and the columns, and
+// whether lines end with CR LF, LF or CR; [ReadOptions] say otherwise. [Reader.Preview]
+// shows what it found. [Import] stores the rows, says which were refused and why, and
+// can go on where it was cut off. [Export] writes the contacts of a list.
 //
 // # Columns
 //

@@ -291,8 +291,9 @@ func TestGoOn(t *testing.T) {
 	utf8File := strings.Replace(people(n), "Example 7,", "\"x,", 1) // row 8 cannot be parsed
 	utf8File = strings.Replace(utf8File, "\"x,", "\"x\"y,", 1)
 	for name, file := range map[string]string{
-		"utf-8":  "\ufeff" + utf8File,
-		"utf-16": "\xff\xfe" + utf16Text(utf8File, binary.LittleEndian),
+		"utf-8":   "\ufeff" + utf8File,
+		"utf-16":  "\xff\xfe" + utf16Text(utf8File, binary.LittleEndian),
+		"returns": strings.ReplaceAll(utf8File, "\r\n", "\r"),
 	} {
 		for way, end := range map[string]func(cancel func(), o *contactsio.ImportOptions){
 			"context": func(cancel func(), o *contactsio.ImportOptions) {

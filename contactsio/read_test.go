@@ -165,6 +165,8 @@ func TestReaderErrors(t *testing.T) {
 		"field given twice": {"Company,Organization\n", contactsio.ReadOptions{}, "are both the field company"},
 		"city given twice":  {"City,Town\n", contactsio.ReadOptions{}, "are both the field city"},
 		"negative row":      {"first_name\n", contactsio.ReadOptions{MaxRow: -1}, "MaxRow"},
+		"no vCard":          {"first_name\nA\n", contactsio.ReadOptions{Format: contactsio.FormatVCard}, "no line of the first 64 KiB of the file is BEGIN:VCARD"},
+		"vCard as CSV":      {"BEGIN:VCARD\nN:A;B\nEND:VCARD\n", contactsio.ReadOptions{Format: contactsio.FormatCSV}, "no line of the first 10 names columns"},
 		"another file":      {"first_name\nA\n", contactsio.ReadOptions{From: contactsio.Position{Fingerprint: "x"}}, "not the one of ReadOptions.From"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +204,34 @@ func TestRows(t *testing.T) {
 			t.Parallel()
 			got := names(read(t, strings.NewReader(tc.text), &contactsio.ReadOptions{MaxRow: 2000}))
 			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("rows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLinesOfOldMacs reads files whose lines end with a carriage return alone.
+func TestLinesOfOldMacs(t *testing.T) {
+	t.Parallel()
+	const table = "sep=;\rfirst_name;city\rA;B\r\rC;D"
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"CSV":                       {table, []string{"A", "C"}},
+		"CSV with a mark":           {"\ufeff" + table, []string{"A", "C"}},
+		"CSV in UTF-16":             {"\xff\xfe" + utf16Text(table, binary.LittleEndian), []string{"A", "C"}},
+		"CSV with line breaks":      {"first_name,city\r\"A\n\n\n\nB\",C\rD,E\r", []string{"A\n\n\n\nB", "D"}},
+		"CSV after the head":        {"first_name,city\r" + strings.Repeat(",\r", 40<<10) + "A,B\r", []string{"A"}},
+		"vCard":                     {"BEGIN:VCARD\rN:;A\rNOTE:x\r y\rEND:VCARD\rBEGIN:VCARD\rN:;B\rEND:VCARD\r", []string{"A", "B"}},
+		"JSON":                      {"{\"first_name\":\"A\"}\r{\"first_name\":\"B\"}\r", []string{"A", "B"}},
+		"others, with a return":     {"first_name,city\nA\rB,C\nD,E\n", []string{"A\rB", "D"}},
+		"others, with two returns":  {"first_name,city\r\r\nA,B\r\r\nD,E\r\r\n", []string{"A", "D"}},
+		"others, returns in quotes": {"first_name,city\n\"A\rB\r\r\",\"C\rD\"\n", []string{"A\rB\r\r"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, names(read(t, strings.NewReader(tc.text), nil))); diff != "" {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 		})

@@ -229,7 +229,7 @@ func (r *Reader) open(file io.Reader) (err error) {
 	case FormatJSONLines:
 		r.rows = &jsonRows{reader: r}
 	case FormatVCard:
-		r.rows = &cardRows{reader: r}
+		r.rows, err = newCardRows(r, head)
 	default:
 		err = fmt.Errorf("contactsio: ReadOptions.Format is %q; give %q, %q or %q, or \"\" to find it out", r.format, FormatCSV, FormatJSONLines, FormatVCard)
 	}
@@ -264,8 +264,8 @@ func (r *Reader) goOn(file io.Reader) error {
 	if r.csv != nil {
 		r.csv.broken = from.Broken
 	}
-	// The text of a file in UTF-8 has the places of the file.
-	if seeker, ok := file.(io.Seeker); ok && !r.text.decoded {
+	// The text of a file in UTF-8 is the file.
+	if seeker, ok := file.(io.Seeker); ok && !r.text.decoded && !r.text.returns {
 		if there, err := seekWithin(seeker, from.Offset-r.text.file.n); err != nil {
 			return err
 		} else if there {

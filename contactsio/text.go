@@ -31,6 +31,7 @@ type textReader struct {
 	text     *bufio.Reader // without a byte order mark
 	encoding string        // name of the WHATWG list
 	decoded  bool          // the file is not UTF-8: U+FFFD is what could not be decoded
+	returns  bool          // the file ends its lines with carriage returns, which are line feeds in the text
 	max      int           // bytes of a line that are kept
 
 	offset int64  // of the next line, in the text as UTF-8; with a byte order mark that the file has in UTF-8
@@ -84,7 +85,45 @@ func newTextReader(r io.Reader, name string, format Format, limit int) (*textRea
 		_, err = t.text.Discard(len(mark))
 		t.offset = int64(len(mark))
 	}
+	if err == nil {
+		head, err = peek(t.text)
+	}
+	if t.returns = hasReturns(head); t.returns {
+		t.text = bufio.NewReaderSize(returnReader{t.text}, headBytes)
+	}
 	return t, err
+}
+
+// hasReturns reports whether most lines of the head end with a carriage return alone,
+// as those of old Macs do. Line breaks in quotes are not counted: those programs write
+// others there.
+func hasReturns(head []byte) bool {
+	quoted, more := false, 0
+	for i, c := range head {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			more--
+		case c == '\r' && (i+1 == len(head) || head[i+1] != '\r' && head[i+1] != '\n'):
+			more++
+		}
+	}
+	return more > 0
+}
+
+// A returnReader reads carriage returns as line feeds.
+type returnReader struct{ io.Reader }
+
+func (r returnReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	for i, c := range p[:n] {
+		if c == '\r' {
+			p[i] = '\n'
+		}
+	}
+	return n, err
 }
 
 // peek returns up to headBytes without reading them.

@@ -19,6 +19,19 @@ type cardRows struct {
 	lines  bufio.Reader // of it, for the parser
 }
 
+// newCardRows refuses a file that holds something else than cards.
+func newCardRows(r *Reader, head []byte) (*cardRows, error) {
+	for l := range bytes.Lines(head) {
+		if isMark(l, "BEGIN:VCARD") {
+			return &cardRows{reader: r}, nil
+		}
+	}
+	if len(bytes.TrimSpace(head)) > 0 {
+		return nil, fmt.Errorf("contactsio: no line of the first %d KiB of the file is BEGIN:VCARD, so it holds no vCards; give another ReadOptions.Format, or \"\" to find it out", headBytes>>10)
+	}
+	return &cardRows{reader: r}, nil
+}
+
 // cardEnd ends the text of a card of which nothing is missing but its pictures.
 const cardEnd = "END:VCARD\r\n"
 
