@@ -267,6 +267,12 @@ func (c *csvRows) mapColumns() error {
 			return fmt.Errorf("contactsio: the name of column %d cannot be read in %s; name the encoding of the file in the option Encoding", i+1, c.text.encoding)
 		}
 		field, mapped := c.reader.mapped(name)
+		if name == "" && field == "" {
+			// Spreadsheets write such columns, and most hold nothing.
+			col.name = fmt.Sprintf("(column %d)", i+1)
+			col.set = func(p *person, _ string) { p.ignored.add(col.name) }
+			continue
+		}
 		if seen[name]++; seen[name] > 1 {
 			col.name = fmt.Sprintf("%s (%d)", name, seen[name])
 			c.reader.ignored.add(col.name)
@@ -281,9 +287,7 @@ func (c *csvRows) mapColumns() error {
 			known = r != ""
 		}
 		if !known {
-			if name != "" {
-				c.reader.ignored.add(name)
-			}
+			c.reader.ignored.add(name)
 			continue
 		}
 		if err := b.build(col, r, n); err != nil {

@@ -103,3 +103,42 @@ func TestNamesOfOneColumn(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestColumnWithoutName names a column that has no name by its place, if it holds
+// something.
+func TestColumnWithoutName(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	r, err := contactsio.NewReader(strings.NewReader("first_name,,last_name,, \nA,,B,C,\nD,,E,F,\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Preview(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Columns[3]; got != (contactsio.Column{Name: "(column 4)", Filled: 1}) {
+		t.Errorf("got %+v", got)
+	}
+	s, err := contactsio.Import(t.Context(), f.Service, f.Key, r, nil)
+	if want := []string{"(column 4)"}; err != nil || !slices.Equal(s.Ignored, want) {
+		t.Errorf("the import ignores %q, want %q; %v", s.Ignored, want, err)
+	}
+}
+
+// TestIgnoredNamesAreBounded keeps the start of a long name, also over a place to go on at.
+func TestIgnoredNamesAreBounded(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	long := strings.Repeat("x", 98) + strings.Repeat("ä", 10_000)
+	file := "first_name," + long + "\nA,\nB,\n!\x00,\nC,\n"
+	want := []string{strings.Repeat("x", 98) + "ä…"}
+	first, err := importFile(t, f, strings.NewReader(file), nil, &contactsio.ImportOptions{StopAfter: 1})
+	if err != nil || first.Next == nil || !slices.Equal(first.Ignored, want) {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, err := importFile(t, f, strings.NewReader(file), &contactsio.ReadOptions{From: *first.Next}, nil)
+	if err != nil || second.Created != 3 || !slices.Equal(second.Ignored, want) {
+		t.Errorf("%+v, %v", second, err)
+	}
+}

@@ -173,7 +173,7 @@ type Preview struct {
 
 // A Column is one column of a CSV file.
 type Column struct {
-	Name   string
+	Name   string  // without one, its place, such as "(column 3)"
 	Field  string  // "": ignored
 	Filled float64 // the part of the rows of the preview that has a value, from 0 to 1
 }
@@ -413,7 +413,8 @@ func (r *Reader) position() Position {
 	return p
 }
 
-// A nameSet is a set of names, in the order in which they came.
+// A nameSet is a set of names, in the order in which they came. It keeps the start of
+// a long name.
 type nameSet struct {
 	names []string
 	has   map[string]bool
@@ -424,6 +425,7 @@ const maxIgnored = 1000
 
 func (s *nameSet) add(names ...string) {
 	for _, name := range names {
+		name = shorten(name)
 		if s.has[name] || len(s.names) == maxIgnored {
 			continue
 		}
@@ -435,7 +437,8 @@ func (s *nameSet) add(names ...string) {
 	}
 }
 
-// shorten returns text of the file for a message.
+// shorten returns the start of a text of the file, for a message. Of that it returns
+// the same.
 func shorten(s string) string {
 	const most = 100
 	if len(s) <= most {

@@ -27,7 +27,7 @@ type Summary struct {
 	KeptDoNotCall int `json:"kept_do_not_call"`
 
 	ByCode  map[string]int `json:"by_code,omitempty"` // refused rows by the code of their first problem
-	Ignored []string       `json:"ignored,omitempty"` // columns and properties of vCards
+	Ignored []string       `json:"ignored,omitempty"` // columns and properties of vCards, up to 1,000; of a long name the first 100 bytes
 	Notes   map[string]int `json:"notes,omitempty"`   // by code
 
 	Next *Position `json:"-"` // where to go on; nil: the end was reached
