@@ -193,7 +193,7 @@ var numberedNames = sync.OnceValue(func() map[string]role {
 		"email#value": "email #", "email#label": "email # label", "email#type": "email # label", "email#": "email #",
 		"address#label": "address # label", "address#type": "address # label", "address#street": "address # street", "address#city": "address # city",
 		"address#region": "address # state", "address#postalcode": "address # zip", "address#country": "address # country",
-		"website#value": "website #", "customfield#label": "custom # label", "customfield#type": "custom # label", "customfield#value": "custom # value",
+		"website#value": "website #", "website#": "website #", "customfield#label": "custom # label", "customfield#type": "custom # label", "customfield#value": "custom # value",
 	}
 })
 
@@ -399,7 +399,7 @@ func (b *columnBuilder) build(col *column, r role, n string) error {
 		b.email(col, what, n)
 		return nil
 	case "website":
-		place := b.slot("website", n)
+		place := b.value("website", n)
 		b.person.websites = sized(b.person.websites, place+1)
 		col.field, col.set = "website", func(p *person, cell string) { p.websites[place] = cell }
 		return nil

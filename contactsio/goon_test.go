@@ -122,3 +122,46 @@ func TestColumnsOfOneKindAreSeveralValues(t *testing.T) {
 		})
 	}
 }
+
+// TestFurtherValuesAreKept keeps in the custom context what the fields of a contact have
+// no room for.
+func TestFurtherValuesAreKept(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		header, row string
+		mapped      map[string]string
+		want        map[string]any
+	}{
+		"e-mail addresses": {
+			"E-mail 1 - Value,E-mail 2 - Value,Email 2,E-mail 4 - Value", "a@example.com,b@example.com,c@example.com,d@example.com ::: e@example.com", nil,
+			map[string]any{"other_emails": []any{"b@example.com", "c@example.com", "d@example.com", "e@example.com"}},
+		},
+		"web sites": {
+			"Website 1 - Value,Website 2 - Value,Website 2,Website 3 - Value", "a.example,b.example,c.example,d.example ::: e.example", nil,
+			map[string]any{"other_websites": []any{"b.example", "c.example", "d.example", "e.example"}},
+		},
+		"custom fields": {
+			"Custom Field 1 - Label,Custom Field 1 - Value,Custom Field 2 - Label,Custom Field 2 - Value,Custom Field 3 - Label,Custom Field 3 - Value,Custom Field 4 - Value,Custom Field 5 - Value", "Shoe,1,Shoe,2,Shoe 2,3,4,5", nil,
+			map[string]any{"Shoe": "1", "Shoe 2": "2", "Shoe 2 2": "3", "custom_field": "4", "custom_field 2": "5"},
+		},
+		"custom fields with the name of another value": {
+			"Custom Field 1 - Label,Custom Field 1 - Value,Custom Field 2 - Label,Custom Field 2 - Value,Email Opt Out,Phone 1 - Value", "email_opt_out,x,phone_extensions,y,yes,+1 212 736 5000 x12", nil,
+			map[string]any{"email_opt_out": true, "email_opt_out 2": "x", "phone_extensions": map[string]any{"+12127365000": "12"}, "phone_extensions 2": "y"},
+		},
+		"a column for the place of the others": {
+			"Mail,More,E-mail 2 - Value", "a@example.com,b@example.com,c@example.com", map[string]string{"More": "custom_context.other_emails"},
+			map[string]any{"other_emails": []any{"b@example.com", "c@example.com"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rows := read(t, strings.NewReader("First Name,"+c.header+"\nAnn,"+c.row+"\n"), &contactsio.ReadOptions{Map: c.mapped})
+			if len(rows) != 1 || rows[0].Problems != nil {
+				t.Fatalf("got %+v", rows)
+			}
+			if diff := cmp.Diff(c.want, rows[0].Contact.CustomContext); diff != "" {
+				t.Errorf("custom context (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -140,13 +140,13 @@ func (p *person) finish(row *Row) {
 	p.finishEmails()
 	p.finishAddresses()
 	p.finishWebsites()
-	p.finishCustoms()
 	p.finishPhones()
 	p.finishTags()
 	if p.emailOptOut {
 		p.custom("email_opt_out", true)
 		p.note("custom_context.email_opt_out", NoteEmailOptOut, "an e-mail opt-out is kept in custom_context.email_opt_out; it does not keep from calls")
 	}
+	p.finishCustoms() // last, so that they take no name that another value has
 	p.finishName()
 	row.Contact, row.Problems, row.Notes = p.in, p.problems, append(row.Notes, p.notes...)
 }
@@ -251,14 +251,16 @@ func (p *person) finishAddresses() {
 }
 
 func (p *person) finishWebsites() {
-	for _, site := range p.websites {
-		switch site = strings.TrimSpace(site); {
-		case site == "" || site == p.in.Website:
-		case p.in.Website == "":
-			p.in.Website = site
-		default:
-			p.addCustom("other_websites", site)
-			p.note("website", NoteOtherWebsite, "one more web site is kept in custom_context.other_websites")
+	for _, cell := range p.websites {
+		for site := range strings.SplitSeq(cell, googleSeparator) {
+			switch site = strings.TrimSpace(site); {
+			case site == "" || site == p.in.Website:
+			case p.in.Website == "":
+				p.in.Website = site
+			default:
+				p.addCustom("other_websites", site)
+				p.note("website", NoteOtherWebsite, "one more web site is kept in custom_context.other_websites")
+			}
 		}
 	}
 }
@@ -304,9 +306,13 @@ func (p *person) industry(name string, value any) {
 	p.in.IndustryContext[name] = value
 }
 
-// addCustom adds a value to a list in the custom context.
+// addCustom adds a value to a list in the custom context. Of one value there it makes
+// a list.
 func (p *person) addCustom(name, value string) {
-	list, _ := p.in.CustomContext[name].([]any)
+	list, ok := p.in.CustomContext[name].([]any)
+	if one := p.in.CustomContext[name]; !ok && one != nil {
+		list = []any{one}
+	}
 	p.custom(name, append(list, value))
 }
 
