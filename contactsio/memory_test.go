@@ -22,6 +22,7 @@ import (
 func TestMemory(t *testing.T) {
 	t.Run("long rows", testMemoryOfLongRows)
 	t.Run("folded card", testMemoryOfFoldedCard)
+	t.Run("custom fields", testMemoryOfCustomFields)
 	t.Run("many rows", testMemoryOfManyRows)
 }
 
@@ -70,6 +71,29 @@ func testMemoryOfFoldedCard(t *testing.T) {
 		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
 			t.Errorf("%s: reading %d bytes allocated %d, want %d or less", name, len(file), allocated, maxAllocated)
 		}
+	}
+}
+
+// testMemoryOfCustomFields reads a row with very many custom fields of the same name.
+// Each gets a name of its own, and the names that are tried grow with their number and
+// not with its square.
+func testMemoryOfCustomFields(t *testing.T) {
+	const fields = 2000
+	var header strings.Builder
+	for i := range fields {
+		fmt.Fprintf(&header, ",Custom Field %d - Value", i)
+	}
+	file := "First Name" + header.String() + "\nAda" + strings.Repeat(",x", fields) + "\n"
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rows := read(t, strings.NewReader(file), nil)
+	runtime.ReadMemStats(&after)
+	if len(rows) != 1 || len(rows[0].Contact.CustomContext) != fields {
+		t.Errorf("got %d rows", len(rows))
+	}
+	const maxAllocated = 24 << 20
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
+		t.Errorf("reading %d custom fields allocated %d, want %d or less", fields, allocated, maxAllocated)
 	}
 }
 

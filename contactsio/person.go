@@ -266,6 +266,7 @@ func (p *person) finishWebsites() {
 }
 
 func (p *person) finishCustoms() {
+	var last map[string]int // number that was tried, by label
 	for _, c := range p.customs {
 		if c.value == "" {
 			continue
@@ -275,8 +276,12 @@ func (p *person) finishCustoms() {
 			label = "custom_field"
 		}
 		name := label
-		for n := 2; p.in.CustomContext[name] != nil; n++ {
-			name = label + " " + strconv.Itoa(n)
+		for p.in.CustomContext[name] != nil {
+			if last == nil {
+				last = make(map[string]int)
+			}
+			last[label] = max(last[label], 1) + 1
+			name = label + " " + strconv.Itoa(last[label])
 		}
 		p.custom(name, c.value)
 	}
