@@ -130,7 +130,7 @@ func (c *csvRows) next() (Row, error) {
 // isUnparsed reports whether a problem is that a row is not parsed. Its text is one
 // cell then.
 func isUnparsed(p contacts.FieldError) bool {
-	return p.Field == "" && (p.Code == codeCSV || p.Code == contacts.FieldTooLong)
+	return p.Field == "" && (p.Code == ProblemCSV || p.Code == contacts.FieldTooLong)
 }
 
 // refusedCells are those of a row in the file of refused rows. The cells of a row that
@@ -140,7 +140,7 @@ func (c *csvRows) refusedCells(cells []string, why contacts.FieldError) []string
 		return cells
 	}
 	cells = c.withoutErrors(cells)
-	if why.Field == "" && why.Code == codeTooFewCells && !isOneCell(cells) {
+	if why.Field == "" && why.Code == ProblemTooFewFields && !isOneCell(cells) {
 		return []string{strings.TrimSuffix(string(appendCSV(nil, c.comma, cells)), "\r\n")}
 	}
 	return cells
@@ -171,7 +171,7 @@ func (c *csvRows) unmended(cells []string) []contacts.FieldError {
 	if c.errorField >= 0 && c.errorField < len(cells) {
 		why.Field = strings.TrimSpace(cells[c.errorField])
 	}
-	rest := why.Field == "" && why.Code == codeTooFewCells
+	rest := why.Field == "" && why.Code == ProblemTooFewFields
 	if !rest && !isUnparsed(why) {
 		return nil
 	}
@@ -190,10 +190,10 @@ func (c *csvRows) fill(row *Row) {
 	}
 	switch n := len(c.columns); {
 	case len(cells) > n:
-		row.Problems = problem("", codeTooManyCells, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), n))
+		row.Problems = problem("", ProblemTooManyFields, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), n))
 		return
 	case len(cells) < n && c.broken:
-		row.Problems = problem("", codeTooFewCells, fmt.Sprintf("the row has %d fields, and the header %d; it may be the rest of a row above that cannot be parsed", len(cells), n))
+		row.Problems = problem("", ProblemTooFewFields, fmt.Sprintf("the row has %d fields, and the header %d; it may be the rest of a row above that cannot be parsed", len(cells), n))
 		return
 	case len(cells) < n:
 		row.Notes = append(row.Notes, Note{"", NotePadded, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), n)})

@@ -166,7 +166,7 @@ func (c *csvRecords) next() (Row, error) {
 			case errors.Is(err, errRowTooLong):
 				row.Problems = problem("", contacts.FieldTooLong, fmt.Sprintf("the row has more than %d bytes; is there a quote that is not closed?", c.text.max))
 			case unparsed:
-				row.Problems = problem("", codeCSV, "the row cannot be parsed: "+parse.Err.Error())
+				row.Problems = problem("", ProblemCSV, "the row cannot be parsed: "+parse.Err.Error())
 			default:
 				return Row{}, err
 			}

@@ -49,8 +49,8 @@ type DoNotCallSummary struct {
 	Unchanged int            `json:"unchanged"` // would have changed nothing
 	Granted   int            `json:"granted"`   // left alone, because of a grant
 	Refused   int            `json:"refused"`
-	Blank     int            `json:"blank"` // hold nothing, and are not in Rows
-	ByCode    map[string]int `json:"by_code,omitempty"`
+	Blank     int            `json:"blank"`             // hold nothing, and are not in Rows
+	ByCode    map[string]int `json:"by_code,omitempty"` // refused rows by the code of their first problem, see [ProblemCSV]
 }
 
 // ImportDoNotCall adds a list of numbers to those that must not be called, on behalf of
@@ -207,7 +207,7 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 	o := l.opts
 	in := contacts.DoNotCallInput{Source: o.Source, Reason: o.Reason, Reference: o.Reference, At: o.At, ExpiresAt: o.ExpiresAt}
 	if l.header != nil && len(cells) > len(l.header) {
-		return in, problem("", codeTooManyCells, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), len(l.header)))
+		return in, problem("", ProblemTooManyFields, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), len(l.header)))
 	}
 	cell := func(column int) string {
 		if column < 0 || column >= len(cells) {
@@ -217,9 +217,9 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 	}
 	switch kind := contacts.DoNotCallType(plain(cell(l.kind))); {
 	case kind == contacts.DoNotCallGrant && !o.Grants:
-		return in, problem("type", codeInvalid, "is grant, and the rows become blocks; import the grants by themselves, with the option Grants")
+		return in, problem("type", contacts.FieldInvalid, "is grant, and the rows become blocks; import the grants by themselves, with the option Grants")
 	case kind == contacts.DoNotCallBlock && o.Grants:
-		return in, problem("type", codeInvalid, "is block, and the rows become grants; import the blocks by themselves, without the option Grants")
+		return in, problem("type", contacts.FieldInvalid, "is block, and the rows become grants; import the blocks by themselves, without the option Grants")
 	}
 	number := cell(l.number)
 	if l.header == nil && o.Region == "US" && len(cells) > 1 && len(number) == 3 && isDigits(number) && len(cell(1)) == 7 && isDigits(cell(1)) {
@@ -227,7 +227,7 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 	}
 	number = repairNumber(number)
 	if lostDigits.MatchString(number) {
-		return in, problem("phone_number", codeDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
+		return in, problem("phone_number", ProblemDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
 	}
 	if e164, err := contacts.ParsePhoneNumber(number, o.Region); err == nil {
 		number = e164 // else the Service says why not
@@ -246,7 +246,7 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 			at, err = time.Parse(time.DateOnly, f.text)
 		}
 		if err != nil {
-			return in, problem(f.field, codeInvalid, "must be a date such as 2026-11-27, or a time of RFC 3339")
+			return in, problem(f.field, contacts.FieldInvalid, "must be a date such as 2026-11-27, or a time of RFC 3339")
 		}
 		*f.at = at
 	}

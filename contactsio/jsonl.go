@@ -72,7 +72,7 @@ func (j *jsonRows) next() (Row, error) {
 // lineInput reads the contact of a line.
 func lineInput(text []byte) (contacts.CreateContactInput, []contacts.FieldError) {
 	if text[0] != '{' {
-		return contacts.CreateContactInput{}, problem("", codeJSON, "the line must be one JSON object")
+		return contacts.CreateContactInput{}, problem("", ProblemJSON, "the line must be one JSON object")
 	}
 	var in lineContact
 	err := jsonv2.Unmarshal(text, &in, jsonv2.RejectUnknownMembers(true), jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(keepDigits)))
@@ -105,7 +105,7 @@ func jsonProblem(err error) []contacts.FieldError {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			what += ": it ends too early"
 		}
-		return problem("", codeJSON, what)
+		return problem("", ProblemJSON, what)
 	}
 	field := fieldPath(semantic.JSONPointer)
 	if errors.Is(err, jsonv2.ErrUnknownName) {

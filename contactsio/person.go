@@ -329,7 +329,7 @@ func (p *person) truth(column, cell string) bool {
 	case "no", "false", "0", "", "n", "f":
 		return false
 	default:
-		p.refuse(column, codeInvalid, "must be yes or no, true or false, 1 or 0")
+		p.refuse(column, contacts.FieldInvalid, "must be yes or no, true or false, 1 or 0")
 		return false
 	}
 }

@@ -85,14 +85,14 @@ func (p *person) addPhone(n contacts.PhoneNumberInput) {
 	text, extension := splitExtension(repairNumber(text))
 	switch {
 	case strings.ContainsAny(text, "eE") && lostDigits.MatchString(text):
-		p.refuse(p.numberField(), codeDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
+		p.refuse(p.numberField(), ProblemDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
 	case !strings.ContainsAny(text, "+＋") && p.region == "":
-		p.refuse(p.numberField(), codeInvalid, "must start with + and the country code, or the option Region must say whose number it is")
+		p.refuse(p.numberField(), contacts.FieldInvalid, "must start with + and the country code, or the option Region must say whose number it is")
 	default:
 		if e164, err := contacts.ParsePhoneNumber(text, p.region); err == nil {
 			text = e164
 		} else if !strings.ContainsAny(text, "+＋") {
-			p.refuse(p.numberField(), codeInvalid, phoneReason(err))
+			p.refuse(p.numberField(), contacts.FieldInvalid, phoneReason(err))
 		}
 	}
 	for i := range p.in.PhoneNumbers {

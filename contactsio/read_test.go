@@ -238,6 +238,33 @@ func TestLinesOfOldMacs(t *testing.T) {
 	}
 }
 
+// TestProblemsOfFiles reads a file for each problem that only files have.
+func TestProblemsOfFiles(t *testing.T) {
+	t.Parallel()
+	const header = "first_name,phone_number\n"
+	for file, want := range map[string][]string{
+		header + "A\"\nB\nC,\n":                 {contactsio.ProblemCSV, contactsio.ProblemTooFewFields, ""},
+		header + "A,,B\n":                       {contactsio.ProblemTooManyFields},
+		header + "A,1.5E+10\n":                  {contactsio.ProblemDigitsLost},
+		"\ufeff" + header + "A\xff,\n":          {contactsio.ProblemEncoding},
+		"{}\n[]\n":                              {"", contactsio.ProblemJSON},
+		"BEGIN:VCARD\nN:A\n":                    {contactsio.ProblemVCard},
+		"BEGIN:VCARD\nEND:VCARD\nBEGIN:VCARD\n": {"", contactsio.ProblemVCard},
+	} {
+		var got []string
+		for _, row := range read(t, strings.NewReader(file), nil) {
+			code := ""
+			if row.Problems != nil {
+				code = row.Problems[0].Code
+			}
+			got = append(got, code)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
 func TestInvalidBytesAfterTheHead(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

@@ -97,7 +97,7 @@ type Row struct {
 	Offset int64 // of that line, in bytes; of a file in another encoding, the bytes that it has in UTF-8
 
 	Contact  contacts.CreateContactInput // may still be refused by a Service
-	Problems []contacts.FieldError       // why the row is refused; nil: it is a contact
+	Problems []contacts.FieldError       // why the row is refused, see [ProblemCSV]; nil: it is a contact
 	Notes    []Note                      // what was not taken as it was
 	Raw      []string                    // the cells of a CSV file, else the line or the card
 }
@@ -125,17 +125,19 @@ const (
 	NoteMayRepeat      = "may_repeat"       // the import goes on so late that rows may be stored twice
 )
 
-// The codes of a problem, beside those of [contacts.FieldError] and the codes of a
-// [contacts.Error].
+// The codes of problems of files. Other problems of a [Row] have the Field constants
+// [contacts.FieldInvalid], [contacts.FieldTooLong], [contacts.FieldTooMany],
+// [contacts.FieldUnknown] and [contacts.FieldWrongType]. An import may refuse a row with
+// each of the Field constants, and with the [contacts.Code] that a create or an upsert
+// ends with.
 const (
-	codeInvalid      = contacts.FieldInvalid
-	codeCSV          = "csv"             // the row cannot be parsed
-	codeJSON         = "json"            // the line is no JSON object
-	codeVCard        = "vcard"           // the card has no end
-	codeEncoding     = "encoding"        // bytes that are invalid in the encoding
-	codeTooManyCells = "too_many_fields" // more than the header
-	codeTooFewCells  = "too_few_fields"  // after a row that could not be parsed
-	codeDigitsLost   = "digits_lost"     // a phone number as a number with an exponent
+	ProblemCSV           = "csv"             // the row cannot be parsed
+	ProblemJSON          = "json"            // the line is no JSON object
+	ProblemVCard         = "vcard"           // the card has no END:VCARD
+	ProblemEncoding      = "encoding"        // the row has bytes that are invalid in the encoding
+	ProblemTooManyFields = "too_many_fields" // the row has more than the header
+	ProblemTooFewFields  = "too_few_fields"  // the row may be the rest of one that could not be parsed
+	ProblemDigitsLost    = "digits_lost"     // a phone number has become a number with an exponent
 )
 
 func problem(field, code, message string) []contacts.FieldError {

@@ -26,7 +26,7 @@ type Summary struct {
 	Ambiguous     int `json:"ambiguous"` // of Refused: more than one contact matches
 	KeptDoNotCall int `json:"kept_do_not_call"`
 
-	ByCode  map[string]int `json:"by_code,omitempty"` // refused rows by the code of their first problem
+	ByCode  map[string]int `json:"by_code,omitempty"` // refused rows by the code of their first problem, see [ProblemCSV]
 	Ignored []string       `json:"ignored,omitempty"` // columns and properties of vCards, up to 1,000; of a long name the first 100 bytes
 	Notes   map[string]int `json:"notes,omitempty"`   // by code
 

@@ -18,6 +18,8 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
+
+	"example.com/contacts"
 )
 
 // headBytes is how much of a file decides what it is.
@@ -266,9 +268,9 @@ func (t *textReader) skip(offset int64, number int) error {
 func (t *textReader) misread(text []byte) (code, message string) {
 	switch {
 	case bytes.IndexByte(text, 0) >= 0:
-		return codeInvalid, "must hold no NUL"
+		return contacts.FieldInvalid, "must hold no NUL"
 	case t.decoded && bytes.Contains(text, []byte("\ufffd")), !t.decoded && !utf8.Valid(text):
-		return codeEncoding, "holds bytes that are invalid in " + t.encoding + "; if the file has another encoding, name it in the option Encoding"
+		return ProblemEncoding, "holds bytes that are invalid in " + t.encoding + "; if the file has another encoding, name it in the option Encoding"
 	default:
 		return "", ""
 	}

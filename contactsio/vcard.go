@@ -53,7 +53,7 @@ func (c *cardRows) next() (Row, error) {
 		}
 		properties, err := parseCard(row.Raw[0], &c.lines, &r.ignored)
 		if err != nil {
-			row.Problems = problem("", codeEncoding, err.Error())
+			row.Problems = problem("", ProblemEncoding, err.Error())
 			return row, nil
 		}
 		if properties.isGroup() {
@@ -84,7 +84,7 @@ func (c *cardRows) cut() (Row, error) {
 	for {
 		l, err := text.next()
 		if errors.Is(err, io.EOF) && open {
-			row.Problems = problem("", codeVCard, "the card has no END:VCARD")
+			row.Problems = problem("", ProblemVCard, "the card has no END:VCARD")
 			return row, nil
 		}
 		if err != nil {
@@ -101,7 +101,7 @@ func (c *cardRows) cut() (Row, error) {
 		case begins && !announced:
 			l.bytes = bytes.Clone(l.bytes)
 			text.unread([]line{l})
-			row.Problems = problem("", codeVCard, "the card has no END:VCARD before the next BEGIN:VCARD")
+			row.Problems = problem("", ProblemVCard, "the card has no END:VCARD before the next BEGIN:VCARD")
 			return row, nil
 		case begins:
 			depth++
