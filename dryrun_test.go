@@ -84,7 +84,7 @@ var dryLedgerWays = map[string]func(ctx context.Context, p *past, in contacts.Do
 // readMethods are the methods of a Service that write nothing.
 var readMethods = []string{
 	"Authorize", "CanCall", "CanCallMany", "CanCallManyJSON", "CheckDoNotCall", "Contacts", "DoNotCallEntries", "DoNotCallStatus", "DryRun", "Duplicates",
-	"Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IsDryRun", "ListContacts", "ListDoNotCall",
+	"Events", "FindDuplicates", "GetContact", "GetContactAsOf", "History", "IdempotencyRetention", "IsDryRun", "ListContacts", "ListDoNotCall",
 }
 
 // A writing is a call of a method that writes, with a contact or a number of its own.

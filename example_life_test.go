@@ -433,6 +433,12 @@ func ExampleContact_DecodeIndustryContext() {
 	// Output: [7 12345678901234567] <nil>
 }
 
+func ExampleService_IdempotencyRetention() {
+	svc, _, _, _ := serve(&contacts.Options{IdempotencyRetention: 72 * time.Hour})
+	fmt.Println(svc.IdempotencyRetention())
+	// Output: 72h0m0s
+}
+
 func ExampleService_IsDryRun() {
 	svc, _, _, _ := serve(nil)
 	fmt.Println(svc.IsDryRun(), svc.DryRun().IsDryRun())

@@ -25,6 +25,10 @@ const (
 	maxIdempotencyKey = 255 // bytes
 )
 
+// IdempotencyRetention returns how long the Service keeps idempotency keys, see
+// [Options.IdempotencyRetention].
+func (s *Service) IdempotencyRetention() time.Duration { return s.retention }
+
 // checkIdempotencyKey checks a key, which is taken as it is.
 func checkIdempotencyKey(key string, bad *problems) {
 	const field = "idempotency_key"

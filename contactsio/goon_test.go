@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/contacts"
 	"example.com/contacts/contactsio"
 	"example.com/contacts/contactstest"
 )
@@ -163,5 +165,35 @@ func TestFurtherValuesAreKept(t *testing.T) {
 				t.Errorf("custom context (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestGoOnAfterTheRetention warns where the keys of rows may have ended, as long as the
+// Service keeps them.
+func TestGoOnAfterTheRetention(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		retention, since time.Duration
+		upsert           *contacts.UpsertContactInput
+		want             int
+	}{
+		{0, 23 * time.Hour, nil, 0},
+		{0, 25 * time.Hour, nil, 1},
+		{time.Hour, 2 * time.Hour, nil, 1},
+		{72 * time.Hour, 48 * time.Hour, nil, 0},
+		{time.Hour, 2 * time.Hour, &contacts.UpsertContactInput{MatchOn: []contacts.KeyKind{contacts.KeyEmail}}, 0},
+	} {
+		f := contactstest.New(t, &contacts.Options{IdempotencyRetention: tc.retention})
+		const file = "first_name,email\n!\x00,\nAnn,ann@example.com\n"
+		first, err := importFile(t, f, strings.NewReader(file), nil, &contactsio.ImportOptions{StopAfter: 1})
+		if err != nil || first.Next == nil {
+			t.Fatalf("%+v, %v", first, err)
+		}
+		from := *first.Next
+		from.At = from.At.Add(-tc.since)
+		second, err := importFile(t, f, strings.NewReader(file), &contactsio.ReadOptions{From: from}, &contactsio.ImportOptions{Upsert: tc.upsert})
+		if err != nil || second.Created != 1 || second.Notes[contactsio.NoteMayRepeat] != tc.want {
+			t.Errorf("%s after the import, with keys of %s: %+v, %v", tc.since, tc.retention, second, err)
+		}
 	}
 }

@@ -101,16 +101,13 @@ func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, o
 	if opts.Upsert != nil {
 		i.upsert = *opts.Upsert
 		i.upsert.CreateContactInput = contacts.CreateContactInput{}
-	} else if from.Fingerprint != "" && time.Since(from.At) > keyRetention {
+	} else if from.Fingerprint != "" && time.Since(from.At) > svc.IdempotencyRetention() {
 		i.summary.addNote(NoteMayRepeat)
 	}
 	i.refused, i.report = newRefusedFile(r, opts.Refused), newReport(opts.Report)
 	err := i.run(ctx, svc, key)
 	return i.end(err)
 }
-
-// keyRetention is how long a Service keeps idempotency keys by default.
-const keyRetention = 24 * time.Hour
 
 // An importing is an import on its way.
 type importing struct {

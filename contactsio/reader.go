@@ -122,7 +122,7 @@ const (
 	NoteEmailOptOut    = "email_opt_out"    // it went to custom_context.email_opt_out
 	NoteKeptDoNotCall  = "kept_do_not_call" // a number stays on the do-not-call list, though the file does not say so
 	NoteDefaultCountry = "default_country"  // the file has no column for the country
-	NoteMayRepeat      = "may_repeat"       // the import goes on so late that rows may be stored twice
+	NoteMayRepeat      = "may_repeat"       // the import goes on after [contacts.Options.IdempotencyRetention], so rows may be stored twice
 )
 
 // The codes of problems of files. Other problems of a [Row] have the Field constants
