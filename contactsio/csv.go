@@ -171,15 +171,18 @@ func (c *csvRows) unmended(cells []string) []contacts.FieldError {
 	if c.errorField >= 0 && c.errorField < len(cells) {
 		why.Field = strings.TrimSpace(cells[c.errorField])
 	}
-	rest := why.Field == "" && why.Code == ProblemTooFewFields
-	if !rest && !isUnparsed(why) {
-		return nil
-	}
 	text := c.withoutErrors(cells)
-	if len(cells) >= len(c.columns) && (!isOneCell(text) || !rest && !strings.ContainsAny(text[0], `"`+string(c.comma))) {
+	still := false
+	switch rest := why.Field == "" && why.Code == ProblemTooFewFields; {
+	case why.Field == "" && why.Code == ProblemEncoding:
+		still = strings.Contains(strings.Join(text, ""), lostText)
+	case rest, isUnparsed(why):
+		still = len(cells) < len(c.columns) || isOneCell(text) && (rest || strings.ContainsAny(text[0], `"`+string(c.comma)))
+	}
+	if !still {
 		return nil
 	}
-	return problem("", why.Code, "the row is still as it was refused before; put each value into its column, delete the row if it is the rest of another one, or empty its error_code if it is right")
+	return problem("", why.Code, "the row is still as it was refused before; mend its cells, delete it if it is the rest of another row, or empty its error_code if it is right")
 }
 
 // fill makes the cells of a row a contact.

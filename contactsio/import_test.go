@@ -258,6 +258,31 @@ func TestUnmendedCardIsRefusedAgain(t *testing.T) {
 	}
 }
 
+// TestLostTextIsRefusedAgain gives refused rows with text that could not be decoded again
+// as they are, and mended.
+func TestLostTextIsRefusedAgain(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"first_name,city\nA\xff,B\n", "BEGIN:VCARD\nN:;A\xff\nEND:VCARD\n"} {
+		f := contactstest.New(t, nil)
+		var refused bytes.Buffer
+		opts := &contactsio.ImportOptions{Refused: &refused}
+		if s, err := importFile(t, f, strings.NewReader(file), &contactsio.ReadOptions{Encoding: "shift_jis"}, opts); err != nil || s.ByCode["encoding"] != 1 {
+			t.Errorf("%+v, %v", s, err)
+		}
+		first := refused.String()
+		if s, err := importFile(t, f, strings.NewReader(first), nil, opts); err != nil || s.Refused != 1 {
+			t.Errorf("again: %+v, %v, of\n%s", s, err, first)
+		}
+		mended := strings.ReplaceAll(first, "\ufffd", "é")
+		if strings.HasPrefix(mended, "BEGIN") {
+			mended += "END:VCARD\n"
+		}
+		if s, err := importFile(t, f, strings.NewReader(mended), nil, opts); err != nil || s.Created != 1 {
+			t.Errorf("mended: %+v, %v, of\n%s", s, err, mended)
+		}
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)

@@ -132,6 +132,7 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 		if whole {
 			card = strings.TrimSuffix(raw, cardEnd)
 		}
+		whole = whole && (problems[0].Code != ProblemEncoding || !strings.Contains(raw, lostText))
 		text = fmt.Appendf(text, "%s%s:%s\r\n", card, errorProperty, escapeText(why[2]+": "+why[3]))
 		if whole {
 			text = append(text, cardEnd...)

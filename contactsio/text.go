@@ -27,6 +27,9 @@ const headBytes = 64 << 10
 
 const utf8Name = "utf-8"
 
+// lostText stands for what could not be decoded.
+const lostText = "\ufffd"
+
 // A textReader reads a file as lines of UTF-8.
 type textReader struct {
 	file     *countingReader
@@ -269,7 +272,7 @@ func (t *textReader) misread(text []byte) (code, message string) {
 	switch {
 	case bytes.IndexByte(text, 0) >= 0:
 		return contacts.FieldInvalid, "must hold no NUL"
-	case t.decoded && bytes.Contains(text, []byte("\ufffd")), !t.decoded && !utf8.Valid(text):
+	case t.decoded && bytes.Contains(text, []byte(lostText)), !t.decoded && !utf8.Valid(text):
 		return ProblemEncoding, "holds bytes that are invalid in " + t.encoding + "; if the file has another encoding, name it in the option Encoding"
 	default:
 		return "", ""
