@@ -160,3 +160,45 @@ func TestDamagedContactsDoNotStandInTheWayOfTheOthers(t *testing.T) {
 		t.Errorf("PurgeContacts: got %d, %v", n, err)
 	}
 }
+
+// TestReplayOfADamagedContact: what an upsert has changed cannot be shown once it is
+// damaged. The replays of other contacts are shown all the same, whether the damaged one
+// is deleted or not.
+func TestReplayOfADamagedContact(t *testing.T) {
+	t.Parallel()
+	store := &damagedStore{Store: closing(t, memory.New()), lost: make(map[uuid.UUID]bool)}
+	w := newWorld(t, store, nil)
+	var in contacts.UpsertContactsInput
+	ids := make(map[string]uuid.UUID)
+	for _, name := range []string{"damaged", "deleted", "whole"} {
+		email := name + "@example.com"
+		ids[name] = w.create(t, contacts.CreateContactInput{FirstName: name, Email: email}).ID
+		in.Contacts = append(in.Contacts, upsertOf(contacts.CreateContactInput{FirstName: name, Email: email, City: "Oslo", IdempotencyKey: name}, nil))
+	}
+	upsert := func(key string) []contacts.UpsertResult {
+		results, err := w.svc.UpsertContacts(t.Context(), key, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return results
+	}
+	for _, r := range upsert(w.writer) {
+		if r.Err != nil || r.Result != contacts.ResultUpdated {
+			t.Fatalf("got %+v", r)
+		}
+	}
+	if err := w.svc.DeleteContact(t.Context(), w.writer, ids["deleted"], nil); err != nil {
+		t.Fatal(err)
+	}
+	store.lost[ids["damaged"]], store.lost[ids["deleted"]] = true, true
+	for _, key := range []string{w.writer, w.limitedWriter} {
+		results := upsert(key)
+		wantDamaged(t, results[0].Err, ids["damaged"])
+		wantError(t, results[1].Err, contacts.CodeNotFound)
+		if r := results[2]; r.Err != nil || !r.Replayed || r.Contact.City != "Oslo" {
+			t.Errorf("the contact that is whole: got %+v", r)
+		}
+	}
+	in.AllOrNothing = true
+	wantDamaged(t, upsert(w.writer)[0].Err, ids["damaged"])
+}

@@ -163,7 +163,7 @@ func (c *call) visible(ctx context.Context, events []Event) ([]Event, error) {
 			ids = append(ids, e.ContactID)
 		}
 	}
-	records, err := c.recordsOf(ctx, ids)
+	records, _, err := c.recordsOf(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -222,7 +222,7 @@ func (c *call) checkReplays(ctx context.Context, created *creation) {
 	if len(replays) == 0 {
 		return
 	}
-	records, err := c.recordsOf(ctx, ids)
+	records, damaged, err := c.recordsOf(ctx, ids)
 	if err != nil {
 		c.note(err)
 	}
@@ -238,6 +238,8 @@ func (c *call) checkReplays(ctx context.Context, created *creation) {
 			n.draft = draft{}
 		case r == nil || !r.Contact.DeletedAt.IsZero():
 			n.err = newError(ErrNotFound, nil)
+		case damaged[r.Contact.ID] != nil:
+			n.err = c.fault(damaged[r.Contact.ID])
 		default:
 			record := *r
 			record.Contact.Tags, record.Contact.PhoneNumbers = slices.Clone(r.Contact.Tags), slices.Clone(r.Contact.PhoneNumbers)
@@ -332,7 +334,7 @@ func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map
 // access. A contact that was removed for good hides nothing, so its first result
 // stays.
 func (c *call) hidden(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	records, err := c.recordsOf(ctx, ids)
+	records, _, err := c.recordsOf(ctx, ids)
 	hidden := make(map[uuid.UUID]bool)
 	for id, r := range records {
 		hidden[id] = !c.principal.CanAccessTeam(r.Contact.TeamID)
@@ -341,9 +343,12 @@ func (c *call) hidden(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool,
 }
 
 // recordsOf returns the contacts that are stored, deleted ones too, and those that
-// would be another as they would be.
-func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*ContactRecord, error) {
-	records := make(map[uuid.UUID]*ContactRecord, len(ids))
+// would be another as they would be. Damaged are those that could not be read whole;
+// their records have what could be read.
+func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID) (
+	records map[uuid.UUID]*ContactRecord, damaged map[uuid.UUID]*DamagedError, err error,
+) {
+	records, damaged = make(map[uuid.UUID]*ContactRecord, len(ids)), make(map[uuid.UUID]*DamagedError)
 	var rest []uuid.UUID
 	for _, id := range ids {
 		if r := c.seen.find(id); r != nil {
@@ -353,25 +358,32 @@ func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]*C
 		}
 	}
 	for part := range slices.Chunk(rest, MaxMutations) {
-		list, err := c.store.ListContacts(ctx, ContactQuery{AccountID: c.principal.AccountID, AllTeams: true, IDs: part, Limit: len(part)})
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range list.Records {
-			records[r.Contact.ID] = r
-		}
-		for _, id := range part {
-			if records[id] != nil {
-				continue
+		for _, deleted := range []bool{false, true} {
+			list, err := c.store.ListContacts(ctx, ContactQuery{
+				AccountID: c.principal.AccountID, AllTeams: true, IDs: part, Deleted: deleted, Limit: len(part),
+			})
+			if err != nil {
+				return nil, nil, err
 			}
+			for _, r := range list.Records {
+				records[r.Contact.ID] = r
+			}
+			for _, d := range list.Damaged {
+				damaged[d.ContactID] = d
+			}
+			if part = slices.DeleteFunc(part, func(id uuid.UUID) bool { return records[id] != nil }); len(part) == 0 {
+				break
+			}
+		}
+		for _, id := range part { // removed for good, or deleted or restored between the two reads
 			r, err := c.store.FindContact(ctx, c.principal.AccountID, id)
 			switch {
 			case err == nil:
 				records[id] = r
 			case !errors.Is(err, ErrNotFound):
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
-	return records, nil
+	return records, damaged, nil
 }
