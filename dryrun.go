@@ -18,10 +18,12 @@ import (
 // If nothing else happens in between, the real call gives the same answer, but it is
 // no reservation. Ids that the real call would make are zero. In a batch, each contact
 // is judged as if those before it, and their do-not-call blocks, were stored. The
-// parts of a stream keep no contacts: an input that matches a contact of an earlier part has no Contact and
-// no Changes, and Matched has the Index of that part's input. Such an upsert is
-// ResultUpdated, also where the real one would change nothing. Limits.DryRunKeys
-// bounds the memory.
+// parts of a stream keep no contacts, only who has which keys. An input that matches a
+// contact of an earlier part has no Contact and no Changes, and Matched has the Index
+// of that part's input. Such an upsert is ResultUpdated, also where the real one would
+// change nothing, or would be refused because the contact has another external id. It is
+// CodeDuplicateContact where it would add a key of another contact.
+// Limits.DryRunKeys bounds the memory.
 func (s *Service) DryRun() *Service {
 	if s.dryRun {
 		return s

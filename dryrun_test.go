@@ -408,3 +408,70 @@ func TestReplayInADryStream(t *testing.T) {
 		}
 	}
 }
+
+// TestDryStreamRefusesTakenKeys: a contact of an earlier part of a stream does not get a
+// key that another one has, be that stored or of an earlier part.
+func TestDryStreamRefusesTakenKeys(t *testing.T) {
+	t.Parallel()
+	const created, updated, refused = string(contacts.ResultCreated), string(contacts.ResultUpdated), string(contacts.CodeDuplicateContact)
+	by := func(kind contacts.KeyKind, mode contacts.UpsertMode, in contacts.CreateContactInput) contacts.UpsertContactInput {
+		return upsertOf(in, func(u *contacts.UpsertContactInput) { u.MatchOn, u.Mode = []contacts.KeyKind{kind}, mode })
+	}
+	email := func(name, externalID, number string) contacts.UpsertContactInput {
+		in := contacts.CreateContactInput{FirstName: name, Email: name + "@example.com", ExternalID: externalID}
+		if number != "" {
+			in.PhoneNumbers = []contacts.PhoneNumberInput{{PhoneNumber: number}}
+		}
+		return by(contacts.KeyEmail, "", in)
+	}
+	number := func(number, email string, mode contacts.UpsertMode) contacts.UpsertContactInput {
+		return by(contacts.KeyPhoneNumber, mode, contacts.CreateContactInput{
+			FirstName: "Eve", Email: email, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}},
+		})
+	}
+	const first, second, form, third = "+15551234567", "+5511987654321", "+551187654321", "+15557654321"
+	parts := [][]struct {
+		in   contacts.UpsertContactInput
+		want string
+	}{
+		{{email("ada", "", first), created}, {email("bob", "2", second), created}},
+		{{email("ada", "1", ""), refused}, {email("ada", "2", ""), refused}},
+		{{email("ada", "", form), refused}, {email("bob", "", form), updated}},
+		{{email("bob", "2", second), updated}, {email("ada", "3", third), updated}},
+		{{number(first, "stored@example.com", contacts.UpsertFill), updated}, {number(third, "bob@example.com", contacts.UpsertOverwrite), refused}},
+		{{email("cy", "3", ""), refused}, {email("cy", "4", ""), created}},
+	}
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: len(parts[0])}})
+		err := w.admin.SetDuplicatePolicy(t.Context(), w.acme.ID, contacts.DuplicatePolicy{
+			Action: contacts.DuplicateReject, Keys: []contacts.KeyKind{contacts.KeyEmail, contacts.KeyPhoneNumber}, PhoneForms: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.create(t, contacts.CreateContactInput{FirstName: "stored", Email: "stored@example.com", ExternalID: "1"})
+		var stream []contacts.UpsertContactInput
+		var want []string
+		for _, part := range parts {
+			for _, one := range part {
+				stream, want = append(stream, one.in), append(want, one.want)
+			}
+		}
+		for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+			var got []string
+			for r, err := range svc.UpsertContactStream(t.Context(), w.writer, slices.Values(stream)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				said := string(r.Result) + string(contacts.CodeOf(r.Err))
+				if r.Result == contacts.ResultUnchanged { // which a dry run does not tell apart
+					said = updated
+				}
+				got = append(got, said)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("dry run %t (-want +got):\n%s", svc.IsDryRun(), diff)
+			}
+		}
+	})
+}

@@ -51,16 +51,22 @@ func (p *DuplicatePolicy) claims(r, before *ContactRecord, on []MatchKey) []Matc
 	if before != nil && before.Contact.DeletedAt.IsZero() { // a deleted contact holds no keys
 		had = before.MatchKeys()
 	}
-	free := func(k MatchKey) bool {
-		return !slices.Contains(on, k) && (!p.unique(k.Kind) || slices.Contains(had, k))
-	}
-	keys := slices.DeleteFunc(p.withForms(slices.DeleteFunc(r.MatchKeys(), free)), free)
+	keys := p.added(r.MatchKeys(), had, on)
 	for _, k := range on {
 		if !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}
 	}
 	return keys
+}
+
+// added returns those of the keys, and of their equivalent forms, that a contact with
+// other keys claims when it gets them.
+func (p *DuplicatePolicy) added(keys, had, on []MatchKey) []MatchKey {
+	free := func(k MatchKey) bool {
+		return !slices.Contains(on, k) && (!p.unique(k.Kind) || slices.Contains(had, k))
+	}
+	return slices.DeleteFunc(p.withForms(slices.DeleteFunc(keys, free)), free)
 }
 
 // fieldOf returns the field of the contact that has the key. If that has an equivalent

@@ -133,7 +133,7 @@ func (p *pass) change(ctx context.Context) {
 	found, err := p.read(ctx)
 	now, clockErr := p.clock.read()
 	if err = cmp.Or(err, clockErr); err != nil {
-		for _, m := range found {
+		for _, m := range slices.Concat(found, p.past) {
 			m.err = newServerError(err)
 		}
 		p.note(err)
@@ -149,6 +149,9 @@ func (p *pass) change(ctx context.Context) {
 		}
 		next.at = now
 		steps = append(steps, next)
+	}
+	for _, m := range p.past { // now, because the contacts of a pass do not see each other's blocks
+		p.matchPast(m)
 	}
 	p.answer(ctx, read)
 	for len(steps) > 0 {
@@ -277,7 +280,7 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 	for _, m := range p.found {
 		switch {
 		case isPastID(m.id):
-			p.matchPast(m)
+			p.past = append(p.past, m)
 			continue
 		case taken[m.id]: // in this pass another one changes it
 			p.repeat(m.newContact, errAgain)
@@ -445,6 +448,9 @@ func (p *pass) matchPast(m match) {
 	n.result = ResultUpdated
 	if how.leaves {
 		n.result = ResultExisting
+	} else if taken := p.takenInPast(m); taken != nil {
+		n.err = p.conflict(ErrDuplicate, m, func(h Holder) bool { return slices.Contains(taken, m.claims[h.Key]) })
+		return
 	} else {
 		p.seen.hold(m.id, n.record.MatchKeys())
 		p.seen.ask(&n.record.Contact, n.record.Contact.CreatedAt)
@@ -465,6 +471,29 @@ func (p *pass) matchPast(m match) {
 	}
 	p.seen.add(step{newContact: n, once: once})
 	n.draft = draft{}
+}
+
+// takenInPast returns the keys of others that the contact of an earlier part would surely
+// get. An e-mail address that fills is none: that contact may have another one.
+func (p *pass) takenInPast(m match) (taken []MatchKey) {
+	var had, others []MatchKey
+	for _, h := range m.holders {
+		if k := m.claims[h.Key]; h.ContactID == m.id {
+			had = append(had, k)
+		} else {
+			others = append(others, k)
+		}
+	}
+	keys := m.record.MatchKeys()
+	if p.of(m.newContact).Mode != UpsertOverwrite {
+		keys = slices.DeleteFunc(keys, func(k MatchKey) bool { return k.Kind == KeyEmail })
+	}
+	for _, k := range p.policy.added(keys, had, nil) {
+		if slices.Contains(others, k) {
+			taken = append(taken, k)
+		}
+	}
+	return taken
 }
 
 // done says that a contact was changed, or left as it is.

@@ -114,6 +114,7 @@ type pass struct {
 	how     *matching // of a create, by the policy; nil: it changes nothing
 
 	found  []match       // each matches one contact
+	past   []match       // each matches one of an earlier part of a stream
 	absent []*newContact // each matches no live contact, and is not created yet
 	again  []*newContact // are to be done again
 	stale  error         // the settings of the account changed meanwhile

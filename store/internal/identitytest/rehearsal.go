@@ -73,10 +73,9 @@ func tries(t *testing.T, most int, property func(rt *rapid.T)) {
 // A rehearsal is a scene in which each call is made dry, and then really.
 type rehearsal struct {
 	*scene
-	t      *testing.T
-	keys   []string
-	shared bool // more than one contact may have a phone number, whatever the policy
-	size   size
+	t    *testing.T
+	keys []string
+	size size
 }
 
 const absentTeam = 3
@@ -92,7 +91,6 @@ func newRehearsal(t *testing.T, stores []contacts.Store, rt *rapid.T, of size) *
 	}).Draw(rt, "policy")
 	p.PhoneForms = rapid.Bool().Draw(rt, "forms of numbers")
 	r.setPolicy(t, p)
-	r.shared = !slices.Contains(p.Keys, contacts.KeyPhoneNumber)
 	if err := r.admin.SetEvents(t.Context(), r.account, contacts.EventSettings{On: rapid.Bool().Draw(rt, "events")}); err != nil {
 		t.Fatal(err)
 	}
@@ -449,14 +447,11 @@ func dryUpsert(t *rapid.T) contacts.UpsertContactInput {
 	return in
 }
 
-// streamInput is an input with one key that may be unique. What a contact of an earlier
-// part has beside the key that it matches by is not known to a dry run.
+// streamInput is an input without an external id. Which one a contact of an earlier part
+// has is not known to a dry run.
 func (r *rehearsal) streamInput(t *rapid.T) contacts.CreateContactInput {
 	in := dryInput(t)
 	in.ExternalID, in.TeamID = "", 0
-	if !r.shared {
-		in.PhoneNumbers = nil
-	}
 	if r.size.many {
 		in.Email = rapid.SampledFrom([]string{"a@example.com", "A@example.com"}).Draw(t, "address")
 		return in
