@@ -120,7 +120,8 @@ type CreateResult struct {
 	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
 
 	// PastOverlay: the stream of a dry run has more keys than Limits.DryRunKeys, so
-	// what the latest of them would have changed is not seen.
+	// what the latest of them would have changed is not seen. It is
+	// set beside an Err too.
 	PastOverlay bool `json:"past_overlay,omitempty"`
 
 	Err error `json:"error,omitempty"` // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
@@ -505,7 +506,7 @@ func (c *call) resultOf(n *newContact, index int) CreateResult {
 		}
 	}
 	if n.err != nil {
-		return CreateResult{Index: index, Err: n.err}
+		return CreateResult{Index: index, PastOverlay: n.past, Err: n.err}
 	}
 	if n.record != nil {
 		r.Contact = c.result(&n.draft)

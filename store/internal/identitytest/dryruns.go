@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/faulttest"
@@ -113,12 +114,19 @@ func pastOverlay(t *testing.T, s *scene) {
 			upsert(fmt.Sprint("stored.", i), "Oslo"),
 			upsert(fmt.Sprint("stored.", i), "Rome"))
 	}
+	only := upsert(fmt.Sprint("new.", keys+each), "Oslo") // forgotten, so it is not found
+	only.UpdateOnly = true
+	stream = append(stream, only)
 	want := func(i int) contacts.UpsertResult {
 		r := contacts.UpsertResult{Index: i, Result: contacts.ResultCreated}
 		if i < 3*part {
 			return r
 		}
 		r.PastOverlay = true
+		if i == len(stream)-1 {
+			r.Result, r.Err = "", contacts.ErrNotFound
+			return r
+		}
 		n, kind := (i-3*part)/4, (i-3*part)%4
 		if kind == 1 { // forgotten
 			return r
@@ -139,11 +147,11 @@ func pastOverlay(t *testing.T, s *scene) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if kept := r.PastOverlay && len(r.Matched) > 0 && r.Matched[0].Index != nil; (r.Contact == nil) != kept {
+		if kept := r.PastOverlay && len(r.Matched) > 0 && r.Matched[0].Index != nil; (r.Contact == nil) != (kept || r.Err != nil) {
 			t.Fatalf("%d: the contact is %v", i, r.Contact)
 		}
 		r.Contact = nil
-		if diff := cmp.Diff(want(i), r); diff != "" {
+		if diff := cmp.Diff(want(i), r, cmpopts.EquateErrors()); diff != "" {
 			t.Fatalf("%d (-want +got):\n%s", i, diff)
 		}
 		i++
