@@ -420,6 +420,9 @@ func (c *call) prepare(ctx context.Context, created *creation) error {
 		if n.once, err = newIdempotencyRecord(n.key, n.record, c.retention); err == nil && n.how != nil {
 			err = n.once.addInput(n.how)
 		}
+		if err == nil && n.how != nil && n.how.Mode == UpsertOverwrite && n.defaults != 0 { // a default overwrites nothing
+			err = n.once.addInput(n.defaults)
+		}
 		if err != nil {
 			return c.fault(err)
 		}

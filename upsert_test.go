@@ -223,6 +223,40 @@ func TestReplayOfAnUpsert(t *testing.T) {
 	})
 }
 
+// TestDefaultIsAnotherInput: a default overwrites nothing, so an upsert that overwrites is
+// not the same with the default as a given value. One that fills is.
+func TestDefaultIsAnotherInput(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	given := map[string]func(*contacts.UpsertContactInput){
+		"status":  func(in *contacts.UpsertContactInput) { in.Status = "not_contacted" },
+		"stage":   func(in *contacts.UpsertContactInput) { in.Stage = "lead" },
+		"country": func(in *contacts.UpsertContactInput) { in.Country = "US" },
+		"primary": func(in *contacts.UpsertContactInput) { in.PhoneNumbers[0].Primary = true },
+	}
+	for field, give := range given {
+		for _, mode := range []contacts.UpsertMode{"", contacts.UpsertFill, contacts.UpsertOverwrite} {
+			once := func() contacts.UpsertContactInput {
+				return upsertOf(contacts.CreateContactInput{
+					FirstName: "Ada", Email: "ada@example.com", IdempotencyKey: field + string(mode),
+					PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}},
+				}, func(u *contacts.UpsertContactInput) { u.Mode = mode })
+			}
+			w.upsert(t, once())
+			if r := w.upsert(t, once()); !r.Replayed {
+				t.Errorf("%s, mode %q: the same input is no replay: %+v", field, mode, r)
+			}
+			other := once()
+			give(&other)
+			if r, err := w.svc.UpsertContact(t.Context(), w.writer, other); mode == contacts.UpsertOverwrite {
+				wantError(t, err, contacts.CodeIdempotencyConflict)
+			} else if err != nil || !r.Replayed {
+				t.Errorf("%s, mode %q: got %+v, %v, want a replay", field, mode, r, err)
+			}
+		}
+	}
+}
+
 func TestManyUpsertsAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	const callers, rounds = 16, 10
