@@ -113,14 +113,17 @@ func (r *rules) mergePhoneNumbers(m merging, phones []PhoneNumber) []PhoneNumber
 }
 
 // withoutNulls returns the object without members that are null, at every depth of
-// objects.
+// objects. An object with nothing else in it is left out as well: it would replace a
+// value that is no object.
 func withoutNulls(m map[string]any) map[string]any {
 	kept := make(map[string]any, len(m))
 	for name, v := range m {
 		switch v := v.(type) {
 		case nil:
 		case map[string]any:
-			kept[name] = withoutNulls(v)
+			if inner := withoutNulls(v); len(inner) > 0 || len(v) == 0 {
+				kept[name] = inner
+			}
 		default:
 			kept[name] = v
 		}

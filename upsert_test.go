@@ -223,6 +223,26 @@ func TestReplayOfAnUpsert(t *testing.T) {
 	})
 }
 
+// TestNullInAContextClearsNothing: an object of nulls is as blank as a null.
+func TestNullInAContextClearsNothing(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	upsert := func(context map[string]any) *contacts.UpsertResult {
+		return w.upsert(t, upsertOf(contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", CustomContext: context}, func(u *contacts.UpsertContactInput) {
+			u.Mode = contacts.UpsertOverwrite
+		}))
+	}
+	upsert(map[string]any{"plan": "gold"})
+	nulls := map[string]any{"plan": map[string]any{"name": nil, "terms": map[string]any{"end": nil}}}
+	if r := upsert(nulls); r.Result != contacts.ResultUnchanged || r.Contact.CustomContext["plan"] != "gold" {
+		t.Errorf("got %s, %v", r.Result, r.Contact.CustomContext)
+	}
+	r := upsert(map[string]any{"plan": map[string]any{}}) // by RFC 7396
+	if diff := cmp.Diff(map[string]any{"plan": map[string]any{}}, r.Contact.CustomContext); diff != "" {
+		t.Errorf("an empty object (-want +got):\n%s", diff)
+	}
+}
+
 // TestDefaultIsAnotherInput: a default overwrites nothing, so an upsert that overwrites is
 // not the same with the default as a given value. One that fills is.
 func TestDefaultIsAnotherInput(t *testing.T) {
