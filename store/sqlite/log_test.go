@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -36,6 +37,11 @@ func killedStore(t *testing.T, path string) (backup string, account, contact uui
 			t.Fatal(err)
 		}
 		size = info.Size()
+	}
+	// The log has its number before a create is acknowledged that began after it did.
+	for seen, made := time.Now(), (time.Time{}); !made.After(seen); {
+		_, id, _ := strings.Cut(p.line(), " ")
+		made = time.Unix(uuid.MustParse(id).Time().UnixTime())
 	}
 	p.kill(t)
 	return backup, uuid.MustParse(ids[0]), uuid.MustParse(ids[1])
