@@ -3,7 +3,7 @@ package main
 import "context"
 
 type backupCommand struct {
-	Output string `short:"o" required:"" placeholder:"FILE" help:"The new file. It must not exist."`
+	Output fileName `short:"o" required:"" placeholder:"FILE" help:"The new file. It must not exist."`
 }
 
 func (c *backupCommand) Run(ctx context.Context, s *session) error {
@@ -14,5 +14,5 @@ func (c *backupCommand) Run(ctx context.Context, s *session) error {
 	if address.isURL() {
 		return usage("backup is for SQLite; for PostgreSQL use pg_dump --format=custom with the same URL")
 	}
-	return backUp(ctx, string(address), c.Output)
+	return backUp(ctx, string(address), string(c.Output))
 }

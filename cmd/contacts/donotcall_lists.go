@@ -23,7 +23,7 @@ type doNotCallImport struct {
 	Expires    duration `placeholder:"31d" help:"How long the entries hold. Default: until a grant."`
 	OverGrants bool     `help:"Forbid calls also to numbers whose owners have allowed them to you."`
 	Region     string   `placeholder:"US" help:"The region of national phone numbers."`
-	Refused    string   `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons."`
+	Refused    fileName `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons."`
 	DryRun     bool     `help:"Say what the import would do. Store nothing."`
 }
 
@@ -43,7 +43,7 @@ func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
 
 // importNumbers imports a list and prints what became of it. Its file for refused rows
 // appears at the end, whatever ends it. It ends with 3 if rows were refused.
-func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name, refused string, opts contactsio.DoNotCallImportOptions) (err error) {
+func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name string, refused fileName, opts contactsio.DoNotCallImportOptions) (err error) {
 	in, size := io.NopCloser(s.in), int64(-1)
 	if name != "-" {
 		f, err := os.Open(name)

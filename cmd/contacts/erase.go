@@ -68,7 +68,7 @@ func (c *erasePreview) Run(ctx context.Context, s *session) error {
 type erasePerson struct {
 	personFlags
 	confirmation
-	Receipt string `placeholder:"FILE" help:"A new file for the receipt too, as JSON lines."`
+	Receipt fileName `placeholder:"FILE" help:"A new file for the receipt too, as JSON lines."`
 }
 
 // Run erases once it may. Receipts that are there are printed and written, also after an

@@ -17,7 +17,7 @@ import (
 
 // withReceipts calls work, and writes the receipts that it returns to a new file as JSON
 // lines. No name: there is no file. Where nothing was erased, the file does not appear.
-func withReceipts(name string, work func() ([]contacts.Erasure, error)) error {
+func withReceipts(name fileName, work func() ([]contacts.Erasure, error)) error {
 	if name == "" {
 		_, err := work()
 		return err

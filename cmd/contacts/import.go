@@ -30,9 +30,9 @@ type importCommand struct {
 	Default    map[string]string `mapsep:"none" placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
 	Tag        []string          `sep:"none" placeholder:"TAG" help:"A tag for every contact. May be given more than once."`
 	Job        string            `placeholder:"NAME" help:"Names the import: the same rows with another name are other contacts."`
-	Checkpoint string            `placeholder:"FILE" help:"Where the import goes on if it is cut off. It is read if it is there, and removed at the end. For one file."`
-	Refused    string            `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons. For one file."`
-	Report     string            `placeholder:"FILE" help:"A new file with what became of each row, as JSON lines. For one file."`
+	Checkpoint fileName          `placeholder:"FILE" help:"Where the import goes on if it is cut off. It is read if it is there, and removed at the end. For one file."`
+	Refused    fileName          `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons. For one file."`
+	Report     fileName          `placeholder:"FILE" help:"A new file with what became of each row, as JSON lines. For one file."`
 	StopAfter  int               `placeholder:"N" help:"Stop when this many rows are refused."`
 	Preview    bool              `help:"Print what the file is taken for, with ten rows. Store nothing."`
 	DryRun     bool              `help:"Say what the import would do, row by row with --report. Store nothing."`
@@ -249,7 +249,7 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 	var from contactsio.Position
 	if c.Checkpoint != "" {
 		var last *checkpoint
-		if last, from, err = openCheckpoint(c.Checkpoint); err != nil {
+		if last, from, err = openCheckpoint(string(c.Checkpoint)); err != nil {
 			return nil, err
 		}
 		opts.Checkpoint = last.save
@@ -260,7 +260,7 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 		return nil, err
 	}
 	defer file.Close()
-	for path, writer := range map[string]*io.Writer{c.Refused: &opts.Refused, c.Report: &opts.Report} {
+	for path, writer := range map[fileName]*io.Writer{c.Refused: &opts.Refused, c.Report: &opts.Report} {
 		if path == "" {
 			continue
 		}

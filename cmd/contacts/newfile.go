@@ -11,6 +11,17 @@ import (
 	"example.com/contacts"
 )
 
+// A fileName names a file that a command makes beside its results. "": it makes none.
+type fileName string
+
+// Validate refuses standard output. The parser calls it.
+func (n fileName) Validate() error {
+	if n == "-" {
+		return errors.New("- is standard output, and this goes to a file: give its name")
+	}
+	return nil
+}
+
 // A newFile is a file that the command makes. It gets its name when it is whole. Nobody
 // else can read it.
 type newFile struct {
@@ -19,15 +30,15 @@ type newFile struct {
 }
 
 // createFile begins a file. One of that name must not exist.
-func createFile(name string) (*newFile, error) {
-	if _, err := os.Lstat(name); err == nil {
+func createFile(name fileName) (*newFile, error) {
+	if _, err := os.Lstat(string(name)); err == nil {
 		return nil, fmt.Errorf("%s: %w", name, fs.ErrExist)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".contacts-*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(string(name)), ".contacts-*") // mode 0600
 	if err != nil {
 		return nil, err
 	}
-	return &newFile{f, name}, nil
+	return &newFile{f, string(name)}, nil
 }
 
 // finish gives the file its name. Another file may have got that name meanwhile, and
@@ -58,7 +69,7 @@ func (s *session) writeFile(name, what string, write func(io.Writer) (int, error
 		_, err := write(s.out.w)
 		return err
 	}
-	f, err := createFile(name)
+	f, err := createFile(fileName(name))
 	if err != nil {
 		return err
 	}

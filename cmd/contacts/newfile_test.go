@@ -13,7 +13,7 @@ func TestFileIsKeptWhoseNameWasTaken(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	name := filepath.Join(folder, "refused.csv")
-	f, err := createFile(name)
+	f, err := createFile(fileName(name))
 	must(t, err)
 	_, err = f.WriteString("refused rows")
 	must(t, err)
