@@ -42,8 +42,9 @@ func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
 }
 
 // importNumbers imports a list and prints what became of it. Its file for refused rows
-// appears at the end, whatever ends it. It ends with 3 if rows were refused.
-func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name string, refused fileName, opts contactsio.DoNotCallImportOptions) (err error) {
+// appears at the end, whatever ends it, except before the first row. It ends with 3 if
+// rows were refused.
+func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name string, refused fileName, opts contactsio.DoNotCallImportOptions) error {
 	in, size := io.NopCloser(s.in), int64(-1)
 	if name != "-" {
 		f, err := os.Open(name)
@@ -56,26 +57,21 @@ func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key,
 		in = f
 	}
 	defer in.Close()
-	if refused != "" {
-		f, err := createFile(refused)
-		if err != nil {
-			return err
-		}
-		defer func() {
-			if failed := f.finish(); failed != nil {
-				err = errors.Join(err, failed)
-			}
-		}()
-		opts.Refused = f
-	}
-	bar, move := s.fileProgress(size)
-	defer bar.Close()
-	opts.Progress = move
-	summary, err := contactsio.ImportDoNotCall(ctx, svc, key, in, &opts)
+	var summary *contactsio.DoNotCallSummary
+	err := withFiles(func(files ...io.Writer) (keep bool, err error) {
+		opts.Refused = files[0]
+		bar, move := s.fileProgress(size)
+		defer bar.Close()
+		opts.Progress = move
+		summary, err = contactsio.ImportDoNotCall(ctx, svc, key, in, &opts)
+		return err == nil || summary != nil && summary.Rows > 0, err
+	}, refused)
 	if summary != nil {
 		err = errors.Join(err, s.numberSummary(name, summary))
 	}
 	switch {
+	case err != nil && summary == nil: // nothing began
+		return fmt.Errorf("%s: %w", name, err)
 	case err != nil:
 		return advisedError{err, name, "give the whole list again: what is recorded is not recorded twice"}
 	case summary.Refused == 0:

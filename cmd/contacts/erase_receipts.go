@@ -18,21 +18,14 @@ import (
 // withReceipts calls work, and writes the receipts that it returns to a new file as JSON
 // lines. No name: there is no file. Where nothing was erased, the file does not appear.
 func withReceipts(name fileName, work func() ([]contacts.Erasure, error)) error {
-	if name == "" {
-		_, err := work()
-		return err
-	}
-	f, err := createFile(name) // before anything is erased
-	if err != nil {
-		return err
-	}
-	receipts, err := work()
-	if len(receipts) == 0 {
-		f.discard()
-		return err
-	}
-	lines := &output{w: bufio.NewWriter(f), json: true}
-	return errors.Join(err, list(lines, these(receipts...)), lines.flush(), f.finish())
+	return withFiles(func(files ...io.Writer) (keep bool, err error) {
+		receipts, err := work()
+		if files[0] == nil || len(receipts) == 0 {
+			return false, err
+		}
+		lines := &output{w: bufio.NewWriter(files[0]), json: true}
+		return true, errors.Join(err, list(lines, these(receipts...)), lines.flush())
+	}, name)
 }
 
 type eraseReapply struct {

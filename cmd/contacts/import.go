@@ -244,7 +244,7 @@ func (c *importCommand) preview(s *session, name string) error {
 }
 
 // importFile imports one file. Its files for refused rows and the report appear at the
-// end, whatever ends it.
+// end, whatever ends it, except before the first row.
 func (c *importCommand) importFile(ctx context.Context, s *session, svc *contacts.Service, key, name string, opts *contactsio.ImportOptions) (summary *contactsio.Summary, err error) {
 	var from contactsio.Position
 	if c.Checkpoint != "" {
@@ -260,25 +260,19 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 		return nil, err
 	}
 	defer file.Close()
-	for path, writer := range map[fileName]*io.Writer{c.Refused: &opts.Refused, c.Report: &opts.Report} {
-		if path == "" {
-			continue
-		}
-		f, err := createFile(path)
-		if err != nil {
-			return nil, err
-		}
-		*writer = f
-		defer func() { err = errors.Join(err, f.finish()) }()
-	}
 	total := size
 	if size == 0 {
 		total = -1
 	}
-	bar, move := s.fileProgress(total)
-	defer bar.Close()
-	opts.Progress = move
-	return contactsio.Import(ctx, svc, key, reader, opts)
+	err = withFiles(func(files ...io.Writer) (keep bool, err error) {
+		opts.Refused, opts.Report = files[0], files[1]
+		bar, move := s.fileProgress(total)
+		defer bar.Close()
+		opts.Progress = move
+		summary, err = contactsio.Import(ctx, svc, key, reader, opts)
+		return err == nil || summary != nil && summary.Rows > 0, err
+	}, c.Refused, c.Report)
+	return summary, err
 }
 
 // print prints what became of the rows of a file.

@@ -62,6 +62,36 @@ func (f *newFile) discard() {
 	_ = os.Remove(f.File.Name())
 }
 
+// withFiles calls work with what writes to new files; nil for one without a name. Where
+// work returns true they get their names, also after an error. Else, and where one of
+// them cannot be made, none appears.
+func withFiles(work func(files ...io.Writer) (keep bool, err error), names ...fileName) (err error) {
+	var files []*newFile
+	keep := false
+	defer func() {
+		for _, f := range files {
+			if keep {
+				err = errors.Join(err, f.finish())
+			} else {
+				f.discard()
+			}
+		}
+	}()
+	writers := make([]io.Writer, len(names))
+	for n, name := range names {
+		if name == "" {
+			continue
+		}
+		f, err := createFile(name)
+		if err != nil {
+			return err
+		}
+		files, writers[n] = append(files, f), f
+	}
+	keep, err = work(writers...)
+	return err
+}
+
 // writeFile writes to a new file, or to standard output if the name is -. It says how
 // much of what was written. Where a contact is damaged, the others are in the file.
 func (s *session) writeFile(name, what string, write func(io.Writer) (int, error)) error {
