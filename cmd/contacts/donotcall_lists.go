@@ -15,15 +15,20 @@ import (
 	"example.com/contacts/contactsio"
 )
 
+// refusedFlag names the file for what a list could not record.
+type refusedFlag struct {
+	Refused fileName `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons."`
+}
+
 type doNotCallImport struct {
 	keyFlags
+	refusedFlag
 	File       string   `arg:"" help:"The list: a number on each line, or CSV with a column for them; - is standard input."`
 	Source     string   `required:"" placeholder:"S" help:"Where the list comes from, such as list:ftc-2026-11."`
 	At         moment   `placeholder:"DATE" help:"The date of the list. Default: now."`
 	Expires    duration `placeholder:"31d" help:"How long the entries hold. Default: until a grant."`
 	OverGrants bool     `help:"Forbid calls also to numbers whose owners have allowed them to you."`
 	Region     string   `placeholder:"US" help:"The region of national phone numbers."`
-	Refused    fileName `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons."`
 	DryRun     bool     `help:"Say what the import would do. Store nothing."`
 }
 
