@@ -24,7 +24,8 @@ type copyCommand struct {
 
 // Help is printed after the flags.
 func (copyCommand) Help() string {
-	return "For a short interruption: copy while the source is in use, stop what writes to it, then copy again with --again."
+	return "For a short interruption: copy while the source is in use, stop what writes to it, then copy again with --again. " +
+		"What makes a create that is sent again the same create is not copied: for 24 hours, such a create may be stored twice."
 }
 
 func (c *copyCommand) Run(ctx context.Context, s *session) error {
@@ -52,22 +53,7 @@ func (c *copyCommand) Run(ctx context.Context, s *session) error {
 	}
 	return withStores(ctx, from, to, func(source, target contacts.Store) error {
 		y := &copier{from: source, to: target, remove: c.Remove, now: time.Now().UTC().Truncate(time.Microsecond), s: s}
-		if !c.Check {
-			if err := y.copy(ctx, c.Again); err != nil {
-				return err
-			}
-		}
-		differences, err := y.prove(ctx)
-		if err != nil || len(differences) == 0 {
-			return err
-		}
-		for _, d := range differences {
-			fmt.Fprintln(s.errors, d)
-		}
-		if c.Check {
-			return exitError(exitFinding)
-		}
-		return errors.New("the copy differs from the source: stop what writes to the source, and run it again with --again")
+		return y.run(ctx, c.Again, c.Check)
 	})
 }
 
@@ -103,6 +89,7 @@ func withStores(ctx context.Context, from, to storeAddress, work func(from, to c
 type copier struct {
 	from, to contacts.Store
 	remove   bool // contacts that the source has no longer
+	extra    int  // such contacts that were not removed
 	now      time.Time
 	s        *session
 	bar      *progressbar.ProgressBar
@@ -110,6 +97,36 @@ type copier struct {
 
 // pageSize is how many records are read and written at once.
 const pageSize = contacts.MaxMutations
+
+// run copies, or only checks, and compares the stores.
+func (y *copier) run(ctx context.Context, again, check bool) (err error) {
+	if !check {
+		err = y.copy(ctx, again)
+	}
+	var differences []string
+	if err == nil {
+		differences, err = y.prove(ctx)
+	}
+	switch {
+	case interrupted(ctx, err) && check:
+		return advisedError{errors.New("the comparison was interrupted"), "TO", "nothing was changed: run it again"}
+	case interrupted(ctx, err):
+		return advisedError{errors.New("the copy was interrupted"), "TO", "run it again with --again to go on"}
+	case err != nil || len(differences) == 0:
+		return err
+	}
+	for _, d := range differences {
+		y.s.warn("%s", d)
+	}
+	advice := "stop what writes to the source, and run it again with --again"
+	switch {
+	case check:
+		return exitError(exitFinding)
+	case y.extra > 0:
+		advice += fmt.Sprintf("; --again --remove removes the %d contacts that FROM has no longer", y.extra)
+	}
+	return advisedError{errors.New("the copy differs from the source"), "TO", advice}
+}
 
 // copy copies everything. API keys come last, so that nobody can call the target
 // before it is whole.
@@ -144,27 +161,17 @@ func (y *copier) copy(ctx context.Context, again bool) error {
 	}
 	for _, id := range ids {
 		if err := y.copyAccount(ctx, source[id], target); err != nil {
-			return interrupted(ctx, fmt.Errorf("account %s: %w", id, err))
+			return fmt.Errorf("account %s: %w", id, err)
 		}
 	}
 	for _, id := range ids {
 		if err := y.copyKeys(ctx, id); err != nil {
-			return interrupted(ctx, fmt.Errorf("the API keys of account %s: %w", id, err))
+			return fmt.Errorf("the API keys of account %s: %w", id, err)
 		}
 	}
-	if !y.s.Quiet {
-		fmt.Fprintf(y.s.errors, "What makes a create that is sent again the same create is not copied: until %s such a create may be stored twice.\n",
-			clock(time.Now().Add(24*time.Hour)))
-	}
+	y.s.say("What makes a create that is sent again the same create is not copied: until %s such a create may be stored twice.",
+		clock(time.Now().Add(24*time.Hour)))
 	return nil
-}
-
-// interrupted says how to go on after a signal.
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return errors.New("the copy was interrupted: run it again with --again to go on")
-	}
-	return err
 }
 
 // count returns how many contacts the source has, for the bar.

@@ -47,7 +47,8 @@ func (y *copier) copyContacts(ctx context.Context, account uuid.UUID) error {
 		}
 	}
 	if extra > 0 {
-		fmt.Fprintf(y.s.errors, "account %s: TO has %d contacts that FROM has no longer; --again --remove removes them\n", account, extra)
+		y.extra += extra
+		y.s.warn("account %s: TO has %d contacts that FROM has no longer; --again --remove removes them", account, extra)
 	}
 	return y.apply(ctx, mutations)
 }

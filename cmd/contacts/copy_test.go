@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -284,7 +287,7 @@ func TestCopyGoesOn(t *testing.T) {
 	for batches := 1; ; batches++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		y := w.copier(&cutStore{Store: target, left: 1, cut: cancel}, false)
-		err := y.copy(ctx, batches > 1)
+		err := y.run(ctx, batches > 1, false)
 		cancel()
 		if err == nil {
 			if batches < 3 {
@@ -299,6 +302,53 @@ func TestCopyGoesOn(t *testing.T) {
 	w.wantCopy(t, "at the end", target, true, false)
 }
 
+// What cuts the comparison off says how to go on.
+func TestComparisonIsCutOff(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, 10)
+	target := memory.New()
+	defer target.Close()
+	w.wantCopy(t, "the first copy", target, false, false)
+	for _, test := range []struct {
+		check bool
+		looks int // for the accounts of the copy, before the comparison has begun
+		want  string
+	}{
+		{true, 1, "TO: the comparison was interrupted; nothing was changed: run it again"},
+		{false, 2, "TO: the copy was interrupted; run it again with --again to go on"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		y := w.copier(&cutComparison{cutStore{Store: target, left: test.looks, cut: cancel}}, false)
+		if err := y.run(ctx, true, test.check); err == nil || err.Error() != test.want {
+			t.Errorf("check %t: %v, want %s", test.check, err, test.want)
+		}
+		cancel()
+	}
+}
+
+// For programs, what differs is in the results, and standard error has the error alone.
+func TestCopyForPrograms(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, 10)
+	target := memory.New()
+	defer target.Close()
+	w.wantCopy(t, "the first copy", target, false, false)
+	copied := &world{store: target, account: w.account, key: w.key}
+	copied.fill(t, 2)
+	var out, said bytes.Buffer
+	y := w.copier(target, false)
+	y.s.globals, y.s.errors, y.s.out = &globals{JSON: true}, &said, &output{w: bufio.NewWriter(&out), json: true}
+	code := y.s.fail(y.run(t.Context(), true, false))
+	must(t, y.s.out.flush())
+	if want := `"differs":["contacts"]`; code != exitFailed || !strings.Contains(out.String(), want) {
+		t.Errorf("exit code %d, and it printed %s, want %s", code, &out, want)
+	}
+	var f failure
+	if err := json.Unmarshal(said.Bytes(), &f); err != nil || !strings.Contains(f.Advice, "removes the 2 contacts") {
+		t.Errorf("standard error is %s: %v", &said, err)
+	}
+}
+
 // A cutStore ends a context after a number of batches.
 type cutStore struct {
 	contacts.Store
@@ -311,6 +361,18 @@ func (s *cutStore) Apply(ctx context.Context, batch contacts.MutationBatch) ([]c
 		defer s.cut()
 	}
 	return s.Store.Apply(ctx, batch)
+}
+
+// A cutComparison ends a context after a number of looks for the accounts.
+type cutComparison struct{ cutStore }
+
+func (s *cutComparison) ListDirectory(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
+	if q.Kind == contacts.DirectoryAccounts {
+		if s.left--; s.left == 0 {
+			defer s.cut()
+		}
+	}
+	return s.Store.ListDirectory(ctx, q)
 }
 
 // TestCopyRefuses copies where it would lose something.

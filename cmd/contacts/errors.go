@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ func (e advisedError) Error() string { return e.about + ": " + e.error.Error() +
 
 // Unwrap returns the error itself.
 func (e advisedError) Unwrap() error { return e.error }
+
+// interrupted reports whether err says that a signal has ended what was done.
+func interrupted(ctx context.Context, err error) bool { return err != nil && errors.Is(err, ctx.Err()) }
 
 // exitCodeOf returns the code of an error that is nothing but an exit code. Joined
 // with another error it is a failure.

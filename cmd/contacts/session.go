@@ -28,6 +28,14 @@ func (s *session) say(format string, args ...any) {
 	}
 }
 
+// warn tells a person what is wrong, also one who wants results and errors alone. For
+// programs it must be in those.
+func (s *session) warn(format string, args ...any) {
+	if !s.JSON {
+		fmt.Fprintf(s.errors, format+"\n", args...)
+	}
+}
+
 // withStore opens the store, works on it, and closes it.
 func (s *session) withStore(ctx context.Context, work func(contacts.Store) error) (err error) {
 	address, err := s.DB.resolve("--db")
