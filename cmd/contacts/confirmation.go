@@ -33,20 +33,13 @@ func (c confirmation) ask(ctx context.Context, s *session, what string) error {
 		return err
 	}
 	fmt.Fprintf(s.errors, "%s Go on? [y/N] ", what)
-	answers := make(chan string, 1)
-	go func() { // ends with the process, if nobody answers
-		line, _ := bufio.NewReader(s.in).ReadString('\n') // no answer is no
-		answers <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	answer := ""
-	select {
-	case answer = <-answers:
-	case <-ctx.Done():
-	}
-	if answer != "y" && answer != "yes" {
+	line, _ := bufio.NewReader(s.stdin(ctx)).ReadString('\n') // no answer is no
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return nil
+	default:
 		return errors.New("nothing was done")
 	}
-	return nil
 }
 
 // isTerminal reports whether a person is at the other end.

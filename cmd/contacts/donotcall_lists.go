@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,20 +49,13 @@ func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
 // appears at the end, whatever ends it, except before the first row. It ends with 3 if
 // rows were refused.
 func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name string, refused fileName, opts contactsio.DoNotCallImportOptions) error {
-	in, size := io.NopCloser(s.in), int64(-1)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
-		in = f
+	in, size, err := s.open(ctx, name)
+	if err != nil {
+		return err
 	}
 	defer in.Close()
 	var summary *contactsio.DoNotCallSummary
-	err := withFiles(func(files ...io.Writer) (keep bool, err error) {
+	err = withFiles(func(files ...io.Writer) (keep bool, err error) {
 		opts.Refused = files[0]
 		bar, move := s.fileProgress(size)
 		defer bar.Close()
@@ -73,6 +65,9 @@ func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key,
 	}, refused)
 	if summary != nil {
 		err = errors.Join(err, s.numberSummary(name, summary))
+	}
+	if interrupted(ctx, err) {
+		err = errImportInterrupted
 	}
 	switch {
 	case err != nil && summary == nil: // nothing began

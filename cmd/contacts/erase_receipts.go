@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -44,7 +43,7 @@ func (c *eraseReapply) Run(ctx context.Context, s *session) error {
 	if err := c.possible(s); err != nil {
 		return err
 	}
-	receipts, err := c.read(s)
+	receipts, err := c.read(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -64,16 +63,12 @@ func (c *eraseReapply) Run(ctx context.Context, s *session) error {
 }
 
 // read reads the receipts of the file.
-func (c *eraseReapply) read(s *session) (receipts []contacts.Erasure, err error) {
-	in := s.in
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+func (c *eraseReapply) read(ctx context.Context, s *session) (receipts []contacts.Erasure, err error) {
+	in, _, err := s.open(ctx, c.File)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	for d := json.NewDecoder(in); ; {
 		var e contacts.Erasure
 		err := d.Decode(&e)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,9 @@ import (
 	"example.com/contacts"
 	"example.com/contacts/contactsio"
 )
+
+// errImportInterrupted is of both imports.
+var errImportInterrupted = errors.New("the import was interrupted")
 
 type importCommand struct {
 	keyFlags
@@ -96,7 +98,7 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 	}
 	if c.Preview {
 		for _, name := range c.Files {
-			if err := c.preview(s, name); err != nil {
+			if err := c.preview(ctx, s, name); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -117,11 +119,12 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 				refused += summary.Refused
 				err = errors.Join(err, s.print(name, summary))
 			}
+			if interrupted(ctx, err) {
+				err = errImportInterrupted
+			}
 			switch {
 			case err != nil && summary == nil: // nothing began
 				return fmt.Errorf("%s: %w", name, err)
-			case err != nil && errors.Is(err, ctx.Err()):
-				return advisedError{errors.New("the import was interrupted"), name, c.advice(summary)}
 			case err != nil:
 				return advisedError{err, name, c.advice(summary)}
 			case summary.Next != nil:
@@ -178,18 +181,10 @@ func (c *importCommand) defaults() (in contacts.CreateContactInput, err error) {
 }
 
 // read opens a file at a position. Its size is 0 where it is not known.
-func (c *importCommand) read(s *session, name string, from contactsio.Position) (*contactsio.Reader, io.Closer, int64, error) {
-	file := io.NopCloser(s.in)
-	var size int64
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, nil, 0, err
-		}
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
-		file = f
+func (c *importCommand) read(ctx context.Context, s *session, name string, from contactsio.Position) (*contactsio.Reader, io.Closer, int64, error) {
+	file, size, err := s.open(ctx, name)
+	if err != nil {
+		return nil, nil, 0, err
 	}
 	opts := &contactsio.ReadOptions{
 		Format: contactsio.Format(c.Format), Encoding: c.Encoding, NoHeader: c.NoHeader, Map: c.Map, Region: c.Region, UID: c.UID, Size: size, From: from,
@@ -204,9 +199,9 @@ func (c *importCommand) read(s *session, name string, from contactsio.Position) 
 	return reader, file, size, nil
 }
 
-func (c *importCommand) preview(s *session, name string) error {
+func (c *importCommand) preview(ctx context.Context, s *session, name string) error {
 	const rows = 10
-	reader, file, _, err := c.read(s, name, contactsio.Position{})
+	reader, file, _, err := c.read(ctx, s, name, contactsio.Position{})
 	if err != nil {
 		return err
 	}
@@ -255,18 +250,14 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 		opts.Checkpoint = last.save
 		defer func() { err = errors.Join(err, last.end(summary)) }()
 	}
-	reader, file, size, err := c.read(s, name, from)
+	reader, file, size, err := c.read(ctx, s, name, from)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	total := size
-	if size == 0 {
-		total = -1
-	}
 	err = withFiles(func(files ...io.Writer) (keep bool, err error) {
 		opts.Refused, opts.Report = files[0], files[1]
-		bar, move := s.fileProgress(total)
+		bar, move := s.fileProgress(size)
 		defer bar.Close()
 		opts.Progress = move
 		summary, err = contactsio.Import(ctx, svc, key, reader, opts)

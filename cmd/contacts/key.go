@@ -23,7 +23,7 @@ type keyFlags struct {
 
 // act calls work with a service and an API key that has the permissions.
 func (f *keyFlags) act(ctx context.Context, s *session, permissions []contacts.Permission, work func(*contacts.Service, string) error) error {
-	key, err := f.given(s)
+	key, err := f.given(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -56,16 +56,14 @@ func (f *keyFlags) act(ctx context.Context, s *session, permissions []contacts.P
 }
 
 // given returns the API key that was given; "" with --as-admin.
-func (f *keyFlags) given(s *session) (string, error) {
+func (f *keyFlags) given(ctx context.Context, s *session) (string, error) {
 	var text []byte
 	var err error
 	switch {
 	case f.AsAdmin:
 		return "", nil
-	case f.KeyFile == "-":
-		text, err = io.ReadAll(io.LimitReader(s.in, 1<<10))
 	case f.KeyFile != "":
-		text, err = os.ReadFile(f.KeyFile)
+		text, err = s.readKey(ctx, f.KeyFile)
 	default:
 		text = []byte(os.Getenv("CONTACTS_KEY"))
 	}
@@ -77,4 +75,14 @@ func (f *keyFlags) given(s *session) (string, error) {
 		return "", usage("no API key was given: set CONTACTS_KEY, or give --key-file or --as-admin")
 	}
 	return key, nil
+}
+
+// readKey returns the beginning of a file, which is longer than any API key.
+func (s *session) readKey(ctx context.Context, name string) ([]byte, error) {
+	f, _, err := s.open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 1<<10))
 }

@@ -65,6 +65,9 @@ func do(t *testing.T, folder string, args ...string) string {
 	return p.out.String()
 }
 
+// patience is how long a process may do nothing.
+const patience = 5 * time.Minute
+
 // A slowFile is a file that a process reads as fast as a test writes it.
 type slowFile struct {
 	name string
@@ -80,7 +83,6 @@ func newSlowFile(t *testing.T, name string) *slowFile {
 	w, err := os.OpenFile(name, os.O_RDWR, 0)
 	must(t, err)
 	t.Cleanup(func() { w.Close() })
-	const patience = 5 * time.Minute
 	must(t, w.SetWriteDeadline(time.Now().Add(patience)))
 	return &slowFile{name, w}
 }
@@ -193,6 +195,35 @@ func (p *process) cutOff(t *testing.T, file string, slow *slowFile, signal sysca
 		t.Fatalf("%v: exit code %d\n%s", signal, code, &p.errors)
 	}
 	return code != 0
+}
+
+// A signal ends an import whose standard input, or file, has more to come.
+func TestImportOfAnIdlePipeIsInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		for _, name := range []string{"-", "slow.csv"} {
+			folder := t.TempDir()
+			do(t, folder, "accounts", "create", "Acme")
+			slow := newSlowFile(t, filepath.Join(folder, "slow.csv"))
+			p := newProcess(t, folder, nil, "import", name, "--format", "csv", "--as-admin", "--json")
+			in, err := os.Open(slow.name)
+			must(t, err)
+			defer in.Close()
+			p.Stdin = in
+			must(t, p.Start())
+			const more = 80 << 10 // than a pipe holds: the process has begun to read
+			_, err = slow.w.WriteString("first_name,email\nAnn,\n" + strings.Repeat("\n", more) + "Ben,ben@exam")
+			must(t, err)
+			must(t, p.Process.Signal(signal))
+			late := time.AfterFunc(patience, func() { slow.w.Close() })
+			if code := p.end(t); code != exitFailed || !strings.Contains(p.errors.String(), `"message":"`+name+`: the import was interrupted"`) {
+				t.Errorf("%s, %v: exit code %d\n%s", name, signal, code, &p.errors)
+			}
+			if !late.Stop() {
+				t.Errorf("%s, %v: it did not end before its input did", name, signal)
+			}
+		}
+	}
 }
 
 func readCheckpoint(t *testing.T, folder string) (p contactsio.Position) {

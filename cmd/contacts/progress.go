@@ -16,9 +16,12 @@ func (s *session) progress(what string, total int64) *progressbar.ProgressBar {
 }
 
 // fileProgress returns a bar for the bytes and rows of a file, and what moves it. A size
-// of -1 is not known.
+// of 0 is not known.
 func (s *session) fileProgress(size int64) (*progressbar.ProgressBar, func(contactsio.Progress)) {
 	rows := func(n int) string { return fmt.Sprintf("rows %d", n) }
+	if size == 0 {
+		size = -1
+	}
 	bar := s.bar(rows(0), size, progressbar.OptionShowBytes(true))
 	return bar, func(p contactsio.Progress) {
 		bar.Describe(rows(p.Rows))
