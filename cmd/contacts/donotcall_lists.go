@@ -72,6 +72,8 @@ func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key,
 	switch {
 	case err != nil && summary == nil: // nothing began
 		return fmt.Errorf("%s: %w", name, err)
+	case err != nil && opts.Grants: // the same grant again is one more
+		return advisedError{err, name, fmt.Sprintf("the first %d rows are done: give the rows after them alone", summary.Added+summary.Refused)}
 	case err != nil:
 		return advisedError{err, name, "give the whole list again: what is recorded is not recorded twice"}
 	case summary.Refused == 0:
