@@ -92,14 +92,14 @@ type rowReader interface{ next() (Row, error) }
 
 // A Row is one contact of a file.
 type Row struct {
-	Number int   // from 1, without header, titles and blank rows
-	Line   int   // where the row starts, from 1
-	Offset int64 // of that line, in bytes; of a file in another encoding, the bytes that it has in UTF-8
+	Number int   `json:"number"` // from 1, without header, titles and blank rows
+	Line   int   `json:"line"`   // where the row starts, from 1
+	Offset int64 `json:"offset"` // of that line, in bytes; of a file in another encoding, the bytes that it has in UTF-8
 
-	Contact  contacts.CreateContactInput // may still be refused by a Service
-	Problems []contacts.FieldError       // why the row is refused, see [ProblemCSV]; nil: it is a contact
-	Notes    []Note                      // what was not taken as it was
-	Raw      []string                    // the cells of a CSV file, else the line or the card
+	Contact  contacts.CreateContactInput `json:"contact"`            // may still be refused by a Service
+	Problems []contacts.FieldError       `json:"problems,omitempty"` // why the row is refused, see [ProblemCSV]; nil: it is a contact
+	Notes    []Note                      `json:"notes,omitempty"`    // what was not taken as it was
+	Raw      []string                    `json:"raw,omitempty"`      // the cells of a CSV file, else the line or the card
 }
 
 // A Note says what was not taken as it was.
@@ -163,21 +163,21 @@ type Position struct {
 
 // A Preview says what a file is taken for.
 type Preview struct {
-	Source     string // whose columns they are: "contacts", "google", "outlook", "hubspot", "salesforce", "mailchimp"; "": any
-	Format     Format
-	Encoding   string
-	Comma      rune // 0: the file is no CSV
-	HeaderLine int  // 0: there is none
-	Columns    []Column
-	Notes      []Note // about the file as a whole
-	Rows       []Row
+	Source     string   `json:"source,omitempty"` // whose columns they are: "contacts", "google", "outlook", "hubspot", "salesforce", "mailchimp"; "": any
+	Format     Format   `json:"format"`
+	Encoding   string   `json:"encoding"`
+	Comma      rune     `json:"comma,omitempty"`       // 0: the file is no CSV
+	HeaderLine int      `json:"header_line,omitempty"` // 0: there is none
+	Columns    []Column `json:"columns,omitempty"`
+	Notes      []Note   `json:"notes,omitempty"` // about the file as a whole
+	Rows       []Row    `json:"rows,omitempty"`
 }
 
 // A Column is one column of a CSV file.
 type Column struct {
-	Name   string  // without one, its place, such as "(column 3)"
-	Field  string  // "": ignored
-	Filled float64 // the part of the rows of the preview that has a value, from 0 to 1
+	Name   string  `json:"name"`   // without one, its place, such as "(column 3)"
+	Field  string  `json:"field"`  // "": ignored
+	Filled float64 `json:"filled"` // the part of the rows of the preview that has a value, from 0 to 1
 }
 
 // NewReader finds out what a file is, and reads its header. A nil opts finds

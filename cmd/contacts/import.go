@@ -211,7 +211,15 @@ func (c *importCommand) preview(ctx context.Context, s *session, name string) er
 		return err
 	}
 	if s.JSON {
-		return s.out.object(preview)
+		comma := "" // a character, where the library has a number
+		if preview.Comma != 0 {
+			comma = string(preview.Comma)
+		}
+		return s.out.object(struct {
+			File string `json:"file"`
+			*contactsio.Preview
+			Comma string `json:"comma,omitempty"`
+		}{name, preview, comma})
 	}
 	if preview.Source != "" {
 		fmt.Fprintf(s.out.w, "source %s, ", preview.Source)
