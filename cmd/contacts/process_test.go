@@ -336,7 +336,7 @@ func TestServeFlags(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	do(t, folder, "accounts", "create", "Acme")
-	p := newProcess(t, folder, []string{"CONTACTS_ADDR=127.0.0.1:0", "CONTACTS_PREFIX=/crm", "CONTACTS_RATE_LIMIT=9"},
+	p := newProcess(t, folder, []string{"CONTACTS_ADDR=127.0.0.1:0", "CONTACTS_PREFIX=crm", "CONTACTS_RATE_LIMIT=9"},
 		"serve", "--docs", "--default-region", "US", "--valid-numbers-only", "--rate-limit", "1", "--insecure")
 	url, log := p.listen(t)
 	if !strings.HasSuffix(url, "/crm") {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"path"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +20,7 @@ import (
 type serveCommand struct {
 	ledgerFlags
 	Addr             string   `env:"CONTACTS_ADDR" default:"127.0.0.1:8080" help:"The address to listen on. Port 0 is a free one."`
-	Prefix           string   `env:"CONTACTS_PREFIX" default:"/api/v1" help:"The path of the API."`
+	Prefix           string   `env:"CONTACTS_PREFIX" placeholder:"/api/v1" help:"The path of the API; / is the root. Default: /api/v1."`
 	RateLimit        int      `env:"CONTACTS_RATE_LIMIT" default:"60" help:"How many requests one API key may make in a minute. 0: no limit."`
 	TLSCert          string   `name:"tls-cert" env:"CONTACTS_TLS_CERT" and:"tls" placeholder:"FILE" help:"The certificate and its chain, for HTTPS."`
 	TLSKey           string   `name:"tls-key" env:"CONTACTS_TLS_KEY" and:"tls" placeholder:"FILE" help:"The private key of the certificate."`
@@ -101,10 +104,10 @@ func welcome(ctx context.Context, store contacts.Store, log *slog.Logger) error 
 func (c *serveCommand) serve(ctx context.Context, listener net.Listener, store contacts.Store, svc *contacts.Service, log *slog.Logger) error {
 	var stopping atomic.Bool
 	server := newServer(c.handler(store, svc, &stopping, log), log)
-	url := c.url(listener.Addr())
-	log.Info("listening", "url", url)
+	api := c.url(listener.Addr())
+	log.Info("listening", "url", api.String())
 	if c.Docs {
-		log.Info("the reference page", "url", url+"/docs")
+		log.Info("the reference page", "url", api.JoinPath("docs").String())
 	}
 	served := make(chan error, 1)
 	go func() {
@@ -144,22 +147,25 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
+// prefix is the path of the API: a slash and more, or a slash alone.
+func (c *serveCommand) prefix() string { return path.Clean("/" + cmp.Or(c.Prefix, "/api/v1")) }
+
 // url is where the API is, as seen from this machine.
-func (c *serveCommand) url(address net.Addr) string {
-	scheme, host := "http://", address.String()
+func (c *serveCommand) url(address net.Addr) *url.URL {
+	api := &url.URL{Scheme: "http", Host: address.String(), Path: c.prefix()}
 	if c.TLSCert != "" {
-		scheme = "https://"
+		api.Scheme = "https"
 	}
 	if a, ok := address.(*net.TCPAddr); ok && a.IP.IsUnspecified() {
-		_, port, _ := net.SplitHostPort(host) // a TCPAddr has this form
-		host = net.JoinHostPort("localhost", port)
+		_, port, _ := net.SplitHostPort(api.Host) // a TCPAddr has this form
+		api.Host = net.JoinHostPort("localhost", port)
 	}
-	return scheme + host + c.Prefix
+	return api
 }
 
 // handler returns the API, and what tells whether it is served.
 func (c *serveCommand) handler(store contacts.Store, svc *contacts.Service, stopping *atomic.Bool, log *slog.Logger) http.Handler {
-	opts := &contactshttp.Options{Prefix: c.Prefix, KeyInQuery: c.KeyInQuery, RateLimit: c.RateLimit, Logger: log}
+	opts := &contactshttp.Options{Prefix: c.prefix(), KeyInQuery: c.KeyInQuery, RateLimit: c.RateLimit, Logger: log}
 	if c.Docs {
 		opts.Docs = apidocs.Handler(nil)
 	}

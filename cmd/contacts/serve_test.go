@@ -227,6 +227,35 @@ func TestServeAddresses(t *testing.T) {
 	}
 }
 
+// However the prefix is written, the API and the page are where the log says.
+func TestServePrefixes(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	defer store.Close()
+	svc, err := contacts.New(store, nil)
+	must(t, err)
+	for prefix, want := range map[string]string{
+		"": "/api/v1", "/crm": "/crm", "crm": "/crm", "crm/v1/": "/crm/v1", "//crm//v1": "/crm/v1", "/": "/", "/a b?": "/a%20b%3F",
+	} {
+		c := &serveCommand{Prefix: prefix, Docs: true}
+		server := httptest.NewServer(c.handler(store, svc, new(atomic.Bool), slog.New(slog.DiscardHandler)))
+		defer server.Close()
+		api := c.url(server.Listener.Addr())
+		if got := api.EscapedPath(); got != want {
+			t.Errorf("the path of %q is %s, want %s", prefix, got, want)
+		}
+		for _, name := range []string{"openapi.json", "docs", "contacts"} {
+			status := http.StatusOK
+			if name == "contacts" {
+				status = http.StatusUnauthorized
+			}
+			if got, body := get(t, server.Client(), api.JoinPath(name).String()); got != status {
+				t.Errorf("the prefix %q: %s is %d, want %d: %s", prefix, name, got, status, body)
+			}
+		}
+	}
+}
+
 func TestServeOverTLS(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
