@@ -36,7 +36,7 @@ func (c *doNotCallBlock) Run(ctx context.Context, s *session) error {
 type doNotCallGrant struct {
 	keyFlags
 	entryFlags
-	refusedFlag
+	listFlags
 	Number string `arg:"" optional:"" help:"The number, with + and country code."`
 	File   string `placeholder:"FILE" help:"A list of numbers in place of one: a number on each line, or CSV. Its columns reason and reference override the flags."`
 }
@@ -52,14 +52,14 @@ func (c *doNotCallGrant) Run(ctx context.Context, s *session) error {
 		return usage("give a number or --file")
 	case c.File == "-" && c.KeyFile == "-":
 		return usage("standard input cannot be the file and the API key")
-	case c.Number != "" && c.Refused != "":
-		return usage("--refused needs --file: one number has no rows")
+	case c.Number != "" && c.listFlags != listFlags{}:
+		return usage("--column and --refused need --file: one number has no rows")
 	case c.Number != "" && (c.Reason == "" || c.Reference == ""):
 		return usage("a grant needs --reason and --reference: a consent that cannot be shown is none")
 	}
 	return c.act(ctx, s, mayManage, func(svc *contacts.Service, key string) error {
 		if c.File != "" {
-			return s.importNumbers(ctx, svc, key, c.File, c.Refused, contactsio.DoNotCallImportOptions{Grants: true, Reason: c.Reason, Reference: c.Reference})
+			return s.importNumbers(ctx, svc, key, c.File, c.listFlags, contactsio.DoNotCallImportOptions{Grants: true, Reason: c.Reason, Reference: c.Reference})
 		}
 		status, err := svc.GrantCalls(ctx, key, contacts.DoNotCallInput{PhoneNumber: c.Number, Reason: c.Reason, Reference: c.Reference})
 		if err != nil {

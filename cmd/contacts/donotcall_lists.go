@@ -14,14 +14,15 @@ import (
 	"example.com/contacts/contactsio"
 )
 
-// refusedFlag names the file for what a list could not record.
-type refusedFlag struct {
+// listFlags are of lists of numbers.
+type listFlags struct {
+	Column  string   `placeholder:"NAME" help:"The column of CSV with the numbers. Default: phone_number, phone, number or telephone."`
 	Refused fileName `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons."`
 }
 
 type doNotCallImport struct {
 	keyFlags
-	refusedFlag
+	listFlags
 	File       string   `arg:"" help:"The list: a number on each line, or CSV with a column for them; - is standard input."`
 	Source     string   `required:"" placeholder:"S" help:"Where the list comes from, such as list:ftc-2026-11."`
 	At         moment   `placeholder:"DATE" help:"The date of the list. Default: now."`
@@ -39,7 +40,7 @@ func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
 		if c.DryRun {
 			svc = svc.DryRun()
 		}
-		return s.importNumbers(ctx, svc, key, c.File, c.Refused, contactsio.DoNotCallImportOptions{
+		return s.importNumbers(ctx, svc, key, c.File, c.listFlags, contactsio.DoNotCallImportOptions{
 			Source: c.Source, At: c.At.Time, ExpiresAt: c.At.after(c.Expires), OverGrants: c.OverGrants, Region: c.Region,
 		})
 	})
@@ -48,7 +49,7 @@ func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
 // importNumbers imports a list and prints what became of it. Its file for refused rows
 // appears at the end, whatever ends it, except before the first row. It ends with 3 if
 // rows were refused.
-func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name string, refused fileName, opts contactsio.DoNotCallImportOptions) error {
+func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key, name string, flags listFlags, opts contactsio.DoNotCallImportOptions) error {
 	in, size, err := s.open(ctx, name)
 	if err != nil {
 		return err
@@ -56,13 +57,13 @@ func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key,
 	defer in.Close()
 	var summary *contactsio.DoNotCallSummary
 	err = withFiles(func(files ...io.Writer) (keep bool, err error) {
-		opts.Refused = files[0]
+		opts.Column, opts.Refused = flags.Column, files[0]
 		bar, move := s.fileProgress(size)
 		defer bar.Close()
 		opts.Progress = move
 		summary, err = contactsio.ImportDoNotCall(ctx, svc, key, in, &opts)
 		return err == nil || summary != nil && summary.Rows > 0, err
-	}, refused)
+	}, flags.Refused)
 	if summary != nil {
 		err = errors.Join(err, s.numberSummary(name, summary))
 	}
@@ -78,8 +79,8 @@ func (s *session) importNumbers(ctx context.Context, svc *contacts.Service, key,
 		return advisedError{err, name, "give the whole list again: what is recorded is not recorded twice"}
 	case summary.Refused == 0:
 		return nil
-	case refused != "":
-		s.say("the refused rows are in %s", refused)
+	case flags.Refused != "":
+		s.say("the refused rows are in %s", flags.Refused)
 	}
 	return exitError(exitRefused)
 }

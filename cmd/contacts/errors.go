@@ -94,11 +94,11 @@ func (s *session) fail(err error) int {
 // and the cause of a server error.
 func textOf(err error) string {
 	if a, ok := errors.AsType[advisedError](err); ok {
-		return a.about + ": " + textOf(a.error) + "\n  " + secretFree(a.advice)
+		return a.about + ": " + textOf(a.error) + "\n  " + shown(a.advice)
 	}
 	e, ok := errors.AsType[*contacts.Error](err)
 	if !ok {
-		return secretFree(err.Error())
+		return shown(err.Error())
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", e.Code, e.Message)
@@ -111,7 +111,7 @@ func textOf(err error) string {
 	if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
 		fmt.Fprintf(&b, "\n  cause: %v", cause)
 	}
-	return secretFree(b.String())
+	return shown(b.String())
 }
 
 // A failure is an error for programs.
@@ -139,13 +139,13 @@ func newFailure(err error) failure {
 		return f
 	}
 	if e, ok := errors.AsType[*contacts.Error](err); ok {
-		f := failure{Error: e.Code, Message: secretFree(e.Message), Details: e.Details, Conflicts: e.Conflicts, NextSequence: e.NextSequence}
+		f := failure{Error: e.Code, Message: shown(e.Message), Details: e.Details, Conflicts: e.Conflicts, NextSequence: e.NextSequence}
 		if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
-			f.Cause = secretFree(cause.Error())
+			f.Cause = shown(cause.Error())
 		}
 		return f
 	}
-	f := failure{Error: codeFailed, Message: secretFree(err.Error())}
+	f := failure{Error: codeFailed, Message: shown(err.Error())}
 	if _, ok := errors.AsType[usageError](err); ok {
 		f.Error = codeUsage
 	}
@@ -157,3 +157,18 @@ var secrets = regexp.MustCompile(`\b[0-9a-z]{1,16}_[0-9A-Za-z]{43,}|(://[^/@\s:]
 
 // secretFree cuts API keys and passwords out of a text.
 func secretFree(text string) string { return secrets.ReplaceAllString(text, "$1$2…") }
+
+// options are those of the library that people give as flags.
+var options = regexp.MustCompile(`\b(?:Read|Import|Export|DoNotCallImport)?Options\.(Map|Comma|Column|Columns|PhoneColumns|Encoding|Region|Format|Job|DefaultRegion)\b`)
+
+// shown returns a text of the library for people: without secrets, and with flags in
+// place of options.
+func shown(text string) string {
+	return options.ReplaceAllStringFunc(secretFree(text), func(option string) string {
+		_, name, _ := strings.Cut(option, ".")
+		return "--" + strings.ToLower(capitals.ReplaceAllString(name, "$1-$2"))
+	})
+}
+
+// capitals finds where a name goes on with another word.
+var capitals = regexp.MustCompile(`([a-z])([A-Z])`)

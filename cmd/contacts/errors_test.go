@@ -22,6 +22,22 @@ func TestSecretsAreCutOut(t *testing.T) {
 	}
 }
 
+// People give flags, and an error of the library names options.
+func TestErrorsNameFlags(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`contactsio: ReadOptions.Map names the column "x"`: `contactsio: --map names the column "x"`,
+		"ExportOptions.PhoneColumns is 99":                 "--phone-columns is 99",
+		"Options.DefaultRegion is x":                       "--default-region is x",
+		"name it in DoNotCallImportOptions.Column":         "name it in --column",
+		"Options.Schema must be a name":                    "Options.Schema must be a name",
+	} {
+		if got := shown(text); got != want {
+			t.Errorf("shown(%q) is %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestDuration(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
