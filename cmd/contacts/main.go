@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -77,6 +78,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errors io.Writer
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
+		g.JSON = g.JSON || slices.Contains(args, "--json") // it may come after what is wrong
 		return s.fail(usage("%w; contacts --help lists the commands and flags", err))
 	}
 	s.out.json = g.JSON
