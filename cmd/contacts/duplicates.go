@@ -12,7 +12,7 @@ import (
 
 type duplicatesCommand struct {
 	keyFlags
-	Kind contacts.KeyKind `enum:",email,phone_number,external_id" default:"" help:"What the contacts share: email, phone_number or external_id. Default: email, and then phone_number."`
+	Kind contacts.KeyKind `enum:",email,phone_number,external_id" default:"" placeholder:"KIND" help:"What the contacts share: email, phone_number or external_id. Default: email, and then phone_number."`
 }
 
 // A twin is one contact of a group. The first of a group says what they share.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -22,14 +23,27 @@ type eraseCommand struct {
 type personFlags struct {
 	accountFlag
 	ledgerFlags
-	ID         uuid.UUID `name:"id" required:"" xor:"person" placeholder:"ID" help:"The id of the contact."`
-	Email      string    `required:"" xor:"person" placeholder:"ADDRESS" help:"The e-mail address of the contact."`
-	Number     string    `required:"" xor:"person" help:"A phone number of the contact, with + and country code."`
-	ExternalID string    `name:"external-id" required:"" xor:"person" placeholder:"X" help:"The external id of the contact."`
+	ID         uuid.UUID `name:"id" xor:"person" placeholder:"ID" help:"The id of the contact."`
+	Email      string    `xor:"person" placeholder:"ADDRESS" help:"The e-mail address of the contact."`
+	Number     string    `xor:"person" placeholder:"NUMBER" help:"A phone number of the contact, with + and country code."`
+	ExternalID string    `name:"external-id" xor:"person" placeholder:"X" help:"The external id of the contact."`
 	All        bool      `help:"All contacts that have the value. Without it, more than one is an error."`
 	Suppress   bool      `help:"Forbid calls to the numbers of the person for good, without keeping them. Give it where the person asked."`
 	KeepNotes  bool      `help:"Keep the reasons and references of the do-not-call list, which may name the person."`
 	Reason     string    `placeholder:"WORD" help:"The cause, such as request or retention. It stays, so it must not name the person."`
+}
+
+// Help is printed after the flags.
+func (personFlags) Help() string {
+	return "Name the person by one of --id, --email, --number and --external-id."
+}
+
+// Validate refuses to erase nobody. The parser calls it.
+func (f *personFlags) Validate() error {
+	if f.ID == uuid.Nil && f.Email == "" && f.Number == "" && f.ExternalID == "" {
+		return errors.New("give --id, --email, --number or --external-id")
+	}
+	return nil
 }
 
 // erase erases the contacts, or previews it.
@@ -151,7 +165,7 @@ type eraseVerify struct {
 	accountFlag
 	ledgerFlags
 	Email      []string `sep:"none" placeholder:"ADDRESS" help:"An e-mail address of the person. May be given more than once."`
-	Number     []string `sep:"none" help:"A phone number of the person, with + and country code. May be given more than once."`
+	Number     []string `sep:"none" placeholder:"NUMBER" help:"A phone number of the person, with + and country code. May be given more than once."`
 	ExternalID []string `name:"external-id" sep:"none" placeholder:"X" help:"An external id of the person. May be given more than once."`
 	Text       []string `sep:"none" placeholder:"T" help:"A text that may be inside others, such as a name. May be given more than once."`
 }

@@ -12,9 +12,9 @@ type exportCommand struct {
 	keyFlags
 	Output       string   `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
 	Format       string   `enum:"csv,jsonl,vcard3,vcard4" default:"csv" help:"csv, jsonl, vcard3 or vcard4."`
-	Stage        string   `help:"Contacts of this stage alone."`
-	Status       string   `help:"Contacts of this status alone."`
-	Tag          string   `help:"Contacts with this tag alone."`
+	Stage        string   `placeholder:"STAGE" help:"Contacts of this stage alone."`
+	Status       string   `placeholder:"STATUS" help:"Contacts of this status alone."`
+	Tag          string   `placeholder:"TAG" help:"Contacts with this tag alone."`
 	Team         int64    `placeholder:"ID" help:"Contacts of this team alone."`
 	Search       string   `placeholder:"TEXT" help:"Contacts that a search finds alone."`
 	Deleted      bool     `help:"The deleted contacts."`

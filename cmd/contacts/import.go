@@ -22,11 +22,11 @@ type importCommand struct {
 	keyFlags
 	upsertFlags
 	Files      []string          `arg:"" name:"file" help:"The files, one after the other; - is standard input."`
-	Format     string            `enum:",csv,jsonl,vcard" default:"" help:"csv, jsonl or vcard. Default: as the first bytes say."`
+	Format     string            `enum:",csv,jsonl,vcard" default:"" placeholder:"FORMAT" help:"csv, jsonl or vcard. Default: as the first bytes say."`
 	Comma      string            `placeholder:"C" help:"What separates the fields of CSV. Default: as the first lines say."`
 	Encoding   string            `placeholder:"NAME" help:"The encoding, such as windows-1252. Default: as the first bytes say."`
 	NoHeader   bool              `help:"The first line of CSV is a contact. Columns have numbers, from 1."`
-	Map        map[string]string `mapsep:"none" placeholder:"HEADER=FIELD" help:"What a column becomes. May be given more than once."`
+	Map        map[string]string `mapsep:"none" placeholder:"HEADER=FIELD" help:"What a column becomes, such as Mobile=phone_number_2. Nothing after the = ignores it. May be given more than once."`
 	Region     string            `placeholder:"US" help:"The region of national phone numbers."`
 	UID        bool              `name:"uid" help:"The UID of a vCard becomes the external id."`
 	Default    map[string]string `mapsep:"none" placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
@@ -43,9 +43,9 @@ type importCommand struct {
 // upsertFlags say how rows change the contacts that they match.
 type upsertFlags struct {
 	Upsert         bool                `help:"Change the contact that a row matches. Default: as the policy of the account says."`
-	MatchOn        []contacts.KeyKind  `placeholder:"KIND,…" help:"By which keys a row matches: external_id, email, phone_number. With --upsert."`
-	Mode           contacts.UpsertMode `enum:",fill,overwrite" default:"" help:"fill (the default) or overwrite. With --upsert."`
-	TagsMode       contacts.TagsMode   `enum:",add,replace" default:"" help:"add (the default) or replace. With --upsert."`
+	MatchOn        []contacts.KeyKind  `placeholder:"KIND" help:"By which keys a row matches: external_id, email, phone_number. With --upsert."`
+	Mode           contacts.UpsertMode `enum:",fill,overwrite" default:"" placeholder:"MODE" help:"fill (the default) or overwrite. With --upsert."`
+	TagsMode       contacts.TagsMode   `enum:",add,replace" default:"" placeholder:"MODE" help:"add (the default) or replace. With --upsert."`
 	UpdateOnly     bool                `help:"Refuse rows that match no contact. With --upsert."`
 	RestoreDeleted bool                `help:"Restore a deleted contact that a row matches, if no other does. With --upsert."`
 }

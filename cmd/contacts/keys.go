@@ -65,8 +65,8 @@ func permissionsOf(k contacts.APIKey) string {
 type keysIssue struct {
 	accountFlag
 	Name     string                `required:"" placeholder:"N" help:"Its name, for people."`
-	Can      []contacts.Permission `required:"" placeholder:"PERMISSION,…" help:"What it may do: can_read_contacts, can_write_contacts, can_read_events, can_manage_do_not_call."`
-	Teams    []int64               `xor:"teams" placeholder:"N,…" help:"The teams that it may access. Default: none; it sees what is in no team."`
+	Can      []contacts.Permission `required:"" placeholder:"PERMISSION" help:"What it may do: can_read_contacts, can_write_contacts, can_read_events, can_manage_do_not_call."`
+	Teams    []int64               `xor:"teams" placeholder:"N" help:"The teams that it may access. Default: none; it sees what is in no team."`
 	AllTeams bool                  `xor:"teams" help:"It may access every team, later ones too."`
 	Expires  *duration             `placeholder:"90d" help:"How long it is valid. Default: until it is revoked."`
 }

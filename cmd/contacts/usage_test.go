@@ -40,6 +40,9 @@ func TestHelp(t *testing.T) {
 			if !strings.Contains(out.String(), value.Name) || value.Help == "" {
 				t.Errorf("the help of %q does not say what %s is for", path, value.Name)
 			}
+			if value.Flag != nil && !value.IsBool() && (strings.Contains(value.Summary(), `""`) || strings.Contains(value.Summary(), "…,") || strings.HasSuffix(value.Summary(), "=STRING")) {
+				t.Errorf("the help of %q does not say what kind of value %s is", path, value.Summary())
+			}
 			for _, variable := range value.Tag.Envs {
 				if !strings.Contains(out.String(), "$"+variable) {
 					t.Errorf("the help of %q does not name the variable %s", path, variable)
@@ -115,7 +118,9 @@ func TestUsage(t *testing.T) {
 		{"do-not-call import STORE --key-file - --source s -", "standard input"},
 		{"do-not-call block STORE --as-admin +15551234567 --at yesterday", `"yesterday" is no time`},
 		{"duplicates STORE --as-admin --kind name", "--kind"},
-		{"erase person STORE --yes", "--email"},
+		{"erase person STORE --yes", "give --id, --email, --number or --external-id"},
+		{"erase preview STORE", "give --id, --email, --number or --external-id"},
+		{"erase person STORE --yes --email=", "give --id"},
 		{"erase person STORE --yes --email a@example.com --number +15551234567", "can't be used together"},
 		{"erase person STORE --email a@example.com", "--yes"},
 		{"erase verify STORE", "--text"},
