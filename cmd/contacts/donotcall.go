@@ -101,7 +101,12 @@ func (s *session) statuses(statuses ...contacts.DoNotCallStatus) error {
 		column[status]{"SINCE", func(d status) string { return clock(d.Date) }},
 		column[status]{"UNTIL", func(d status) string { return clock(d.Until) }},
 		column[status]{"FORM", func(d status) string { return d.Form }},
-		column[status]{"REASON", func(d status) string { return d.Reason }},
+		column[status]{"REASON", func(d status) string {
+			if d.Err != nil {
+				return newFailure(d.Err).Message
+			}
+			return d.Reason
+		}},
 	)
 }
 

@@ -174,7 +174,11 @@ func (c *importCommand) defaults() (in contacts.CreateContactInput, err error) {
 	}
 	d := json.NewDecoder(strings.NewReader(string(text)))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
+	err = d.Decode(&in)
+	if other, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return in, usage("--default: the value of %s is no text, and cannot be given here", other.Field)
+	}
+	if err != nil {
 		return in, usage("--default: %w", err)
 	}
 	return in, nil

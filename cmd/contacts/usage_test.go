@@ -107,6 +107,7 @@ func TestUsage(t *testing.T) {
 		{"import STORE --as-admin f --comma ;;", "one character"},
 		{"import STORE --as-admin f --mode fill", "--upsert"},
 		{"import STORE --as-admin f --default nonsense=1", "nonsense"},
+		{"import STORE --as-admin f --default tags=a", "the value of tags is no text"},
 		{"import STORE --key-file - -", "standard input"},
 		{"do-not-call check STORE", "<number>"},
 		{"do-not-call check STORE --key-file - +15551234567", "no API key was given"},
