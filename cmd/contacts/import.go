@@ -263,6 +263,11 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 		defer func() { err = errors.Join(err, last.end(summary)) }()
 	}
 	reader, file, size, err := c.read(ctx, s, name, from)
+	if interrupted(ctx, err) && from.Fingerprint != "" { // it is where the last one ended
+		at := from.Summary
+		at.Next = &from
+		return &at, err
+	}
 	if err != nil {
 		return nil, err
 	}
