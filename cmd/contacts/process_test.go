@@ -174,8 +174,8 @@ func importGoesOn(t *testing.T, signal syscall.Signal) {
 // on with the file until it ends. It returns false if it was through.
 func (p *process) cutOff(t *testing.T, file string, slow *slowFile, signal syscall.Signal) bool {
 	t.Helper()
-	const head = 80 << 10 // more than a pipe holds
-	at := head + rand.IntN(len(file)/2-head)
+	const head = 192 << 10 // more than a pipe holds, and what an import looks at before it begins
+	at := head + rand.IntN((len(file)-head)/2)
 	must(t, p.Start())
 	_, err := slow.w.WriteString(file[:at])
 	must(t, err)
