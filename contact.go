@@ -102,9 +102,11 @@ type Contact struct {
 
 	// What the do-not-call ledger has on the numbers of the contact and on their
 	// equivalent forms, for servers that make an entity tag: the sequence of the
-	// newest entry, and when the next one expires. The marks of the numbers are the
-	// same while neither has passed. Zero: there is none.
+	// newest entry, how many entries an erasure has emptied, and when the next one
+	// expires. Until then the marks of the numbers are the same while neither of the
+	// others changes. Zero: there is none.
 	DoNotCallSequence  int64     `json:"-"`
+	DoNotCallErased    int       `json:"-"`
 	DoNotCallChangesAt time.Time `json:"-"`
 }
 

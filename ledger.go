@@ -243,6 +243,7 @@ type ledgerState struct {
 	until     time.Time // from then on no block is active, if nothing is added; zero: there is no such time
 	form      string    // the form that is listed, where the number itself is not
 	sequence  int64     // of the newest entry
+	erased    int       // how many entries are
 	changesAt time.Time // when the next entry expires; zero: none does
 }
 
@@ -257,6 +258,9 @@ func doNotCallState(forms []formEntries, now time.Time) (s ledgerState) {
 		for j := range f.entries {
 			e := &f.entries[j]
 			s.sequence = max(s.sequence, e.Sequence)
+			if e.erased {
+				s.erased++
+			}
 			if !e.ExpiresAt.IsZero() && !e.expired(now) && (s.changesAt.IsZero() || e.ExpiresAt.Before(s.changesAt)) {
 				s.changesAt = e.ExpiresAt
 			}

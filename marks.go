@@ -49,12 +49,13 @@ func (v ledgerView) blocks(number string, now time.Time) []*ledgerEntry {
 
 // mark gives the phone numbers of a contact their do-not-call fields.
 func (v ledgerView) mark(c *Contact, now time.Time) {
-	c.DoNotCallSequence, c.DoNotCallChangesAt = 0, time.Time{}
+	c.DoNotCallSequence, c.DoNotCallErased, c.DoNotCallChangesAt = 0, 0, time.Time{}
 	for i := range c.PhoneNumbers {
 		p := &c.PhoneNumbers[i]
 		s := v.state(p.PhoneNumber, now)
 		p.DoNotCall, p.DoNotCallDate, p.DoNotCallReason = s.listed, s.date, s.reason
 		c.DoNotCallSequence = max(c.DoNotCallSequence, s.sequence)
+		c.DoNotCallErased += s.erased
 		if !s.changesAt.IsZero() && (c.DoNotCallChangesAt.IsZero() || s.changesAt.Before(c.DoNotCallChangesAt)) {
 			c.DoNotCallChangesAt = s.changesAt
 		}

@@ -17,8 +17,9 @@ type entityTag struct {
 
 // tagOf returns the entity tag of a contact: "v7" for version 7, and "v7.184" where
 // entry 184 is the newest that the do-not-call ledger has on its numbers. It is
-// strong: the answer for a tag is always the same, byte for byte. It is "" for a
-// contact whose answer changes with the clock.
+// "v7.184e1" where an erasure has emptied one of these entries: a reason that was
+// shown may be gone. The tag is strong: the answer for a tag is always the same,
+// byte for byte. It is "" for a contact whose answer changes with the clock.
 func tagOf(c *contacts.Contact) string {
 	if !c.DoNotCallChangesAt.IsZero() {
 		return ""
@@ -26,6 +27,9 @@ func tagOf(c *contacts.Contact) string {
 	tag := `"v` + strconv.FormatInt(c.Version, 10)
 	if c.DoNotCallSequence != 0 {
 		tag += "." + strconv.FormatInt(c.DoNotCallSequence, 10)
+	}
+	if c.DoNotCallErased != 0 {
+		tag += "e" + strconv.Itoa(c.DoNotCallErased)
 	}
 	return tag + `"`
 }
@@ -38,8 +42,10 @@ func (t entityTag) version() (int64, bool) {
 	digits, sequence, more := strings.Cut(digits, ".")
 	v, is := positive(digits)
 	if more {
+		sequence, erased, some := strings.Cut(sequence, "e")
 		_, isSequence := positive(sequence)
-		is = is && isSequence
+		_, isCount := positive(erased)
+		is = is && isSequence && (isCount || !some)
 	}
 	return v, ok && is
 }

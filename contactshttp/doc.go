@@ -143,11 +143,16 @@
 //
 // # Conditions
 //
-// ETag is the version of the contact, as a strong entity tag: "v3". If-Match names
-// up to 16 of them (RFC 9110, section 13.1.1). A change is made if the contact has
-// one of these versions. Otherwise it is 412 and nothing has changed. The same is
-// true of tags that are weak, of another form, or cannot be read. "*" is any
-// version. A change refuses If-None-Match. A GET with it may be 304.
+// ETag is the version of the contact, as a strong entity tag: "v3". After a dot
+// follows what the do-not-call list has on its numbers, and how much of that was
+// erased: "v3.184e1". If-Match compares the version alone. A contact whose numbers
+// have an entry that will expire has no ETag.
+//
+// If-Match names up to 16 of them (RFC 9110, section 13.1.1). A change is made if
+// the contact has one of these versions. Otherwise it is 412 and nothing has
+// changed. The same is true of tags that are weak, of another form, or cannot be
+// read. "*" is any version. A change refuses If-None-Match. A GET with it may be
+// 304.
 //
 // # Rate limits
 //

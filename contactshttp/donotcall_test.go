@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 	"example.com/contacts/contactshttp"
 	"example.com/contacts/contactstest"
@@ -110,4 +112,28 @@ func TestDoNotCallRoutes(t *testing.T) {
 			wantBody(t, c.want, got.body)
 		}
 	}
+}
+
+func TestETagChangesWithWhatAnErasureRemoves(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	erased := s.create(t, s.writer, `{"first_name": "Ann", "phone_numbers": [{"phone_number": "+551187654321"}]}`)
+	path := api + "/contacts/" + s.create(t, s.writer, `{"first_name": "Bob", "phone_numbers": [{"phone_number": "+5511987654321"}]}`)
+	s.want(t, 201, ask{method: "POST", path: api + "/do-not-call", key: s.writer, body: `{"phone_number": "+551187654321", "reason": "Ann asked"}`})
+	before := s.want(t, 200, ask{path: path, key: s.writer})
+	if _, err := s.admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: s.acme.ID, ContactID: uuid.MustParse(erased)}); err != nil {
+		t.Fatal(err)
+	}
+	after := s.want(t, 200, ask{path: path, key: s.writer, header: header("If-None-Match", before.header.Get("ETag"))})
+	if tag := after.header.Get("ETag"); tag != `"v1.1e1"` || !strings.Contains(before.body, "Ann asked") || strings.Contains(after.body, "Ann asked") {
+		t.Errorf("ETag %s before, %s after: %s", before.header.Get("ETag"), tag, after.body)
+	}
+	s.want(t, 304, ask{path: path, key: s.writer, header: header("If-None-Match", `"v1.1e1"`)})
+	change := func(status int, tag string) {
+		s.want(t, status, ask{method: "PATCH", path: path + "/update", key: s.writer, header: header("If-Match", tag), body: `{}`})
+	}
+	for _, tag := range []string{`"v1.1e"`, `"v1.1e0"`, `"v1.e1"`, `"v1e1"`} {
+		change(412, tag)
+	}
+	change(200, `"v1.1e1"`)
 }

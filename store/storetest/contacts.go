@@ -40,7 +40,7 @@ var contactCases = []testCase{
 		func(t *test, s *store) {
 			r := newFullContact(s.tenant(t, 1), 1)
 			given := *r
-			given.Contact.DoNotCallSequence, given.Contact.DoNotCallChangesAt = 1, noon
+			given.Contact.DoNotCallSequence, given.Contact.DoNotCallErased, given.Contact.DoNotCallChangesAt = 1, 1, noon
 			given.Contact.PhoneNumbers = slices.Clone(r.Contact.PhoneNumbers)
 			p := &given.Contact.PhoneNumbers[0]
 			p.DoNotCall, p.DoNotCallDate, p.DoNotCallReason = true, noon, "asked on the phone"
