@@ -110,6 +110,9 @@
 //  7. the checks of the Service: the contact exists (404), it has the version
 //     (412), its fields and the values of parameters are valid (400), and the rest.
 //
+// A stored contact that cannot be read is a server error that names it. A list and a
+// search for duplicates have its id in damaged, and are 200: a walk goes on after it.
+//
 // A contact that the key may not see, a contact that does not exist and an invalid
 // id get the same answer. A conflict is 412 if the request has an If-Match, else
 // 409. The answer of a server error does not hold the cause. The logger of the

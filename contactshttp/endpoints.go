@@ -80,7 +80,7 @@ func (h *handler) createBatch(c *call) (*answer, error) {
 // list answers GET {prefix}/contacts.
 func (h *handler) list(c *call) (*answer, error) {
 	p, err := h.svc.ListContacts(c.request.Context(), c.key, c.list)
-	if err != nil {
+	if p == nil { // with a page, the error is about the contacts that the page names as damaged
 		return nil, err
 	}
 	return &answer{status: http.StatusOK, body: pageOf(p)}, nil
@@ -89,7 +89,7 @@ func (h *handler) list(c *call) (*answer, error) {
 // findDuplicates answers GET {prefix}/contacts/duplicates.
 func (h *handler) findDuplicates(c *call) (*answer, error) {
 	p, err := h.svc.FindDuplicates(c.request.Context(), c.key, c.duplicates)
-	if err != nil {
+	if p == nil { // as in list
 		return nil, err
 	}
 	return &answer{status: http.StatusOK, body: duplicatesOf(p)}, nil

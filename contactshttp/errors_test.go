@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"example.com/contacts"
@@ -580,4 +581,71 @@ func TestNilService(t *testing.T) {
 		}
 	}()
 	contactshttp.NewHandler(nil, nil)
+}
+
+// A damagedStore has a contact whose custom context is damaged.
+type damagedStore struct {
+	contacts.Store
+	id uuid.UUID
+}
+
+func (s *damagedStore) spoil(r *contacts.ContactRecord) {
+	if r.Contact.ID == s.id {
+		r.CustomContext = `{"a":`
+	}
+}
+
+func (s *damagedStore) FindContact(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
+	r, err := s.Store.FindContact(ctx, account, id)
+	if err == nil {
+		s.spoil(r)
+	}
+	return r, err
+}
+
+func (s *damagedStore) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	list, err := s.Store.ListContacts(ctx, q)
+	for _, r := range list.Records {
+		s.spoil(r)
+	}
+	for _, g := range list.Groups {
+		for _, r := range g.Records {
+			s.spoil(r)
+		}
+	}
+	return list, err
+}
+
+func TestWalkGoesPastADamagedContact(t *testing.T) {
+	t.Parallel()
+	var store *damagedStore
+	s := newWorld(t, &settings{wrap: func(inner contacts.Store) contacts.Store {
+		store = &damagedStore{Store: inner}
+		return store
+	}})
+	var want []string // newest first
+	for _, name := range []string{"Ada", "Bob", "Cid"} {
+		want = append([]string{s.create(t, s.writer, `{"first_name": "`+name+`"}`)}, want...)
+	}
+	store.id = uuid.MustParse(want[1])
+	var got []string
+	for cursor := ""; len(got) <= len(want); {
+		page := decode[contactshttp.ContactSlice](t, s.want(t, 200, ask{path: api + "/contacts?limit=1&cursor=" + cursor, key: s.reader}).body)
+		for _, c := range page.Contacts {
+			got = append(got, c.ID.String())
+		}
+		for _, id := range page.Damaged {
+			got = append(got, id.String())
+			if id != store.id {
+				t.Errorf("%s is not damaged", id)
+			}
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		cursor = *page.NextCursor
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("a walk (-want +got):\n%s", diff)
+	}
 }

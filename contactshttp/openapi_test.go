@@ -82,6 +82,7 @@ func TestOpenAPI(t *testing.T) {
 		{"dry runs of batches", proveDryBatches},
 		{"dry runs of blocks", proveDryBlocks},
 		{"duplicates", proveDuplicates},
+		{"damaged contacts", proveDamage},
 		{"batches", proveBatches},
 		{"events", proveEvents},
 		{"errors of every operation", proveCommonErrors},
@@ -353,6 +354,27 @@ func proveDuplicates(t *testing.T, s *proof) {
 		a := s.want(400, "validation_error", asked{op: "findDuplicates", query: values})
 		if len(a.fields()) != 1 || !strings.HasPrefix(a.fields()[0], field+" ") {
 			t.Errorf("%s: got %s", query, a.text)
+		}
+	}
+}
+
+func proveDamage(t *testing.T, s *proof) {
+	create := s.valid("createContact")
+	create.body = `{"first_name": "Ada", "email": "damaged@example.com"}`
+	s.want(201, "", create)
+	id := s.want(201, "", create).body.(map[string]any)["id"].(string)
+	s = s.with(s.service(nil, func(store contacts.Store) contacts.Store {
+		return &damagedStore{Store: store, id: uuid.MustParse(id)}
+	}), contactshttp.Options{RateLimit: 1_000_000})
+	for query, op := range map[string]string{
+		"page=1&limit=1": "listContacts", "cursor=&limit=1": "listContacts", "key=email&limit=100": "findDuplicates",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := s.want(200, "", asked{op: op, query: values}); !strings.Contains(a.text, `"damaged":["`+id+`"]`) {
+			t.Errorf("%s: %s", query, a.text)
 		}
 	}
 }

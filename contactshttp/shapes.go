@@ -160,6 +160,7 @@ type ContactPage struct {
 	Pages      int              `json:"pages"`
 	NextCursor *string          `json:"next_cursor"` // nil: this is the last page
 	Contacts   []ContactSummary `json:"contacts"`
+	Damaged    []uuid.UUID      `json:"damaged,omitempty"` // contacts of the page that cannot be read
 }
 
 // A ContactSlice is the form of a list by cursor.
@@ -167,16 +168,30 @@ type ContactSlice struct {
 	Limit      int              `json:"limit"`
 	NextCursor *string          `json:"next_cursor"` // nil: there are no more
 	Contacts   []ContactSummary `json:"contacts"`
+	Damaged    []uuid.UUID      `json:"damaged,omitempty"` // those of [ContactPage]
 }
 
 // pageOf returns a ContactPage if a page was asked for by its number, else a
 // ContactSlice.
 func pageOf(p *contacts.ContactPage) any {
-	summaries, next := summariesOf(p.Contacts), nextOf(p.NextCursor)
-	if p.Page == 0 {
-		return ContactSlice{Limit: p.Limit, NextCursor: next, Contacts: summaries}
+	slice := ContactSlice{
+		Limit: p.Limit, NextCursor: nextOf(p.NextCursor), Contacts: summariesOf(p.Contacts), Damaged: damagedOf(p.Damaged),
 	}
-	return ContactPage{Count: p.Count, Page: p.Page, Limit: p.Limit, Pages: p.Pages, NextCursor: next, Contacts: summaries}
+	if p.Page == 0 {
+		return slice
+	}
+	return ContactPage{
+		Count: p.Count, Page: p.Page, Limit: p.Limit, Pages: p.Pages,
+		NextCursor: slice.NextCursor, Contacts: slice.Contacts, Damaged: slice.Damaged,
+	}
+}
+
+// damagedOf returns the ids of damaged contacts.
+func damagedOf(list []*contacts.DamagedError) (ids []uuid.UUID) {
+	for _, d := range list {
+		ids = append(ids, d.ContactID)
+	}
+	return ids
 }
 
 func summariesOf(list []*contacts.Contact) []ContactSummary {
@@ -205,15 +220,16 @@ type DuplicatePage struct {
 
 // A DuplicateGroup is the contacts that share one.
 type DuplicateGroup struct {
-	Key      contacts.KeyKind `json:"key"`      // of what they share
-	Count    int              `json:"count"`    // of all of them
-	Contacts []ContactSummary `json:"contacts"` // the oldest 100
+	Key      contacts.KeyKind `json:"key"`               // of what they share
+	Count    int              `json:"count"`             // of all of them
+	Contacts []ContactSummary `json:"contacts"`          // the oldest 100
+	Damaged  []uuid.UUID      `json:"damaged,omitempty"` // those of the oldest that cannot be read
 }
 
 func duplicatesOf(p *contacts.DuplicatePage) DuplicatePage {
 	d := DuplicatePage{Limit: p.Limit, NextCursor: nextOf(p.NextCursor), Groups: make([]DuplicateGroup, len(p.Groups))}
 	for i, g := range p.Groups {
-		d.Groups[i] = DuplicateGroup{Key: g.Key, Count: g.Count, Contacts: summariesOf(g.Contacts)}
+		d.Groups[i] = DuplicateGroup{Key: g.Key, Count: g.Count, Contacts: summariesOf(g.Contacts), Damaged: damagedOf(g.Damaged)}
 	}
 	return d
 }
