@@ -2,6 +2,7 @@ package contactshttp
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -22,7 +23,7 @@ type DryRun struct {
 	DryRun  bool                   `json:"dry_run"` // always true
 	Result  contacts.Result        `json:"result"`
 	Contact *DryRunContact         `json:"contact"` // as it would be
-	Changes []contacts.FieldChange `json:"changes"` // empty: it would be created, or stay as it is
+	Changes []contacts.FieldChange `json:"changes"` // empty: it would be created or stay as it is, or it is damaged
 	Matched []contacts.Conflict    `json:"matched"` // which fields match the contact; empty for a change of a known one
 }
 
@@ -91,33 +92,39 @@ func dryItemOf(r *contacts.CreateResult) DryRunItem {
 }
 
 // dryChange answers the dry run of a change. It looks at the contact, and changes
-// that version alone, so that the answer says what the change itself does.
+// that version alone, so that the answer says what the change itself does. Of a
+// damaged contact it cannot say what differs.
 func (h *handler) dryChange(c *call, do jsonChange) (*answer, error) {
 	ctx := c.request.Context()
 	var given bytes.Buffer
 	for body := io.TeeReader(c.request.Body, &given); ; body = bytes.NewReader(given.Bytes()) {
 		// A change of nothing needs the permissions of the change, and not those of a
 		// read.
-		before, missing := h.dry.UpdateContact(ctx, c.key, c.id(), contacts.UpdateContactInput{}, nil)
-		if missing != nil && contacts.CodeOf(missing) != contacts.CodeNotFound { // what is wrong with the body comes before that
-			return nil, missing
+		before, unread := h.dry.UpdateContact(ctx, c.key, c.id(), contacts.UpdateContactInput{}, nil)
+		missing := contacts.CodeOf(unread) == contacts.CodeNotFound // what is wrong with the body comes before that
+		_, damaged := errors.AsType[*contacts.DamagedError](unread) // the change may repair it
+		if unread != nil && !missing && !damaged {
+			return nil, unread
 		}
 		opts, only := c.condition.options(), false
-		if missing == nil {
+		if unread == nil {
 			if was := before.Version - 1; opts.Versions == nil || slices.Contains(opts.Versions, was) {
 				opts.Versions, only = []int64{was}, true
 			}
 		}
 		after, err := do(h.dry, ctx, c.key, c.id(), body, opts)
 		switch {
-		case only && contacts.CodeOf(err) == contacts.CodeConflict, err == nil && missing != nil: // another writer came between
+		case only && contacts.CodeOf(err) == contacts.CodeConflict, err == nil && missing: // another writer came between
 		case err != nil:
 			return nil, c.condition.failed(err)
 		default:
-			return &answer{status: http.StatusOK, body: DryRun{
-				DryRun: true, Result: contacts.ResultUpdated, Contact: dryContactOf(after),
-				Changes: changesOf(contacts.Changes(before, after)), Matched: matchedOf(nil),
-			}}, nil
+			run := DryRun{
+				DryRun: true, Result: contacts.ResultUpdated, Contact: dryContactOf(after), Changes: changesOf(nil), Matched: matchedOf(nil),
+			}
+			if !damaged {
+				run.Changes = changesOf(contacts.Changes(before, after))
+			}
+			return &answer{status: http.StatusOK, body: run}, nil
 		}
 	}
 }

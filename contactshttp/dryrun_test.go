@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"example.com/contacts"
 	"example.com/contacts/contactshttp"
@@ -324,4 +325,31 @@ func TestDryRunOfBusyContact(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDryRunOfAChangeThatRepairsADamagedContact(t *testing.T) {
+	t.Parallel()
+	var store *damagedStore
+	s := newWorld(t, &settings{wrap: func(inner contacts.Store) contacts.Store {
+		store = &damagedStore{Store: inner}
+		return store
+	}})
+	id := s.create(t, s.writer, `{"first_name": "Ada"}`)
+	store.id = uuid.MustParse(id)
+	path := api + "/contacts/" + id + "/update"
+	for _, c := range []struct {
+		method, body, match string
+		status              int
+	}{
+		{"PUT", `{"first_name": "Eva"}`, "*", 200},
+		{"PATCH", `{"custom_context": null}`, `"v1"`, 200},
+		{"PATCH", `{"custom_context": null}`, `"v2"`, 412},
+		{"PATCH", `{"first_name": ""}`, "*", 500}, // it leaves the damage
+	} {
+		got := s.want(t, c.status, ask{method: c.method, path: path + "?dry_run=true", key: s.writer, body: c.body, header: header("If-Match", c.match)})
+		if run := decode[contactshttp.DryRun](t, got.body); c.status == 200 && (run.Contact.Version != 2 || len(run.Changes) != 0) {
+			t.Errorf("%s %s: %s", c.method, c.body, got.body)
+		}
+	}
+	s.want(t, 200, ask{method: "PUT", path: path, key: s.writer, body: `{"first_name": "Eva"}`})
 }
