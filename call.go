@@ -206,7 +206,8 @@ func (c *call) authenticationError(err error) error {
 	case e.Code == CodeInvalidKey:
 		return newError(ErrInvalidKey, nil) // the same words for every reason
 	default:
-		return &Error{Code: e.Code, Message: e.Message, Details: e.Details, cause: e.cause}
+		shown := *e
+		return &shown
 	}
 }
 

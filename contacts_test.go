@@ -459,6 +459,9 @@ func TestAuthenticatorOfTheHost(t *testing.T) {
 			return nil, errors.Join(errors.New("ldap"), contacts.ErrInvalidKey)
 		}, contacts.CodeInvalidKey},
 		{"says why not", func() (*contacts.Principal, error) { return nil, suspended }, contacts.CodePermissionDenied},
+		{"says where events go on", func() (*contacts.Principal, error) {
+			return nil, &contacts.Error{Code: contacts.CodeEventsGone, NextSequence: 7}
+		}, contacts.CodeEventsGone},
 		{"fails", func() (*contacts.Principal, error) { return nil, errors.New("ldap refused " + key) }, contacts.CodeServerError},
 		{"forgets the code", func() (*contacts.Principal, error) { return nil, &contacts.Error{Message: "no"} }, contacts.CodeServerError},
 		{"returns nothing", func() (*contacts.Principal, error) { return nil, nil }, contacts.CodeServerError},
@@ -480,6 +483,9 @@ func TestAuthenticatorOfTheHost(t *testing.T) {
 			}
 			if err != nil {
 				wantError(t, err, c.want)
+			}
+			if e, _ := errors.AsType[*contacts.Error](err); c.want == contacts.CodeEventsGone && e.NextSequence != 7 {
+				t.Errorf("got %+v, want all fields of the error", e)
 			}
 			if strings.Contains(log.String(), key) {
 				t.Errorf("the key is in the log: %s", log.String())

@@ -88,9 +88,9 @@ func (p *Principal) CanAccessTeam(id int64) bool {
 // says what the call is for.
 //
 // For a key that it does not accept it returns [ErrInvalidKey], wrapped as it
-// likes. Any other [*Error] reaches the caller with its code, message and
-// details. An error of CodeServerError, without a code, or of another type
-// becomes the cause of a server error. No error may hold the key.
+// likes. Any other [*Error] reaches the caller, with all its fields. An error of
+// CodeServerError, without a code, or of another type becomes the cause of a server
+// error. No error may hold the key.
 type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (*Principal, error)
 }
