@@ -343,6 +343,38 @@ func TestFailNextWithIsAServerErrorOfThatCause(t *testing.T) {
 			t.Errorf("got %v, want a server error that matches %v", err, cause)
 		}
 	}
+	for _, cause := range []error{contacts.ErrNotFound, fmt.Errorf("read: %w", contacts.ErrInvalidKey)} {
+		f.FailWith(contacts.OpCreateContact, cause)
+		_, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+		if contacts.CodeOf(err) != contacts.CodeServerError || errors.Is(err, cause) || errors.Unwrap(err).Error() != cause.Error() {
+			t.Errorf("got %v because of %v, want a server error with the text of %v", err, errors.Unwrap(err), cause)
+		}
+	}
+}
+
+func TestFailWithoutCauseFailsTheTest(t *testing.T) {
+	t.Parallel()
+	test := &recorder{TB: t}
+	f := contactstest.New(test, nil)
+	f.FailWith(contacts.OpListContacts, nil)
+	f.FailNextWith(nil)
+	if len(test.errors) != 2 || !strings.Contains(test.errors[0], "FailWith") || !strings.Contains(test.errors[0], "no cause") {
+		t.Errorf("got the errors %q, want 2 that ask for a cause", test.errors)
+	}
+	test.end()
+	if len(test.errors) != 2 {
+		t.Errorf("at the end there are the errors %q", test.errors[2:])
+	}
+}
+
+func TestFailWithDoNotCallGivesAVerdict(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	f.Fail(contacts.OpCanCall, contacts.CodeDoNotCall)
+	err := f.Service.CanCall(t.Context(), f.Key, "+12025550100")
+	if e, _ := errors.AsType[*contacts.Error](err); contacts.CodeOf(err) != contacts.CodeDoNotCall || e.DoNotCall == nil || e.DoNotCall.Date.IsZero() {
+		t.Errorf("got %v, want %s with a verdict", err, contacts.CodeDoNotCall)
+	}
 }
 
 func TestFailNextGivesDetails(t *testing.T) {

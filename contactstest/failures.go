@@ -2,6 +2,7 @@ package contactstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,7 +13,8 @@ import (
 // Fail makes the next call of the operation fail with the code and the details.
 // The call stores nothing. Other operations and later calls work. If Fail is
 // called twice, the next two calls of the operation fail, in that order. Errors of
-// CodeInvalidKey and CodeServerError have no details.
+// CodeInvalidKey and CodeServerError have no details. Those of CodeDoNotCall have
+// Error.DoNotCall.
 //
 // A code that no [contacts.Service] returns fails the test. So does a failure that
 // is not used by the end of the test.
@@ -27,9 +29,13 @@ func (f *Fixture) Fail(op contacts.Operation, code contacts.Code, details ...con
 
 // FailWith makes the next call of the operation fail with a server error that has
 // the cause. [errors.Is] finds the cause in the error: [contacts.ErrOutcomeUnknown]
-// or [context.Canceled], for example. Otherwise it is like [Fixture.Fail].
+// or [context.Canceled], for example. Of a cause with another code the error keeps
+// the text alone, because no service returns an error that matches two codes: take
+// [Fixture.Fail] for a code. A nil cause fails the test. Otherwise it is like
+// [Fixture.Fail].
 func (f *Fixture) FailWith(op contacts.Operation, cause error) {
-	f.failures.add(failure{fmt.Sprintf("FailWith(%q, %q)", op, cause), op, cause})
+	f.t.Helper()
+	f.failWith(fmt.Sprintf("FailWith(%q, %v)", op, cause), op, cause)
 }
 
 // FailNext is [Fixture.Fail] for the next call of the service with a key, whatever
@@ -42,7 +48,20 @@ func (f *Fixture) FailNext(code contacts.Code, details ...contacts.FieldError) {
 // FailNextWith is [Fixture.FailWith] for the next call of the service with a key,
 // whatever its operation is.
 func (f *Fixture) FailNextWith(cause error) {
-	f.failures.add(failure{fmt.Sprintf("FailNextWith(%q)", cause), anyOperation, cause})
+	f.t.Helper()
+	f.failWith(fmt.Sprintf("FailNextWith(%v)", cause), anyOperation, cause)
+}
+
+func (f *Fixture) failWith(asked string, op contacts.Operation, cause error) {
+	f.t.Helper()
+	if cause == nil {
+		f.t.Errorf("contactstest: %s: there is no cause, so the call would succeed; name one", asked)
+		return
+	}
+	if _, is := errors.AsType[*contacts.Error](cause); is && contacts.CodeOf(cause) != contacts.CodeServerError {
+		cause = errors.New(cause.Error())
+	}
+	f.failures.add(failure{asked, op, cause})
 }
 
 func (f *Fixture) fail(asked string, op contacts.Operation, code contacts.Code, details []contacts.FieldError) {
@@ -51,7 +70,11 @@ func (f *Fixture) fail(asked string, op contacts.Operation, code contacts.Code, 
 		f.t.Errorf("contactstest: %s: no service returns that code; take one of the constants of package contacts", asked)
 		return
 	}
-	f.failures.add(failure{asked, op, &contacts.Error{Code: code, Message: "requested by " + asked, Details: details}})
+	err := &contacts.Error{Code: code, Message: "requested by " + asked, Details: details}
+	if code == contacts.CodeDoNotCall {
+		err.DoNotCall = &contacts.DoNotCallVerdict{Date: f.Account.CreatedAt}
+	}
+	f.failures.add(failure{asked, op, err})
 }
 
 // A failure is one that a test has asked for.
