@@ -202,14 +202,16 @@ func (h *handler) answer(c *call) (*answer, error) {
 		return nil, errRate(quota.Reset)
 	}
 	code := contacts.CodeServerError // a panic says nothing about the key
-	defer func() { h.limiter.Done(ctx, key, code) }()
+	defer func() {
+		if code != contacts.CodeInvalidKey {
+			x.quota = quota
+		}
+		h.limiter.Done(ctx, key, code)
+	}()
 	a, err := h.do(c)
 	code = ""
 	if err != nil {
 		code = failureOf(err).code
-	}
-	if code != contacts.CodeInvalidKey {
-		x.quota = quota
 	}
 	return a, err
 }

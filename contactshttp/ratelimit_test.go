@@ -147,7 +147,11 @@ func TestRateLimitAfterPanics(t *testing.T) {
 			wrap:    func(store contacts.Store) contacts.Store { return &brokenStore{Store: store, value: "broken"} },
 		})
 		s.send(t, ask{path: api + "/contacts?limit=0", key: s.reader}).wantFailure(t, 400, contacts.CodeValidationError)
-		s.send(t, ask{path: api + "/contacts", key: s.reader}).wantFailure(t, 500, contacts.CodeServerError)
+		panicked := s.send(t, ask{path: api + "/contacts", key: s.reader})
+		panicked.wantFailure(t, 500, contacts.CodeServerError)
+		if got := panicked.header.Get("RateLimit"); got != `"default";r=0;t=30` {
+			t.Errorf("the answer after a panic has RateLimit %q", got)
+		}
 		s.send(t, ask{path: api + "/contacts", key: s.reader}).wantLimited(t, "30")
 	})
 }
