@@ -544,6 +544,25 @@ func TestPagesAndThousands(t *testing.T) {
 	}
 }
 
+func TestPanicInTheLoopOverAHistoryEndsItsCall(t *testing.T) {
+	t.Parallel()
+	c, r, w := newCaller(t, contacts.Options{}, nil)
+	func() {
+		defer func() {
+			if p := recover(); p != "the loop" {
+				t.Errorf("the panic went on as %v", p)
+			}
+		}()
+		for range c.History(t.Context(), c.key, c.john) {
+			panic("the loop")
+		}
+	}()
+	want := []*observed{{contacts.Call{Operation: contacts.OpListHistory}, contacts.Outcome{AccountID: w.acme.ID, Code: contacts.CodeServerError, Returned: 1}, 1}}
+	if d := cmp.Diff(want, r.take()); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}
+
 // TestCounts compares the outcomes of random calls with what the caller got.
 func TestCounts(t *testing.T) {
 	t.Parallel()
