@@ -129,9 +129,10 @@ func (s *Service) UpdateContact(ctx context.Context, key string, id uuid.UUID, i
 // AddTags and RemoveTags. It does not read the body before the key is accepted;
 // CodeInvalidJSON comes after CodePermissionDenied.
 //
-// A client may send back what it has read. The address may be an object of street,
-// city, state, zip_code and country; a field that is given beside it too must be the
-// same. Members that cannot be changed must be as they are; see ChangeOptions.Shown.
+// A client may send back what it has read. A null in a context removes its member
+// all the same. The address may be an object of street, city, state, zip_code and
+// country; a field that is given beside it too must be the same. Members that cannot
+// be changed must be as they are; see ChangeOptions.Shown.
 func (s *Service) UpdateContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (_ *Contact, err error) {
 	ctx, c, err := s.begin(ctx, key, OpUpdateContact, 1)
 	defer c.end(ctx, &err)
@@ -186,7 +187,7 @@ func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, 
 // ReplaceContactJSON is ReplaceContact for the documented body of a PUT: that of
 // the create, with ids in its phone numbers. It does not read the body before the
 // key is accepted; CodeInvalidJSON comes after CodePermissionDenied. A client may
-// send back what it has read, as in UpdateContactJSON.
+// send back what it has read, as in UpdateContactJSON; a null in a context stays.
 func (s *Service) ReplaceContactJSON(ctx context.Context, key string, id uuid.UUID, body io.Reader, opts *ChangeOptions) (_ *Contact, err error) {
 	ctx, c, err := s.begin(ctx, key, OpReplaceContact, 1)
 	defer c.end(ctx, &err)

@@ -121,9 +121,11 @@
 // # Changing what was read
 //
 // A client may change what an answer has, and send the whole back to PUT or PATCH.
-// The address may be nested or flat; a field that is given in both forms must be the
-// same. What cannot be changed must be as it was read: full_name, version and
-// updated_at, for example. So a PUT of an old contact is refused.
+// In a PATCH a null removes its member of a context (RFC 7396), also where the
+// answer had the null. A PUT keeps it. The address may be nested or flat; a field
+// that is given in both forms must be the same. What cannot be changed must be as it
+// was read: full_name, version and updated_at, for example. So a PUT of an old
+// contact is refused.
 //
 // # Sending a request again
 //

@@ -108,6 +108,25 @@ func TestDocumentedCalls(t *testing.T) {
 	}
 }
 
+func TestNullInAContextThatIsSentBack(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	path := api + "/contacts/" + s.create(t, s.writer, `{"first_name": "Jane", "custom_context": {"a": null, "b": {"c": null}}}`)
+	for _, c := range []struct {
+		method string
+		want   map[string]any
+	}{
+		{"PUT", map[string]any{"a": nil, "b": map[string]any{"c": nil}}},
+		{"PATCH", map[string]any{"b": map[string]any{}}},
+	} {
+		read := s.want(t, 200, ask{path: path, key: s.writer}).body
+		got := s.want(t, 200, ask{method: c.method, path: path + "/update", key: s.writer, body: read}).body
+		if d := cmp.Diff(c.want, decode[contactshttp.Contact](t, got).CustomContext); d != "" {
+			t.Errorf("%s (-want +got):\n%s", c.method, d)
+		}
+	}
+}
+
 // A client changes what it has read, and sends the whole back.
 func TestWhatWasReadCanBeSentBack(t *testing.T) {
 	t.Parallel()
