@@ -50,9 +50,14 @@ const maxEraseReason = 100
 //
 // Its errors: CodeValidationError, CodeNotFound for an account or a contact that
 // never was, CodeServerError, also where AdminOptions.DoNotCallSecrets lacks a
-// secret of the account's ledger. Nothing was removed then, unless the error
-// matches [ErrOutcomeUnknown] or an entry of the ledger came in between; the call
-// can be made again.
+// secret of the account's ledger. Nothing was removed then, unless there is a
+// receipt with the error or it matches [ErrOutcomeUnknown]; the call can be made
+// again.
+//
+// After the removal it looks for entries of the ledger that came in between, and
+// removes their numbers too. The end of ctx does not stop that. It returns the
+// receipt with the error if that fails. Then, and after a crash, such entries may be
+// left, and a second call may not find them: [Admin.VerifyErasure] does.
 func (a *Admin) EraseContact(ctx context.Context, in EraseInput) (*Erasure, error) {
 	return a.newErasing(in).run(ctx)
 }
@@ -126,12 +131,11 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 		one := in.EraseInput
 		one.ContactID = f.ContactID
 		e, err := erase(ctx, one)
-		switch {
-		case errors.Is(err, ErrNotFound): // it was purged meanwhile
-		case err != nil:
-			return erasures, err
-		default:
+		if e != nil {
 			erasures = append(erasures, *e)
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) { // it was purged meanwhile
+			return erasures, err
 		}
 	}
 	return erasures, nil

@@ -2,6 +2,7 @@ package contacts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -445,10 +446,11 @@ func TestErasePerson(t *testing.T) {
 }
 
 // meddling lets a test change the contents between the look of an erasure and its
-// commit, once.
+// commit, once, and do something after each commit.
 type meddling struct {
 	contacts.Store
-	before func()
+	before, after func()
+	unreadable    error // of every list of contacts
 }
 
 func (m *meddling) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
@@ -456,7 +458,18 @@ func (m *meddling) Apply(ctx context.Context, batch contacts.MutationBatch) ([]c
 		m.before = nil
 		f()
 	}
-	return m.Store.Apply(ctx, batch)
+	outcomes, err := m.Store.Apply(ctx, batch)
+	if m.after != nil {
+		m.after()
+	}
+	return outcomes, err
+}
+
+func (m *meddling) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	if m.unreadable != nil {
+		return contacts.ContactList{}, m.unreadable
+	}
+	return m.Store.ListContacts(ctx, q)
 }
 
 // What comes between the look and the commit is not missed.
@@ -499,7 +512,7 @@ func TestEraseMeetsAWriter(t *testing.T) {
 				w := newWorld(t, store, nil)
 				c := w.person(t)
 				kept := false
-				admin := contacts.NewAdmin(&meddling{store, func() { kept = meddle(t, w, c) }}, atNoon())
+				admin := contacts.NewAdmin(&meddling{Store: store, before: func() { kept = meddle(t, w, c) }}, atNoon())
 				if _, err := admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID}); err != nil {
 					t.Fatal(err)
 				}
@@ -517,6 +530,48 @@ func TestEraseMeetsAWriter(t *testing.T) {
 				w.wantListed(t, oldNumber)
 			})
 		})
+	}
+}
+
+// An erasure that is stored is ended, also when the caller has gone.
+func TestEraseGoesOnAfterItsCommit(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		c := w.person(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		admin := contacts.NewAdmin(&meddling{
+			Store: store, after: cancel,
+			before: func() { w.block(t, contacts.DoNotCallInput{PhoneNumber: number, Source: "x", Reason: "Quendolyn"}) },
+		}, atNoon())
+		erasures, err := admin.ErasePerson(ctx, contacts.ErasePersonInput{EraseInput: contacts.EraseInput{AccountID: w.acme.ID}, Email: c.Email})
+		if err != nil || len(erasures) != 1 || erasures[0].ContactID != c.ID {
+			t.Errorf("erased %+v, %v", erasures, err)
+		}
+		if found := w.verify(t, ofThePerson()); found != nil {
+			t.Errorf("found %v", found)
+		}
+	})
+}
+
+// A receipt that is stored is returned, also when the look after it fails.
+func TestEraseReturnsTheReceiptWithAnError(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.person(t)
+	broken := errors.New("the disk is broken")
+	store := &meddling{Store: w.store}
+	store.after = func() { store.unreadable = broken }
+	erasures, err := contacts.NewAdmin(store, atNoon()).ErasePerson(t.Context(), contacts.ErasePersonInput{
+		EraseInput: contacts.EraseInput{AccountID: w.acme.ID}, Email: c.Email,
+	})
+	if !errors.Is(err, broken) || contacts.CodeOf(err) != contacts.CodeServerError {
+		t.Errorf("the error is %v", err)
+	}
+	again := w.erase(t, contacts.EraseInput{ContactID: c.ID})
+	if diff := cmp.Diff([]contacts.Erasure{*again}, erasures); diff != "" {
+		t.Errorf("receipts (-want +got):\n%s", diff)
 	}
 }
 

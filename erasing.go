@@ -45,8 +45,9 @@ func (a *Admin) newErasing(in EraseInput) *erasing {
 
 // run removes what there is of a person, until nothing is left. Most erasures are
 // one mutation. Another one removes the number of an entry that came into the
-// ledger between the look and the commit.
-func (e *erasing) run(ctx context.Context) (*Erasure, error) {
+// ledger between the look and the commit. With an error, the receipt is that of
+// what was stored before it; nil: nothing was.
+func (e *erasing) run(ctx context.Context) (stored *Erasure, err error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -56,11 +57,11 @@ func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 		case errors.Is(err, ErrStale) && try < maxTries: // the ledger got its first entry just now
 			continue
 		case err != nil:
-			return nil, err
+			return stored, err
 		}
 		m, receipt, err := e.decide()
 		if err != nil {
-			return nil, newServerError(err)
+			return stored, newServerError(err)
 		}
 		if len(m.Contacts)+len(m.Journal) == 0 {
 			if e.receipt == nil {
@@ -70,7 +71,7 @@ func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 		}
 		outcomes, err := e.store.Apply(ctx, MutationBatch{Mutations: []Mutation{m}, Now: e.now, DryRun: e.dryRun})
 		if err != nil {
-			return nil, newServerError(err)
+			return stored, newServerError(err)
 		}
 		var refused error
 		if len(outcomes) > 0 {
@@ -81,6 +82,8 @@ func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 			return receipt, nil
 		case refused == nil: // now look whether anything came in between
 			e.removed = e.removed || len(m.Contacts) > 0
+			stored = receipt
+			ctx = context.WithoutCancel(ctx) // what is begun is ended
 		case errors.Is(refused, ErrDuplicate):
 			for _, h := range outcomes[0].Holders {
 				if n := m.Claims[h.Key].Value; !slices.Contains(e.shared, n) {
@@ -88,10 +91,10 @@ func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 				}
 			}
 		case !cameBetween(refused):
-			return nil, newServerError(refused)
+			return stored, newServerError(refused)
 		}
 		if try == maxTries {
-			return nil, newServerError(cmp.Or(refused, errors.New("new entries come into the ledger all the time")))
+			return stored, newServerError(cmp.Or(refused, errors.New("new entries come into the ledger all the time")))
 		}
 	}
 }

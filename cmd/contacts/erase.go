@@ -61,10 +61,10 @@ func (f *personFlags) erase(ctx context.Context, admin *contacts.Admin, preview 
 		return many(ctx, contacts.ErasePersonInput{EraseInput: in, Email: f.Email, PhoneNumber: f.Number, ExternalID: f.ExternalID, All: f.All})
 	}
 	receipt, err := one(ctx, in)
-	if err != nil {
+	if receipt == nil {
 		return nil, err
 	}
-	return []contacts.Erasure{*receipt}, nil
+	return []contacts.Erasure{*receipt}, err
 }
 
 type erasePreview struct{ personFlags }
