@@ -111,11 +111,15 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 		return nil, err
 	}
 	var found []Conflict
+	seen := make(map[uuid.UUID]bool)
 	for r, err := range a.records(ctx, ContactQuery{AccountID: in.AccountID, MatchKeys: []MatchKey{key}}) {
 		if err != nil {
 			return nil, newServerError(err)
 		}
-		found = append(found, Conflict{Field: string(key.Kind), ContactID: r.Contact.ID})
+		if id := r.Contact.ID; !seen[id] {
+			seen[id] = true
+			found = append(found, Conflict{Field: string(key.Kind), ContactID: id})
+		}
 	}
 	switch {
 	case len(found) == 0:

@@ -446,11 +446,12 @@ func TestErasePerson(t *testing.T) {
 }
 
 // meddling lets a test change the contents between the look of an erasure and its
-// commit, once, and do something after each commit.
+// commit, once, and between the lists of live and of deleted contacts, once. It lets
+// it do something after each commit.
 type meddling struct {
 	contacts.Store
-	before, after func()
-	unreadable    error // of every list of contacts
+	before, after, between func()
+	unreadable             error // of every list of contacts
 }
 
 func (m *meddling) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
@@ -468,6 +469,10 @@ func (m *meddling) Apply(ctx context.Context, batch contacts.MutationBatch) ([]c
 func (m *meddling) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	if m.unreadable != nil {
 		return contacts.ContactList{}, m.unreadable
+	}
+	if f := m.between; f != nil && q.Deleted {
+		m.between = nil
+		f()
 	}
 	return m.Store.ListContacts(ctx, q)
 }
@@ -553,6 +558,43 @@ func TestEraseGoesOnAfterItsCommit(t *testing.T) {
 			t.Errorf("found %v", found)
 		}
 	})
+}
+
+// A contact that is restored after the list of live ones was read, and before that
+// of deleted ones, is in neither.
+func TestEraseMeetsARestore(t *testing.T) {
+	t.Parallel()
+	for name, erase := range map[string]func(a *contacts.Admin, c *contacts.Contact) (int, error){
+		"EraseContact": func(a *contacts.Admin, c *contacts.Contact) (int, error) {
+			_, err := a.EraseContact(t.Context(), contacts.EraseInput{AccountID: c.AccountID, ContactID: c.ID})
+			return 1, err
+		},
+		"ErasePerson": func(a *contacts.Admin, c *contacts.Contact) (int, error) {
+			erasures, err := a.ErasePerson(t.Context(), contacts.ErasePersonInput{EraseInput: contacts.EraseInput{AccountID: c.AccountID}, Email: c.Email})
+			return len(erasures), err
+		},
+		"VerifyErasure": func(a *contacts.Admin, c *contacts.Contact) (int, error) {
+			found, err := a.VerifyErasure(t.Context(), c.AccountID, contacts.ErasureProbe{Emails: []string{c.Email}})
+			return len(found), err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := memoryWorld(t, nil)
+			c := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
+			if err := w.svc.DeleteContact(t.Context(), w.writer, c.ID, nil); err != nil {
+				t.Fatal(err)
+			}
+			admin := contacts.NewAdmin(&meddling{Store: w.store, between: func() {
+				if _, err := w.svc.RestoreContact(t.Context(), w.writer, c.ID, nil); err != nil {
+					t.Error(err)
+				}
+			}}, atNoon())
+			if n, err := erase(admin, c); n != 1 || err != nil {
+				t.Errorf("got %d, %v", n, err)
+			}
+		})
+	}
 }
 
 // A receipt that is stored is returned, also when the look after it fails.

@@ -54,7 +54,7 @@ func (e *erasing) run(ctx context.Context) (stored *Erasure, err error) {
 	for try := 1; ; try++ {
 		err := e.look(ctx)
 		switch {
-		case errors.Is(err, ErrStale) && try < maxTries: // the ledger got its first entry just now
+		case errors.Is(err, ErrStale) && try < maxTries: // it changed while it was read
 			continue
 		case err != nil:
 			return stored, err
@@ -144,6 +144,15 @@ func (e *erasing) look(ctx context.Context) (err error) {
 			return newServerError(err)
 		}
 		e.contact = r // a damaged one too: what of it can be read
+	}
+	if e.contact == nil {
+		// It may have been restored between the lists of live and of deleted ones.
+		switch _, err := e.store.FindContact(ctx, e.in.AccountID, e.in.ContactID); {
+		case err == nil:
+			return newServerError(ErrStale)
+		case !errors.Is(err, ErrNotFound):
+			return newServerError(err)
+		}
 	}
 	if err := e.lookIntoJournal(ctx); err != nil {
 		return err

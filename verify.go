@@ -45,7 +45,7 @@ const maxFindings = 1000
 // its erasures. It returns the places, at most 1,000, and nil if there are none.
 //
 // It reads the whole journal of the account, and with Texts every contact. What is
-// stored while it reads may be missed. It says nothing of the disk.
+// stored or restored while it reads may be missed. It says nothing of the disk.
 //
 // Its errors: CodeValidationError for a probe with no value or with an empty one, or
 // for a secret of AdminOptions that is too short, CodeNotFound for an unknown account,
@@ -237,12 +237,17 @@ func (r *ContactRecord) texts(yield func(field, text string) bool) {
 }
 
 // records yields the contacts that a query finds, live ones and then deleted ones.
-// An error ends it.
+// With match keys, live ones come once more: one that was restored in between is in
+// neither list. An error ends it.
 func (a *Admin) records(ctx context.Context, q ContactQuery) iter.Seq2[*ContactRecord, error] {
 	const pageSize = 500
 	q.AllTeams, q.Limit = true, pageSize
 	return func(yield func(*ContactRecord, error) bool) {
-		for _, deleted := range []bool{false, true} {
+		passes := []bool{false, true}
+		if len(q.MatchKeys) > 0 {
+			passes = append(passes, false)
+		}
+		for _, deleted := range passes {
 			q := q
 			q.Deleted = deleted
 			for {
