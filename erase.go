@@ -182,15 +182,19 @@ func (in *ErasePersonInput) key() (k MatchKey, err error) {
 // [Admin.Erasures], before the restore. It can be called as often as one likes:
 // contacts that are gone are left alone, and so are accounts that are not there.
 //
-// Its errors are those of EraseContact. After an error, those counted are erased.
+// Several receipts of one contact are one erasure: with Suppress if one of them has
+// it, and with KeepNotes if all have it. It repeats the last of them.
+//
+// Its errors are those of EraseContact, and CodeValidationError for a receipt that
+// is not as it was stored, such as that of a preview; then it erases nothing. After
+// another error, those counted are erased.
 func (a *Admin) Reapply(ctx context.Context, erasures []Erasure) (int, error) {
+	all, err := a.again(erasures)
+	if err != nil {
+		return 0, err
+	}
 	n := 0
-	for i := range erasures {
-		first := &erasures[i]
-		e := a.newErasing(EraseInput{
-			AccountID: first.AccountID, ContactID: first.ContactID, Suppress: first.Suppressed, KeepNotes: first.KeptNotes, Reason: first.Reason,
-		})
-		e.repeats = first.ID
+	for _, e := range all {
 		_, err := e.run(ctx)
 		if e.removed {
 			n++
@@ -200,4 +204,29 @@ func (a *Admin) Reapply(ctx context.Context, erasures []Erasure) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// again returns the erasures that repeat others, one for each contact.
+func (a *Admin) again(erasures []Erasure) (all []*erasing, err error) {
+	var bad problems
+	type person struct{ account, contact uuid.UUID }
+	of := make(map[person]*erasing)
+	for i := range erasures {
+		receipt := &erasures[i]
+		if !receipt.isWhole() {
+			bad.add(element("erasures", i), FieldInvalid, "must be a receipt as it was stored")
+			continue
+		}
+		who := person{receipt.AccountID, receipt.ContactID}
+		e := of[who]
+		if e == nil {
+			e = a.newErasing(EraseInput{AccountID: who.account, ContactID: who.contact, KeepNotes: true})
+			of[who] = e
+			all = append(all, e)
+		}
+		e.in.Suppress = e.in.Suppress || receipt.Suppressed
+		e.in.KeepNotes = e.in.KeepNotes && receipt.KeptNotes
+		e.in.Reason, e.repeats = receipt.Reason, receipt.ID
+	}
+	return all, bad.err()
 }

@@ -560,6 +560,66 @@ func TestEraseGoesOnAfterItsCommit(t *testing.T) {
 	})
 }
 
+// The receipts of a contact that came back more than once are one erasure, which
+// removes what one of them removed.
+func TestReapplyOfOneContactTwice(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.person(t)
+	record, err := w.store.FindContact(t.Context(), w.acme.ID, c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var receipts []contacts.Erasure
+	for _, in := range []contacts.EraseInput{{KeepNotes: true, Reason: "retention"}, {Suppress: true, Reason: "request"}} {
+		in.ContactID = c.ID
+		receipts = append(receipts, *w.erase(t, in))
+		account, err := w.store.FindAccount(t.Context(), w.acme.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes, err := w.store.Apply(t.Context(), contacts.MutationBatch{Now: noon, Mutations: []contacts.Mutation{{
+			AccountID: w.acme.ID, Settings: account.SettingsVersion, Contacts: []contacts.ContactChange{{ID: c.ID, Record: record}},
+		}}})
+		if err != nil || len(outcomes) > 0 && outcomes[0].Err != nil {
+			t.Fatal(outcomes, err)
+		}
+	}
+	if n, err := w.admin.Reapply(t.Context(), receipts); n != 1 || err != nil {
+		t.Fatalf("Reapply returned %d, %v", n, err)
+	}
+	again := w.erase(t, contacts.EraseInput{ContactID: c.ID})
+	if !again.Suppressed || again.KeptNotes || again.Reapplies != receipts[1].ID || again.Reason != "request" {
+		t.Errorf("the receipt is %+v", again)
+	}
+}
+
+// A receipt that is not as it was stored makes Reapply erase nothing.
+func TestReapplyRefuses(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c, gone := w.person(t), w.create(t, contacts.CreateContactInput{FirstName: "Ada"})
+	preview, err := w.admin.PreviewErasure(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := w.erase(t, contacts.EraseInput{ContactID: gone.ID})
+	altered := *whole
+	altered.Suppressed = true
+	n, err := w.admin.Reapply(t.Context(), []contacts.Erasure{*preview, *whole, altered})
+	wantError(t, err, contacts.CodeValidationError)
+	var fields []string
+	for _, d := range err.(*contacts.Error).Details {
+		fields = append(fields, d.Field)
+	}
+	if diff := cmp.Diff([]string{"erasures[0]", "erasures[2]"}, fields); diff != "" || n != 0 {
+		t.Errorf("erased %d; fields (-want +got):\n%s", n, diff)
+	}
+	if _, err := w.svc.GetContact(t.Context(), w.key, c.ID); err != nil {
+		t.Errorf("the contact of the preview: %v", err)
+	}
+}
+
 // A contact that is restored after the list of live ones was read, and before that
 // of deleted ones, is in neither.
 func TestEraseMeetsARestore(t *testing.T) {

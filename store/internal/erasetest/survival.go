@@ -75,16 +75,16 @@ func SurvivesErasure(t *testing.T, store contacts.Store, again func() contacts.S
 // and returns the account in it: the person is there again, until the erasure is
 // applied again.
 func Reapply(t *testing.T, w *World, person *contacts.Contact, restore func() *World) {
+	other := New(t, w.Store) // an account that the backup has not
+	foreign := other.Erase(t, other.Person(t), true)
 	first := w.Erase(t, person, true)
 	kept := w.erasures(t, first.At)
 	w = restore()
 	if _, err := w.Service.GetContact(t.Context(), w.Key, person.ID); err != nil {
 		t.Fatalf("the backup has not brought the person back: %v", err)
 	}
-	foreign := kept[0]
-	foreign.AccountID = uuid.Must(uuid.NewV7()) // of an account that the backup has not
 	for _, want := range []int{1, 0} {
-		if n, err := w.Admin.Reapply(t.Context(), append([]contacts.Erasure{foreign}, kept...)); n != want || err != nil {
+		if n, err := w.Admin.Reapply(t.Context(), append([]contacts.Erasure{*foreign}, kept...)); n != want || err != nil {
 			t.Errorf("Reapply returned %d, %v; want %d", n, err, want)
 		}
 	}
