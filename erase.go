@@ -147,8 +147,6 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 
 // key returns the match key that the input names.
 func (in *ErasePersonInput) key() (k MatchKey, err error) {
-	// What is stored may be longer than the limits that hold now.
-	r := rules{limits: Limits{Email: maxLimit}}
 	var bad problems
 	needsAccount(in.AccountID, &bad)
 	if in.ContactID != uuid.Nil {
@@ -157,24 +155,44 @@ func (in *ErasePersonInput) key() (k MatchKey, err error) {
 	given := 0
 	if in.Email != "" {
 		given++
-		k = MatchKey{KeyEmail, MatchEmail(r.email(in.Email, &bad))}
+		k = keyOf(KeyEmail, in.Email, "email", &bad)
 	}
 	if in.PhoneNumber != "" {
 		given++
-		e164, why := r.phones.normalise(in.PhoneNumber)
-		if why != "" {
-			bad.add("phone_number", FieldInvalid, why)
-		}
-		k = MatchKey{KeyPhoneNumber, e164}
+		k = keyOf(KeyPhoneNumber, in.PhoneNumber, "phone_number", &bad)
 	}
 	if in.ExternalID != "" {
 		given++
-		k = MatchKey{KeyExternalID, text(in.ExternalID, "external_id", maxLimit, &bad)}
+		k = keyOf(KeyExternalID, in.ExternalID, "external_id", &bad)
 	}
 	if given != 1 {
 		bad.add("email", FieldRequired, "or phone_number or external_id is required, and one of them alone")
 	}
 	return k, bad.err()
+}
+
+// keyOf returns the match key that contacts have for a value, as a create stores it.
+func keyOf(kind KeyKind, value, field string, bad *problems) MatchKey {
+	var found problems
+	switch r := (rules{limits: Limits{Email: maxLimit}}); kind { // what is stored may be longer than the limits that hold now
+	case KeyEmail:
+		value = MatchEmail(r.email(value, &found))
+	case KeyPhoneNumber:
+		e164, why := r.phones.listed(value)
+		if why != "" {
+			found.add(field, FieldInvalid, why)
+		}
+		value = e164
+	default:
+		value = text(value, field, maxLimit, &found)
+	}
+	for _, f := range found.list {
+		bad.add(field, f.Code, f.Message)
+	}
+	if value == "" && len(found.list) == 0 {
+		bad.add(field, FieldRequired, "must not be empty")
+	}
+	return MatchKey{kind, value}
 }
 
 // Reapply erases the contacts of erasures again that have come back from a backup,

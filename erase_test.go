@@ -701,6 +701,9 @@ func TestVerifyErasure(t *testing.T) {
 		{contacts.ErasureProbe{ExternalIDs: []string{"4711"}}, nil},
 		{contacts.ErasureProbe{ExternalIDs: []string{"4711-2"}}, []string{"external_id"}},
 		{contacts.ErasureProbe{PhoneNumbers: []string{number}}, []string{"phone_numbers"}},
+		{contacts.ErasureProbe{Emails: []string{" joann@EXAMPLE.com\n"}}, []string{"email"}},
+		{contacts.ErasureProbe{ExternalIDs: []string{" 4711-2 "}}, []string{"external_id"}},
+		{contacts.ErasureProbe{PhoneNumbers: []string{" +1 (555) 111-0002"}}, []string{"phone_numbers"}},
 	} {
 		var fields []string
 		for _, f := range w.verify(t, test.probe) {
@@ -713,13 +716,36 @@ func TestVerifyErasure(t *testing.T) {
 			t.Errorf("%+v: fields (-want +got):\n%s", test.probe, diff)
 		}
 	}
-	for _, probe := range []contacts.ErasureProbe{{}, {Texts: []string{" , "}}, {Emails: []string{""}}} {
+	for _, probe := range []contacts.ErasureProbe{
+		{}, {Texts: []string{" , "}}, {Emails: []string{""}}, {Emails: []string{"Jo Ann"}}, {ExternalIDs: []string{" "}},
+		{PhoneNumbers: []string{""}}, {PhoneNumbers: []string{"(555) 111-0002"}},
+	} {
 		if _, err := w.admin.VerifyErasure(t.Context(), w.acme.ID, probe); contacts.CodeOf(err) != contacts.CodeValidationError {
 			t.Errorf("%+v: %v", probe, err)
 		}
 	}
 	if _, err := w.admin.VerifyErasure(t.Context(), uuid.Must(uuid.NewV7()), ofThePerson()); contacts.CodeOf(err) != contacts.CodeNotFound {
 		t.Errorf("an unknown account: %v", err)
+	}
+}
+
+// An equivalent form of a number is found in contacts, in entries of the ledger and
+// in their companions.
+func TestVerifyErasureFindsForms(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	const short, long = "+551187654321", "+5511987654321"
+	c := w.create(t, contacts.CreateContactInput{FirstName: "Ana", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: long, DoNotCall: true}}})
+	want := []contacts.ErasureFinding{{Value: short, ContactID: c.ID, Field: "phone_numbers"}}
+	for _, e := range w.journal(t) {
+		field := "phone_number"
+		if !strings.Contains(e.Data, long) {
+			field = "subject" // the companion
+		}
+		want = append(want, contacts.ErasureFinding{Value: short, ContactID: c.ID, Sequence: e.Sequence, Field: field})
+	}
+	if diff := cmp.Diff(want, w.verify(t, contacts.ErasureProbe{PhoneNumbers: []string{short}})); diff != "" || len(want) != 3 {
+		t.Errorf("%d findings (-want +got):\n%s", len(want), diff)
 	}
 }
 

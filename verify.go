@@ -17,8 +17,8 @@ import (
 // person had. At least one must be given.
 type ErasureProbe struct {
 	Emails       []string // compared in the form of [MatchEmail]
-	PhoneNumbers []string // E.164
-	ExternalIDs  []string // compared byte for byte
+	PhoneNumbers []string // with + and the country code; their [PhoneForms] are found too
+	ExternalIDs  []string // compared without blanks around them
 
 	// Texts are found inside other text too, such as a name in a reason. They are
 	// compared in the form of [FoldSearch]. A short one is found where nobody meant
@@ -47,15 +47,17 @@ const maxFindings = 1000
 // It reads the whole journal of the account, and with Texts every contact. What is
 // stored or restored while it reads may be missed. It says nothing of the disk.
 //
-// Its errors: CodeValidationError for a probe with no value or with an empty one, or
-// for a secret of AdminOptions that is too short, CodeNotFound for an unknown account,
+// Its errors: CodeValidationError for a probe with no value or with one that no
+// contact can have, such as an empty one, or for a secret of AdminOptions that is too
+// short, CodeNotFound for an unknown account,
 // CodeServerError, also where AdminOptions.DoNotCallSecrets lacks a secret of the
 // account's ledger.
 func (a *Admin) VerifyErasure(ctx context.Context, accountID uuid.UUID, probe ErasureProbe) ([]ErasureFinding, error) {
 	if a.ledgerErr != nil {
 		return nil, a.ledgerErr
 	}
-	if err := probe.check(); err != nil {
+	s, err := newEraseSearch(&probe)
+	if err != nil {
 		return nil, err
 	}
 	account, err := a.account(ctx, accountID)
@@ -66,39 +68,13 @@ func (a *Admin) VerifyErasure(ctx context.Context, accountID uuid.UUID, probe Er
 	if err != nil {
 		return nil, newServerError(err)
 	}
-	s := newEraseSearch(&probe)
-	s.addSubjects(ledger, probe.PhoneNumbers)
+	s.addSubjects(ledger)
 	for _, look := range []func(context.Context, *Admin, uuid.UUID) error{s.lookUp, s.walkContacts, s.walkJournal} {
 		if err := look(ctx, a, accountID); err != nil && !errors.Is(err, errEnough) {
 			return nil, newServerError(err)
 		}
 	}
 	return s.findings, nil
-}
-
-// check refuses a probe without values, or with one that could not be found.
-func (p *ErasureProbe) check() error {
-	var bad problems
-	for _, list := range []struct {
-		field  string
-		values []string
-		form   func(string) string
-	}{
-		{"emails", p.Emails, MatchEmail},
-		{"phone_numbers", p.PhoneNumbers, strings.TrimSpace},
-		{"external_ids", p.ExternalIDs, strings.TrimSpace},
-		{"texts", p.Texts, FoldSearch},
-	} {
-		for i, v := range list.values {
-			if list.form(v) == "" {
-				bad.add(element(list.field, i), FieldRequired, "must not be empty")
-			}
-		}
-	}
-	if len(p.Emails)+len(p.PhoneNumbers)+len(p.ExternalIDs)+len(p.Texts) == 0 {
-		bad.add("texts", FieldRequired, "is required, where nothing else is given")
-	}
-	return bad.err()
 }
 
 // An eraseSearch is one search of VerifyErasure.
@@ -114,30 +90,52 @@ type eraseSearch struct {
 // An eraseText is a text that is looked for inside other text.
 type eraseText struct{ value, folded string }
 
-func newEraseSearch(p *ErasureProbe) *eraseSearch {
+// newEraseSearch refuses a probe without values, or with one that could not be found.
+func newEraseSearch(p *ErasureProbe) (*eraseSearch, error) {
 	s := &eraseSearch{values: make(map[MatchKey]string), exact: make(map[string]string), emails: make(map[string]string)}
-	add := func(k MatchKey, value string) {
-		if _, twice := s.values[k]; !twice {
-			s.keys = append(s.keys, k)
-			s.values[k] = value
+	var bad problems
+	for _, list := range []struct {
+		kind   KeyKind
+		field  string
+		values []string
+	}{{KeyEmail, "emails", p.Emails}, {KeyPhoneNumber, "phone_numbers", p.PhoneNumbers}, {KeyExternalID, "external_ids", p.ExternalIDs}} {
+		for i, v := range list.values {
+			s.add(keyOf(list.kind, v, element(list.field, i), &bad), v)
 		}
 	}
-	for _, v := range p.Emails {
-		add(MatchKey{KeyEmail, MatchEmail(v)}, v)
-		s.emails[MatchEmail(v)] = v
+	for i, v := range p.Texts {
+		folded := FoldSearch(v)
+		if folded == "" {
+			bad.add(element("texts", i), FieldRequired, "must not be empty")
+		}
+		s.texts = append(s.texts, eraseText{v, folded})
 	}
-	for _, v := range p.PhoneNumbers {
-		add(MatchKey{KeyPhoneNumber, v}, v)
-		s.exact[v] = v
+	if len(s.keys)+len(s.texts) == 0 {
+		bad.add("texts", FieldRequired, "is required, where nothing else is given")
 	}
-	for _, v := range p.ExternalIDs {
-		add(MatchKey{KeyExternalID, v}, v)
-		s.exact[v] = v
+	return s, bad.err()
+}
+
+// add adds a match key of the probe. A number comes with its equivalent forms.
+func (s *eraseSearch) add(k MatchKey, value string) {
+	keys := []MatchKey{k}
+	if k.Kind == KeyPhoneNumber {
+		for _, form := range PhoneForms(k.Value)[1:] {
+			keys = append(keys, MatchKey{k.Kind, form.Number})
+		}
 	}
-	for _, v := range p.Texts {
-		s.texts = append(s.texts, eraseText{v, FoldSearch(v)})
+	for _, k := range keys {
+		if _, twice := s.values[k]; twice {
+			continue
+		}
+		s.keys = append(s.keys, k)
+		s.values[k] = value
+		if k.Kind == KeyEmail {
+			s.emails[k.Value] = value
+		} else {
+			s.exact[k.Value] = value
+		}
 	}
-	return s
 }
 
 // errEnough ends a walk. It reaches no caller.
@@ -395,14 +393,17 @@ func jsonTexts(object string) iter.Seq2[string, string] {
 
 // addSubjects makes the search find companions in the ledger that name one of the
 // numbers by its subject.
-func (s *eraseSearch) addSubjects(l *ledger, numbers []string) {
+func (s *eraseSearch) addSubjects(l *ledger) {
 	if l == nil {
 		return
 	}
-	for _, n := range numbers {
+	for _, k := range s.keys {
+		if k.Kind != KeyPhoneNumber {
+			continue
+		}
 		for i := range l.secrets {
-			subject := l.secrets[i].subject(l.account, n)
-			s.exact[hex.EncodeToString(subject[:])] = n
+			subject := l.secrets[i].subject(l.account, k.Value)
+			s.exact[hex.EncodeToString(subject[:])] = s.values[k]
 		}
 	}
 }
