@@ -35,9 +35,12 @@ const maxEraseReason = 100
 //   - the contact;
 //   - the changes in its events, and what their source said;
 //   - in the do-not-call ledger, the numbers of the person that no other live
-//     contact has, those of earlier times too, with their reasons, references and
-//     contact ids; and on numbers that another contact has, those of the entries
-//     that came from this contact.
+//     contact has, with their reasons, references and contact ids; and on numbers
+//     that another contact has, those of the entries that came from this contact.
+//
+// The numbers of the person are those that the contact has, and those that it had
+// earlier and blocked itself. An earlier number that others blocked alone stays in
+// the ledger.
 //
 // The receipt says what stays: entries of the ledger without their number, which
 // still forbid calls to it, the bare events, and idempotency records until they

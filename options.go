@@ -41,9 +41,11 @@ type Options struct {
 	// DoNotCallSecrets are the secrets by which the do-not-call ledger finds a
 	// number, each of 32 bytes or more. The first makes new entries, and all are
 	// tried in a look-up. Keep every secret that made an entry: entries whose
-	// number was erased are found by it alone. nil: the library makes a secret for
-	// each account and stores it there. That one protects exports, logs and dumps
-	// for support. It does not protect a stolen database.
+	// number was erased are found by it alone. Add a new secret as the last one in
+	// every process first, and then move it to the front: a process without a secret
+	// that has made an entry fails. nil: the library makes a secret for each account
+	// and stores it there. That one protects exports, logs and dumps for support. It
+	// does not protect a stolen database.
 	DoNotCallSecrets [][]byte
 
 	// Permissions are the host's own permissions, which the options above may

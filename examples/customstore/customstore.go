@@ -4,7 +4,8 @@
 //
 // It is whole and keeps the contract, as its test proves with package storetest.
 // Its limits: all contacts must fit into memory, the file only grows, and one
-// process uses it at a time.
+// process uses it at a time. No line is ever removed, so a contact that was erased
+// or purged stays in the file.
 package customstore
 
 import (
