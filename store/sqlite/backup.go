@@ -23,6 +23,10 @@ import (
 // that is there already, or a -wal or -journal file of one that was, is an error
 // that matches [io/fs.ErrExist]. The file system must have hard links.
 //
+// A process that dies in the middle may leave a file .contacts-* in the folder of
+// path, with a copy of the contacts. Remove that when no Backup or [Restore] runs
+// there.
+//
 // It is at its end as large as the store without its free pages. While it runs,
 // the -wal file beside the store grows by all that is written.
 func (s *Store) Backup(ctx context.Context, path string) error {

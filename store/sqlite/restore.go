@@ -17,15 +17,23 @@ import (
 // For [errors.Is].
 var ErrInUse = errors.New("it is open: close it in every process first")
 
+// ErrReplaced says that [Restore] has put the backup at path, and then failed. It is
+// not known whether that outlasts a power cut, and the log of the file before may
+// still be there. Another Restore puts it right. For [errors.Is].
+var ErrReplaced = errors.New("the backup is in its place, but that may not be on the disk")
+
 // Restore puts what is in a backup at path, for [Open]. What a store at path held
 // is gone then, with its log; a file of that name need not be there. The backup
 // stays as it is. It is checked first, and copied, so that it takes as long as
 // reading it twice.
 //
 // When Restore has returned without an error the new file is on the disk. With
-// one, what was at path is still there; if the process dies, either that or the
-// new file. A dying process may leave the old -wal file beside the new one. Open
-// refuses that with [ErrForeignLog], and another Restore puts it right.
+// one, what was at path is still there, unless the error matches [ErrReplaced]. If
+// the process dies, either that or the new file is there. A dying process may leave
+// the old -wal file beside the new one. Open refuses that with [ErrForeignLog], and
+// another Restore puts it right. It may also leave a file .contacts-* in the folder
+// of path, with a copy of the contacts. Remove that when no Restore or [Store.Backup]
+// runs there.
 //
 // An error matches [ErrInUse] if a process has the store at path open. It matches
 // [ErrNotDatabase], [ErrForeign], [ErrNewerSchema] or [ErrCorrupt] if that is
@@ -56,7 +64,7 @@ func restore(ctx context.Context, backup, path string, c config) (err error) {
 	if err != nil {
 		return fmt.Errorf("the backup: %w", err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { _ = db.Close() }() // it was only read
 	if same(backup, path) {
 		return errors.New("the backup is the file itself")
 	}
@@ -162,12 +170,20 @@ func (c copier) replace(path, name string) error {
 		return err
 	}
 	if err := c.syncFolder(path); err != nil {
-		return err
+		return replaced(err)
 	}
 	if err := removeLog(path); err != nil {
-		return err
+		return replaced(err)
 	}
-	return c.syncFolder(path)
+	return replaced(c.syncFolder(path))
+}
+
+// replaced returns an error of what follows the rename.
+func replaced(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrReplaced, err)
 }
 
 func removeLog(path string) error {

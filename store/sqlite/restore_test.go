@@ -272,6 +272,30 @@ func TestRestoreThatCannotSync(t *testing.T) {
 	}
 }
 
+// What fails after the new file has its name says so.
+func TestRestoreThatCannotSyncTheFolder(t *testing.T) {
+	t.Parallel()
+	_, backup, account, contact := backedUp(t, newPath(t))
+	path := newPath(t)
+	used(t, path, 1)
+	fault := errors.New("the disk is gone")
+	for after := range 2 { // syncs of the folder that work
+		n := 0
+		err := sqlite.NewPlan().Sync(func(f *os.File) error {
+			if info, err := f.Stat(); err != nil || !info.IsDir() {
+				return err
+			}
+			if n++; n > after {
+				return fault
+			}
+			return nil
+		}).Restore(t.Context(), backup, path)
+		wantErr(t, "Restore", err, fault)
+		wantErr(t, "Restore", err, sqlite.ErrReplaced)
+	}
+	wantContact(t, open(t, path), account, contact)
+}
+
 // A store that was created after the backup is gone after Restore, with its log.
 func ExampleRestore() {
 	ctx := context.Background()
