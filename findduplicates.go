@@ -19,6 +19,9 @@ type FindDuplicatesInput struct {
 	// Cursor is the NextCursor of the previous page. "": the first page.
 	Cursor string
 
+	// WithoutContexts is that of [ListContactsInput].
+	WithoutContexts bool
+
 	// Limit is the number of groups on a page. 0: 25; at most 100.
 	Limit int
 }
@@ -82,7 +85,7 @@ func (s *Service) FindDuplicates(ctx context.Context, key string, in FindDuplica
 		return nil, err
 	}
 	for len(place.kinds) > 0 && len(page.Groups) < page.Limit {
-		if err := c.addGroups(ctx, page, &place); err != nil {
+		if err := c.addGroups(ctx, page, &place, in.WithoutContexts); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +117,7 @@ func (s *Service) FindDuplicates(ctx context.Context, key string, in FindDuplica
 
 // addGroups adds groups of the first kind until the page is full, and moves the place
 // after them.
-func (c *call) addGroups(ctx context.Context, page *DuplicatePage, place *duplicatesPlace) error {
+func (c *call) addGroups(ctx context.Context, page *DuplicatePage, place *duplicatesPlace, withoutContexts bool) error {
 	p, kind := c.principal, place.kinds[0]
 	list, err := c.store.ListContacts(ctx, ContactQuery{
 		AccountID: p.AccountID, AllTeams: p.AllTeams, Teams: slices.Clone(p.TeamIDs),
@@ -128,7 +131,7 @@ func (c *call) addGroups(ctx context.Context, page *DuplicatePage, place *duplic
 		return c.fault(err)
 	}
 	for _, g := range list.Groups {
-		whole, damaged := readable(g.Records, list.Damaged)
+		whole, damaged := readable(g.Records, list.Damaged, withoutContexts)
 		page.Groups = append(page.Groups, DuplicateGroup{Key: kind, Contacts: whole, Count: g.Count, Damaged: damaged})
 	}
 	if place.position = list.Position; place.position == "" {

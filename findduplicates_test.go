@@ -291,3 +291,36 @@ func TestDamagedContactsLeaveTheirGroups(t *testing.T) {
 		t.Errorf("got %d groups, want 2", seen)
 	}
 }
+
+func TestSummariesHaveNoContexts(t *testing.T) {
+	t.Parallel()
+	store := &damagedStore{Store: closing(t, memory.New()), damage: make(map[uuid.UUID]func(*contacts.ContactRecord))}
+	w := newWorld(t, store, nil)
+	for range 2 {
+		c := w.create(t, contacts.CreateContactInput{
+			FirstName: "Ada", Email: "ada@example.com", CustomContext: map[string]any{"a": "b"}, IndustryContext: map[string]any{},
+		})
+		store.damage[c.ID] = func(r *contacts.ContactRecord) { r.IndustryContext = "{" }
+	}
+	list, err := w.svc.ListContacts(t.Context(), w.key, contacts.ListContactsInput{WithoutContexts: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	duplicates, err := w.svc.FindDuplicates(t.Context(), w.key, contacts.FindDuplicatesInput{WithoutContexts: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := slices.Concat(list.Contacts, duplicates.Groups[0].Contacts)
+	if len(all) != 4 {
+		t.Fatalf("got %d contacts, want 4", len(all))
+	}
+	for _, c := range all {
+		if c.FirstName != "Ada" || c.CustomContext != nil || c.IndustryContext != nil {
+			t.Errorf("got %+v", c)
+		}
+	}
+	store.damage = nil
+	if list, err = w.svc.ListContacts(t.Context(), w.key, contacts.ListContactsInput{}); err != nil || len(list.Contacts[0].CustomContext) != 1 {
+		t.Errorf("without the field: got %+v, %v", list, err)
+	}
+}

@@ -53,6 +53,10 @@ type ListContactsInput struct {
 	// Deleted lists the deleted contacts in place of the live ones.
 	Deleted bool
 
+	// WithoutContexts leaves CustomContext and IndustryContext nil, for a summary:
+	// they are most of the memory of a page. A damaged context is no error then.
+	WithoutContexts bool
+
 	// Limit is the size of a page. 0: 25, as documented; at most 100.
 	Limit int
 
@@ -152,7 +156,7 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 		records = records[:page.Limit]
 		page.NextCursor = encodeCursor(records[page.Limit-1].Contact.ID)
 	}
-	page.Contacts, page.Damaged = readable(records, list.Damaged)
+	page.Contacts, page.Damaged = readable(records, list.Damaged, in.WithoutContexts)
 	if err := c.mark(ctx, page.Contacts...); err != nil {
 		return nil, c.fault(err)
 	}
@@ -171,14 +175,17 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 }
 
 // readable returns the contacts of the records, and those of them that are damaged,
-// some of which a store has found.
-func readable(records []*ContactRecord, found []*DamagedError) (whole []*Contact, damaged []*DamagedError) {
+// some of which a store has found. withoutContexts leaves their contexts out.
+func readable(records []*ContactRecord, found []*DamagedError, withoutContexts bool) (whole []*Contact, damaged []*DamagedError) {
 	whole = make([]*Contact, 0, len(records))
 	unread := make(map[uuid.UUID]*DamagedError, len(found))
 	for _, d := range found {
 		unread[d.ContactID] = d
 	}
 	for _, r := range records {
+		if withoutContexts {
+			r.CustomContext, r.IndustryContext = "", "" // the contact is a part of the record, and would keep them
+		}
 		d, contact := draft{record: r}, &r.Contact
 		bad := unread[contact.ID]
 		switch {

@@ -1,6 +1,7 @@
 package contactshttp_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -142,6 +143,35 @@ func TestLongPathInFrontIsNotRepeated(t *testing.T) {
 		h.ServeHTTP(w, r)
 		if got := strings.Contains(w.Body.String(), `"`+front+api+`/contacts"`); w.Code != 200 || got != repeated {
 			t.Errorf("%d bytes in front: status %d, repeated: %t, want %t", length, w.Code, got, repeated)
+		}
+	}
+}
+
+// A contextStore returns contexts that cannot be read.
+type contextStore struct{ contacts.Store }
+
+func (s contextStore) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	list, err := s.Store.ListContacts(ctx, q)
+	records := list.Records
+	for _, g := range list.Groups {
+		records = append(records, g.Records...)
+	}
+	for _, r := range records {
+		r.CustomContext, r.IndustryContext = "{", "{"
+	}
+	return list, err
+}
+
+func TestSummariesReadNoContexts(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, &settings{wrap: func(store contacts.Store) contacts.Store { return contextStore{store} }})
+	for range 2 {
+		s.create(t, s.writer, `{"first_name": "John", "email": "john@example.com"}`)
+	}
+	for _, path := range []string{"/contacts", "/contacts?cursor=", "/contacts/duplicates"} {
+		got := s.want(t, 200, ask{path: api + path, key: s.reader})
+		if n := strings.Count(got.body, `"first_name":"John"`); n != 2 {
+			t.Errorf("%s: %s", path, got.body)
 		}
 	}
 }

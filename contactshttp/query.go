@@ -104,6 +104,8 @@ func (c *call) readList() {
 		TeamID:      c.number("team_id"),
 		Limit:       c.count("limit"),
 		Page:        c.count("page"),
+
+		WithoutContexts: true, // a summary has none
 	}
 	in.PhoneNumber = c.withPlus(in.PhoneNumber)
 	in.UpdatedAfter, _ = c.time("updated_after")
@@ -140,6 +142,8 @@ func (c *call) readDuplicates() {
 		Key:    contacts.KeyKind(c.given("key")),
 		Cursor: c.query.Get("cursor"),
 		Limit:  c.count("limit"),
+
+		WithoutContexts: true, // a summary has none
 	}
 }
 

@@ -26,7 +26,7 @@ func (c *duplicatesCommand) Run(ctx context.Context, s *session) error {
 	return c.act(ctx, s, mayRead, func(svc *contacts.Service, key string) error {
 		var damaged error
 		groups := func(yield func(contacts.DuplicateGroup, error) bool) {
-			for group, err := range svc.Duplicates(ctx, key, contacts.FindDuplicatesInput{Key: c.Kind}) {
+			for group, err := range svc.Duplicates(ctx, key, contacts.FindDuplicatesInput{Key: c.Kind, WithoutContexts: !s.JSON}) {
 				if _, is := errors.AsType[*contacts.DamagedError](err); is {
 					damaged, err = cmp.Or(damaged, err), nil
 				}
