@@ -55,6 +55,7 @@ func (a *Admin) follow(ctx context.Context, accountID uuid.UUID, after int64, yi
 		if err != nil {
 			return err
 		}
+		r.room = maxEventData
 		events, more, err := r.next(ctx, now, eventPage)
 		if err != nil {
 			return err

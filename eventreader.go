@@ -11,6 +11,10 @@ import (
 // eventPage is how many entries of a journal are read at a time.
 const eventPage = 1000
 
+// maxEventData is how many bytes of data make a page of events full. As Go values
+// they may take twenty times as much.
+const maxEventData = 4 << 20
+
 // An eventReader reads the events of an account in their order, and misses none: it
 // says so where events have ended.
 type eventReader struct {
@@ -18,6 +22,9 @@ type eventReader struct {
 	account uuid.UUID
 	contact uuid.UUID // the events of this contact alone; zero: of all
 	after   int64     // the newest number that was read
+	room    int       // bytes of data that the page still takes; without any, next returns what it has
+	atOnce  int       // how many entries are read at once: fewer where they are large
+	looked  int       // how many entries were read
 
 	// lenient: missing numbers are no error. They are none before the first event
 	// that the caller of a reader gets which begins at 0, and none among the events
@@ -27,19 +34,23 @@ type eventReader struct {
 
 // newEventReader returns a reader of the events after a sequence.
 func newEventReader(store Store, account, contact uuid.UUID, after int64) *eventReader {
-	return &eventReader{store: store, account: account, contact: contact, after: after, lenient: after == 0 || contact != uuid.Nil}
+	return &eventReader{store: store, account: account, contact: contact, after: after, room: maxEventData, atOnce: defaultEventLimit, lenient: after == 0 || contact != uuid.Nil}
 }
 
-// next returns the events of the next entries, which are so many, and whether
+// next returns the events of the next entries, at most so many, and whether
 // there may be more. An event that has ended, or an entry that cannot be read, ends
 // the page: next returns the events before it, and the next call returns the error.
+// A page that is full ends with the event that filled it.
 func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (events []Event, more bool, err error) {
 	at, gone := r.after, false
 	for {
+		entries = min(entries, r.atOnce)
 		page, err := r.list(ctx, at, entries)
 		if err != nil {
 			return nil, false, newServerError(err)
 		}
+		r.looked += len(page)
+		r.atOnce = eventPage
 		for i := range page {
 			e := &page[i]
 			missing := e.Sequence != at+1 || e.ended(now)
@@ -61,6 +72,10 @@ func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (eve
 			}
 			events = append(events, event)
 			r.after, r.lenient = at, r.contact != uuid.Nil
+			if r.room -= len(e.Data); r.room <= 0 && i < len(page)-1 {
+				r.atOnce = i + 1
+				return events, true, nil
+			}
 		}
 		switch {
 		case len(page) == entries && gone: // what is there after those that have ended?

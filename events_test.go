@@ -5,6 +5,7 @@ import (
 	"iter"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -309,5 +310,54 @@ func TestReaderStops(t *testing.T) {
 	}
 	for _, err := range admin.Events(t.Context(), uuid.UUID{1}, 0) {
 		wantError(t, err, contacts.CodeServerError)
+	}
+}
+
+func TestPageOfLargeEventsIsShort(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, closing(t, memory.New()), nil)
+	w.switchOn(t, 0)
+	key, _, err := w.admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: w.acme.ID, Permissions: all, AllTeams: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := w.create(t, name("Ada"))
+	const changes = 100
+	for i := range changes {
+		large := map[string]any{"a": strconv.Itoa(i) + strings.Repeat("a", 60<<10)}
+		w.update(t, c.ID, contacts.UpdateContactInput{CustomContext: &large, IndustryContext: &large})
+	}
+	pages := 0
+	var versions []int64
+	for in := (contacts.EventsInput{Limit: 1000}); ; pages++ {
+		page, err := w.svc.Events(t.Context(), key, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			versions = append(versions, e.Version)
+		}
+		if n := len(page.Events); n == 0 || n > 40 {
+			t.Fatalf("a page has %d events", n)
+		}
+		if in.After = page.LastSequence; !page.HasMore {
+			break
+		}
+	}
+	want := make([]int64, changes+1)
+	for i := range want {
+		want[i] = int64(i + 1)
+	}
+	if diff := cmp.Diff(want, versions); diff != "" {
+		t.Errorf("the versions of all pages (-want +got):\n%s", diff)
+	}
+	seen := 0
+	for _, err := range w.admin.Events(t.Context(), w.acme.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen++; seen == changes+1 {
+			break
+		}
 	}
 }

@@ -41,7 +41,8 @@ const (
 // without a team, and of contacts in a team that it may access now. Events of
 // contacts that were removed for good are seen by keys with access to all teams. It
 // needs Options.EventsPermission and waits for nothing: ask again with
-// LastSequence, a few times a minute. A page may be short although there is more.
+// LastSequence, a few times a minute. A page may be short although there is more:
+// it ends with the event with which its events take more than 4 MiB of the journal.
 //
 // A key with Options.DoNotCallPermission also gets blocks and grants of calls, unless
 // ContactID is set. Only keys with access to all teams see which contact a block came
@@ -64,12 +65,11 @@ func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *Ev
 	page := &EventPage{Events: []Event{}, LastSequence: in.After}
 	defer func() { c.observed.returned(len(page.Events)) }()
 	r := newEventReader(s.store, c.principal.AccountID, in.ContactID, in.After)
-	for looked := 0; looked < maxEventEntries && len(page.Events) < in.Limit; {
+	for r.looked < maxEventEntries && len(page.Events) < in.Limit && r.room > 0 {
 		size := in.Limit - len(page.Events)
 		if in.Types != nil || !c.principal.AllTeams || !c.seesLedger() { // few of them may be for the caller
 			size = eventPage
 		}
-		looked += size
 		more, err := c.addEvents(ctx, page, r, in, size)
 		switch {
 		case CodeOf(err) == CodeEventsGone && len(page.Events) > 0: // it is the answer to the next page
@@ -127,6 +127,9 @@ func (c *call) addEvents(ctx context.Context, page *EventPage, r *eventReader, i
 	}
 	if events, err = c.visible(ctx, events); err != nil {
 		return false, newServerError(err)
+	}
+	if len(events) == 0 {
+		r.room = maxEventData // what is not for the caller is not kept
 	}
 	if in.After == 0 && len(page.Events)+len(events) == 0 {
 		r.lenient = true // the caller has no event yet

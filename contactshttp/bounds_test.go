@@ -175,3 +175,44 @@ func TestSummariesReadNoContexts(t *testing.T) {
 		}
 	}
 }
+
+func TestPageOfALargeHistoryIsShort(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	if err := s.admin.SetEvents(t.Context(), s.acme.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: s.acme.ID, AllTeams: true, Permissions: []contacts.Permission{contacts.PermissionReadEvents},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := s.create(t, s.writer, `{"first_name": "John"}`)
+	const changes = 40
+	for i := range changes {
+		large := fmt.Sprintf(`{"a": "%d%s"}`, i, strings.Repeat("a", 60<<10))
+		s.want(t, 200, ask{method: "PATCH", path: api + "/contacts/" + id + "/update", key: s.writer, body: `{"custom_context": ` + large + `, "industry_context": ` + large + `}`})
+	}
+	version, before := int64(changes+1), ""
+	for pages := 1; ; pages++ {
+		got := s.want(t, 200, ask{path: api + "/contacts/" + id + "/history?limit=1000" + before, key: key})
+		if len(got.body) > 5<<20 {
+			t.Errorf("an answer has %d bytes", len(got.body))
+		}
+		page := decode[contactshttp.EventHistory](t, got.body)
+		for _, e := range page.Events {
+			if e.Version != version {
+				t.Fatalf("got version %d, want %d", e.Version, version)
+			}
+			version--
+		}
+		if page.NextBefore == nil {
+			if pages < 2 || version != 0 {
+				t.Errorf("%d pages end before version %d", pages, version)
+			}
+			break
+		}
+		before = fmt.Sprintf("&before=%d", *page.NextBefore)
+	}
+}
