@@ -196,8 +196,9 @@ func (s *Service) CreateContactsJSON(ctx context.Context, key string, body io.Re
 
 // CreateContactsJSONSeq is CreateContactsJSON with results that are made one at a
 // time. The contacts are stored when it returns. The sequence can be walked once.
-// Nothing else holds what it has yielded, so a batch takes a few times the memory
-// of its body, whatever the body holds.
+// Nothing else holds what it has yielded. A batch takes a few times the memory of its
+// body and of the contacts that it matches: contacts that match the same one share
+// the texts of its contexts. Changes are made with the batch and held as Go values.
 func (s *Service) CreateContactsJSONSeq(ctx context.Context, key string, body io.Reader) (_ iter.Seq[CreateResult], err error) {
 	ctx, c, err := s.begin(ctx, key, OpCreateContacts, 0)
 	defer c.end(ctx, &err)
@@ -377,6 +378,7 @@ func (c *call) createMany(ctx context.Context, created *creation) error {
 	} else {
 		c.create(ctx, created)
 	}
+	c.texts = nil
 	c.markAll(ctx, created)
 	for i := range created.contacts {
 		n := &created.contacts[i]

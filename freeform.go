@@ -46,6 +46,9 @@ func (r *rules) encoder(buffer []byte) freeformEncoder {
 // freeformForms are both contexts as a caller gets them.
 type freeformForms struct{ custom, industry map[string]any }
 
+// freeformTexts are both contexts as a store keeps them.
+type freeformTexts struct{ custom, industry string }
+
 // A freeformError is a reason to refuse a context.
 type freeformError struct{ code, message string }
 

@@ -350,6 +350,7 @@ func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, 
 	how, was := p.of(m.newContact), &m.stored.Contact
 	next = merged{step: step{newContact: m.newContact, before: m.stored, on: m.on}, result: ResultExisting}
 	next.matched = p.matched(m, p.dryRun)
+	p.share(m.stored)
 	if m.damaged != nil {
 		return next, m.damaged
 	}
@@ -499,6 +500,32 @@ func (p *pass) takenInPast(m match) (taken []MatchKey) {
 // done says that a contact was changed, or left as it is.
 func (p *pass) done(next merged) {
 	n := next.newContact
+	p.share(next.draft.record)
+	if p.many { // the forms take much more memory than the texts, and are made again one at a time
+		next.draft.forms = freeformForms{}
+	}
 	n.draft, n.result, n.found = next.draft, next.result, &next.finding
 	p.seen.add(next.step)
+}
+
+// contextTexts are the texts of the contexts that a call has seen last, by contact.
+type contextTexts map[uuid.UUID]freeformTexts
+
+// share gives the record the texts of its contexts that the call has already. Many
+// contacts of a call may match one, and each of them reads it again.
+func (c *call) share(r *ContactRecord) {
+	if !c.many {
+		return
+	}
+	if c.texts == nil {
+		c.texts = make(contextTexts)
+	}
+	known := c.texts[r.Contact.ID]
+	if r.CustomContext == known.custom {
+		r.CustomContext = known.custom
+	}
+	if r.IndustryContext == known.industry {
+		r.IndustryContext = known.industry
+	}
+	c.texts[r.Contact.ID] = freeformTexts{r.CustomContext, r.IndustryContext}
 }

@@ -1,10 +1,14 @@
 package contacts_test
 
 import (
+	"path/filepath"
 	"runtime"
 	"runtime/metrics"
 	"strings"
 	"testing"
+
+	"example.com/contacts"
+	"example.com/contacts/store/sqlite"
 )
 
 // live returns how many bytes a collection leaves.
@@ -48,6 +52,43 @@ func TestHostileBatchTakesLittleMemory(t *testing.T) { //nolint:paralleltest // 
 		}
 		if limit := before + 8*uint64(len(body)); peak > limit {
 			t.Errorf("%s: %d bytes are live with a body of %d", name, peak-before, len(body))
+		}
+	}
+}
+
+// TestContactsThatMatchTheSameOneShareItsContexts is not parallel: it measures the
+// memory of the whole process.
+func TestContactsThatMatchTheSameOneShareItsContexts(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "contacts.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, closing(t, store), nil)
+	values := make([]any, 10_000)
+	large := map[string]any{"a": values}
+	w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", CustomContext: large, IndustryContext: large})
+	const count = 200 // contacts
+	contact := `{"first_name":"Ada","email":"ada@example.com","tags":["vip"]}`
+	body := `{"contacts":[` + strings.Repeat(contact+",", count-1) + contact + `]}`
+	for _, action := range []contacts.DuplicateAction{contacts.DuplicateReturnExisting, contacts.DuplicateUpsert} {
+		w.setPolicy(t, contacts.DuplicatePolicy{Action: action})
+		before := live()
+		results, err := w.svc.CreateContactsJSONSeq(t.Context(), w.writer, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held := int64(live()) - int64(before); held > 4<<20 {
+			t.Errorf("%s: the results hold %d bytes", action, held)
+		}
+		n := 0
+		for r := range results {
+			if r.Err != nil || len(r.Contact.CustomContext) != 1 || len(r.Contact.IndustryContext) != 1 {
+				t.Fatalf("%s: result %d: %+v", action, n, r)
+			}
+			n++
+		}
+		if n != count {
+			t.Errorf("%s: %d results", action, n)
 		}
 	}
 }
