@@ -583,7 +583,8 @@ func TestNilService(t *testing.T) {
 	contactshttp.NewHandler(nil, nil)
 }
 
-// A damagedStore has a contact whose custom context is damaged.
+// A damagedStore has a contact whose custom context is damaged. Its lists say that
+// more of it is: a summary has no contexts.
 type damagedStore struct {
 	contacts.Store
 	id uuid.UUID
@@ -605,12 +606,13 @@ func (s *damagedStore) FindContact(ctx context.Context, account, id uuid.UUID) (
 
 func (s *damagedStore) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	list, err := s.Store.ListContacts(ctx, q)
-	for _, r := range list.Records {
-		s.spoil(r)
-	}
+	records := slices.Clone(list.Records)
 	for _, g := range list.Groups {
-		for _, r := range g.Records {
-			s.spoil(r)
+		records = append(records, g.Records...)
+	}
+	for _, r := range records {
+		if s.spoil(r); r.Contact.ID == s.id {
+			list.Damaged = append(list.Damaged, &contacts.DamagedError{ContactID: s.id, Reason: errors.New("its phone numbers cannot be read")})
 		}
 	}
 	return list, err
@@ -629,11 +631,13 @@ func TestWalkGoesPastADamagedContact(t *testing.T) {
 	}
 	store.id = uuid.MustParse(want[1])
 	var got []string
+	damaged := 0
 	for cursor := ""; len(got) <= len(want); {
 		page := decode[contactshttp.ContactSlice](t, s.want(t, 200, ask{path: api + "/contacts?limit=1&cursor=" + cursor, key: s.reader}).body)
 		for _, c := range page.Contacts {
 			got = append(got, c.ID.String())
 		}
+		damaged += len(page.Damaged)
 		for _, id := range page.Damaged {
 			got = append(got, id.String())
 			if id != store.id {
@@ -647,5 +651,8 @@ func TestWalkGoesPastADamagedContact(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("a walk (-want +got):\n%s", diff)
+	}
+	if damaged != 1 {
+		t.Errorf("%d contacts are damaged, want 1", damaged)
 	}
 }
