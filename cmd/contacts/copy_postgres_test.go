@@ -49,7 +49,7 @@ func TestCopyOverPostgres(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if !strings.Contains(err.Error(), "--again") {
+		if !interrupted(ctx, err) {
 			t.Fatal(err)
 		}
 		if cuts++; cuts == 8 {
