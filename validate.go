@@ -208,7 +208,7 @@ func isLocalPart(s string) bool {
 		return false
 	}
 	for _, c := range s {
-		if !isLocalCharacter(c) {
+		if !(c < utf8.RuneSelf && isAlphanumeric(byte(c))) && !isLocalCharacter(c) {
 			return false
 		}
 	}

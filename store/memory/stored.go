@@ -2,7 +2,6 @@ package memory
 
 import (
 	"math"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,26 +27,24 @@ func pack(r *contacts.ContactRecord) *stored {
 		return nil
 	}
 	c := &r.Contact
-	var p packer
-	p.Grow(sizeOf(r))
+	var room [512]byte // enough for most contacts
+	p := packer(room[:0])
 	for _, s := range texts(r) {
-		p.string(*s)
+		p = p.string(*s)
 	}
-	p.number(len(c.Tags))
+	p = p.number(len(c.Tags))
 	for _, t := range c.Tags {
-		p.string(t)
+		p = p.string(t)
 	}
-	p.number(len(c.PhoneNumbers))
+	p = p.number(len(c.PhoneNumbers))
 	for _, n := range c.PhoneNumbers {
-		p.Write(n.ID[:])
-		p.string(n.PhoneNumber)
-		p.string(n.PhoneType)
-		p.bool(n.Primary)
+		p = append(p, n.ID[:]...)
+		p = p.string(n.PhoneNumber).string(n.PhoneType).bool(n.Primary)
 	}
 	return &stored{
 		id: c.ID, account: c.AccountID, team: c.TeamID, version: c.Version,
 		created: micros(c.CreatedAt), updated: micros(c.UpdatedAt), deleted: micros(c.DeletedAt),
-		text: p.String(),
+		text: string(p),
 	}
 }
 
@@ -102,22 +99,6 @@ func texts(r *contacts.ContactRecord) [15]*string {
 	}
 }
 
-// sizeOf returns the size of the packed record, or a little more.
-func sizeOf(r *contacts.ContactRecord) int {
-	const length, phone = 3, 24 // bytes for the length of a text, and beside the texts of a number
-	n := 2 * length
-	for _, s := range texts(r) {
-		n += length + len(*s)
-	}
-	for _, t := range r.Contact.Tags {
-		n += length + len(t)
-	}
-	for _, p := range r.Contact.PhoneNumbers {
-		n += phone + len(p.PhoneNumber) + len(p.PhoneType)
-	}
-	return n
-}
-
 // noTime stands for the zero time.
 const noTime = math.MinInt64
 
@@ -136,28 +117,26 @@ func timeOf(micros int64) time.Time {
 	return time.UnixMicro(micros).UTC()
 }
 
-// A packer writes texts and numbers one after the other.
-type packer struct{ strings.Builder }
+// A packer holds texts and numbers, one after the other. Its methods return it with
+// one more, as append does.
+type packer []byte
 
-// number writes seven bits a byte, the last ones first.
-func (p *packer) number(n int) {
+// number appends seven bits a byte, the last ones first.
+func (p packer) number(n int) packer {
 	for ; n >= 0x80; n >>= 7 {
-		p.WriteByte(byte(n) | 0x80)
+		p = append(p, byte(n)|0x80)
 	}
-	p.WriteByte(byte(n))
+	return append(p, byte(n))
 }
 
-func (p *packer) string(s string) {
-	p.number(len(s))
-	p.WriteString(s)
-}
+func (p packer) string(s string) packer { return append(p.number(len(s)), s...) }
 
-func (p *packer) bool(b bool) {
+func (p packer) bool(b bool) packer {
 	n := 0
 	if b {
 		n = 1
 	}
-	p.number(n)
+	return p.number(n)
 }
 
 // An unpacker is the rest of what a packer wrote.
