@@ -206,6 +206,9 @@ func (x *indexer) prepare(ctx context.Context, atLeast int) (*run, error) {
 		if len(rows) < page {
 			break
 		}
+		if from == r.from { // room for as many of the others, at once: growing costs more than reading
+			r.entries = slices.Grow(r.entries, min(len(r.entries)*int(r.upTo-from)/page, maxRunEntries))
+		}
 		if from = integer(rows[len(rows)-1][0]); len(r.entries) >= maxRunEntries {
 			r.upTo = from
 		}

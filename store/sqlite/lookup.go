@@ -119,7 +119,16 @@ func (a lookup) values(to []driver.Value) []driver.Value {
 }
 
 func (a lookup) compare(b lookup) int {
-	return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.kind, b.kind), cmp.Compare(a.value, b.value), cmp.Compare(a.seq, b.seq))
+	switch { // cmp.Or would compare all four
+	case a.account != b.account:
+		return cmp.Compare(a.account, b.account)
+	case a.kind != b.kind:
+		return cmp.Compare(a.kind, b.kind)
+	case a.value != b.value:
+		return cmp.Compare(a.value, b.value)
+	default:
+		return cmp.Compare(a.seq, b.seq)
+	}
 }
 
 // appendLookups appends the entries of the contact in a row of lookupColumns. A
