@@ -60,7 +60,8 @@ func (c *connector) open(ctx context.Context) (*sqlite3.SQLiteConn, error) {
 
 // uri returns the name that makes SQLite open the file at path, an absolute
 // one, whatever characters are in it. SQLite's own waiting is off in it: it
-// knows no contexts. See retry.
+// knows no contexts. See retry. So are the locks of its connection, which one
+// goroutine at a time has.
 func uri(path, parameters string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-"
 	path = filepath.ToSlash(path)
@@ -76,7 +77,7 @@ func uri(path, parameters string) string {
 			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
-	b.WriteString("?_busy_timeout=0&")
+	b.WriteString("?_busy_timeout=0&_mutex=no&")
 	b.WriteString(parameters)
 	return b.String()
 }
