@@ -29,7 +29,8 @@ func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]cont
 		}
 		return nil, nil
 	}
-	records := packRecords(batch.Mutations)
+	var one [1]stored // of most batches
+	records := packRecords(one[:0], batch.Mutations)
 	a := s.accounts[batch.Mutations[0].AccountID]
 	if mixed || a == nil {
 		return s.apply(&batch, records, a), nil
@@ -56,7 +57,7 @@ func mixesAccounts(mutations []contacts.Mutation) bool {
 // change, as it is stored. The account is that of the first mutation; nil if there
 // is none. With AllOrNothing and DryRun the mutations are stored too,
 // since each must see the earlier ones, and taken back in the end.
-func (s *Store) apply(batch *contacts.MutationBatch, records []*stored, a *account) []contacts.MutationOutcome {
+func (s *Store) apply(batch *contacts.MutationBatch, records []stored, a *account) []contacts.MutationOutcome {
 	var outcomes []contacts.MutationOutcome
 	var undo []func()
 	failed := false
@@ -137,12 +138,12 @@ func (a *account) judgeContacts(changes []contacts.ContactChange) error {
 		c := &changes[i]
 		was := a.contacts[c.ID]
 		switch {
-		case c.Version == 0 && was == nil:
+		case c.Version == 0 && was == "":
 		case c.Version == 0:
 			return contacts.ErrExists
-		case was == nil:
+		case was == "":
 			return contacts.ErrNotFound
-		case was.version != c.Version:
+		case was.version() != c.Version:
 			return contacts.ErrConflict
 		}
 	}
@@ -172,7 +173,7 @@ func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate 
 				continue
 			}
 			c := a.contacts[id]
-			h := contacts.Holder{Key: i, ContactID: id, TeamID: c.team, Deleted: c.deleted != noTime}
+			h := contacts.Holder{Key: i, ContactID: id, TeamID: c.team(), Deleted: c.isDeleted()}
 			switch {
 			case !h.Deleted && len(live)-n < maxHolders:
 				live = append(live, h)
@@ -188,7 +189,7 @@ func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate 
 }
 
 // store keeps what the mutation brings, with its records as they are stored.
-func (a *account) store(m *contacts.Mutation, records []*stored) {
+func (a *account) store(m *contacts.Mutation, records []stored) {
 	for i := range m.Contacts {
 		a.put(m.Contacts[i].ID, records[i])
 	}
@@ -201,7 +202,7 @@ func (a *account) store(m *contacts.Mutation, records []*stored) {
 
 // undo returns a function that takes the mutation back, which is stored next.
 func (a *account) undo(m *contacts.Mutation) func() {
-	before := make([]*stored, len(m.Contacts))
+	before := make([]stored, len(m.Contacts))
 	for i := range m.Contacts {
 		before[i] = a.contacts[m.Contacts[i].ID]
 	}
@@ -223,14 +224,14 @@ func (a *account) undo(m *contacts.Mutation) func() {
 	}
 }
 
-// put keeps the record in place of the contact of that id. With nil it removes the
+// put keeps the record in place of the contact of that id. With "" it removes the
 // contact.
-func (a *account) put(id uuid.UUID, r *stored) {
+func (a *account) put(id uuid.UUID, r stored) {
 	if a.index != nil {
 		a.reindex(id, a.contacts[id], r)
 	}
 	n := len(a.contacts)
-	if r != nil {
+	if r != "" {
 		a.contacts[id] = r
 	} else {
 		delete(a.contacts, id)
@@ -264,13 +265,13 @@ func (a *account) buildIndex() {
 	}
 	a.index = make(map[contacts.MatchKey][]uuid.UUID)
 	for _, id := range a.ids {
-		a.reindex(id, nil, a.contacts[id])
+		a.reindex(id, "", a.contacts[id])
 	}
 }
 
 // reindex moves a contact in the index; nil is no contact.
-func (a *account) reindex(id uuid.UUID, before, next *stored) {
-	if before != nil {
+func (a *account) reindex(id uuid.UUID, before, next stored) {
+	if before != "" {
 		for _, k := range before.record().MatchKeys() {
 			if at, found := slices.BinarySearchFunc(a.index[k], id, compareIDs); found {
 				a.index[k] = slices.Delete(a.index[k], at, at+1)
@@ -280,7 +281,7 @@ func (a *account) reindex(id uuid.UUID, before, next *stored) {
 			}
 		}
 	}
-	if next != nil {
+	if next != "" {
 		for _, k := range next.record().MatchKeys() {
 			if at, found := slices.BinarySearchFunc(a.index[k], id, compareIDs); !found {
 				a.index[k] = slices.Insert(a.index[k], at, id)

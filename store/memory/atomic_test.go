@@ -150,7 +150,7 @@ func (f *faulty) want(t *testing.T) {
 	t.Helper()
 	versions := make(map[uuid.UUID]int64)
 	for id, c := range f.account.contacts {
-		versions[id] = c.version
+		versions[id] = c.version()
 	}
 	if !maps.Equal(f.versions, versions) {
 		t.Fatalf("versions (-want +got):\n%s", cmp.Diff(f.versions, versions))

@@ -23,7 +23,7 @@ func (s *Store) FindContact(ctx context.Context, accountID, id uuid.UUID) (*cont
 	a.mu.RLock()
 	r := a.contacts[id]
 	a.mu.RUnlock()
-	if r == nil {
+	if r == "" {
 		return nil, contacts.ErrNotFound
 	}
 	return r.record(), nil
@@ -64,7 +64,7 @@ func (s *Store) ListContacts(ctx context.Context, q contacts.ContactQuery) (cont
 			return contacts.ContactList{}, ctx.Err()
 		}
 		c := a.contacts[ids[i]]
-		if c == nil {
+		if c == "" {
 			continue
 		}
 		r := c.record()

@@ -110,7 +110,7 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (add
 func newAccount(a contacts.Account) *account {
 	return &account{
 		AccountRecord: &contacts.AccountRecord{Account: a},
-		contacts:      make(map[uuid.UUID]*stored),
+		contacts:      make(map[uuid.UUID]stored),
 		sorted:        true,
 		idempotency:   make(map[[32]byte]*contacts.IdempotencyRecord),
 		subjects:      make(map[[32]byte][]int64),

@@ -44,7 +44,7 @@ type account struct {
 	// holds either Store.mu for reading and mu, or Store.mu alone.
 
 	mu       sync.RWMutex
-	contacts map[uuid.UUID]*stored
+	contacts map[uuid.UUID]stored
 	ids      []uuid.UUID // of the contacts, in ascending order if sorted
 	sorted   bool
 	index    map[contacts.MatchKey][]uuid.UUID // contacts by match key, each list in ascending order; nil until somebody needs it

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"encoding/binary"
 	"math"
 	"time"
 
@@ -9,26 +10,38 @@ import (
 	"example.com/contacts"
 )
 
-// A stored contact is what the store keeps of a record: a few numbers, and one
-// string with all the rest. A record has some thirty pointers. The garbage
-// collector would follow them in every contact, which takes more time than a create.
-// A stored contact is replaced and never changed.
-type stored struct {
-	id, account               uuid.UUID
-	team, version             int64
-	created, updated, deleted int64  // see micros
-	text                      string // what a packer wrote
-}
+// A stored contact is all that the store keeps of a record, in one string: a few
+// numbers first, and what a packer wrote. A record has some thirty pointers. The
+// garbage collector would follow them in every contact, which takes more time than a
+// create. "" is no contact.
+type stored string
 
-// pack returns the stored contact of a record; nil for no record. The do-not-call
-// fields are not kept.
-func pack(r *contacts.ContactRecord) *stored {
+// Where the numbers are, each of eight bytes. The ids of the account and of the
+// contact come after them.
+const (
+	atTeam = 8 * iota
+	atVersion
+	atCreated // see micros
+	atUpdated
+	atDeleted
+	atIDs
+	headSize = atIDs + 2*len(uuid.UUID{})
+)
+
+// pack returns the stored contact of a record, "" for nil. The do-not-call fields
+// are not kept.
+func pack(r *contacts.ContactRecord) stored {
 	if r == nil {
-		return nil
+		return ""
 	}
 	c := &r.Contact
 	var room [512]byte // enough for most contacts
-	p := packer(room[:0])
+	p := packer(room[:headSize])
+	for at, n := range [...]int64{c.TeamID, c.Version, micros(c.CreatedAt), micros(c.UpdatedAt), micros(c.DeletedAt)} {
+		binary.LittleEndian.PutUint64(p[8*at:], uint64(n))
+	}
+	copy(p[atIDs:], c.AccountID[:])
+	copy(p[atIDs+len(c.AccountID):], c.ID[:])
 	for _, s := range texts(r) {
 		p = p.string(*s)
 	}
@@ -41,20 +54,24 @@ func pack(r *contacts.ContactRecord) *stored {
 		p = append(p, n.ID[:]...)
 		p = p.string(n.PhoneNumber).string(n.PhoneType).bool(n.Primary)
 	}
-	return &stored{
-		id: c.ID, account: c.AccountID, team: c.TeamID, version: c.Version,
-		created: micros(c.CreatedAt), updated: micros(c.UpdatedAt), deleted: micros(c.DeletedAt),
-		text: string(p),
-	}
+	return stored(p)
 }
 
+func (s stored) number(at int) int64 { return int64(binary.LittleEndian.Uint64([]byte(s[at : at+8]))) }
+
+func (s stored) team() int64     { return s.number(atTeam) }
+func (s stored) version() int64  { return s.number(atVersion) }
+func (s stored) isDeleted() bool { return s.number(atDeleted) != noTime }
+
 // record returns the record, which belongs to the caller.
-func (s *stored) record() *contacts.ContactRecord {
+func (s stored) record() *contacts.ContactRecord {
 	r := &contacts.ContactRecord{Contact: contacts.Contact{
-		ID: s.id, AccountID: s.account, TeamID: s.team, Version: s.version,
-		CreatedAt: timeOf(s.created), UpdatedAt: timeOf(s.updated), DeletedAt: timeOf(s.deleted),
+		TeamID: s.team(), Version: s.version(),
+		CreatedAt: timeOf(s.number(atCreated)), UpdatedAt: timeOf(s.number(atUpdated)), DeletedAt: timeOf(s.number(atDeleted)),
 	}}
-	u := unpacker(s.text)
+	u := unpacker(s[atIDs:])
+	u.id(&r.Contact.AccountID)
+	u.id(&r.Contact.ID)
 	for _, t := range texts(r) {
 		*t = u.string()
 	}
@@ -68,20 +85,15 @@ func (s *stored) record() *contacts.ContactRecord {
 		r.Contact.PhoneNumbers = make([]contacts.PhoneNumber, n)
 		for i := range r.Contact.PhoneNumbers {
 			p := &r.Contact.PhoneNumbers[i]
-			copy(p.ID[:], u.bytes(len(p.ID)))
+			u.id(&p.ID)
 			p.PhoneNumber, p.PhoneType, p.Primary = u.string(), u.string(), u.bool()
 		}
 	}
 	return r
 }
 
-// packRecords returns the stored contact of each contact change, in their order.
-func packRecords(mutations []contacts.Mutation) []*stored {
-	n := 0
-	for i := range mutations {
-		n += len(mutations[i].Contacts)
-	}
-	records := make([]*stored, 0, n)
+// packRecords appends the stored contact of each contact change, in their order.
+func packRecords(records []stored, mutations []contacts.Mutation) []stored {
 	for i := range mutations {
 		for _, c := range mutations[i].Contacts {
 			records = append(records, pack(c.Record))
@@ -158,6 +170,8 @@ func (u *unpacker) bytes(n int) string {
 	*u = (*u)[n:]
 	return s
 }
+
+func (u *unpacker) id(to *uuid.UUID) { copy(to[:], u.bytes(len(to))) }
 
 func (u *unpacker) string() string { return u.bytes(u.number()) }
 
