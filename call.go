@@ -89,7 +89,11 @@ func (s *Service) Authorize(ctx context.Context, key string, op Operation) (*Pri
 	c := &call{Service: s, op: op, key: key}
 	err := c.authenticate(ctx)
 	c.logFaults(ctx)
-	return c.principal, err
+	if c.principal != &c.self {
+		return c.principal, err
+	}
+	p := c.self // without the call
+	return &p, err
 }
 
 // A call is one use of a Service: who calls, and for what. Every method that
@@ -99,6 +103,8 @@ type call struct {
 	op        Operation
 	key       string // is cut out of causes before they are logged
 	principal *Principal
+	self      Principal      // the principal, where the Service knows the key itself
+	one       *single        // whose call it is; nil: it may be about many contacts
 	recalled  bool           // the principal is to be, or is, what was last known of the key, which then has to be judged
 	account   *AccountRecord // of the principal; nil until it is needed
 	batch     uuid.UUID      // of the events of the call; zero: it has changed one contact at most
@@ -119,6 +125,16 @@ type call struct {
 //	defer c.end(ctx, &err)
 func (s *Service) begin(ctx context.Context, key string, op Operation, items int) (context.Context, *call, error) {
 	return (&call{Service: s, op: op, key: key}).begin(ctx, items)
+}
+
+// beginOne is begin for a call that creates one contact. Recalled is that of the call.
+func (s *Service) beginOne(ctx context.Context, key string, op Operation, recalled bool) (context.Context, *call, error) {
+	one, ok := s.singles.Get().(*single)
+	if !ok {
+		one = new(single)
+	}
+	one.call = call{Service: s, op: op, key: key, recalled: recalled, one: one}
+	return one.call.begin(ctx, 1)
 }
 
 func (c *call) begin(ctx context.Context, items int) (context.Context, *call, error) {
@@ -145,8 +161,12 @@ func (c *call) recall() bool {
 	if c.keys == nil {
 		return false
 	}
-	p := c.keys.recall(c.key)
-	return p != nil && c.permit(p) == nil
+	k := c.keys.recall(c.key)
+	if k == nil {
+		return false
+	}
+	c.self = principalOf(k)
+	return c.permit(&c.self) == nil
 }
 
 // confirm checks the key of a call that nothing has judged since it was recalled.
@@ -165,10 +185,15 @@ func (c *call) authenticate(ctx context.Context) error {
 	if strings.TrimSpace(c.key) == "" {
 		return newError(ErrAuthenticationRequired, nil)
 	}
-	if c.hostAuth {
-		ctx = context.WithValue(ctx, operationKey{}, c.op)
+	if c.keys != nil {
+		k, err := c.keys.find(ctx, c.key)
+		if err != nil {
+			return c.authenticationError(err)
+		}
+		c.self = principalOf(k)
+		return c.permit(&c.self)
 	}
-	p, err := c.auth.Authenticate(ctx, c.key)
+	p, err := c.auth.Authenticate(context.WithValue(ctx, operationKey{}, c.op), c.key)
 	switch {
 	case err != nil:
 		return c.authenticationError(err)
@@ -215,16 +240,17 @@ func (c *call) authenticationError(err error) error {
 // end ends the call, of which err is the error. It has to be deferred.
 func (c *call) end(ctx context.Context, err *error) {
 	c.logFaults(ctx)
-	if c.observed == nil {
-		return
-	}
-	p := recover()
-	if p == nil {
+	if c.observed != nil {
+		if p := recover(); p != nil {
+			c.endObservation(ctx, CodeServerError)
+			panic(p) // goes on as if it had not been seen
+		}
 		c.endObservation(ctx, CodeOf(*err))
-		return
 	}
-	c.endObservation(ctx, CodeServerError)
-	panic(p) // goes on as if it had not been seen
+	if one, pool := c.one, c.singles; one != nil {
+		*one = single{}
+		pool.Put(one)
+	}
 }
 
 // logFaults logs each server error of the call, with the cause that a client must

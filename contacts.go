@@ -16,9 +16,8 @@ import (
 // from many goroutines at once. The zero value cannot be used; see [New].
 type Service struct {
 	store            Store
-	auth             Authenticator
-	hostAuth         bool       // auth is the host's, which may ask for the operation
-	keys             *storeKeys // auth, where it is not the host's
+	auth             Authenticator // the host's; nil: keys
+	keys             *storeKeys    // nil where the host has an Authenticator
 	createPermission Permission
 	readPermission   Permission
 	writePermission  Permission
@@ -56,7 +55,6 @@ func New(store Store, opts *Options) (*Service, error) {
 	s := &Service{
 		store:            store,
 		auth:             opts.Authenticator,
-		hostAuth:         opts.Authenticator != nil,
 		createPermission: cmp.Or(opts.CreatePermission, PermissionReadContacts),
 		readPermission:   cmp.Or(opts.ReadPermission, PermissionReadContacts),
 		writePermission:  cmp.Or(opts.WritePermission, PermissionWriteContacts),
@@ -83,7 +81,6 @@ func New(store Store, opts *Options) (*Service, error) {
 	}
 	if s.auth == nil {
 		s.keys = newStoreKeys(store, s.clock)
-		s.auth = s.keys
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

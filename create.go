@@ -33,7 +33,7 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 // replay, and whether a deleted contact has one of its keys. Its error is that of
 // the result.
 func (s *Service) CreateContactResult(ctx context.Context, key string, in CreateContactInput) (_ CreateResult, err error) {
-	ctx, c, err := (&call{Service: s, op: OpCreateContact, key: key, recalled: in.IdempotencyKey == ""}).begin(ctx, 1)
+	ctx, c, err := s.beginOne(ctx, key, OpCreateContact, in.IdempotencyKey == "")
 	defer c.end(ctx, &err)
 	if err != nil {
 		return CreateResult{Err: err}, err
@@ -65,7 +65,7 @@ func (s *Service) CreateContactJSON(ctx context.Context, key string, body io.Rea
 // [CreateContactInput.IdempotencyKey]. "" leaves the key to the body. The body
 // must not name another one.
 func (s *Service) CreateContactResultJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (_ CreateResult, err error) {
-	ctx, c, err := s.begin(ctx, key, OpCreateContact, 1)
+	ctx, c, err := s.beginOne(ctx, key, OpCreateContact, false)
 	defer c.end(ctx, &err)
 	if err != nil {
 		return CreateResult{Err: err}, err
@@ -285,8 +285,10 @@ type creation struct {
 	stale        error             // of all or nothing: the settings of the account changed, and nothing is stored
 }
 
-// A single is the memory of the creation of one contact.
+// A single is the memory of a call that creates one contact. It is used again after
+// the call.
 type single struct {
+	call call
 	creation
 	contact  [1]newContact
 	mutation [1]Mutation
@@ -328,16 +330,9 @@ func (created *creation) placeOf(id uuid.UUID) (place int, own bool) {
 	return place, own
 }
 
-// createOne creates a single contact.
+// createOne creates the contact of a call that beginOne has begun.
 func (c *call) createOne(ctx context.Context, n newContact) CreateResult {
-	one, ok := c.singles.Get().(*single)
-	if !ok {
-		one = new(single)
-	}
-	defer func() {
-		*one = single{}
-		c.singles.Put(one)
-	}()
+	one := c.one
 	one.contact[0] = n
 	one.contacts, one.room = one.contact[:], one.mutation[:0]
 	if err := c.prepare(ctx, &one.creation); err != nil {

@@ -127,7 +127,7 @@ func newStoreKeys(store Store, now func() time.Time) *storeKeys {
 
 // recall returns what was last known of a key that was valid then; nil: nothing.
 // The key may have been revoked since.
-func (a *storeKeys) recall(key string) *Principal {
+func (a *storeKeys) recall(key string) *KeyRecord {
 	if !a.remembers {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (a *storeKeys) recall(key string) *Principal {
 	if k == nil || a.ended(k) {
 		return nil
 	}
-	return principalOf(k)
+	return k
 }
 
 // forget lets go of what is known of a key.
@@ -172,6 +172,16 @@ func (a *storeKeys) ended(k *KeyRecord) bool {
 
 // Authenticate implements [Authenticator].
 func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, error) {
+	k, err := a.find(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	p := principalOf(k)
+	return &p, nil
+}
+
+// find returns the record of a valid key.
+func (a *storeKeys) find(ctx context.Context, key string) (*KeyRecord, error) {
 	hash, ok := hashKey(key)
 	if !ok {
 		return nil, ErrInvalidKey
@@ -190,11 +200,11 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 		return nil, ErrInvalidKey
 	}
 	a.remember(hash, k)
-	return principalOf(k), nil
+	return k, nil
 }
 
-func principalOf(k *KeyRecord) *Principal {
-	return &Principal{
+func principalOf(k *KeyRecord) Principal {
+	return Principal{
 		AccountID:   k.AccountID,
 		KeyID:       k.ID,
 		Permissions: k.Permissions,

@@ -112,7 +112,7 @@ type UpsertResult struct {
 // that the contact has another external id, or that the key may not see the
 // contact.
 func (s *Service) UpsertContact(ctx context.Context, key string, in UpsertContactInput) (_ *UpsertResult, err error) {
-	ctx, c, err := s.begin(ctx, key, OpUpsertContact, 1)
+	ctx, c, err := s.beginOne(ctx, key, OpUpsertContact, false)
 	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (s *Service) UpsertContact(ctx context.Context, key string, in UpsertContac
 // beside it; see [Service.CreateContactResultJSON]. It does not read the body before
 // the key is accepted; CodeInvalidJSON comes after CodePermissionDenied.
 func (s *Service) UpsertContactJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (_ *UpsertResult, err error) {
-	ctx, c, err := s.begin(ctx, key, OpUpsertContact, 1)
+	ctx, c, err := s.beginOne(ctx, key, OpUpsertContact, false)
 	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err

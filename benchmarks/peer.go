@@ -126,7 +126,9 @@ type connector struct {
 }
 
 // Connect implements [driver.Connector].
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.path + "?_mutex=no") }
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	return c.driver.Open(c.path + "?_mutex=no")
+}
 
 // Driver implements [driver.Connector].
 func (c connector) Driver() driver.Driver { return c.driver }
