@@ -252,12 +252,13 @@ type newContact struct {
 	once     *IdempotencyRecord // nil: none
 	how      *matching          // of an upsert; nil: it is a create
 	change   [1]ContactChange
-	defaults fieldSet  // what of it is a default
-	place    int       // in its call
-	wait     int       // for how many passes it waits
-	result   Result    // "": nothing yet
-	found    *finding  // of one that was found; nil: none was
-	twin     uuid.UUID // [CreateResult.DeletedTwin]
+	defaults fieldSet    // what of it is a default
+	place    int         // in its call
+	wait     int         // for how many passes it waits
+	awaits   *newContact // an earlier one that has a key of the contact that it matches; nil: none is known
+	result   Result      // "": nothing yet
+	found    *finding    // of one that was found; nil: none was
+	twin     uuid.UUID   // [CreateResult.DeletedTwin]
 	replayed bool
 	past     bool  // [CreateResult.PastOverlay]
 	err      error // why it is not stored

@@ -69,6 +69,28 @@ func (p *pass) decide(m match) {
 	default:
 		m.id = found[0]
 		p.found = append(p.found, m)
+		return
+	}
+	p.refused = append(p.refused, m)
+}
+
+// reconsider has contacts done again that were refused because of a contact which an
+// earlier one of the pass changes: it may lose the key.
+func (p *pass) reconsider() {
+	places := make(map[uuid.UUID]int) // of the first that changes a contact
+	for _, m := range p.found {
+		if place, ok := places[m.id]; !p.of(m.newContact).leaves && (!ok || m.place < place) {
+			places[m.id] = m.place
+		}
+	}
+	for _, m := range p.refused {
+		if slices.ContainsFunc(m.holders, func(h Holder) bool {
+			place, ok := places[h.ContactID]
+			return ok && place < m.place
+		}) {
+			m.err = nil
+			p.repeat(m.newContact, errAgain)
+		}
 	}
 }
 
@@ -130,6 +152,7 @@ func (p *pass) change(ctx context.Context) {
 	if len(p.found) == 0 {
 		return
 	}
+	p.reconsider()
 	found, err := p.read(ctx)
 	now, clockErr := p.clock.read()
 	if err = cmp.Or(err, clockErr); err != nil {
@@ -295,25 +318,45 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 		}
 		found = append(found, m)
 	}
-	if keys == nil {
-		return found, nil
-	}
-	holders, err := p.readHolders(ctx, keys, len(found))
-	if err != nil {
-		return found, err
+	var holders holders
+	if keys != nil {
+		var err error
+		if holders, err = p.readHolders(ctx, keys, len(found)); err != nil {
+			return found, err
+		}
 	}
 	matches := found[:0]
 	for _, m := range found {
 		if m.stored == nil {
 			m.stored, m.damaged = holders.only(m.on)
-			if m.stored == nil || m.stored.Contact.ID != m.id {
-				p.repeat(m.newContact, errAgain)
-				continue
-			}
+		}
+		if m.stored == nil || m.stored.Contact.ID != m.id {
+			p.repeat(m.newContact, errAgain)
+			continue
+		}
+		if m.awaits = p.earlier(m.newContact, m.stored.MatchKeys()); m.awaits != nil {
+			p.repeat(m.newContact, errAgain)
+			continue
 		}
 		matches = append(matches, m)
 	}
 	return matches, nil
+}
+
+// earlier returns a contact that comes before n in the call, is in a later pass and has
+// one of the keys; nil: there is none.
+func (p *pass) earlier(n *newContact, keys []MatchKey) *newContact {
+	for _, k := range keys {
+		for _, other := range p.byKey[k] {
+			if other.place >= n.place {
+				break
+			}
+			if other.wait > n.wait && !other.isDone() {
+				return other
+			}
+		}
+	}
+	return nil
 }
 
 // A merged is what becomes of a stored contact.

@@ -12,9 +12,10 @@ import (
 // settle decides what becomes of contacts that are right so far, and stores it. The
 // contacts are in the order of the call, and each sees those before it. Where more
 // is to do than to create, they are done in passes: a contact waits for every
-// earlier one that has a match key or an idempotency key of it.
+// earlier one that has a match key or an idempotency key of it, or a match key of the
+// contact that it matches.
 func (c *call) settle(ctx context.Context, created *creation, contacts []*newContact) {
-	ordered := false
+	ordered, byKey := false, map[MatchKey][]*newContact(nil)
 	for stale, try := 0, 1; len(contacts) > 0; {
 		policy, err := c.policy(ctx)
 		if err != nil {
@@ -25,9 +26,10 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		size := len(contacts)
 		if p.how != nil || contacts[0].how != nil || c.seen != nil {
 			if !ordered {
-				putInOrder(contacts, &policy)
+				byKey = putInOrder(contacts, &policy)
 				ordered = true
 			}
+			p.byKey = byKey
 			size = firstOnes(contacts)
 		}
 		p.run(ctx, contacts[:size])
@@ -52,7 +54,11 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		default:
 			c.tries++
 			stale = 0
-			if try++; try > maxTries {
+			ordered = ordered && !slices.ContainsFunc(p.again, func(n *newContact) bool { return n.awaits != nil })
+			if try++; len(p.again) < size {
+				try = 1
+			}
+			if try > maxTries {
 				c.failAll(p.again, errAgain)
 				p.again = nil
 			}
@@ -62,27 +68,37 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 	}
 }
 
-// putInOrder puts contacts that wait for others after those.
-func putInOrder(contacts []*newContact, policy *DuplicatePolicy) {
+// putInOrder puts contacts that wait for others after those. It returns those that have
+// a key, in the order of the call.
+func putInOrder(contacts []*newContact, policy *DuplicatePolicy) map[MatchKey][]*newContact {
 	slices.SortFunc(contacts, func(a, b *newContact) int { return cmp.Compare(a.place, b.place) })
-	waits := make(map[MatchKey]int) // for how many passes, by the newest contact with a key
-	once := make(map[[32]byte]int)
+	byKey := make(map[MatchKey][]*newContact)
+	once := make(map[[32]byte]int) // for how many passes others wait
 	for _, n := range contacts {
 		keys := policy.withForms(n.record.MatchKeys())
 		n.wait = 0
 		for _, k := range keys {
-			n.wait = max(n.wait, waits[k])
+			if before := byKey[k]; len(before) > 0 {
+				n.wait = max(n.wait, before[len(before)-1].wait+1)
+			}
+		}
+		if n.awaits != nil && !n.awaits.isDone() {
+			n.wait = max(n.wait, n.awaits.wait+1)
 		}
 		if n.once != nil {
 			n.wait = max(n.wait, once[n.once.Key])
 			once[n.once.Key] = n.wait + 1
 		}
 		for _, k := range keys {
-			waits[k] = n.wait + 1
+			byKey[k] = append(byKey[k], n)
 		}
 	}
 	slices.SortStableFunc(contacts, func(a, b *newContact) int { return cmp.Compare(a.wait, b.wait) })
+	return byKey
 }
+
+// isDone reports whether it is known what becomes of the contact.
+func (n *newContact) isDone() bool { return n.result != "" || n.err != nil }
 
 // firstOnes returns how many of the contacts wait for none of the others.
 func firstOnes(contacts []*newContact) int {
@@ -111,13 +127,15 @@ type pass struct {
 	*call
 	created *creation
 	policy  DuplicatePolicy
-	how     *matching // of a create, by the policy; nil: it changes nothing
+	how     *matching                  // of a create, by the policy; nil: it changes nothing
+	byKey   map[MatchKey][]*newContact // those of the call; nil: none waits for another
 
-	found  []match       // each matches one contact
-	past   []match       // each matches one of an earlier part of a stream
-	absent []*newContact // each matches no live contact, and is not created yet
-	again  []*newContact // are to be done again
-	stale  error         // the settings of the account changed meanwhile
+	found   []match       // each matches one contact
+	past    []match       // each matches one of an earlier part of a stream
+	refused []match       // each is refused because of contacts that have its keys
+	absent  []*newContact // each matches no live contact, and is not created yet
+	again   []*newContact // are to be done again
+	stale   error         // the settings of the account changed meanwhile
 }
 
 func (p *pass) run(ctx context.Context, contacts []*newContact) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -511,4 +512,69 @@ func (s *settingless) AddToDirectory(ctx context.Context, d contacts.Directory) 
 		return contacts.Directory{}, errors.New("the disk is full")
 	}
 	return s.Store.AddToDirectory(ctx, d)
+}
+
+// TestBatchKeepsItsOrder: contacts that share no key depend on each other where a stored
+// contact has keys of both. They are done in the order of the batch all the same.
+func TestBatchKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	byID := []contacts.KeyKind{contacts.KeyExternalID}
+	for _, c := range []struct {
+		name   string
+		policy contacts.DuplicatePolicy
+		on     []contacts.KeyKind
+		in     []contacts.CreateContactInput
+		want   []contacts.Result
+		city   string // of the stored contact
+	}{
+		{
+			"the last city stays", contacts.DuplicatePolicy{}, nil, []contacts.CreateContactInput{
+				{FirstName: "Ada", ExternalID: "1"}, {FirstName: "Ada", ExternalID: "1", City: "Paris"}, {FirstName: "Ada", Email: "ada@example.com", City: "Rome"},
+			},
+			[]contacts.Result{contacts.ResultUnchanged, contacts.ResultUpdated, contacts.ResultUpdated}, "Rome",
+		},
+		{
+			"an address moves", reject, byID, []contacts.CreateContactInput{
+				{FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
+			},
+			[]contacts.Result{contacts.ResultUpdated, contacts.ResultCreated}, "",
+		},
+		{
+			"an address does not move", reject, byID, []contacts.CreateContactInput{
+				{FirstName: "Ada", ExternalID: "1", City: "Paris"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
+			},
+			[]contacts.Result{contacts.ResultUpdated, ""}, "Paris",
+		},
+	} {
+		onEveryStore(t, func(t *testing.T, store contacts.Store) {
+			for _, together := range []bool{false, true} {
+				if together && slices.Contains(c.want, "") {
+					continue
+				}
+				w := newWorld(t, store, nil)
+				ada := w.create(t, contacts.CreateContactInput{FirstName: "Ada", ExternalID: "1", Email: "ada@example.com"})
+				w.setPolicy(t, c.policy)
+				batch := contacts.UpsertContactsInput{AllOrNothing: together}
+				for _, in := range c.in {
+					batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, MatchOn: c.on, Mode: contacts.UpsertOverwrite})
+				}
+				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+					results, err := svc.UpsertContacts(t.Context(), w.writer, batch)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var got []contacts.Result
+					for _, r := range results {
+						got = append(got, r.Result)
+					}
+					if diff := cmp.Diff(c.want, got); diff != "" {
+						t.Errorf("%s, together %t, dry run %t (-want +got):\n%s", c.name, together, svc.IsDryRun(), diff)
+					}
+				}
+				if read, err := w.svc.GetContact(t.Context(), w.writer, ada.ID); err != nil || read.City != c.city {
+					t.Errorf("%s, together %t: got %+v, %v, want the city %q", c.name, together, read, err, c.city)
+				}
+			}
+		})
+	}
 }
