@@ -21,9 +21,9 @@ import (
 // parts of a stream keep no contacts, only who has which keys. An input that matches a
 // contact of an earlier part has no Contact and no Changes, and Matched has the Index
 // of that part's input. Such an upsert is ResultUpdated, also where the real one would
-// change nothing, or would be refused because the contact has another external id. It is
-// CodeDuplicateContact where it would add a key of another contact.
-// Limits.DryRunKeys bounds the memory.
+// change nothing. It is CodeDuplicateContact where the contact has another external id,
+// and where it would get a key of another contact. An e-mail address that it overwrites
+// still counts as a key of the contact. Limits.DryRunKeys bounds the memory.
 func (s *Service) DryRun() *Service {
 	if s.dryRun {
 		return s

@@ -429,7 +429,7 @@ func TestDryStreamRefusesTakenKeys(t *testing.T) {
 			FirstName: "Eve", Email: email, PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: number}},
 		})
 	}
-	const first, second, form, third = "+15551234567", "+5511987654321", "+551187654321", "+15557654321"
+	const first, second, form, third, fourth = "+15551234567", "+5511987654321", "+551187654321", "+15557654321", "+12025550100"
 	parts := [][]struct {
 		in   contacts.UpsertContactInput
 		want string
@@ -440,6 +440,11 @@ func TestDryStreamRefusesTakenKeys(t *testing.T) {
 		{{email("bob", "2", second), updated}, {email("ada", "3", third), updated}},
 		{{number(first, "stored@example.com", contacts.UpsertFill), updated}, {number(third, "bob@example.com", contacts.UpsertOverwrite), refused}},
 		{{email("cy", "3", ""), refused}, {email("cy", "4", ""), created}},
+		{{email("bob", "5", ""), refused}, {number(fourth, "", ""), created}}, // bob has another external id
+		{{number(third, "dora@example.com", contacts.UpsertFill), updated}, {number(fourth, "stored@example.com", contacts.UpsertFill), refused}},
+		{{email("dora", "5", ""), created}, {number(fourth, "eve@example.com", contacts.UpsertFill), updated}},
+		{{email("eve", "6", ""), updated}, {email("dora", "5", ""), updated}},
+		{{email("eve", "7", ""), refused}, {email("dora", "5", ""), updated}},
 	}
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {
 		w := newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: len(parts[0])}})
@@ -470,6 +475,37 @@ func TestDryStreamRefusesTakenKeys(t *testing.T) {
 				got = append(got, said)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("dry run %t (-want +got):\n%s", svc.IsDryRun(), diff)
+			}
+		}
+	})
+}
+
+// TestDryStreamKnowsWhatItHasRestored: a deleted contact that an earlier part of a stream
+// would have restored, with another address, is not restored by its old one.
+func TestDryStreamKnowsWhatItHasRestored(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: 1}})
+		gone := w.create(t, contacts.CreateContactInput{FirstName: "Ada", ExternalID: "1", Email: "old@example.com"})
+		if err := w.svc.DeleteContact(t.Context(), w.writer, gone.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		var stream []contacts.UpsertContactInput
+		for _, in := range []contacts.CreateContactInput{
+			{FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Bob", Email: "old@example.com"},
+		} {
+			stream = append(stream, contacts.UpsertContactInput{CreateContactInput: in, Mode: contacts.UpsertOverwrite, RestoreDeleted: true})
+		}
+		for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+			var got []contacts.Result
+			for r, err := range svc.UpsertContactStream(t.Context(), w.writer, slices.Values(stream)) {
+				if err != nil || r.Err != nil {
+					t.Fatal(err, r.Err)
+				}
+				got = append(got, r.Result)
+			}
+			if diff := cmp.Diff([]contacts.Result{contacts.ResultRestored, contacts.ResultCreated}, got); diff != "" {
 				t.Errorf("dry run %t (-want +got):\n%s", svc.IsDryRun(), diff)
 			}
 		}

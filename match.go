@@ -144,7 +144,7 @@ func (p *pass) deleted(ctx context.Context, on []MatchKey) ([]*ContactRecord, er
 	if err == nil && len(list.Damaged) > 0 {
 		err = list.Damaged[0]
 	}
-	return slices.DeleteFunc(list.Records, func(r *ContactRecord) bool { return p.seen.find(r.Contact.ID) != nil }), err
+	return slices.DeleteFunc(list.Records, func(r *ContactRecord) bool { return p.seen.hides(r.Contact.ID) }), err
 }
 
 // change changes the contacts that were found.
@@ -427,10 +427,7 @@ func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, 
 func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *draft) error {
 	how, was, input := p.of(m.newContact), &m.stored.Contact, m.record
 	if was.ExternalID != "" && input.Contact.ExternalID != "" && was.ExternalID != input.Contact.ExternalID {
-		e := newError(ErrDuplicate, nil)
-		e.Conflicts = p.matched(m, p.hides())
-		e.Message = e.Conflicts[0].Field + ": the contact that has it has another external id"
-		return e
+		return otherExternalID(p.matched(m, p.hides()))
 	}
 	made := m.draft // the contexts of a batch in JSON stay text
 	if damaged := made.load(); damaged != nil {
@@ -489,21 +486,39 @@ func (p *pass) hides() bool { return p.created.allOrNothing || p.dryRun }
 // stream, of which nothing is kept but its keys.
 func (p *pass) matchPast(m match) {
 	n, how := m.newContact, p.of(m.newContact)
-	n.result = ResultUpdated
-	if how.leaves {
-		n.result = ResultExisting
-	} else if taken := p.takenInPast(m); taken != nil {
-		n.err = p.conflict(ErrDuplicate, m, func(h Holder) bool { return slices.Contains(taken, m.claims[h.Key]) })
-		return
-	} else {
-		p.seen.hold(m.id, n.record.MatchKeys())
-		p.seen.ask(&n.record.Contact, n.record.Contact.CreatedAt)
-	}
+	var had, others []MatchKey
 	n.found = new(finding)
 	for _, h := range m.holders {
-		if m.matches(h) {
-			n.found.matched = addMatched(n.found.matched, p.created.conflict(&n.record.Contact, m.claims[h.Key], m.id, true))
+		k := m.claims[h.Key]
+		if h.ContactID != m.id {
+			others = append(others, k)
+			continue
 		}
+		had = append(had, k)
+		if m.matches(h) {
+			n.found.matched = addMatched(n.found.matched, p.created.conflict(&n.record.Contact, k, m.id, true))
+		}
+	}
+	n.result = ResultExisting
+	if !how.leaves {
+		n.result = ResultUpdated
+		place, past, keys := pastPlace(m.id), p.seen.past, n.record.MatchKeys()
+		isOther := func(k MatchKey) bool { return k.Kind == KeyExternalID && !slices.Contains(had, k) }
+		if past.named.has(place) && slices.ContainsFunc(keys, isOther) {
+			n.err = otherExternalID(n.found.matched)
+			return
+		}
+		if past.mailed.has(place) && how.Mode != UpsertOverwrite {
+			keys = slices.DeleteFunc(keys, func(k MatchKey) bool { return k.Kind == KeyEmail })
+		}
+		gets := p.policy.added(slices.Clone(keys), had, nil)
+		isTaken := func(k MatchKey) bool { return slices.Contains(gets, k) && slices.Contains(others, k) }
+		if slices.ContainsFunc(others, isTaken) {
+			n.err = p.conflict(ErrDuplicate, m, func(h Holder) bool { return isTaken(m.claims[h.Key]) })
+			return
+		}
+		past.hold(place, keys)
+		p.seen.ask(&n.record.Contact, n.record.Contact.CreatedAt)
 	}
 	once := n.once
 	if once != nil {
@@ -517,27 +532,13 @@ func (p *pass) matchPast(m match) {
 	n.draft = draft{}
 }
 
-// takenInPast returns the keys of others that the contact of an earlier part would surely
-// get. An e-mail address that fills is none: that contact may have another one.
-func (p *pass) takenInPast(m match) (taken []MatchKey) {
-	var had, others []MatchKey
-	for _, h := range m.holders {
-		if k := m.claims[h.Key]; h.ContactID == m.id {
-			had = append(had, k)
-		} else {
-			others = append(others, k)
-		}
-	}
-	keys := m.record.MatchKeys()
-	if p.of(m.newContact).Mode != UpsertOverwrite {
-		keys = slices.DeleteFunc(keys, func(k MatchKey) bool { return k.Kind == KeyEmail })
-	}
-	for _, k := range p.policy.added(keys, had, nil) {
-		if slices.Contains(others, k) {
-			taken = append(taken, k)
-		}
-	}
-	return taken
+// otherExternalID is the error of an input whose fields match a contact that has another
+// external id.
+func otherExternalID(matched []Conflict) *Error {
+	e := newError(ErrDuplicate, nil)
+	e.Conflicts = matched
+	e.Message = matched[0].Field + ": the contact that has it has another external id"
+	return e
 }
 
 // done says that a contact was changed, or left as it is.

@@ -13,7 +13,7 @@ import (
 // stores as it goes.
 type overlay struct {
 	records map[uuid.UUID]*overlaid
-	holders map[MatchKey][]uuid.UUID // the contacts with a key: of records, and of earlier parts of a stream
+	holders map[MatchKey][]uuid.UUID // the contacts with a key, of records
 	once    map[[32]byte]*IdempotencyRecord
 	asked   map[string]time.Time // the numbers to which calls are to be blocked, and since when
 	steps   []step

@@ -27,6 +27,10 @@ type past struct {
 	// of the result in pastResults.
 	once map[uint64]uint64
 
+	// The places of the contacts that have an external id, and of those that have an
+	// e-mail address, where these are among the keys.
+	named, mailed placeSet
+
 	// For each number to which calls are to be blocked, since when, in microseconds
 	// since 1970.
 	asked map[uint64]int64
@@ -72,9 +76,7 @@ func (p *past) keep(o *overlay, first int) {
 		}
 		place := uint64(first + r.place)
 		keys := r.record.MatchKeys()
-		for _, k := range keys {
-			p.put(maphash.Comparable(p.seed, k), place)
-		}
+		p.hold(place, keys)
 		if r.stored == nil {
 			continue
 		}
@@ -82,13 +84,6 @@ func (p *past) keep(o *overlay, first int) {
 		for _, k := range r.stored.MatchKeys() {
 			if !slices.Contains(keys, k) {
 				p.put(maphash.Comparable(p.seed, lostKey{id, k}), place)
-			}
-		}
-	}
-	for k, ids := range o.holders {
-		for _, id := range ids {
-			if isPastID(id) {
-				p.put(maphash.Comparable(p.seed, k), pastPlace(id))
 			}
 		}
 	}
@@ -165,14 +160,33 @@ func (p *past) blocks(e *ledgerEntry) (blocks []ledgerEntry) {
 	}
 }
 
-func (p *past) put(hash, place uint64) {
+// hold keeps that the contact of a place has the keys.
+func (p *past) hold(place uint64, keys []MatchKey) {
+	for _, k := range keys {
+		if !p.put(maphash.Comparable(p.seed, k), place) {
+			continue
+		}
+		switch k.Kind {
+		case KeyExternalID:
+			p.named.add(place)
+		case KeyEmail:
+			p.mailed.add(place)
+		}
+	}
+}
+
+// put keeps a place by its hash, and reports whether there was room for it.
+func (p *past) put(hash, place uint64) (kept bool) {
 	was, ok := p.places[hash]
 	switch {
 	case ok && was>>1 != place:
 		p.places[hash] = was | 1
-	case !ok && p.room():
+	case !ok && !p.room():
+		return false
+	case !ok:
 		p.places[hash] = place << 1
 	}
+	return true
 }
 
 func (p *past) keepOnce(r *IdempotencyRecord, result Result) {
@@ -240,6 +254,20 @@ func (p *past) lost(id uuid.UUID, k MatchKey) bool {
 	}
 	_, lost := p.places[maphash.Comparable(p.seed, lostKey{id, k})]
 	return lost
+}
+
+// A placeSet has a bit for each place.
+type placeSet []uint64
+
+func (s *placeSet) add(place uint64) {
+	if more := int(place/64) + 1 - len(*s); more > 0 {
+		*s = append(*s, make(placeSet, more)...)
+	}
+	(*s)[place/64] |= 1 << (place % 64)
+}
+
+func (s placeSet) has(place uint64) bool {
+	return place/64 < uint64(len(s)) && s[place/64]>>(place%64)&1 == 1
 }
 
 // A contact of the past has an id that no other contact has: the place in the

@@ -447,11 +447,11 @@ func dryUpsert(t *rapid.T) contacts.UpsertContactInput {
 	return in
 }
 
-// streamInput is an input without an external id. Which one a contact of an earlier part
-// has is not known to a dry run.
+// streamInput is an input without a team. Which one a contact of an earlier part has is
+// not known to a dry run.
 func (r *rehearsal) streamInput(t *rapid.T) contacts.CreateContactInput {
 	in := dryInput(t)
-	in.ExternalID, in.TeamID = "", 0
+	in.TeamID = 0
 	if r.size.many {
 		in.Email = rapid.SampledFrom([]string{"a@example.com", "A@example.com"}).Draw(t, "address")
 		return in
@@ -463,6 +463,6 @@ func (r *rehearsal) streamInput(t *rapid.T) contacts.CreateContactInput {
 func (r *rehearsal) streamUpsert(t *rapid.T) contacts.UpsertContactInput {
 	in := dryUpsert(t)
 	in.CreateContactInput = r.streamInput(t)
-	in.MatchOn, in.RestoreDeleted = []contacts.KeyKind{contacts.KeyEmail}, false
+	in.MatchOn = []contacts.KeyKind{contacts.KeyEmail}
 	return in
 }
