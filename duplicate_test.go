@@ -327,11 +327,15 @@ func TestEmptyListOfKeysIsNoAbsentOne(t *testing.T) {
 		if r := w.upsert(t, in); r.Result != contacts.ResultCreated {
 			t.Errorf("got %s for a match on nothing", r.Result)
 		}
+		in.FirstName, in.MatchOn = "Eve", nil
+		if r := w.upsert(t, in); r.Result != contacts.ResultCreated {
+			t.Errorf("got %s for a match on what is unique, an external id", r.Result)
+		}
 		body := strings.NewReader(`{"first_name": "Dan", "email": "family@example.com", "match_on": []}`)
 		if r, err := w.svc.UpsertContactJSON(t.Context(), w.writer, "", body); err != nil || r.Result != contacts.ResultCreated {
 			t.Errorf("got %+v, %v for a match on nothing in JSON", r, err)
 		}
-		if diff := cmp.Diff([]string{"Dan", "Cy", "Bob", "Ada"}, w.names(t, contacts.ListContactsInput{})); diff != "" {
+		if diff := cmp.Diff([]string{"Dan", "Eve", "Cy", "Bob", "Ada"}, w.names(t, contacts.ListContactsInput{})); diff != "" {
 			t.Errorf("contacts (-want +got):\n%s", diff)
 		}
 	})

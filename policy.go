@@ -70,7 +70,7 @@ func (p *DuplicatePolicy) unique(kind KeyKind) bool {
 }
 
 // uniqueKinds returns the kinds by which an upsert finds a contact if it names
-// none: those that are unique, or all if external ids alone are.
+// none: those that are unique, or all if the policy allows duplicates.
 func (p *DuplicatePolicy) uniqueKinds() (kinds []KeyKind) {
 	if p.Action == "" || p.Action == DuplicateAllow {
 		return keyKinds[:]

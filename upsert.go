@@ -54,8 +54,8 @@ type UpsertContactInput struct {
 	CreateContactInput
 
 	// MatchOn are the kinds of match keys by which a contact is found. nil: the
-	// kinds that the account's policy makes unique; if it makes only external ids
-	// unique, all kinds. Empty and not nil: none, so nothing matches.
+	// kinds that the account's policy makes unique; with DuplicateAllow, all kinds.
+	// Empty and not nil: none, so nothing matches.
 	MatchOn []KeyKind `json:"match_on,omitzero"`
 
 	Mode     UpsertMode `json:"mode,omitempty"`      // "": UpsertFill
