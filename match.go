@@ -74,8 +74,8 @@ func (p *pass) decide(m match) {
 	p.refused = append(p.refused, m)
 }
 
-// reconsider has contacts done again that were refused because of a contact which an
-// earlier one of the pass changes: it may lose the key.
+// reconsider has contacts done again that were refused before an earlier one of the pass
+// has changed a contact: that may lose the key. Others may get one when they are restored.
 func (p *pass) reconsider() {
 	places := make(map[uuid.UUID]int) // of the first that changes a contact
 	for _, m := range p.found {
@@ -84,7 +84,7 @@ func (p *pass) reconsider() {
 		}
 	}
 	for _, m := range p.refused {
-		if slices.ContainsFunc(m.holders, func(h Holder) bool {
+		if p.follows(m.newContact) || slices.ContainsFunc(m.holders, func(h Holder) bool {
 			place, ok := places[h.ContactID]
 			return ok && place < m.place
 		}) {
@@ -106,32 +106,51 @@ func (p *pass) conflict(sentinel error, m match, wanted func(Holder) bool) error
 	return p.duplicateError(d)
 }
 
-// restore finds the deleted contacts that are to be restored, and creates where
-// there is none.
-func (p *pass) restore(ctx context.Context) {
-	absent := p.absent
-	p.absent = nil
-	var creates []*newContact
-	for _, n := range absent {
-		how, on := p.of(n), p.keysOf(n)
+// restore finds the deleted contacts that are to be restored, and returns those that are
+// to be created because there is none.
+func (p *pass) restore(ctx context.Context) (creates []*newContact) {
+	var others []*newContact
+	for _, n := range p.absent {
+		on := p.keysOf(n)
 		var deleted []*ContactRecord
-		if how.RestoreDeleted && len(on) > 0 {
+		if p.of(n).RestoreDeleted && len(on) > 0 {
 			var err error
 			if deleted, err = p.deleted(ctx, on); err != nil {
 				n.err = p.fault(err)
 				continue
 			}
 		}
-		switch {
-		case len(deleted) == 1:
-			p.found = append(p.found, match{newContact: n, on: on, id: deleted[0].Contact.ID, stored: deleted[0]})
-		case how.UpdateOnly:
+		if len(deleted) != 1 {
+			others = append(others, n)
+			continue
+		}
+		p.found = append(p.found, match{newContact: n, on: on, id: deleted[0].Contact.ID, stored: deleted[0]})
+		if p.restored == nil {
+			p.restored = make(map[MatchKey]int)
+		}
+		for _, k := range deleted[0].MatchKeys() {
+			if place, ok := p.restored[k]; !ok || n.place < place {
+				p.restored[k] = n.place
+			}
+		}
+	}
+	for _, n := range others {
+		if p.of(n).UpdateOnly && !p.follows(n) {
 			n.err = newError(ErrNotFound, nil)
-		default:
+		} else {
 			creates = append(creates, n)
 		}
 	}
-	p.create(ctx, creates, false)
+	return creates
+}
+
+// follows reports whether an earlier contact of the pass restores one that has a key of
+// this one, which is to be done after that.
+func (p *pass) follows(n *newContact) bool {
+	return p.restored != nil && slices.ContainsFunc(p.policy.withForms(n.record.MatchKeys()), func(k MatchKey) bool {
+		place, ok := p.restored[k]
+		return ok && place < n.place
+	})
 }
 
 // deleted returns deleted contacts with one of the keys that the principal may see:
@@ -334,7 +353,7 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 			p.repeat(m.newContact, errAgain)
 			continue
 		}
-		if m.awaits = p.earlier(m.newContact, m.stored.MatchKeys()); m.awaits != nil {
+		if m.awaits = p.earlier(m.newContact, m.stored.MatchKeys()); m.awaits != nil || p.follows(m.newContact) {
 			p.repeat(m.newContact, errAgain)
 			continue
 		}

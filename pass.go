@@ -136,6 +136,8 @@ type pass struct {
 	absent  []*newContact // each matches no live contact, and is not created yet
 	again   []*newContact // are to be done again
 	stale   error         // the settings of the account changed meanwhile
+
+	restored map[MatchKey]int // the keys of deleted contacts that are restored, and the place of the first that restores one
 }
 
 func (p *pass) run(ctx context.Context, contacts []*newContact) {
@@ -156,9 +158,15 @@ func (p *pass) run(ctx context.Context, contacts []*newContact) {
 			creates = append(creates, n)
 		}
 	}
-	p.create(ctx, creates, false)
 	p.create(ctx, probes, true)
-	p.restore(ctx)
+	creates = slices.DeleteFunc(append(creates, p.restore(ctx)...), func(n *newContact) bool {
+		follows := p.follows(n)
+		if follows {
+			p.repeat(n, errAgain)
+		}
+		return follows
+	})
+	p.create(ctx, creates, false)
 	p.change(ctx)
 }
 

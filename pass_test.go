@@ -514,6 +514,53 @@ func (s *settingless) AddToDirectory(ctx context.Context, d contacts.Directory) 
 	return s.Store.AddToDirectory(ctx, d)
 }
 
+// TestBatchSeesWhatItRestores: a contact of a batch comes after one that restores a
+// contact with its key, although the two share none.
+func TestBatchSeesWhatItRestores(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		for _, others := range []int{0, 1, 2} { // live contacts with the address
+			for _, together := range []bool{false, true} {
+				w := newWorld(t, store, nil)
+				ada := contacts.CreateContactInput{FirstName: "Ada", ExternalID: "1", Email: "ada@example.com"}
+				if err := w.svc.DeleteContact(t.Context(), w.writer, w.create(t, ada).ID, nil); err != nil {
+					t.Fatal(err)
+				}
+				for range others {
+					w.create(t, contacts.CreateContactInput{FirstName: "Bob", Email: ada.Email})
+				}
+				batch := contacts.UpsertContactsInput{AllOrNothing: together}
+				for _, in := range []contacts.CreateContactInput{{FirstName: "Ada", ExternalID: "1"}, {FirstName: "Ada", Email: ada.Email, City: "Paris"}} {
+					batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, RestoreDeleted: in.ExternalID != ""})
+				}
+				want := []string{"restored", "updated"}
+				switch {
+				case others > 0 && together:
+					want = []string{"batch_failed", "ambiguous_match"}
+				case others > 0:
+					want = []string{"restored", "ambiguous_match"}
+				}
+				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+					results, err := svc.UpsertContacts(t.Context(), w.writer, batch)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var got []string
+					for _, r := range results {
+						got = append(got, string(r.Result)+string(contacts.CodeOf(r.Err)))
+						if e, ok := errors.AsType[*contacts.Error](r.Err); ok && e.Code == contacts.CodeAmbiguousMatch && len(e.Conflicts) != others+1 {
+							t.Errorf("%d others: got %d conflicts", others, len(e.Conflicts))
+						}
+					}
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("%d others, together %t, dry run %t (-want +got):\n%s", others, together, svc.IsDryRun(), diff)
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestBatchKeepsItsOrder: contacts that share no key depend on each other where a stored
 // contact has keys of both. They are done in the order of the batch all the same.
 func TestBatchKeepsItsOrder(t *testing.T) {
