@@ -729,6 +729,38 @@ func TestVerifyErasure(t *testing.T) {
 	}
 }
 
+// A value is no number: neither one of the journal itself nor one in a context.
+func TestVerifyErasureTellsValuesFromNumbers(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	if err := w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
+	c, other := w.create(t, contacts.CreateContactInput{FirstName: "Ann", ExternalID: "1"}), w.create(t, contacts.CreateContactInput{FirstName: "Bob"})
+	for id, in := range map[uuid.UUID]contacts.UpdateContactInput{
+		c.ID: {ExternalID: ptr("2")}, other.ID: {CustomContext: &map[string]any{"children": 1}},
+	} {
+		if _, err := w.svc.UpdateContact(t.Context(), w.writer, id, in, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	probe := contacts.ErasureProbe{ExternalIDs: []string{"1", "2"}}
+	var fields []string
+	for _, f := range w.verify(t, probe) {
+		if f.ContactID != c.ID {
+			t.Errorf("found %+v", f)
+		}
+		fields = append(fields, f.Value+" "+f.Field)
+	}
+	if diff := cmp.Diff([]string{"2 external_id", "1 changes", "2 changes"}, fields); diff != "" {
+		t.Errorf("before (-want +got):\n%s", diff)
+	}
+	w.erase(t, contacts.EraseInput{ContactID: c.ID})
+	if found := w.verify(t, probe); found != nil {
+		t.Errorf("after: %v", found)
+	}
+}
+
 // An equivalent form of a number is found in contacts, in entries of the ledger and
 // in their companions.
 func TestVerifyErasureFindsForms(t *testing.T) {

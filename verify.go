@@ -222,13 +222,13 @@ func (r *ContactRecord) texts(yield func(field, text string) bool) {
 			return
 		}
 	}
-	for _, text := range jsonTexts(r.CustomContext) {
-		if !yield("custom_context", text) {
+	for t := range jsonTexts(r.CustomContext) {
+		if !yield("custom_context", t.text) {
 			return
 		}
 	}
-	for _, text := range jsonTexts(r.IndustryContext) {
-		if !yield("industry_context", text) {
+	for t := range jsonTexts(r.IndustryContext) {
+		if !yield("industry_context", t.text) {
 			return
 		}
 	}
@@ -316,7 +316,7 @@ func (s *eraseSearch) mayBeIn(data string) bool {
 		return true
 	}
 	for exact := range s.exact {
-		if strings.Contains(data, exact) {
+		if strings.Contains(data, `"`+exact+`"`) {
 			return true
 		}
 	}
@@ -326,13 +326,13 @@ func (s *eraseSearch) mayBeIn(data string) bool {
 // searchEntry looks for all values in one entry.
 func (s *eraseSearch) searchEntry(entry *JournalEntry) error {
 	at := ErasureFinding{Sequence: entry.Sequence, ContactID: contactOf(entry)}
-	for member, text := range jsonTexts(entry.Data) {
-		if text == member || entry.Kind == JournalErasure && member != "reason" && member != "actor" {
-			continue // words of this package, and the id that a receipt keeps
+	for t := range jsonTexts(entry.Data) {
+		if t.text == t.member || t.number && t.member != "changes" || entry.Kind == JournalErasure && t.member != "reason" && t.member != "actor" {
+			continue // words and numbers of this package, and the id that a receipt keeps
 		}
-		at.Field = member
-		for _, value := range []string{s.exact[text], s.emailOf(text)} {
-			if value == "" {
+		at.Field = t.member
+		for _, value := range []string{s.exact[t.text], s.emailOf(t.text)} {
+			if value == "" || t.number {
 				continue
 			}
 			at.Value = value
@@ -340,7 +340,7 @@ func (s *eraseSearch) searchEntry(entry *JournalEntry) error {
 				return err
 			}
 		}
-		if err := s.foundIn(text, at); err != nil {
+		if err := s.foundIn(t.text, at); err != nil {
 			return err
 		}
 	}
@@ -356,11 +356,17 @@ func (s *eraseSearch) emailOf(text string) string {
 	return s.emails[MatchEmail(text)]
 }
 
-// jsonTexts yields the decoded texts of a JSON object, with the member of the
-// object that they are in: strings, numbers, and names of members. What cannot be
-// read is yielded as it is.
-func jsonTexts(object string) iter.Seq2[string, string] {
-	return func(yield func(member, text string) bool) {
+// A jsonText is a text in a JSON object: a string, a number, or the name of a member.
+type jsonText struct {
+	member string // of the object, that it is in
+	text   string // decoded
+	number bool
+}
+
+// jsonTexts yields the texts of a JSON object. What cannot be read is yielded as it
+// is.
+func jsonTexts(object string) iter.Seq[jsonText] {
+	return func(yield func(jsonText) bool) {
 		if object == "" {
 			return
 		}
@@ -372,10 +378,11 @@ func jsonTexts(object string) iter.Seq2[string, string] {
 			case errors.Is(err, io.EOF):
 				return
 			case err != nil:
-				yield(member, object)
+				yield(jsonText{member: member, text: object})
 				return
 			}
-			if k := token.Kind(); k != '"' && k != '0' {
+			kind := token.Kind()
+			if kind != '"' && kind != '0' {
 				continue
 			}
 			text := token.String()
@@ -384,7 +391,7 @@ func jsonTexts(object string) iter.Seq2[string, string] {
 					member = text
 				}
 			}
-			if !yield(member, text) {
+			if !yield(jsonText{member, text, kind == '0'}) {
 				return
 			}
 		}
