@@ -145,6 +145,9 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 			return erasures, err
 		}
 	}
+	if len(erasures) == 0 {
+		return nil, noSuch("contact")
+	}
 	return erasures, nil
 }
 

@@ -560,6 +560,25 @@ func TestEraseGoesOnAfterItsCommit(t *testing.T) {
 	})
 }
 
+// Where the person was purged meanwhile, nobody was erased.
+func TestErasePersonWhoIsPurged(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
+	admin := contacts.NewAdmin(&meddling{Store: w.store, before: func() {
+		if err := w.svc.DeleteContact(t.Context(), w.writer, c.ID, nil); err != nil {
+			t.Error(err)
+		}
+		if n, err := w.admin.PurgeContacts(t.Context(), contacts.PurgeInput{ContactID: c.ID}); n != 1 || err != nil {
+			t.Error(n, err)
+		}
+	}}, atNoon())
+	erasures, err := admin.ErasePerson(t.Context(), contacts.ErasePersonInput{EraseInput: contacts.EraseInput{AccountID: w.acme.ID}, Email: c.Email})
+	if erasures != nil || contacts.CodeOf(err) != contacts.CodeNotFound {
+		t.Errorf("got %+v, %v", erasures, err)
+	}
+}
+
 // The receipts of a contact that came back more than once are one erasure, which
 // removes what one of them removed.
 func TestReapplyOfOneContactTwice(t *testing.T) {
