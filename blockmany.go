@@ -292,7 +292,7 @@ func (l *blockList) yieldFault(ctx context.Context, cause error) bool {
 // the stream goes on.
 func (l *blockList) flush(ctx context.Context) bool {
 	if err := l.sort(ctx); err != nil {
-		l.yield(BlockCallsResult{}, err)
+		l.yield(l.takeFailed(), err)
 		return false
 	}
 	entries := make([]ledgerEntry, 0, min(maxSubjects, len(l.held)))

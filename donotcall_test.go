@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,6 +204,28 @@ func TestDryListIsTheRealList(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A stream that cannot read the ledger says which entries it has refused.
+func TestListThatFailsReportsRefusedEntries(t *testing.T) {
+	t.Parallel()
+	w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{DoNotCallSecrets: [][]byte{[]byte(strings.Repeat("s", 32))}})
+	w.block(t, contacts.DoNotCallInput{PhoneNumber: aNumber})
+	svc, err := contacts.New(w.store, nil) // without the secret
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for r, err := range svc.BlockCallsStream(t.Context(), w.manager, slices.Values([]contacts.DoNotCallInput{{PhoneNumber: "call me"}, {PhoneNumber: aNumber}}), nil) {
+		n++
+		wantError(t, err, contacts.CodeServerError)
+		if r.Failed != 1 || len(r.Errors) != 1 || r.Errors[0].Index != 0 {
+			t.Errorf("got %+v", r)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d results", n)
 	}
 }
 
