@@ -28,7 +28,7 @@ type DoNotCallStatus struct {
 	DoNotCall   bool      `json:"do_not_call"`  // it must not be called
 	Date        time.Time `json:"dnc_date,omitzero"`
 	Reason      string    `json:"dnc_reason,omitempty"`
-	Until       time.Time `json:"until,omitzero"` // from then on it may be called, if nothing is added; zero: there is no such time
+	Until       time.Time `json:"until,omitzero"` // it may be called then, if nothing is added; zero: there is no such time
 
 	// Form is the name of the equivalent form that is listed, where the number
 	// itself is not; see [PhoneForms]. A grant on the number does not open it: the

@@ -240,7 +240,7 @@ type ledgerState struct {
 	listed    bool
 	date      time.Time // of the latest active block
 	reason    string    // of the same
-	until     time.Time // from then on no block is active, if nothing is added; zero: there is no such time
+	until     time.Time // no block is active then, if nothing is added; zero: there is no such time
 	form      string    // the form that is listed, where the number itself is not
 	sequence  int64     // of the newest entry
 	erased    int       // how many entries are
@@ -286,9 +286,10 @@ func doNotCallState(forms []formEntries, now time.Time) (s ledgerState) {
 	return s
 }
 
-// openFrom returns the time from which no block is active, if nothing is added;
-// the zero time if there is no such time. When the last of the blocks ends, one
-// may hold again that an expired grant covered until then.
+// openFrom returns the first time at which no block is active, if nothing is added;
+// the zero time if there is no such time. When the last of the blocks ends, one may
+// hold again that a grant has covered until then. A grant that ends later is not
+// looked at.
 func openFrom(forms []formEntries, now time.Time) time.Time {
 	for at := now; ; {
 		var last time.Time
