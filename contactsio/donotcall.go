@@ -57,13 +57,14 @@ type DoNotCallSummary struct {
 // an API key. It needs what [contacts.Service.BlockCallsStream] needs, or with Grants
 // [contacts.Service.GrantCalls]. The list has one number on each line, or it is a CSV
 // file with a column for them; the columns reason, reference, at and expires_at are read
-// if they are there. The same list given twice adds nothing. Where a column type says
-// that a row is a grant, only an import with Grants takes it; where it says block, only
-// one without. Any other text in that column says nothing.
+// if they are there. The same list of blocks given twice adds nothing; a grant is one
+// more each time. Where a column type says that a row is a grant, only an import with
+// Grants takes it; where it says block, only one without. Any other text in that column
+// says nothing.
 //
 // A refused row is no error. An error of the Service, of the file or of a writer ends
-// the import, and the summary of what was recorded is returned with it: give the whole
-// list again.
+// the import, and the summary of what was recorded is returned with it. Give the whole
+// list again then; with Grants, give the rows after the first Added and Refused ones.
 func ImportDoNotCall(ctx context.Context, svc *contacts.Service, key string, r io.Reader, opts *DoNotCallImportOptions) (*DoNotCallSummary, error) {
 	if opts == nil {
 		opts = new(DoNotCallImportOptions)
