@@ -60,7 +60,7 @@ const maxEraseReason = 100
 // After the removal it looks for entries of the ledger that came in between, and
 // removes their numbers too. The end of ctx does not stop that. It returns the
 // receipt with the error if that fails. Then, and after a crash, such entries may be
-// left, and a second call may not find them: [Admin.VerifyErasure] does.
+// left: a second call within a week removes their numbers.
 func (a *Admin) EraseContact(ctx context.Context, in EraseInput) (*Erasure, error) {
 	return a.newErasing(in).run(ctx)
 }

@@ -365,7 +365,15 @@ func TestEraseOfAPurgedContact(t *testing.T) {
 		if n, err := w.admin.PurgeContacts(t.Context(), contacts.PurgeInput{ContactID: c.ID}); n != 1 || err != nil {
 			t.Fatalf("purged %d, %v", n, err)
 		}
-		e := w.erase(t, contacts.EraseInput{ContactID: c.ID})
+		var first *contacts.Erasure // by another call at the same time
+		admin := contacts.NewAdmin(&meddling{Store: store, before: func() { first = w.erase(t, contacts.EraseInput{ContactID: c.ID}) }}, atNoon())
+		e, err := admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(first, e); diff != "" {
+			t.Errorf("two erasures at the same time (-one +other):\n%s", diff)
+		}
 		if diff := cmp.Diff(contacts.ErasureCounts{Events: 4, LedgerEntries: 1, Numbers: 1}, e.Removed); diff != "" {
 			t.Errorf("removed (-want +got):\n%s", diff)
 		}
@@ -694,6 +702,43 @@ func TestEraseReturnsTheReceiptWithAnError(t *testing.T) {
 	if diff := cmp.Diff([]contacts.Erasure{*again}, erasures); diff != "" {
 		t.Errorf("receipts (-want +got):\n%s", diff)
 	}
+}
+
+// A second call ends an erasure that was cut off after its commit. What was recorded
+// later stays.
+func TestASecondCallEndsAnErasure(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		c := w.person(t)
+		broken := errors.New("the disk is broken")
+		cutOff := &meddling{Store: store}
+		cutOff.before = func() {
+			w.block(t, contacts.DoNotCallInput{PhoneNumber: number, Source: "x", Reason: "Quendolyn"})
+			w.block(t, contacts.DoNotCallInput{PhoneNumber: otherNumber, Reason: "Zyxwarth"})
+		}
+		cutOff.after = func() { cutOff.unreadable = broken }
+		first, err := contacts.NewAdmin(cutOff, atNoon()).EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID})
+		if first == nil || !errors.Is(err, broken) {
+			t.Fatalf("got %+v, %v", first, err)
+		}
+		if found := w.verify(t, ofThePerson()); len(found) == 0 {
+			t.Fatal("nothing is left: the test would see nothing")
+		}
+		w.block(t, contacts.DoNotCallInput{PhoneNumber: oldNumber, Source: "later"})
+		later := []contacts.ErasureFinding{{Value: oldNumber, Sequence: w.entriesOn(t, oldNumber)[1].Sequence, Field: "phone_number"}}
+		for range 2 {
+			if diff := cmp.Diff(first, w.erase(t, contacts.EraseInput{ContactID: c.ID})); diff != "" {
+				t.Errorf("the receipt of another call (-first +second):\n%s", diff)
+			}
+			if diff := cmp.Diff(later, w.verify(t, ofThePerson())); diff != "" {
+				t.Errorf("left (-want +got):\n%s", diff)
+			}
+		}
+		for _, n := range []string{oldNumber, number, otherNumber} {
+			w.wantListed(t, n)
+		}
+	})
 }
 
 // Values are found in every field of a contact, whatever its JSON looks like, and

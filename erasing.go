@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,7 +20,8 @@ type erasing struct {
 	in      EraseInput
 	repeats uuid.UUID // the erasure that this one repeats; zero: the newest of the contact, if there is one
 	dryRun  bool
-	removed bool // the contact, by this erasure
+	removed bool     // the contact, by this erasure
+	stored  *Erasure // the receipt of what this erasure has stored; nil: nothing
 
 	actor   Actor
 	now     time.Time
@@ -28,6 +32,8 @@ type erasing struct {
 	// What there is of the person, as it was read last.
 	contact *ContactRecord // nil: it is gone
 	receipt *Erasure       // the newest; nil: none
+	since   int64          // its sequence
+	earlier uuid.UUID      // the receipt before it; zero: none
 	events  []JournalEntry
 	origins []ledgerOrigin
 	entries []ledgerEntry // on the numbers
@@ -47,7 +53,7 @@ func (a *Admin) newErasing(in EraseInput) *erasing {
 // one mutation. Another one removes the number of an entry that came into the
 // ledger between the look and the commit. With an error, the receipt is that of
 // what was stored before it; nil: nothing was.
-func (e *erasing) run(ctx context.Context) (stored *Erasure, err error) {
+func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -57,11 +63,11 @@ func (e *erasing) run(ctx context.Context) (stored *Erasure, err error) {
 		case errors.Is(err, ErrStale) && try < maxTries: // it changed while it was read
 			continue
 		case err != nil:
-			return stored, err
+			return e.stored, err
 		}
 		m, receipt, err := e.decide()
 		if err != nil {
-			return stored, newServerError(err)
+			return e.stored, newServerError(err)
 		}
 		if len(m.Contacts)+len(m.Journal) == 0 {
 			if e.receipt == nil {
@@ -71,30 +77,32 @@ func (e *erasing) run(ctx context.Context) (stored *Erasure, err error) {
 		}
 		outcomes, err := e.store.Apply(ctx, MutationBatch{Mutations: []Mutation{m}, Now: e.now, DryRun: e.dryRun})
 		if err != nil {
-			return stored, newServerError(err)
+			return e.stored, newServerError(err)
 		}
-		var refused error
+		var outcome MutationOutcome
 		if len(outcomes) > 0 {
-			refused = outcomes[0].Err
+			outcome = outcomes[0]
 		}
+		refused := outcome.Err
 		switch {
+		case outcome.Result != "": // another call has stored this erasure
 		case refused == nil && e.dryRun:
 			return receipt, nil
 		case refused == nil: // now look whether anything came in between
 			e.removed = e.removed || len(m.Contacts) > 0
-			stored = receipt
+			e.stored = receipt
 			ctx = context.WithoutCancel(ctx) // what is begun is ended
 		case errors.Is(refused, ErrDuplicate):
-			for _, h := range outcomes[0].Holders {
+			for _, h := range outcome.Holders {
 				if n := m.Claims[h.Key].Value; !slices.Contains(e.shared, n) {
 					e.shared = append(e.shared, n)
 				}
 			}
 		case !cameBetween(refused):
-			return stored, newServerError(refused)
+			return e.stored, newServerError(refused)
 		}
 		if try == maxTries {
-			return stored, newServerError(cmp.Or(refused, errors.New("new entries come into the ledger all the time")))
+			return e.stored, newServerError(cmp.Or(refused, errors.New("new entries come into the ledger all the time")))
 		}
 	}
 }
@@ -166,7 +174,7 @@ func (e *erasing) look(ctx context.Context) (err error) {
 // lookIntoJournal reads what the journal has about the contact's id.
 func (e *erasing) lookIntoJournal(ctx context.Context) error {
 	var ledger []JournalEntry
-	e.events, e.receipt = nil, nil
+	e.events, e.receipt, e.earlier = nil, nil, uuid.Nil
 	for entry, err := range e.journal(ctx, JournalQuery{AccountID: e.in.AccountID, Subjects: [][32]byte{contactSubject(e.in.ContactID)}}) {
 		if err != nil {
 			return err
@@ -181,7 +189,10 @@ func (e *erasing) lookIntoJournal(ctx context.Context) error {
 			if err != nil {
 				return newServerError(err)
 			}
-			e.receipt = &receipt
+			if e.receipt != nil {
+				e.earlier = e.receipt.ID
+			}
+			e.receipt, e.since = &receipt, entry.Sequence
 		}
 	}
 	var err error
@@ -204,6 +215,11 @@ func (e *erasing) lookIntoLedger(ctx context.Context) (err error) {
 	if e.ledger, err = e.ledgers.open(e.account); err != nil {
 		return err
 	}
+	if e.contact == nil && e.receipt != nil && e.stored == nil && e.ledger != nil {
+		if err := e.goOn(ctx); err != nil {
+			return err
+		}
+	}
 	read := make(map[[32]byte]bool)
 	for subjects := e.subjects(read); len(subjects) > 0; subjects = e.subjects(read) {
 		for part := range slices.Chunk(subjects, maxSubjects) {
@@ -224,6 +240,54 @@ func (e *erasing) lookIntoLedger(ctx context.Context) (err error) {
 		}
 	}
 	return e.prepareToSuppress(ctx)
+}
+
+// goOn adds the numbers that an earlier call has left, because it was cut off after
+// its commit: those of entries that came into the ledger between its look and its
+// commit. What was recorded later is not of the person that was erased.
+func (e *erasing) goOn(ctx context.Context) error {
+	once, err := e.once(e.earlier, nil)
+	if err != nil {
+		return err
+	}
+	m := Mutation{AccountID: e.account.ID, Settings: e.account.SettingsVersion, Idempotency: once}
+	outcomes, err := e.store.Apply(ctx, MutationBatch{Mutations: []Mutation{m}, Now: e.now, DryRun: true})
+	if err != nil || len(outcomes) == 0 {
+		return err
+	}
+	if outcomes[0].Result == "" {
+		return outcomes[0].Err
+	}
+	var note eraseNote
+	if err := json.Unmarshal([]byte(outcomes[0].Result), &note); err != nil {
+		return fmt.Errorf("the idempotency record of an erasure: %w", err)
+	}
+	found, err := e.ledger.findSubjects(ctx, note.Subjects)
+	for _, entries := range found {
+		for i := range entries {
+			if entry := &entries[i]; entry.Sequence < e.since && !entry.erased {
+				e.addNumber(entry.PhoneNumber)
+			}
+		}
+	}
+	return err
+}
+
+// An eraseNote is the result in the idempotency record of an erasure: the subjects of
+// the person's numbers.
+type eraseNote struct {
+	Subjects [][32]byte `json:"subjects,omitempty"`
+}
+
+// eraseNoteKept is how long the record is kept.
+const eraseNoteKept = 7 * 24 * time.Hour
+
+// once returns the idempotency record of an erasure, by the receipt before it; zero:
+// there was none. Of erasures of a contact at the same time, one is stored.
+func (e *erasing) once(before uuid.UUID, subjects [][32]byte) (*IdempotencyRecord, error) {
+	result, err := json.Marshal(eraseNote{subjects})
+	key := slices.Concat([]byte("\x00erasure"), e.in.ContactID[:], before[:]) // no key of a caller has a NUL
+	return &IdempotencyRecord{Key: sha256.Sum256(key), Result: string(result), EndsAt: endOf(e.now, eraseNoteKept)}, err
 }
 
 func (e *erasing) addNumber(number string) {
@@ -285,7 +349,7 @@ func (e *erasing) prepareToSuppress(ctx context.Context) (err error) {
 func (e *erasing) decide() (m Mutation, receipt *Erasure, err error) {
 	m = Mutation{AccountID: e.account.ID, Settings: e.account.SettingsVersion}
 	var removed ErasureCounts
-	if m.Journal, removed, err = e.redact(); err != nil || e.contact == nil && len(m.Journal) == 0 {
+	if m.Journal, removed, err = e.redact(); err != nil {
 		return m, nil, err
 	}
 	for _, n := range e.numbers {
@@ -293,7 +357,9 @@ func (e *erasing) decide() (m Mutation, receipt *Erasure, err error) {
 			m.Claims = append(m.Claims, MatchKey{KeyPhoneNumber, n})
 		}
 	}
-	if e.contact == nil && e.receipt != nil { // what came after that erasure
+	switch {
+	case e.contact != nil:
+	case e.receipt != nil || len(m.Journal) == 0: // what came after that erasure
 		return m, e.receipt, nil
 	}
 	if e.contact != nil {
@@ -315,8 +381,12 @@ func (e *erasing) decide() (m Mutation, receipt *Erasure, err error) {
 		AccountID: e.account.ID, ContactID: e.in.ContactID, At: e.now, Actor: e.actor, Reason: e.in.Reason,
 		Suppressed: e.in.Suppress, KeptNotes: e.in.KeepNotes, Removed: removed, Kept: e.kept(), Reapplies: e.repeats,
 	}
-	if receipt.Reapplies == uuid.Nil && e.receipt != nil {
-		receipt.Reapplies = e.receipt.ID
+	before := uuid.Nil
+	if e.receipt != nil {
+		before = e.receipt.ID
+	}
+	if receipt.Reapplies == uuid.Nil {
+		receipt.Reapplies = before
 	}
 	if !e.dryRun {
 		if receipt.ID, err = e.ids.next(e.now); err != nil {
@@ -327,7 +397,11 @@ func (e *erasing) decide() (m Mutation, receipt *Erasure, err error) {
 		}
 	}
 	entry, err := receipt.entry()
+	if err != nil {
+		return m, nil, err
+	}
 	m.Journal = append(m.Journal, entry)
+	m.Idempotency, err = e.once(before, e.subjects(make(map[[32]byte]bool)))
 	return m, receipt, err
 }
 
@@ -432,5 +506,5 @@ func (e *erasing) kept() []ErasureKept {
 		{"events", "readers need every sequence; type, time and actor stay, without the changes", len(e.events)},
 	}
 	all = slices.DeleteFunc(all, func(k ErasureKept) bool { return k.Count == 0 })
-	return append(all, ErasureKept{"idempotency_records", "a create that is sent again must store nothing; they hold two hashes and ids, until they end", 0})
+	return append(all, ErasureKept{"idempotency_records", "a call that is sent again must not be done twice; they hold hashes and ids, until they end", 0})
 }

@@ -151,11 +151,7 @@ func (l *eventLog) entry(id uuid.UUID, at time.Time, d *eventData) (JournalEntry
 }
 
 func (l *eventLog) journal(id uuid.UUID, at time.Time, data string) JournalEntry {
-	endsAt := at.Add(l.keep)
-	if !inCalendar(endsAt) {
-		endsAt = endOfCalendar()
-	}
-	return JournalEntry{Kind: JournalEvent, Subject: eventSubject(id), At: at, EndsAt: endsAt, Data: data}
+	return JournalEntry{Kind: JournalEvent, Subject: eventSubject(id), At: at, EndsAt: endOf(at, l.keep), Data: data}
 }
 
 // eventLog returns the log of so many changes that the host makes together. nil:

@@ -101,5 +101,10 @@ const wrongYear = "must be a time in the years 1 to 9999"
 // without the year 0.
 func inCalendar(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
 
-// endOfCalendar returns the last time that stores keep.
-func endOfCalendar() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC) }
+// endOf returns when something ends that begins at t. It is a time that stores keep.
+func endOf(t time.Time, lasts time.Duration) time.Time {
+	if end := timestamp(t.Add(lasts)); inCalendar(end) {
+		return end
+	}
+	return time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+}

@@ -96,11 +96,7 @@ func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration)
 	if err != nil {
 		return nil, err
 	}
-	endsAt := timestamp(c.CreatedAt.Add(retention))
-	if !inCalendar(endsAt) {
-		endsAt = endOfCalendar()
-	}
-	return &IdempotencyRecord{Key: sha256.Sum256([]byte(key)), Input: inputHash(r), Result: result, EndsAt: endsAt}, nil
+	return &IdempotencyRecord{Key: sha256.Sum256([]byte(key)), Input: inputHash(r), Result: result, EndsAt: endOf(c.CreatedAt, retention)}, nil
 }
 
 // inputHash returns a hash of the input of a create, as it is stored: without ids,

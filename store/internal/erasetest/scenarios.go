@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ func Scenarios(t *testing.T, store contacts.Store) {
 		{"TestPreviewErasure", preview},
 		{"TestVerifyFindsEachPlace", verifyFindsEachPlace},
 		{"TestErasedEvents", erasedEvents},
+		{"TestEraseAtOnce/live", func(t *testing.T, w *World) { eraseAtOnce(t, w, false) }},
+		{"TestEraseAtOnce/purged", func(t *testing.T, w *World) { eraseAtOnce(t, w, true) }},
 		{"TestSharedNumber/live", func(t *testing.T, w *World) { sharedNumber(t, w, false) }},
 		{"TestSharedNumber/deleted", func(t *testing.T, w *World) { sharedNumber(t, w, true) }},
 	} {
@@ -312,6 +315,43 @@ func erasedEvents(t *testing.T, w *World) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// eraseAtOnce makes several erasures of one contact at the same time, or of what a
+// purge has left of it. They are one.
+func eraseAtOnce(t *testing.T, w *World, purged bool) {
+	c := w.Person(t)
+	if purged {
+		if err := w.Service.DeleteContact(t.Context(), w.Key, c.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := w.Admin.PurgeContacts(t.Context(), contacts.PurgeInput{ContactID: c.ID}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	receipts := make([]*contacts.Erasure, 4)
+	var calls sync.WaitGroup
+	for i := range receipts {
+		calls.Go(func() {
+			var err error
+			if receipts[i], err = w.Admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: w.Account.ID, ContactID: c.ID}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	stored := w.erasures(t, time.Time{})
+	if len(stored) != 1 {
+		t.Fatalf("%d receipts are stored", len(stored))
+	}
+	for _, r := range receipts {
+		if diff := cmp.Diff(&stored[0], r); diff != "" {
+			t.Errorf("a receipt (-stored +returned):\n%s", diff)
+		}
+	}
+	if !purged {
+		w.WantErased(t)
 	}
 }
 
