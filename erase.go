@@ -57,10 +57,11 @@ const maxEraseReason = 100
 // receipt with the error or it matches [ErrOutcomeUnknown]; the call can be made
 // again.
 //
-// After the removal it looks for entries of the ledger that came in between, and
-// removes their numbers too. The end of ctx does not stop that. It returns the
-// receipt with the error if that fails. Then, and after a crash, such entries may be
-// left: a second call within a week removes their numbers.
+// After the removal it looks for entries of the ledger that came in between, and for
+// numbers that nobody else has any more, and removes these numbers too. The end of
+// ctx does not stop that. It returns the receipt with the error if that fails. Then,
+// and after a crash, such entries may be left: a second call within a week removes
+// their numbers.
 func (a *Admin) EraseContact(ctx context.Context, in EraseInput) (*Erasure, error) {
 	return a.newErasing(in).run(ctx)
 }

@@ -568,6 +568,31 @@ func TestEraseGoesOnAfterItsCommit(t *testing.T) {
 	})
 }
 
+// Each of two people with one number is there while the other is erased. No number is
+// left of them, and both asked for no calls.
+func TestEraseTwoWhoShareANumber(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		phones := []contacts.PhoneNumberInput{{PhoneNumber: number}, {PhoneNumber: otherNumber}}
+		one, two := w.create(t, contacts.CreateContactInput{FirstName: "Ann", PhoneNumbers: phones}), w.create(t, contacts.CreateContactInput{FirstName: "Bob", PhoneNumbers: phones})
+		w.block(t, contacts.DoNotCallInput{PhoneNumber: number, Reason: "Ann and Bob asked"})
+		tries := &meddling{Store: store}
+		tries.after = func() { // the first was refused: Bob has the numbers
+			tries.after = nil
+			w.erase(t, contacts.EraseInput{ContactID: two.ID, Suppress: true})
+		}
+		if _, err := contacts.NewAdmin(tries, atNoon()).EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: one.ID, Suppress: true}); err != nil {
+			t.Fatal(err)
+		}
+		if found := w.verify(t, contacts.ErasureProbe{PhoneNumbers: []string{number, otherNumber}, Texts: []string{"bob asked"}}); found != nil {
+			t.Errorf("left: %v", found)
+		}
+		w.wantListed(t, number)
+		w.wantListed(t, otherNumber)
+	})
+}
+
 // Where the person was purged meanwhile, nobody was erased.
 func TestErasePersonWhoIsPurged(t *testing.T) {
 	t.Parallel()

@@ -43,6 +43,7 @@ type erasing struct {
 	numberOf map[[32]byte]string
 	numbers  []string
 	shared   []string // those of them that another live contact has
+	blocked  []string // those that Suppress has blocked
 }
 
 func (a *Admin) newErasing(in EraseInput) *erasing {
@@ -92,6 +93,10 @@ func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 			e.removed = e.removed || len(m.Contacts) > 0
 			e.stored = receipt
 			ctx = context.WithoutCancel(ctx) // what is begun is ended
+			e.shared = nil                   // who had a number may have been erased at the same time
+			for _, claim := range m.Claims {
+				e.blocked = append(e.blocked, claim.Value)
+			}
 		case errors.Is(refused, ErrDuplicate):
 			for _, h := range outcome.Holders {
 				if n := m.Claims[h.Key].Value; !slices.Contains(e.shared, n) {
@@ -359,6 +364,8 @@ func (e *erasing) decide() (m Mutation, receipt *Erasure, err error) {
 	}
 	switch {
 	case e.contact != nil:
+	case e.stored != nil: // what came in between
+		return m, e.receipt, e.suppress(&m)
 	case e.receipt != nil || len(m.Journal) == 0: // what came after that erasure
 		return m, e.receipt, nil
 	}
@@ -478,6 +485,9 @@ func (e *erasing) suppress(m *Mutation) error {
 		view[n] = append(view[n], entry)
 	}
 	for _, claim := range m.Claims {
+		if slices.Contains(e.blocked, claim.Value) {
+			continue
+		}
 		block := ledgerEntry{DoNotCallEntry: DoNotCallEntry{
 			Type: DoNotCallBlock, PhoneNumber: claim.Value, At: view.timeOfBlock(claim.Value, e.now), RecordedAt: e.now, Source: sourceErasure, Actor: e.actor,
 		}}
