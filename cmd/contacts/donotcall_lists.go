@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"example.com/contacts"
 	"example.com/contacts/contactsio"
@@ -26,7 +27,7 @@ type doNotCallImport struct {
 	File       string   `arg:"" help:"The list: a number on each line, or CSV with a column for them; - is standard input."`
 	Source     string   `required:"" placeholder:"S" help:"Where the list comes from, such as list:ftc-2026-11."`
 	At         moment   `placeholder:"DATE" help:"The date of the list. Default: now."`
-	Expires    duration `placeholder:"31d" help:"How long the entries hold. Default: until a grant."`
+	Expires    duration `placeholder:"31d" help:"How long the entries hold. Without --at, they end with the day. Default: until a grant."`
 	OverGrants bool     `help:"Forbid calls also to numbers whose owners have allowed them to you."`
 	Region     string   `placeholder:"US" help:"The region of national phone numbers."`
 	DryRun     bool     `help:"Say what the import would do. Store nothing."`
@@ -41,9 +42,20 @@ func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
 			svc = svc.DryRun()
 		}
 		return s.importNumbers(ctx, svc, key, c.File, c.listFlags, contactsio.DoNotCallImportOptions{
-			Source: c.Source, At: c.At.Time, ExpiresAt: c.At.after(c.Expires), OverGrants: c.OverGrants, Region: c.Region,
+			Source: c.Source, At: c.At.Time, ExpiresAt: c.end(), OverGrants: c.OverGrants, Region: c.Region,
 		})
 	})
+}
+
+// end returns when the entries end. Without the date of the list it is the end of a
+// day, so that the list given again on the same day adds nothing.
+func (c *doNotCallImport) end() time.Time {
+	const day = 24 * time.Hour
+	end := c.At.after(c.Expires)
+	if c.At.IsZero() && !end.IsZero() {
+		end = end.Truncate(day).Add(day)
+	}
+	return end
 }
 
 // importNumbers imports a list and prints what became of it. Its file for refused rows
