@@ -97,14 +97,18 @@ type numberList struct {
 	number, kind, reason, reference, at, expiresAt int // columns; -1: none
 
 	given   []givenNumber // to the stream, and perhaps not judged yet
-	settled int           // numbers before those
+	size    int           // bytes of their text
+	settled int           // numbers of the stream before those
 }
 
 // A givenNumber is a row in little memory.
 type givenNumber struct {
 	line int
-	text string // of its cells, as CSV
+	text string // of its cells, as CSV; "": it is not needed
 }
+
+// maxGiven is how many bytes of the text of rows are held for the file of refused rows.
+const maxGiven = 64 << 20
 
 // open finds the columns.
 func (l *numberList) open(r io.Reader) error {
@@ -185,7 +189,10 @@ func (l *numberList) next(ctx context.Context) (contacts.DoNotCallInput, givenNu
 		if row.Problems == nil {
 			in, row.Problems = l.input(row.Raw)
 		}
-		given := givenNumber{row.Line, string(appendCSV(nil, l.records.comma, l.cells(row.Raw)))}
+		given := givenNumber{line: row.Line}
+		if l.refused != nil {
+			given.text = string(appendCSV(nil, l.records.comma, l.cells(row.Raw)))
+		}
 		if row.Problems == nil {
 			return in, given, nil
 		}
@@ -285,11 +292,23 @@ func (l *numberList) progress() {
 	}
 }
 
-// block gives the numbers to a stream. It sorts up to a million of them at a time, so
-// that the text of as many rows is held.
+// block gives the numbers to streams.
 func (l *numberList) block(ctx context.Context, svc *contacts.Service, key string) error {
+	for {
+		more, err := l.blockPart(ctx, svc, key)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// blockPart gives numbers to a stream, and reports whether there may be more. The
+// stream sorts up to a million of them at a time, so that the text of as many rows is
+// held. It ends where that takes too much memory. A dry run is one stream, because it
+// knows the numbers of that stream alone.
+func (l *numberList) blockPart(ctx context.Context, svc *contacts.Service, key string) (more bool, err error) {
 	source := func(yield func(contacts.DoNotCallInput) bool) {
-		for {
+		for l.size < maxGiven || svc.IsDryRun() {
 			in, given, err := l.next(ctx)
 			if errors.Is(err, io.EOF) {
 				return
@@ -298,29 +317,33 @@ func (l *numberList) block(ctx context.Context, svc *contacts.Service, key strin
 				return
 			}
 			l.given = append(l.given, given)
+			l.size += len(given.text)
 			if !yield(in) {
 				return
 			}
 		}
+		more = true
 	}
+	l.given, l.size, l.settled = l.given[:0], 0, 0
 	judged := 0
 	for result, err := range svc.BlockCallsStream(ctx, key, source, &contacts.BlockCallsOptions{OverGrants: l.opts.OverGrants}) {
 		s := &l.summary
 		s.Added, s.Unchanged, s.Granted = s.Added+result.Added, s.Unchanged+result.Unchanged, s.Granted+result.Granted
 		for _, e := range result.Errors {
 			if err := l.refuse(l.given[e.Index-l.settled], problemsOf(e.Err)); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		judged += result.Added + result.Unchanged + result.Granted + result.Failed
 		if judged == l.settled+len(l.given) {
-			l.settled, l.given = judged, l.given[:0]
+			clear(l.given)
+			l.given, l.size, l.settled = l.given[:0], 0, judged
 		}
 	}
-	return nil
+	return more, nil
 }
 
 // grant makes each row a grant.

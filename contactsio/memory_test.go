@@ -24,6 +24,7 @@ func TestMemory(t *testing.T) {
 	t.Run("folded card", testMemoryOfFoldedCard)
 	t.Run("custom fields", testMemoryOfCustomFields)
 	t.Run("many rows", testMemoryOfManyRows)
+	t.Run("list of wide rows", testMemoryOfWideList)
 }
 
 // testMemoryOfLongRows reads rows and cards that are far longer than a row may be. They
@@ -130,6 +131,57 @@ func testMemoryOfManyRows(t *testing.T) {
 			}
 		})
 	}
+}
+
+// testMemoryOfWideList imports a list of numbers whose rows are long. It holds their
+// text for the file of refused rows, up to a bound.
+func testMemoryOfWideList(t *testing.T) {
+	if os.Getenv("CONTACTS_FAULTS") == "" {
+		t.Skip("it takes long: set CONTACTS_FAULTS=long")
+	}
+	const rows, width, refused = 3000, 64 << 10, 1000 // each so many
+	f := listing(t)
+	junk := strings.Repeat("x", width)
+	file, end := io.Pipe()
+	defer file.Close()
+	go func() {
+		fmt.Fprintln(end, "number,junk")
+		for i := range rows {
+			number := fmt.Sprintf("+1555%07d", i)
+			if i%refused == 0 {
+				number = "nobody"
+			}
+			fmt.Fprintf(end, "%s,%s\n", number, junk)
+		}
+		end.Close()
+	}()
+	g := newGauge(rows)
+	var lines strings.Builder
+	s, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, file, &contactsio.DoNotCallImportOptions{
+		Refused: firstCells{&lines}, Progress: func(contactsio.Progress) { g.step() },
+	})
+	if err != nil || s.Rows != rows || s.Refused != rows/refused || s.Added != rows-s.Refused {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if want := "2\n1002\n2002\n"; lines.String() != want {
+		t.Errorf("refused lines %q, want %q", lines.String(), want)
+	}
+	const maxUse = 80 << 20
+	if g.peak > maxUse {
+		t.Errorf("%d rows of %d bytes take %d, want %d or less", rows, width, g.peak, maxUse)
+	}
+}
+
+// firstCells writes the first cell of each row of CSV alone.
+type firstCells struct{ to io.Writer }
+
+func (f firstCells) Write(p []byte) (int, error) {
+	for row := range strings.Lines(string(p)) {
+		if cell, _, ok := strings.Cut(row, ","); ok && len(cell) < 10 {
+			fmt.Fprintln(f.to, cell)
+		}
+	}
+	return len(p), nil
 }
 
 // A gauge knows the most memory that was in use.
