@@ -228,7 +228,7 @@ func (l *blockList) add(ctx context.Context, in *DoNotCallInput) bool {
 	if err := bad.err(); err != nil {
 		l.failed = append(l.failed, BlockCallsError{l.given, err})
 		l.given++
-		return len(l.failed) < MaxDoNotCallBatch || l.yield(l.takeFailed(), nil)
+		return len(l.failed) < MaxDoNotCallBatch || l.record(ctx, nil)
 	}
 	l.given++
 	number, err := strconv.ParseUint(e.PhoneNumber[1:], 10, 64)
@@ -301,15 +301,21 @@ func (l *blockList) flush(ctx context.Context) bool {
 		for i := range step {
 			entries = append(entries, step[i].entry(l.byText))
 		}
-		result := l.takeFailed()
-		err := l.step(ctx, entries, &result)
-		if !l.yield(result, err) || err != nil {
+		if !l.record(ctx, entries) {
 			return false
 		}
 	}
 	l.held, l.bytes, l.byText = l.held[:0], 0, l.byText[:0]
 	clear(l.texts)
-	return len(l.failed) == 0 || l.yield(l.takeFailed(), nil)
+	return len(l.failed) == 0 || l.record(ctx, nil)
+}
+
+// record records the entries of one step, with those that were refused since the last
+// one, and reports whether the stream goes on.
+func (l *blockList) record(ctx context.Context, entries []ledgerEntry) bool {
+	result := l.takeFailed()
+	err := l.step(ctx, entries, &result)
+	return l.yield(result, err) && err == nil
 }
 
 // sort sorts what is held by the subjects.

@@ -14,9 +14,10 @@ import (
 //
 // A call is one use of a method that takes an API key. The JSON form of a method is
 // the same operation as its Go form. An iterator makes one call for each page that
-// it reads, but a history is one call. A stream makes one for each thousand. A batch
-// is one call. The loop over a history is a part of its call: if it panics, the call
-// ends with CodeServerError. [Service.Authorize] is a check and no call.
+// it reads, but a history is one call. A stream makes one for each thousand, and
+// BlockCallsStream one for each result. A batch is one call. The loop over a history
+// is a part of its call: if it panics, the call ends with CodeServerError.
+// [Service.Authorize] is a check and no call.
 //
 // An Observer is used by many goroutines at once. It runs in the goroutine of the
 // caller, who waits for it. So it must not block, and it must not panic.

@@ -691,6 +691,15 @@ func TestCountsOfNumbers(t *testing.T) {
 			contacts.Outcome{AccountID: w.acme.ID, Returned: 3, Listed: 1, Failed: 1}, 1,
 		})
 	}
+	for _, err := range c.BlockCallsStream(t.Context(), c.key, slices.Values([]contacts.DoNotCallInput{{PhoneNumber: "no number"}}), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want = append(want, &observed{
+		contacts.Call{Operation: contacts.OpBlockCallsBatch, Items: 1},
+		contacts.Outcome{AccountID: w.acme.ID, Failed: 1}, 1,
+	})
 	if d := cmp.Diff(want, r.take()); d != "" {
 		t.Errorf("calls (-want +got):\n%s", d)
 	}
