@@ -93,7 +93,7 @@ type ErasePersonInput struct {
 //
 // Its errors are those of EraseContact, and CodeAmbiguousMatch with the ids of the
 // contacts, of which it erases none. CodeNotFound: no contact has the value, so a
-// second call returns no receipt.
+// second call returns no receipt. EraseContact does, by the id of the contact.
 func (a *Admin) ErasePerson(ctx context.Context, in ErasePersonInput) ([]Erasure, error) {
 	return a.eachOfPerson(ctx, &in, a.EraseContact)
 }
