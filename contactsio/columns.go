@@ -257,7 +257,7 @@ func (c *csvRows) mapColumns() error {
 	c.person.ours = c.source == sourceOurs
 	c.columns = make([]column, len(c.header))
 	c.filled = make([]int, len(c.header))
-	b := columnBuilder{person: &c.person, source: c.source, taken: make(map[string]string), slots: make(map[string]int), filled: make(map[string]bool)}
+	uses := make([]use, len(c.header))
 	seen := make(map[string]int)
 	for i, name := range c.header {
 		name = strings.TrimSpace(name)
@@ -290,8 +290,15 @@ func (c *csvRows) mapColumns() error {
 			c.reader.ignored.add(name)
 			continue
 		}
-		if err := b.build(col, r, n); err != nil {
-			return fmt.Errorf("contactsio: the column %q %w", name, err)
+		uses[i] = use{r, n}
+	}
+	b := newColumnBuilder(&c.person, c.source, uses)
+	for i, u := range uses {
+		if u.role == "" {
+			continue
+		}
+		if err := b.build(&c.columns[i], u.role, u.n); err != nil {
+			return fmt.Errorf("contactsio: the column %q %w", c.columns[i].name, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.reader.opts.Map)) {
@@ -336,6 +343,13 @@ func roleOfField(field string) (r role, n string, err error) {
 	return "", "", fmt.Errorf("%q; give a documented field of the create, external_id, full_name, phone_number_2 and so on, custom_context.NAME, or \"\" to ignore the column", field)
 }
 
+// A use is what a column is for, with the number in its name. Without a role the column
+// is ignored.
+type use struct {
+	role role
+	n    string
+}
+
 // A columnBuilder makes columns of a file.
 type columnBuilder struct {
 	person *person
@@ -343,6 +357,28 @@ type columnBuilder struct {
 	taken  map[string]string // the column that has a field, by field
 	slots  map[string]int    // of phone numbers, addresses and so on, by kind and number
 	filled map[string]bool   // the slots that have a column of values, by kind and place
+
+	phoneIsFirst bool // the column "Phone" has the number of phone_type, primary and do_not_call
+	ofPerson     bool // do_not_call is about the person, not about the first number
+}
+
+func newColumnBuilder(p *person, s source, uses []use) *columnBuilder {
+	b := &columnBuilder{person: p, source: s, taken: make(map[string]string), slots: make(map[string]int), filled: make(map[string]bool)}
+	first, phone, others := false, false, false // the columns of numbers
+	for _, u := range uses {
+		switch {
+		case u.role == "phone_number", u.role == "phone #" && u.n == "1":
+			first = true
+		case u.role == "phone" && !phone:
+			phone = true
+		case u.role == "phone", strings.HasPrefix(string(u.role), "phone ") && !strings.HasPrefix(string(u.role), "phone #"):
+			others = true
+		}
+	}
+	b.phoneIsFirst = phone && !first
+	// Other programs mean the person. So do our own names beside those of others.
+	b.ofPerson = s != sourceOurs || others || phone && first
+	return b
 }
 
 // value is slot for a column of values. Where the slot has one, it gets a new slot: two
@@ -487,8 +523,10 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 	if kind != "phone" { // of our own names, those without a number are of the first
 		what, n = map[string]string{"phone_number": "", "phone_type": "type", "primary": "primary", "do_not_call": "do not call"}[kind], "1"
 	}
-	if what == "do not call" && n == "1" && b.source != sourceOurs {
-		// Other programs mean the person, not the first number.
+	if kind == "phone" && what == "" && n == "" && b.phoneIsFirst {
+		n = "1"
+	}
+	if what == "do not call" && n == "1" && b.ofPerson {
 		col.field, col.set = "do_not_call", (*person).setDoNotCall
 		return
 	}
@@ -517,7 +555,7 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 		}
 	case "do not call":
 		col.field, col.set = "do_not_call"+suffix, func(p *person, cell string) {
-			p.phones[place].doNotCall = p.truth(col.name, cell)
+			p.phones[place].doNotCall = p.truth(col.name, cell) || p.phones[place].doNotCall
 		}
 	default:
 		b.person.phoneColumns[place] = phoneColumn{name: col.name, kind: what, primary: primary}

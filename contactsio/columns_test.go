@@ -142,3 +142,45 @@ func TestIgnoredNamesAreBounded(t *testing.T) {
 		t.Errorf("%+v, %v", second, err)
 	}
 }
+
+// TestWhatIsSaidOfNumbers checks which numbers a column marks, or gives a type.
+func TestWhatIsSaidOfNumbers(t *testing.T) {
+	t.Parallel()
+	for header, tc := range map[string]struct {
+		cells string
+		want  []string
+	}{
+		"first_name,phone,do_not_call":                       {"1,yes", []string{"1 DNC"}},
+		"first_name,Do Not Call,Phone,Mobile":                {"yes,1,2", []string{"1 DNC", "2 mobile DNC"}},
+		"first_name,last_name,phone_number,Mobile,DNC":       {",1,2,x", []string{"1 DNC", "2 mobile DNC"}},
+		"first_name,phone,phone_number,do_not_call":          {"1,2,true", []string{"1 DNC", "2 DNC"}},
+		"first_name,do_not_call,phone_number,phone_number_2": {"yes,1,2", []string{"1 DNC", "2"}},
+		"first_name,phone,phone_2,do_not_call_2":             {"1,2,yes", []string{"1", "2 DNC"}},
+		"Name,Phone,Do Not Call,DNC":                         {"1,yes,no", []string{"1 DNC"}},
+		"Name,Phone,DNC,Opted out of calls":                  {"1,no,yes", []string{"1 DNC"}},
+		"Name,Phone,Mobile,Phone Type":                       {"1,2,boat", []string{"1 boat", "2 mobile"}},
+		"first_name,phone_type,phone":                        {"boat,1", []string{"1 boat"}},
+		"Name,Phone,Phone 1 - Type,Phone 1 - Value":          {"1,boat,2", []string{"1", "2 boat"}},
+	} {
+		var cells []string
+		for cell := range strings.SplitSeq(tc.cells, ",") {
+			cells = append(cells, strings.NewReplacer("1", "+15551230001", "2", "+15551230002").Replace(cell))
+		}
+		row := read(t, strings.NewReader(header+"\nAnn,"+strings.Join(cells, ",")+"\n"), nil)[0]
+		var got []string
+		for _, p := range row.Contact.PhoneNumbers {
+			number := strings.TrimSpace(strings.TrimPrefix(p.PhoneNumber, "+1555123000") + " " + p.PhoneType)
+			if p.DoNotCall {
+				number += " DNC"
+			}
+			got = append(got, number)
+		}
+		if !slices.Equal(got, tc.want) || row.Problems != nil {
+			t.Errorf("%s: got %q, %v, want %q", header, got, row.Problems, tc.want)
+		}
+	}
+	opted := read(t, strings.NewReader("LEID,EUID,First Name,UNSUB_TIME,Email Opt Out\n1,2,Ann,2026-01-01,no\n"), nil)[0]
+	if opted.Contact.CustomContext["email_opt_out"] != true {
+		t.Errorf("the opt-out is lost: %v", opted.Contact.CustomContext)
+	}
+}

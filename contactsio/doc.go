@@ -19,6 +19,11 @@
 // their names. ReadOptions.Map names all others. A column that is not known is
 // ignored, and [Summary] names it.
 //
+// A column do_not_call without a number is about the first number of our own files,
+// and about the person of all others: every number of the row is marked. So it is
+// where columns of numbers with other names stand beside our own. Of several such
+// columns one yes counts.
+//
 // # Safety
 //
 // A file can be of any size and any content. Memory is bounded by two thousand rows of

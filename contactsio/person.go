@@ -334,9 +334,15 @@ func (p *person) truth(column, cell string) bool {
 	}
 }
 
-func (p *person) setDoNotCall(cell string) { p.doNotCall = p.truth("do_not_call", cell) }
+// A no in one column takes no yes of another back.
 
-func (p *person) setEmailOptOut(cell string) { p.emailOptOut = p.truth("email_opt_out", cell) }
+func (p *person) setDoNotCall(cell string) {
+	p.doNotCall = p.truth("do_not_call", cell) || p.doNotCall
+}
+
+func (p *person) setEmailOptOut(cell string) {
+	p.emailOptOut = p.truth("email_opt_out", cell) || p.emailOptOut
+}
 
 func (p *person) setTeam(cell string) {
 	id, err := strconv.ParseInt(strings.TrimSpace(cell), 10, 64)

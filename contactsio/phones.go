@@ -1,6 +1,7 @@
 package contactsio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -31,7 +32,7 @@ func (p *person) finishPhones() {
 			column = p.phoneColumns[i]
 		}
 		n := contacts.PhoneNumberInput{
-			PhoneNumber: cell.text, PhoneType: cell.label,
+			PhoneNumber: cell.text, PhoneType: cmp.Or(cell.label, column.kind),
 			Primary: cell.primary || column.primary, DoNotCall: cell.doNotCall || p.doNotCall,
 		}
 		if p.ours {
