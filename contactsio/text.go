@@ -209,9 +209,10 @@ func fingerprint(head []byte) string {
 
 // next returns the next line. At the end of the file it returns io.EOF.
 func (t *textReader) next() (line, error) {
-	if len(t.back) > 0 {
-		l := t.back[0]
-		t.back = t.back[1:]
+	if last := len(t.back) - 1; last >= 0 {
+		l := t.back[last]
+		t.back[last] = line{} // for the garbage collector
+		t.back = t.back[:last]
 		t.advance(l.size)
 		return l, nil
 	}
@@ -246,11 +247,11 @@ func (t *textReader) advance(size int) {
 
 // unread gives lines back, to be read again. They are those that were read last.
 func (t *textReader) unread(lines []line) {
-	for _, l := range lines {
+	for _, l := range slices.Backward(lines) {
 		t.offset -= int64(l.size)
 		t.number--
+		t.back = append(t.back, l)
 	}
-	t.back = append(slices.Clone(lines), t.back...)
 }
 
 // skip goes on at the place of an earlier reader of the same file.
