@@ -21,6 +21,7 @@ import (
 // after the other, because they measure the whole process.
 func TestMemory(t *testing.T) {
 	t.Run("long rows", testMemoryOfLongRows)
+	t.Run("refused rows", testMemoryOfRefusedRows)
 	t.Run("folded card", testMemoryOfFoldedCard)
 	t.Run("custom fields", testMemoryOfCustomFields)
 	t.Run("many rows", testMemoryOfManyRows)
@@ -35,10 +36,14 @@ func testMemoryOfLongRows(t *testing.T) {
 	if os.Getenv("CONTACTS_FAULTS") == "full" {
 		size = 1 << 30
 	}
-	for name, begin := range map[string]string{
-		"open quote": "first_name,last_name\nA,\"", "one line": "first_name,last_name\nA,", "photo": "BEGIN:VCARD\nPHOTO:", "note": "BEGIN:VCARD\nNOTE:",
+	for name, tc := range map[string]struct {
+		begin string
+		rest  repeating
+	}{
+		"open quote": {"first_name,last_name\nA,\"", "x"}, "one line": {"first_name,last_name\nA,", "x"},
+		"photo": {"BEGIN:VCARD\nPHOTO:", "x"}, "note": {"BEGIN:VCARD\nNOTE:", "x"}, "folded name": {"BEGIN:VCARD\nNOTE", repeating(strings.Repeat("x", 70) + "\n ")},
 	} {
-		file := io.MultiReader(strings.NewReader(begin), io.LimitReader(repeating{}, size), strings.NewReader("\nEND:VCARD\n"))
+		file := io.MultiReader(strings.NewReader(tc.begin), io.LimitReader(tc.rest, size), strings.NewReader("\nEND:VCARD\n"))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		rows := read(t, file, &contactsio.ReadOptions{MaxRow: maxRow})
@@ -50,6 +55,24 @@ func testMemoryOfLongRows(t *testing.T) {
 		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
 			t.Errorf("%s: reading %d bytes allocated %d, want %d or less", name, size, allocated, maxAllocated)
 		}
+	}
+}
+
+// testMemoryOfRefusedRows reads rows after an open quote that cannot be parsed, each by
+// itself. Memory grows with their number and not with its square.
+func testMemoryOfRefusedRows(t *testing.T) {
+	const n = 5000
+	file := "first_name,last_name\nA,\"\n" + strings.Repeat("a\"\"b\n", n)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rows := read(t, strings.NewReader(file), nil)
+	runtime.ReadMemStats(&after)
+	if len(rows) != 1+n {
+		t.Errorf("got %d rows", len(rows))
+	}
+	const maxAllocated = 64 << 20
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
+		t.Errorf("reading %d rows allocated %d, want %d or less", n, allocated, maxAllocated)
 	}
 }
 
@@ -98,14 +121,15 @@ func testMemoryOfCustomFields(t *testing.T) {
 	}
 }
 
-// repeating is text without an end.
-type repeating struct{}
+// repeating is a text again and again, without an end.
+type repeating string
 
-func (repeating) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'x'
+func (r repeating) Read(p []byte) (int, error) {
+	n := 0
+	for n == 0 || n+len(r) <= len(p) {
+		n += copy(p[n:], r)
 	}
-	return len(p), nil
+	return n, nil
 }
 
 // testMemoryOfManyRows imports and exports ten times as many rows, which takes hardly

@@ -73,10 +73,10 @@ func (c *cardRows) cut() (Row, error) {
 	var (
 		row      Row
 		open     bool
-		depth    int    // of cards inside the card
-		agent    bool   // the last line announces a card inside this one
-		dropping bool   // the last line is one of a property that is not kept
-		over     string // why the card is refused
+		depth    int  // of cards inside the card
+		agent    bool // the last line announces a card inside this one
+		dropping bool // the last line is one of a property that is not kept
+		over     bool // the card is too long
 		breaks   softBreaks
 		goesOn   bool // the last line ends with a soft line break
 	)
@@ -113,8 +113,8 @@ func (c *cardRows) cut() (Row, error) {
 			agent = propertyName(l.bytes) == "AGENT"
 			continue
 		case ends:
-			if over != "" {
-				row.Problems = problem("", contacts.FieldTooLong, over)
+			if over {
+				row.Problems = problem("", contacts.FieldTooLong, fmt.Sprintf("the card has more than %d bytes without its pictures", text.max))
 				return row, nil
 			}
 			c.text = append(c.text, cardEnd...)
@@ -146,7 +146,7 @@ func (c *cardRows) cut() (Row, error) {
 			continue
 		}
 		if l.cut || len(c.text)+len(l.bytes) > text.max {
-			over = fmt.Sprintf("the card has more than %d bytes without its pictures", text.max)
+			over = true
 			continue
 		}
 		c.text = append(c.text, l.bytes...)
@@ -172,7 +172,7 @@ func (b *softBreaks) follow(text []byte) bool {
 	if !b.inValue {
 		head, _, found := bytes.Cut(text, []byte(":"))
 		b.head = append(b.head, bytes.TrimLeft(head, " \t")...)
-		if !found {
+		if !found && len(b.head) < headBytes { // no name is longer
 			return false
 		}
 		b.inValue = true
