@@ -29,13 +29,19 @@ func parseCard(text string, reader *bufio.Reader, ignored *nameSet) (properties,
 	lines.Grow(len(text))
 	lines.WriteString("BEGIN:VCARD\n")
 	want := 0
+	_, text, _ = strings.Cut(text, "\n") // after BEGIN:VCARD
 	for l := range strings.SplitSeq(unfold(text, old), "\n") {
-		if mark := strings.TrimSpace(l); strings.EqualFold(mark, "BEGIN:VCARD") || strings.EqualFold(mark, "END:VCARD") {
+		if strings.EqualFold(strings.TrimSpace(l), "END:VCARD") {
 			continue
 		}
 		head, value, ok := cutProperty(l)
 		if !ok {
 			ignored.add(unparsedLine)
+			continue
+		}
+		name, _, _ := strings.Cut(head, ";")
+		if name = name[strings.LastIndexByte(name, '.')+1:]; strings.EqualFold(name, "BEGIN") || strings.EqualFold(name, "END") { // the parser would end the card
+			ignored.add(strings.ToUpper(name))
 			continue
 		}
 		head, value, kept, err := modern(head, value)
@@ -91,6 +97,7 @@ func unfold(text string, old bool) string {
 		case out.Len() > 0 && isFolded(l):
 			l = l[1:]
 		default:
+			l = strings.TrimLeft(l, " \t") // the first line folds no other
 			breaks.begin()
 			if out.Len() > 0 {
 				out.WriteByte('\n')

@@ -156,7 +156,7 @@ func jsonCell(v any) (string, error) {
 
 func (w *csvWriter) begin(text []byte) []byte {
 	if w.mark {
-		text = append(text, "\ufeff"...)
+		text = append(text, byteOrderMark...)
 	}
 	for i := range w.columns {
 		w.cells[i] = w.columns[i].name

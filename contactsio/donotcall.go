@@ -390,7 +390,7 @@ func ExportDoNotCall(ctx context.Context, svc *contacts.Service, key string, w i
 	out := bufio.NewWriterSize(w, 64<<10)
 	var text []byte
 	if opts.BOM {
-		text = append(text, "\ufeff"...)
+		text = append(text, byteOrderMark...)
 	}
 	text = appendCSV(text, ',', []string{"phone_number", "type", "at", "recorded_at", "expires_at", "source", "reason", "reference", "contact_id", "sequence"})
 	n := 0

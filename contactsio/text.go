@@ -27,6 +27,8 @@ const headBytes = 64 << 10
 
 const utf8Name = "utf-8"
 
+const byteOrderMark = "\ufeff"
+
 // lostText stands for what could not be decoded.
 const lostText = "\ufffd"
 
@@ -85,10 +87,9 @@ func newTextReader(r io.Reader, name string, format Format, limit int) (*textRea
 		t.decoded = true
 		t.text = bufio.NewReaderSize(transform.NewReader(raw, code.NewDecoder()), headBytes)
 	}
-	const mark = "\ufeff"
-	if start, _ := t.text.Peek(len(mark)); string(start) == mark {
-		_, err = t.text.Discard(len(mark))
-		t.offset = int64(len(mark))
+	if start, _ := t.text.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
+		_, err = t.text.Discard(len(byteOrderMark))
+		t.offset = int64(len(byteOrderMark))
 	}
 	if err == nil {
 		head, err = peek(t.text)
@@ -157,7 +158,7 @@ func encodingOf(head []byte, name string, format Format) (encoding.Encoding, str
 			code = nil
 		}
 		return code, name, nil
-	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+	case bytes.HasPrefix(head, []byte(byteOrderMark)):
 		return nil, utf8Name, nil
 	case bytes.HasPrefix(head, []byte("\xff\xfe")):
 		return utf16(unicode.LittleEndian), "utf-16le", nil

@@ -90,9 +90,11 @@ func (c *cardRows) cut() (Row, error) {
 		if err != nil {
 			return Row{}, err
 		}
-		begins, ends := isMark(l.bytes, "BEGIN:VCARD"), isMark(l.bytes, "END:VCARD")
 		announced, continued := agent, goesOn
 		agent, goesOn = false, false
+		// A folded line of the card is text, whatever it looks like.
+		folded := open && depth == 0 && !announced && isFolded(l.bytes)
+		begins, ends := !folded && isMark(l.bytes, "BEGIN:VCARD"), !folded && isMark(l.bytes, "END:VCARD")
 		switch {
 		case !open && begins:
 			open, row.Line, row.Offset = true, l.number, l.offset
@@ -181,9 +183,10 @@ func (b *softBreaks) follow(text []byte) bool {
 	return b.quoted && bytes.HasSuffix(text, []byte("="))
 }
 
-// isMark reports whether a line is BEGIN:VCARD or END:VCARD, in any letter case.
+// isMark reports whether a line is BEGIN:VCARD or END:VCARD, in any letter case. Files
+// that were joined have byte order marks in the middle.
 func isMark(text []byte, mark string) bool {
-	return len(text) >= len(mark) && bytes.EqualFold(bytes.TrimSpace(text), []byte(mark))
+	return len(text) >= len(mark) && bytes.EqualFold(bytes.TrimSpace(bytes.TrimPrefix(text, []byte(byteOrderMark))), []byte(mark))
 }
 
 // isFolded reports whether a line belongs to the one before.

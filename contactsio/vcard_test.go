@@ -54,6 +54,8 @@ func TestVCard21(t *testing.T) {
 		"types in one quote":                     {"N:Example;Ada\nTEL;TYPE=\"work,voice\":+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "work")}},
 		"label of Apple":                         {"N:Example;Ada\nitem1.TEL:+15551234567\nitem1.X-ABLabel:_$!<Mobile>!$_", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "mobile")}},
 		"a line without colon":                   {"N:Example;Ada\nnonsense\nTEL:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "")}},
+		"marks on folded lines":                  {"N:Example;Ada\nNOTE:x\n END:VCARD\n BEGIN:VCARD\nTEL:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", ""), CustomContext: map[string]any{"note": "x END:VCARD BEGIN:VCARD"}}},
+		"an end of something else":               {"N:Example;Ada\nEND:VCALENDAR\nitem1.end:VCARD\nTEL:+15551234567", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", PhoneNumbers: number("+15551234567", "")}},
 		"categories with comma":                  {"N:Example;Ada\nCATEGORIES:a\\,b,c", contacts.CreateContactInput{FirstName: "Ada", LastName: "Example", Tags: []string{"a,b", "c"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,6 +86,8 @@ func TestBrokenCards(t *testing.T) {
 		"no end":               {card("A") + noEnd + card("B"), []string{"A", "!vcard", "B"}},
 		"no end at the end":    {card("A") + noEnd, []string{"A", "!vcard"}},
 		"900 cards":            {strings.Repeat(card("A"), 450) + noEnd + strings.Repeat(card("A"), 449), append(append(slices.Repeat([]string{"A"}, 450), "!vcard"), slices.Repeat([]string{"A"}, 449)...)},
+		"joined files":         {"\ufeff" + card("A") + "\ufeff" + card("B"), []string{"A", "B"}},
+		"first line folded":    {strings.Replace(card("A"), "VERSION:3.0\r\n", " ", 1) + card("B"), []string{"A", "B"}},
 		"text between cards":   {card("A") + "nonsense\r\n\r\n" + card("B"), []string{"A", "B"}},
 		"too long":             {strings.Replace(card("A"), "\r\nN:", "\r\nNOTE:"+strings.Repeat("x", 3000)+"\r\nN:", 1) + card("B"), []string{"!too_long", "B"}},
 		"long picture":         {strings.Replace(card("A"), "\r\nN:", "\r\nPHOTO:"+strings.Repeat("x", 300_000)+"\r\nN:", 1) + card("B"), []string{"A", "B"}},
