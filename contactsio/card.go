@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime/quotedprintable"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -23,7 +24,8 @@ const unparsedLine = "(a line that is no property)"
 
 // parseCard reads the properties of a card of any version. What it cannot keep is
 // added to ignored. The parser reads from the reader, whose buffer serves all cards.
-func parseCard(text string, reader *bufio.Reader, ignored *nameSet) (properties, error) {
+// encoding is that of the file.
+func parseCard(text, encoding string, reader *bufio.Reader, ignored *nameSet) (properties, error) {
 	old := isOldCard(text)
 	var lines strings.Builder
 	lines.Grow(len(text))
@@ -44,7 +46,7 @@ func parseCard(text string, reader *bufio.Reader, ignored *nameSet) (properties,
 			ignored.add(strings.ToUpper(name))
 			continue
 		}
-		head, value, kept, err := modern(head, value)
+		head, value, kept, err := modern(head, value, encoding)
 		if err != nil {
 			return nil, err
 		}
@@ -131,8 +133,9 @@ func cutProperty(l string) (head, value string, ok bool) {
 var lineBreaks = strings.NewReplacer("\r\n", `\n`, "\n", `\n`, "\r", `\n`)
 
 // modern brings a property of version 2.1 into the form of 3.0: types get their
-// name, and the value is decoded. A value that is no text is not kept.
-func modern(head, value string) (newHead, newValue string, kept bool, err error) {
+// name, and the value is decoded. A value that is no text is not kept. The charset of a
+// property stands against windows-1252 as the encoding of the file, which loses no byte.
+func modern(head, value, fileEncoding string) (newHead, newValue string, kept bool, err error) {
 	if !strings.Contains(head, ";") {
 		return head, value, true, nil
 	}
@@ -177,8 +180,15 @@ func modern(head, value string) (newHead, newValue string, kept bool, err error)
 		value = lineBreaks.Replace(value)
 	case "BASE64", "B":
 		kept = false
+	default:
+		if charset == "" || fileEncoding != windows1252Name {
+			break
+		}
+		if value, err = charmap.Windows1252.NewEncoder().String(value); err == nil {
+			value, err = decodeCharset(value, charset)
+		}
 	}
-	return head, value, kept, nil
+	return head, value, kept, err
 }
 
 // oneQuoted joins the quoted values of a parameter, which the parser takes as one.
@@ -240,8 +250,8 @@ func splitEscaped(raw string, separator byte) (parts []string) {
 	return append(parts, raw[start:])
 }
 
-// rawEscapes are those of a raw value.
-var rawEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";")
+// rawEscapes are those of a raw value. Apple and Google escape the colon of a URL too.
+var rawEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";", `\:`, ":")
 
 // unescape returns the text of a raw value.
 func unescape(raw string) string {
@@ -296,23 +306,25 @@ func (p *person) fromCard(card properties, uid bool) {
 	p.cardName(card.first("N"))
 	p.full = unescape(card.first("FN"))
 	p.in.Company = strings.TrimSpace(unescape(splitEscaped(card.first("ORG"), ';')[0]))
+	preferred := mostPreferred(card["TEL"])
 	for _, f := range card["TEL"] {
-		kind, preferred := cardType(f)
+		kind := cardType(f)
 		if l := label(f); l != "" {
 			kind = l
 		}
-		p.phones = append(p.phones, phone{text: unescape(f.Value), label: kind, primary: preferred})
+		p.phones = append(p.phones, phone{text: unescape(f.Value), label: kind, primary: f == preferred})
 		p.phoneColumns = append(p.phoneColumns, phoneColumn{name: "TEL"})
 	}
+	preferred = mostPreferred(card["EMAIL"])
 	for _, f := range card["EMAIL"] {
 		mark := ""
-		if _, preferred := cardType(f); preferred {
+		if f == preferred {
 			mark = "* "
 		}
 		p.emails = append(p.emails, email{unescape(f.Value), mark})
 	}
 	for _, f := range card["ADR"] {
-		kind, _ := cardType(f)
+		kind := cardType(f)
 		if l := label(f); l != "" {
 			kind = l
 		}
@@ -378,34 +390,60 @@ func (p *person) cardText(property, member string, card properties) {
 	}
 }
 
-// cardType returns the type that a property has, and whether it is preferred.
-func cardType(f *vcard.Field) (kind string, preferred bool) {
-	_, preferred = f.Params["PREF"]
-	rank := 0
-	for _, types := range f.Params["TYPE"] {
-		for name := range strings.SplitSeq(types, ",") {
-			name = strings.ToLower(strings.TrimSpace(name))
-			r := 1
-			switch name {
-			case "pref":
-				preferred = true
-				continue
-			case "fax", "pager":
-				r = 4
-			case "cell", "iphone":
-				r = 3
-			case "work", "home":
-				r = 2
-			case "main", "other", "car":
-			default:
-				continue
-			}
-			if r > rank {
-				kind, rank = name, r
+// mostPreferred returns the field that is preferred to the others. nil: none is. Version
+// 4.0 has numbers for it, of which 1 is the first.
+func mostPreferred(fields []*vcard.Field) (best *vcard.Field) {
+	const last = 100
+	lowest := last + 1
+	for _, f := range fields {
+		rank := last + 1
+		if slices.Contains(types(f), "pref") {
+			rank = 1
+		}
+		if _, ok := f.Params["PREF"]; ok {
+			var err error
+			if rank, err = strconv.Atoi(strings.TrimSpace(f.Params.Get("PREF"))); err != nil || rank < 1 || rank > last {
+				rank = 1
 			}
 		}
+		if rank < lowest {
+			best, lowest = f, rank
+		}
 	}
-	return kind, preferred
+	return best
+}
+
+// types returns the types of a property in small letters.
+func types(f *vcard.Field) (names []string) {
+	for _, types := range f.Params["TYPE"] {
+		for name := range strings.SplitSeq(types, ",") {
+			names = append(names, strings.ToLower(strings.TrimSpace(name)))
+		}
+	}
+	return names
+}
+
+// cardType returns the type that a property has.
+func cardType(f *vcard.Field) (kind string) {
+	rank := 0
+	for _, name := range types(f) {
+		r := 1
+		switch name {
+		case "fax", "pager":
+			r = 4
+		case "cell", "iphone":
+			r = 3
+		case "work", "home":
+			r = 2
+		case "main", "other", "car":
+		default:
+			continue
+		}
+		if r > rank {
+			kind, rank = name, r
+		}
+	}
+	return kind
 }
 
 // cardAddress reads an address: post office box, extension, street, city, state, zip

@@ -25,7 +25,10 @@ import (
 // headBytes is how much of a file decides what it is.
 const headBytes = 64 << 10
 
-const utf8Name = "utf-8"
+const (
+	utf8Name        = "utf-8"
+	windows1252Name = "windows-1252"
+)
 
 const byteOrderMark = "\ufeff"
 
@@ -179,7 +182,7 @@ func encodingOf(head []byte, name string, format Format) (encoding.Encoding, str
 	case utf8.Valid(wholeRunes(head)), cmp.Or(format, formatOf(head)) == FormatJSONLines: // JSON is UTF-8
 		return nil, utf8Name, nil
 	default:
-		return charmap.Windows1252, "windows-1252", nil
+		return charmap.Windows1252, windows1252Name, nil
 	}
 }
 

@@ -51,7 +51,7 @@ func (c *cardRows) next() (Row, error) {
 			row.Problems = problem("", code, message)
 			return row, nil
 		}
-		properties, err := parseCard(row.Raw[0], &c.lines, &r.ignored)
+		properties, err := parseCard(row.Raw[0], r.text.encoding, &c.lines, &r.ignored)
 		if err != nil {
 			row.Problems = problem("", ProblemEncoding, err.Error())
 			return row, nil
