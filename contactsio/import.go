@@ -36,7 +36,9 @@ type ImportOptions struct {
 
 	// Refused gets the refused rows as they were, to be mended and imported again:
 	// a CSV file with the reasons in the columns error_line, error_field, error_code
-	// and error_message, JSON lines, or vCards with a property X-CONTACTS-ERROR each.
+	// and error_message, JSON lines, or vCards with a property X-CONTACTS-ERROR each. It
+	// is UTF-8, whatever the encoding of the file. U+FFFD, or in JSON lines the byte
+	// FF, is there for what could not be decoded.
 	// The text of a CSV row that could not be parsed, or may be the rest of such a row,
 	// is one cell there. Such a row, and one with text that could not be decoded, is
 	// refused again until it is mended or its error_code is empty. A card of which a

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -259,26 +260,48 @@ func TestUnmendedCardIsRefusedAgain(t *testing.T) {
 }
 
 // TestLostTextIsRefusedAgain gives refused rows with text that could not be decoded again
-// as they are, and mended.
+// as they are, and mended. The rows beside them are read as what they are.
 func TestLostTextIsRefusedAgain(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"first_name,city\nA\xff,B\n", "BEGIN:VCARD\nN:;A\xff\nEND:VCARD\n"} {
-		f := contactstest.New(t, nil)
-		var refused bytes.Buffer
-		opts := &contactsio.ImportOptions{Refused: &refused}
-		if s, err := importFile(t, f, strings.NewReader(file), &contactsio.ReadOptions{Encoding: "shift_jis"}, opts); err != nil || s.ByCode["encoding"] != 1 {
-			t.Errorf("%+v, %v", s, err)
-		}
-		first := refused.String()
-		if s, err := importFile(t, f, strings.NewReader(first), nil, opts); err != nil || s.Refused != 1 {
-			t.Errorf("again: %+v, %v, of\n%s", s, err, first)
-		}
-		mended := strings.ReplaceAll(first, "\ufffd", "é")
-		if strings.HasPrefix(mended, "BEGIN") {
-			mended += "END:VCARD\n"
-		}
-		if s, err := importFile(t, f, strings.NewReader(mended), nil, opts); err != nil || s.Created != 1 {
-			t.Errorf("mended: %+v, %v, of\n%s", s, err, mended)
+	for name, file := range map[string]string{
+		"csv":   "first_name,email\nA\xff,\nZoë,nobody\n",
+		"vcard": "BEGIN:VCARD\nN:;A\xff\nEND:VCARD\nBEGIN:VCARD\nN:;Zoë\nEMAIL:nobody\nEND:VCARD\n",
+		"jsonl": "{\"first_name\":\"A\xff\"}\n{\"first_name\":\"Zoë\",\"email\":\"nobody\"}\n",
+	} {
+		for _, encoding := range []string{"utf-8", "shift_jis"} {
+			t.Run(name+" in "+encoding, func(t *testing.T) {
+				t.Parallel()
+				f := contactstest.New(t, nil)
+				text := file
+				if encoding != "utf-8" {
+					text = strings.ReplaceAll(file, "Zoë", "\x93\x63")
+				}
+				var refused bytes.Buffer
+				opts := &contactsio.ImportOptions{Refused: &refused}
+				read := &contactsio.ReadOptions{Encoding: encoding}
+				for range 3 {
+					s, err := importFile(t, f, strings.NewReader(text), read, opts)
+					if err != nil || s.Refused != 2 || s.ByCode["invalid"] != 1 {
+						t.Errorf("%+v, %v, of\n%q", s, err, text)
+					}
+					text, read = refused.String(), nil
+					refused.Reset()
+				}
+				mended := strings.NewReplacer("\ufffd", "é", "\xff", "é", "nobody", "z@example.com", "\r\nBEGIN", "\r\nEND:VCARD\r\nBEGIN").Replace(text)
+				if s, err := importFile(t, f, strings.NewReader(mended), nil, opts); err != nil || s.Created != 2 {
+					t.Errorf("mended: %+v, %v, of\n%q", s, err, mended)
+				}
+				var got []string
+				for c, err := range f.Service.Contacts(t.Context(), f.Key, contacts.ListContactsInput{}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, c.FirstName)
+				}
+				if want := map[string][]string{"utf-8": {"Zoë", "Aé"}, "shift_jis": {"田", "Aé"}}[encoding]; !slices.Equal(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
 		}
 	}
 }

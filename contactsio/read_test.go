@@ -130,8 +130,7 @@ func TestJSONLinesAreUTF8(t *testing.T) {
 	}
 }
 
-// TestInvalidBytesAreKept keeps the bytes of a refused line or card, so that a file of
-// refused rows has no replacement character that would be stored.
+// TestInvalidBytesAreKept keeps the bytes of a refused line or card in Row.Raw.
 func TestInvalidBytesAreKept(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"{\"first_name\":\"Bj\xf6rn\"}", "BEGIN:VCARD\r\nN:Bj\xf6rn\r\nEND:VCARD\r\n"} {

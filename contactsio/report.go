@@ -2,6 +2,7 @@ package contactsio
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +82,10 @@ func problemsOf(err error) []contacts.FieldError {
 	return append(problem(field, string(e.Code), e.Message), e.Details...)
 }
 
-// A refusedFile writes refused rows as they were. A nil one writes nothing.
+// A refusedFile writes refused rows as they were. What could not be decoded must not make
+// a file that seems to be windows-1252, and not be text when it is read again: it is
+// U+FFFD, by which a row and a card are known, and in JSON an invalid byte. A nil one
+// writes nothing.
 type refusedFile struct {
 	reader *Reader
 	buffer *bufio.Writer
@@ -127,7 +131,9 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 			text = appendCSV(text, csv.comma, append(errorColumns[:], csv.withoutErrors(csv.header)...))
 		}
 		text = appendCSV(text, csv.comma, append(why, csv.refusedCells(row.Raw, problems[0])...))
+		text = bytes.ToValidUTF8(text, []byte(lostText))
 	case FormatVCard:
+		raw = strings.ToValidUTF8(raw, lostText)
 		card, whole := strings.TrimRight(raw, "\r\n")+"\r\n", strings.HasSuffix(raw, "\n"+cardEnd)
 		if whole {
 			card = strings.TrimSuffix(raw, cardEnd)
@@ -138,6 +144,9 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 			text = append(text, cardEnd...)
 		}
 	default:
+		if f.reader.text.decoded { // else U+FFFD is text
+			raw = strings.ReplaceAll(raw, lostText, "\xff")
+		}
 		text = append(append(text, raw...), '\n')
 	}
 	f.begun = true
