@@ -182,7 +182,12 @@ func (c *csvRows) unmended(cells []string) []contacts.FieldError {
 	if !still {
 		return nil
 	}
-	return problem("", why.Code, "the row is still as it was refused before; mend its cells, delete it if it is the rest of another row, or empty its error_code if it is right")
+	return unmended(why.Code)
+}
+
+// unmended refuses a row again with the code of an earlier import.
+func unmended(code string) []contacts.FieldError {
+	return problem("", code, "the row is still as it was refused before; mend its cells, delete it if it is the rest of another row, or empty its error_code if it is right")
 }
 
 // fill makes the cells of a row a contact.

@@ -94,7 +94,7 @@ type numberList struct {
 	summary DoNotCallSummary
 	fault   error // why reading ended before the end of the file
 
-	number, kind, reason, reference, at, expiresAt int // columns; -1: none
+	number, kind, reason, reference, at, expiresAt, errorCode int // columns; -1: none
 
 	given   []givenNumber // to the stream, and perhaps not judged yet
 	size    int           // bytes of their text
@@ -139,7 +139,7 @@ func (l *numberList) open(r io.Reader) error {
 	if err != nil {
 		return errors.New("contactsio: the list is empty; it must have a number on each line, or a first line that names the columns")
 	}
-	l.number, l.kind, l.reason, l.reference, l.at, l.expiresAt = 0, -1, -1, -1, -1, -1
+	l.number, l.kind, l.reason, l.reference, l.at, l.expiresAt, l.errorCode = 0, -1, -1, -1, -1, -1, -1
 	if number := l.numberColumn(first); number >= 0 {
 		lines += linesOf(head[size:][:parser.InputOffset()])
 		l.header, l.number = slices.Clone(first), number
@@ -147,6 +147,7 @@ func (l *numberList) open(r io.Reader) error {
 			return slices.IndexFunc(first, func(cell string) bool { return plain(strings.TrimSpace(cell)) == plain(name) })
 		}
 		l.kind, l.reason, l.reference, l.at, l.expiresAt = find("type"), find("reason"), find("reference"), find("at"), find("expires_at")
+		l.errorCode = find("error_code")
 	} else if l.opts.Column != "" || !strings.ContainsAny(first[0], "0123456789") {
 		return fmt.Errorf("contactsio: the first line of the list is %q, which is no number and names no column of numbers; name it in DoNotCallImportOptions.Column", shorten(strings.Join(first, string(comma))))
 	}
@@ -202,12 +203,27 @@ func (l *numberList) next(ctx context.Context) (contacts.DoNotCallInput, givenNu
 	}
 }
 
-// cells are those of a row in the file of refused rows.
+// cells are those of a row in the file of refused rows, where a list without a header
+// has one column.
 func (l *numberList) cells(raw []string) []string {
-	if l.header == nil && len(raw) > 1 && l.opts.Region == "US" {
-		return []string{raw[0] + raw[1]}
+	switch {
+	case l.header != nil:
+		return raw
+	case l.isParted(raw):
+		return []string{strings.TrimSpace(raw[0]) + strings.TrimSpace(raw[1])}
+	default:
+		return []string{strings.Join(raw, string(l.records.comma))}
 	}
-	return raw
+}
+
+// isParted reports whether the first two cells are one number: an area code and seven
+// digits.
+func (l *numberList) isParted(cells []string) bool {
+	isPart := func(i, digits int) bool {
+		part := strings.TrimSpace(cells[i])
+		return len(part) == digits && isDigits(part)
+	}
+	return l.header == nil && l.opts.Region == "US" && len(cells) > 1 && isPart(0, 3) && isPart(1, 7)
 }
 
 // input reads a row.
@@ -223,6 +239,9 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 		}
 		return strings.TrimSpace(withoutFormulaMark(cells[column]))
 	}
+	if code := cell(l.errorCode); code == ProblemEncoding && strings.Contains(strings.Join(cells, ""), lostText) {
+		return in, unmended(code)
+	}
 	switch kind := contacts.DoNotCallType(plain(cell(l.kind))); {
 	case kind == contacts.DoNotCallGrant && !o.Grants:
 		return in, problem("type", contacts.FieldInvalid, "is grant, and the rows become blocks; import the grants by themselves, with the option Grants")
@@ -230,7 +249,7 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 		return in, problem("type", contacts.FieldInvalid, "is block, and the rows become grants; import the blocks by themselves, without the option Grants")
 	}
 	number := cell(l.number)
-	if l.header == nil && o.Region == "US" && len(cells) > 1 && len(number) == 3 && isDigits(number) && len(cell(1)) == 7 && isDigits(cell(1)) {
+	if l.isParted(cells) {
 		number += cell(1)
 	}
 	number = repairNumber(number)
@@ -282,7 +301,7 @@ func (l *numberList) refuse(given givenNumber, problems []contacts.FieldError) e
 	text = appendCSV(text, l.records.comma, errorCells(given.line, problems))
 	text = bytes.TrimSuffix(text, []byte("\r\n"))
 	text = append(text, string(l.records.comma)+given.text...)
-	_, err := l.refused.Write(text)
+	_, err := l.refused.Write(bytes.ToValidUTF8(text, []byte(lostText)))
 	return err
 }
 
