@@ -46,26 +46,52 @@ func newCSVRows(r *Reader, head []byte) (*csvRows, error) {
 		return nil, fmt.Errorf("contactsio: ReadOptions.Comma is %q; give one character that is no quote and no line break, or 0 to find it out", comma)
 	}
 	c.csvRecords = newCSVRecords(r.text, comma, &r.blank)
-	head = head[size:]
-	lines, err := c.findHeader(head, skip)
+	found, err := c.findHeader(head[size:], skip, len(head) == headBytes)
 	if err != nil {
 		return nil, err
+	}
+	c.header, c.headerLine = found.names, found.line
+	for range found.lines {
+		if _, err := c.text.next(); err != nil {
+			return nil, err
+		}
+	}
+	if found.cut {
+		if err := c.readHeader(); err != nil {
+			return nil, err
+		}
 	}
 	find := func(name string) int {
 		return slices.IndexFunc(c.header, func(cell string) bool { return strings.TrimSpace(cell) == name })
 	}
 	c.errorCode, c.errorField = find("error_code"), find("error_field")
-	for range lines {
-		if _, err := c.text.next(); err != nil {
-			return nil, err
-		}
-	}
 	return c, c.mapColumns()
 }
 
-// findHeader finds the header in the head of the file. It returns how many lines
-// there are up to its end; skip of them were left out of head.
-func (c *csvRows) findHeader(head []byte, skip int) (lines int, err error) {
+// readHeader reads a header that the head of the file does not hold to its end.
+func (c *csvRows) readHeader() error {
+	row, err := c.csvRecords.next()
+	if err != nil {
+		return err
+	}
+	if row.Problems != nil {
+		return fmt.Errorf("contactsio: the names of the columns, in line %d, cannot be read: %s", row.Line, row.Problems[0].Message)
+	}
+	c.header = row.Raw
+	return nil
+}
+
+// A header is a line that names the columns.
+type header struct {
+	names []string
+	line  int  // where it starts; 0: the file has none
+	lines int  // that are to be read over before the first row, or before a header that is cut
+	cut   bool // the head of the file may not hold all of it
+}
+
+// findHeader finds the header in the head of the file, after the lines that were left
+// out of it. full says that the file may go on after the head.
+func (c *csvRows) findHeader(head []byte, skip int, full bool) (header, error) {
 	parser := newParser(bytes.NewReader(head), c.comma)
 	parser.LazyQuotes = true
 	known := func(names []string) (n int) {
@@ -76,42 +102,48 @@ func (c *csvRows) findHeader(head []byte, skip int) (lines int, err error) {
 		}
 		return n
 	}
-	var first []string
-	firstLines, firstLine := 0, 0
+	var first header
 	for {
 		names, err := parser.Read()
 		if err != nil {
 			break
 		}
 		number, _ := parser.FieldPos(0)
-		if first != nil && number+skip > maxTitleLines {
+		if first.names != nil && number+skip > maxTitleLines {
 			break
 		}
-		lines := linesOf(head[:parser.InputOffset()]) + skip
-		if first == nil {
-			first, firstLines, firstLine = names, lines, number+skip
-			if c.reader.opts.NoHeader {
-				c.header = make([]string, len(names))
-				for i := range c.header {
-					c.header[i] = strconv.Itoa(i + 1)
+		end := int(parser.InputOffset())
+		row := header{names, number + skip, linesOf(head[:end]) + skip, full && end == len(head)}
+		if row.cut {
+			row.lines = row.line - 1
+		}
+		if first.names == nil {
+			if first = row; c.reader.opts.NoHeader && !isRefusedHeader(names) {
+				numbers := make([]string, len(names))
+				for i := range numbers {
+					numbers[i] = strconv.Itoa(i + 1)
 				}
-				return skip, nil
+				return header{names: numbers, lines: skip}, nil
 			}
 		}
 		if known(names) > 1 {
-			c.header, c.headerLine = names, number+skip
-			return lines, nil
+			return row, nil
 		}
 	}
 	switch {
-	case first == nil:
-		return 0, errEmptyFile
-	case known(first) == 0:
-		return 0, fmt.Errorf("contactsio: no line of the first %d names columns that are known, and the first one is %q; give the option Map for the names, or the options NoHeader and Map for a file without names",
-			maxTitleLines, shorten(strings.Join(first, string(c.comma))))
+	case first.names == nil:
+		return header{}, errEmptyFile
+	case known(first.names) == 0:
+		return header{}, fmt.Errorf("contactsio: no line of the first %d names columns that are known, and the first one is %q; give the option Map for the names, or the options NoHeader and Map for a file without names",
+			maxTitleLines, shorten(strings.Join(first.names, string(c.comma))))
 	}
-	c.header, c.headerLine = first, firstLine
-	return firstLines, nil
+	return first, nil
+}
+
+// isRefusedHeader reports whether names are the header of a file of refused rows. It has
+// one, also if the file that they come from had none.
+func isRefusedHeader(names []string) bool {
+	return len(names) >= len(errorColumns) && slices.Equal(names[:len(errorColumns)], errorColumns[:])
 }
 
 // next reads the next row that is not blank.

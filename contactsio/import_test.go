@@ -195,6 +195,26 @@ func TestUnmendedRowIsRefusedAgain(t *testing.T) {
 	}
 }
 
+// The refused rows of a file without a header have one. They are mended and given again
+// with the same options.
+func TestMendedFileWithoutAHeader(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	opts := &contactsio.ReadOptions{NoHeader: true, Map: map[string]string{"1": "first_name", "3": "email"}}
+	text := "Ann,x,nobody\nBob,x,bob@example.com\n"
+	for range 2 {
+		var refused bytes.Buffer
+		if s, err := importFile(t, f, strings.NewReader(text), opts, &contactsio.ImportOptions{Refused: &refused}); err != nil || s.Refused != 1 {
+			t.Errorf("%+v, %v, of\n%s", s, err, text)
+		}
+		text = refused.String()
+	}
+	mended := strings.ReplaceAll(text, "nobody", "ann@example.com")
+	if s, err := importFile(t, f, strings.NewReader(mended), opts, nil); err != nil || s.Rows != 1 || s.Created != 1 {
+		t.Errorf("mended: %+v, %v, of\n%s", s, err, mended)
+	}
+}
+
 // withAllCells gives each row of a CSV file as many cells as the header has.
 func withAllCells(t testing.TB, file string) string {
 	t.Helper()

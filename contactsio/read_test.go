@@ -151,22 +151,23 @@ func TestReaderErrors(t *testing.T) {
 		opts contactsio.ReadOptions
 		want string
 	}{
-		"empty":             {"", contactsio.ReadOptions{}, "the file is empty; its first line must name the columns"},
-		"blank":             {"\r\n \n", contactsio.ReadOptions{}, "the file is empty"},
-		"unknown names":     {"Vorname,Nachname\nA,B\n", contactsio.ReadOptions{}, "NoHeader"},
-		"unknown encoding":  {"first_name\n", contactsio.ReadOptions{Encoding: "klingon"}, "Encoding is \"klingon\""},
-		"unknown format":    {"first_name\n", contactsio.ReadOptions{Format: "xlsx"}, "Format is \"xlsx\""},
-		"a quote as comma":  {"first_name\n", contactsio.ReadOptions{Comma: '"'}, "Comma"},
-		"unknown region":    {"first_name\n", contactsio.ReadOptions{Region: "usa"}, "Region must be two upper-case letters"},
-		"unknown field":     {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "nickname"}}, "\"nickname\"; give a documented field"},
-		"reserved field":    {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "variable.x"}}, "reserved"},
-		"missing column":    {"first_name\n", contactsio.ReadOptions{Map: map[string]string{"c": "city"}}, "\"c\", which the file does not have"},
-		"field given twice": {"Company,Organization\n", contactsio.ReadOptions{}, "are both the field company"},
-		"city given twice":  {"City,Town\n", contactsio.ReadOptions{}, "are both the field city"},
-		"negative row":      {"first_name\n", contactsio.ReadOptions{MaxRow: -1}, "MaxRow"},
-		"no vCard":          {"first_name\nA\n", contactsio.ReadOptions{Format: contactsio.FormatVCard}, "no line of the first 64 KiB of the file is BEGIN:VCARD"},
-		"vCard as CSV":      {"BEGIN:VCARD\nN:A;B\nEND:VCARD\n", contactsio.ReadOptions{Format: contactsio.FormatCSV}, "no line of the first 10 names columns"},
-		"another file":      {"first_name\nA\n", contactsio.ReadOptions{From: contactsio.Position{Fingerprint: "x"}}, "not the one of ReadOptions.From"},
+		"empty":                       {"", contactsio.ReadOptions{}, "the file is empty; its first line must name the columns"},
+		"blank":                       {"\r\n \n", contactsio.ReadOptions{}, "the file is empty"},
+		"unknown names":               {"Vorname,Nachname\nA,B\n", contactsio.ReadOptions{}, "NoHeader"},
+		"unknown encoding":            {"first_name\n", contactsio.ReadOptions{Encoding: "klingon"}, "Encoding is \"klingon\""},
+		"unknown format":              {"first_name\n", contactsio.ReadOptions{Format: "xlsx"}, "Format is \"xlsx\""},
+		"a quote as comma":            {"first_name\n", contactsio.ReadOptions{Comma: '"'}, "Comma"},
+		"unknown region":              {"first_name\n", contactsio.ReadOptions{Region: "usa"}, "Region must be two upper-case letters"},
+		"unknown field":               {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "nickname"}}, "\"nickname\"; give a documented field"},
+		"reserved field":              {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "variable.x"}}, "reserved"},
+		"missing column":              {"first_name\n", contactsio.ReadOptions{Map: map[string]string{"c": "city"}}, "\"c\", which the file does not have"},
+		"field given twice":           {"Company,Organization\n", contactsio.ReadOptions{}, "are both the field company"},
+		"city given twice":            {"City,Town\n", contactsio.ReadOptions{}, "are both the field city"},
+		"open quote in a long header": {"first_name,last_name,\"\n" + strings.Repeat("A,B\n", 500_000), contactsio.ReadOptions{}, "the names of the columns, in line 1, cannot be read: the row has more than 1048576 bytes"},
+		"negative row":                {"first_name\n", contactsio.ReadOptions{MaxRow: -1}, "MaxRow"},
+		"no vCard":                    {"first_name\nA\n", contactsio.ReadOptions{Format: contactsio.FormatVCard}, "no line of the first 64 KiB of the file is BEGIN:VCARD"},
+		"vCard as CSV":                {"BEGIN:VCARD\nN:A;B\nEND:VCARD\n", contactsio.ReadOptions{Format: contactsio.FormatCSV}, "no line of the first 10 names columns"},
+		"another file":                {"first_name\nA\n", contactsio.ReadOptions{From: contactsio.Position{Fingerprint: "x"}}, "not the one of ReadOptions.From"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -206,6 +207,18 @@ func TestRows(t *testing.T) {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestLongHeader reads a header that is longer than what decides about the file.
+func TestLongHeader(t *testing.T) {
+	t.Parallel()
+	names := "first_name,\"last\nname\"" + strings.Repeat(",nickname", 10_000)
+	row := strings.Repeat(",", 10_000)
+	file := "sep=,\nA title\n\n" + names + ",city\nAnn,B" + row + ",Rome\n"
+	rows := read(t, strings.NewReader(file), &contactsio.ReadOptions{Map: map[string]string{"last\nname": "last_name"}})
+	if len(rows) != 1 || rows[0].Problems != nil || rows[0].Line != 6 || rows[0].Offset != int64(strings.Index(file, "Ann")) || rows[0].Contact.City != "Rome" || rows[0].Contact.LastName != "B" {
+		t.Errorf("got %d rows, the first one in line %d with %v and the city %q", len(rows), rows[0].Line, rows[0].Problems, rows[0].Contact.City)
 	}
 }
 

@@ -39,7 +39,8 @@ type ReadOptions struct {
 	Encoding string
 
 	// NoHeader says that the first line of a CSV file is a contact. Map then names
-	// the columns by number, from "1".
+	// the columns by number, from "1". A file of refused rows has a header all the
+	// same, with these numbers.
 	NoHeader bool
 
 	// Map says which field a column becomes, over what is found out: a documented
