@@ -100,33 +100,41 @@ func (p *person) addPhone(n contacts.PhoneNumberInput) {
 		if other := &p.in.PhoneNumbers[i]; other.PhoneNumber == text {
 			other.DoNotCall = other.DoNotCall || n.DoNotCall
 			other.Primary = other.Primary || n.Primary
+			p.addExtension(i, text, extension)
 			p.noteRepeated()
 			return
 		}
 	}
-	if extension != "" {
-		if p.extensions == nil {
-			p.extensions = make(map[string]any)
-		}
-		p.extensions[text] = extension
-		p.note(p.numberField(), NoteExtension, "the extension is kept in custom_context.phone_extensions")
-	}
+	p.addExtension(len(p.in.PhoneNumbers), text, extension)
 	n.PhoneNumber = text
 	p.in.PhoneNumbers = append(p.in.PhoneNumbers, n)
 }
 
+// addExtension keeps the first extension of a number. "": it has none.
+func (p *person) addExtension(i int, number, extension string) {
+	if extension == "" || p.extensions[number] != nil {
+		return
+	}
+	if p.extensions == nil {
+		p.extensions = make(map[string]any)
+	}
+	p.extensions[number] = extension
+	p.note(numberField(i), NoteExtension, "the extension is kept in custom_context.phone_extensions")
+}
+
 // noteRepeated notes once that numbers before the next one are repeated.
 func (p *person) noteRepeated() {
-	n := Note{p.numberField(), NoteRepeatedNumber, "the number is there before; the first type is kept"}
+	n := Note{p.numberField(), NoteRepeatedNumber, "the number is there before; its first type and extension are kept"}
 	if len(p.notes) == 0 || p.notes[len(p.notes)-1] != n {
 		p.notes = append(p.notes, n)
 	}
 }
 
 // numberField is the path of the next phone number.
-func (p *person) numberField() string {
-	return fmt.Sprintf("phone_numbers[%d].phone_number", len(p.in.PhoneNumbers))
-}
+func (p *person) numberField() string { return numberField(len(p.in.PhoneNumbers)) }
+
+// numberField is the path of a phone number.
+func numberField(i int) string { return fmt.Sprintf("phone_numbers[%d].phone_number", i) }
 
 // detailsOf returns what is wrong with single fields.
 func detailsOf(err error) []contacts.FieldError {

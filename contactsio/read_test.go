@@ -385,6 +385,27 @@ func TestPhones(t *testing.T) {
 	}
 }
 
+// TestExtensionOfARepeatedNumber keeps an extension that only the second cell of a number
+// has, and of two the first one.
+func TestExtensionOfARepeatedNumber(t *testing.T) {
+	t.Parallel()
+	for cells, want := range map[string]string{
+		"+12127365000,+1 212 736 5000 x12":     "12",
+		"+1 212 736 5000 x11,+12127365000":     "11",
+		"+1 212 736 5000 x11,+12127365000 x12": "11",
+	} {
+		row := read(t, strings.NewReader("First Name,Phone,Mobile\nA,"+cells+"\n"), nil)[0]
+		var notes []string
+		for _, n := range row.Notes {
+			notes = append(notes, n.Field+" "+n.Code)
+		}
+		wantNotes := []string{"phone_numbers[0].phone_number extension", "phone_numbers[1].phone_number repeated_number"}
+		if diff := cmp.Diff(map[string]any{"phone_extensions": map[string]any{"+12127365000": want}}, row.Contact.CustomContext); diff != "" || len(row.Contact.PhoneNumbers) != 1 || !slices.Equal(notes, wantNotes) {
+			t.Errorf("%s: %d numbers, notes %q; custom context (-want +got):\n%s", cells, len(row.Contact.PhoneNumbers), notes, diff)
+		}
+	}
+}
+
 // TestManyValues reads cells of very many values. What a row says of them is bounded.
 func TestManyValues(t *testing.T) {
 	t.Parallel()
