@@ -10,7 +10,7 @@ import (
 
 type accountsCommand struct {
 	List    accountsList    `cmd:"" help:"List all accounts."`
-	Create  accountsCreate  `cmd:"" help:"Create an account."`
+	Create  accountsCreate  `cmd:"" help:"Create an account. It makes the store if there is none."`
 	Disable accountsDisable `cmd:"" help:"Make every API key of an account invalid. Nothing is removed."`
 	Enable  accountsEnable  `cmd:"" help:"Make the API keys of a disabled account valid again."`
 	Policy  accountsPolicy  `cmd:"" help:"Print or set what happens to a contact whose e-mail address or phone number another contact has."`
@@ -37,8 +37,8 @@ type accountsCreate struct {
 }
 
 func (c *accountsCreate) Run(ctx context.Context, s *session) error {
-	return s.asHost(ctx, func(admin *contacts.Admin) error {
-		account, err := admin.CreateAccount(ctx, c.Name)
+	return s.withNewStore(ctx, func(store contacts.Store) error {
+		account, err := newAdmin(store).CreateAccount(ctx, c.Name)
 		if err != nil {
 			return err
 		}

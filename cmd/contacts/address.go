@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -44,6 +45,16 @@ func (a storeAddress) open(ctx context.Context) (contacts.Store, error) {
 		return nil, err
 	}
 	return store, nil
+}
+
+// use opens the store at a resolved address, works on it, and closes it.
+func (a storeAddress) use(ctx context.Context, work func(contacts.Store) error) (err error) {
+	store, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return work(store)
 }
 
 // String returns the address without its password.

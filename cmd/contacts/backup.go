@@ -14,5 +14,8 @@ func (c *backupCommand) Run(ctx context.Context, s *session) error {
 	if address.isURL() {
 		return usage("backup is for SQLite; for PostgreSQL use pg_dump --format=custom with the same URL")
 	}
+	if err := address.mustBeStore(ctx); err != nil {
+		return err
+	}
 	return backUp(ctx, string(address), string(c.Output))
 }

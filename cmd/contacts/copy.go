@@ -65,6 +65,8 @@ func checkSource(ctx context.Context, a storeAddress, what string) error {
 		return fmt.Errorf("%s: there is no file %s", what, a)
 	case err != nil:
 		return err
+	case found.unusable() != nil:
+		return fmt.Errorf("%s: %s: %w", what, a, found.unusable())
 	case found.schema < found.newest:
 		return fmt.Errorf("%s has the schema %d, and this program writes %d: contacts migrate comes first", what, found.schema, found.newest)
 	}

@@ -51,7 +51,7 @@ func (c *doctorCommand) Run(ctx context.Context, s *session) error {
 		s.say("the store was not opened, so what is stored was not checked")
 		return exitError(exitFinding)
 	}
-	err = s.withStore(ctx, func(store contacts.Store) error {
+	err = address.use(ctx, func(store contacts.Store) error {
 		checked, ok := store.(checker)
 		if !ok {
 			return errors.New("this store cannot be checked")

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -62,6 +64,16 @@ func TestDoctorOverPostgres(t *testing.T) {
 		copyOf(t, "rights")
 		server.query(t, "rights", "GRANT USAGE ON SCHEMA contacts TO looker", "GRANT SELECT ON ALL TABLES IN SCHEMA contacts TO looker")
 		wantCodes(t, new(doctorCommand), storeAddress(server.url("rights", "looker")), "role_rights")
+	})
+	t.Run("no tables", func(t *testing.T) {
+		var out, said bytes.Buffer
+		args := []string{"accounts", "list", "--db", server.url("older", "postgres")}
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &said); code != exitFailed || !strings.Contains(said.String(), "there are no tables yet") {
+			t.Errorf("exit code %d:\n%s", code, &said)
+		}
+		if n := server.query(t, "older", "SELECT count(*) FROM pg_namespace WHERE nspname = 'contacts'"); n != "0" {
+			t.Error("tables were made")
+		}
 	})
 
 	// What is left needs a server that stops.

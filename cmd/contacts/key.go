@@ -37,7 +37,7 @@ func (f *keyFlags) act(ctx context.Context, s *session, permissions []contacts.P
 			return err
 		}
 		if f.AsAdmin {
-			admin := contacts.NewAdmin(store, &contacts.AdminOptions{Actor: actor()})
+			admin := newAdmin(store)
 			account, err := f.choose(ctx, admin)
 			if err != nil {
 				return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 	"strconv"
 
 	"example.com/contacts"
@@ -27,21 +26,19 @@ func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if !c.Check {
-		if err := s.withStore(ctx, func(contacts.Store) error { return nil }); err != nil {
+		if err := s.withNewStore(ctx, func(contacts.Store) error { return nil }); err != nil {
 			return err
 		}
 	}
 	found, err := address.inspect(ctx)
 	if errors.Is(err, fs.ErrNotExist) && c.Check {
-		err = errors.New("there is no such file; every command that uses it makes it")
+		err = noStore(address, "there is no such file")
 	}
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(found.findings, func(f contacts.Finding) bool {
-		return f.Severity == contacts.SeverityError && f.Code != "schema_newer" && found.schema == 0
-	}); i >= 0 {
-		return errors.New(found.findings[i].Message)
+	if err := found.unusable(); err != nil {
+		return err
 	}
 	err = list(s.out, these(migration{found.schema, found.newest}),
 		column[migration]{"SCHEMA", func(m migration) string { return strconv.Itoa(m.Schema) }},

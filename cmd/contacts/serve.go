@@ -43,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	log := c.logger(s)
-	return s.withStore(ctx, func(store contacts.Store) error {
+	return s.withNewStore(ctx, func(store contacts.Store) error {
 		svc, err := contacts.New(store, &contacts.Options{
 			DefaultRegion: c.DefaultRegion, ValidNumbersOnly: c.ValidNumbersOnly, DoNotCallSecrets: secrets, Logger: log,
 		})

@@ -36,25 +36,35 @@ func (s *session) warn(format string, args ...any) {
 	}
 }
 
-// withStore opens the store, works on it, and closes it.
-func (s *session) withStore(ctx context.Context, work func(contacts.Store) error) (err error) {
+// withStore opens the store, works on it, and closes it. There must be one: a misspelt
+// address would become a store with nothing in it.
+func (s *session) withStore(ctx context.Context, work func(contacts.Store) error) error {
 	address, err := s.DB.resolve("--db")
 	if err != nil {
 		return err
 	}
-	store, err := address.open(ctx)
+	if err := address.mustBeStore(ctx); err != nil {
+		return err
+	}
+	return address.use(ctx, work)
+}
+
+// withNewStore does the same, and makes the store if there is none.
+func (s *session) withNewStore(ctx context.Context, work func(contacts.Store) error) error {
+	address, err := s.DB.resolve("--db")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	return work(store)
+	return address.use(ctx, work)
 }
 
 // asHost works on the store as its host.
 func (s *session) asHost(ctx context.Context, work func(*contacts.Admin) error) error {
-	return s.withStore(ctx, func(store contacts.Store) error {
-		return work(contacts.NewAdmin(store, &contacts.AdminOptions{Actor: actor()}))
-	})
+	return s.withStore(ctx, func(store contacts.Store) error { return work(newAdmin(store)) })
+}
+
+func newAdmin(store contacts.Store) *contacts.Admin {
+	return contacts.NewAdmin(store, &contacts.AdminOptions{Actor: actor()})
 }
 
 // actor names who runs the command, for the record of who changed what.
