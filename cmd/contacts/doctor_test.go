@@ -167,3 +167,24 @@ func TestDoctor(t *testing.T) {
 		})
 	}
 }
+
+// A backup of a file of an older schema would migrate it first. It is refused, and the
+// file stays as it is.
+func TestBackupDoesNotMigrate(t *testing.T) {
+	t.Parallel()
+	path := newPatient(t)
+	alter(t, path, "PRAGMA user_version = 1")
+	before, err := os.ReadFile(path)
+	must(t, err)
+	var out, said bytes.Buffer
+	code := run(t.Context(), []string{"backup", "--db", path, "-o", path + ".backup"}, strings.NewReader(""), &out, &said)
+	if code != exitFailed || !strings.Contains(said.String(), "it has the schema 1") {
+		t.Errorf("exit code %d:\n%s", code, &said)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed: %v", err)
+	}
+	if _, err := os.Lstat(path + ".backup"); err == nil {
+		t.Error("there is a backup")
+	}
+}
