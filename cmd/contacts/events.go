@@ -57,7 +57,8 @@ func (s *session) event(e *contacts.Event) error {
 		}
 		return s.out.flush()
 	}
-	fmt.Fprintf(s.out.w, "%8d  %s  %-19s  %-36s  %3d  %s  %s\n", e.Sequence, clock(e.At), e.Type, idText(e.ContactID), e.Version, e.Actor.Name, changed(*e))
+	line := fmt.Sprintf("%8d  %s  %-19s  %-36s  %3d  %s  %s", e.Sequence, clock(e.At), e.Type, idText(e.ContactID), e.Version, e.Actor.Name, changed(*e))
+	fmt.Fprintln(s.out.w, printable(line))
 	return s.out.flush()
 }
 
