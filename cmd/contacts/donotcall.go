@@ -103,7 +103,7 @@ func (s *session) statuses(statuses ...contacts.DoNotCallStatus) error {
 		column[status]{"FORM", func(d status) string { return d.Form }},
 		column[status]{"REASON", func(d status) string {
 			if d.Err != nil {
-				return newFailure(d.Err).Message
+				return failuresOf(d.Err)[0].forPrograms(nil).Message
 			}
 			return d.Reason
 		}},

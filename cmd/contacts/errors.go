@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"example.com/contacts"
 )
@@ -67,6 +66,9 @@ func exitCodeOf(err error) (code int, ok bool) {
 	}
 }
 
+// errUnread says that nobody reads the results any more.
+var errUnread = errors.New("standard output is closed")
+
 // fail prints an error and returns its exit code.
 func (s *session) fail(err error) int {
 	if err == nil {
@@ -75,14 +77,16 @@ func (s *session) fail(err error) int {
 	if code, ok := exitCodeOf(err); ok {
 		return code
 	}
-	if errors.Is(err, syscall.EPIPE) { // nobody reads on
-		return exitFailed
-	}
-	if s.JSON {
-		text, _ := json.Marshal(newFailure(err)) // it is made of strings
+	all := failuresOf(err)
+	switch {
+	case len(all) == 0: // nobody reads on
+	case s.JSON:
+		text, _ := json.Marshal(all[0].forPrograms(all[1:])) // it is made of strings
 		fmt.Fprintf(s.errors, "%s\n", text)
-	} else {
-		fmt.Fprintf(s.errors, "contacts: %s\n", textOf(err))
+	default:
+		for _, f := range all {
+			fmt.Fprintf(s.errors, "contacts: %s\n", f.text())
+		}
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
@@ -90,31 +94,7 @@ func (s *session) fail(err error) int {
 	return exitFailed
 }
 
-// textOf returns an error for people: its code and message, a line for each field,
-// and the cause of a server error.
-func textOf(err error) string {
-	if a, ok := errors.AsType[advisedError](err); ok {
-		return a.about + ": " + textOf(a.error) + "\n  " + shown(a.advice)
-	}
-	e, ok := errors.AsType[*contacts.Error](err)
-	if !ok {
-		return shown(err.Error())
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", e.Code, e.Message)
-	for _, d := range e.Details {
-		fmt.Fprintf(&b, "\n  %s: %s (%s)", d.Field, d.Message, d.Code)
-	}
-	for _, c := range e.Conflicts {
-		fmt.Fprintf(&b, "\n  %s: %s", c.Field, c.ContactID)
-	}
-	if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
-		fmt.Fprintf(&b, "\n  cause: %v", cause)
-	}
-	return shown(b.String())
-}
-
-// A failure is an error for programs.
+// A failure is one thing that went wrong.
 type failure struct {
 	Error        contacts.Code         `json:"error"`
 	Message      string                `json:"message"`
@@ -123,6 +103,9 @@ type failure struct {
 	NextSequence int64                 `json:"next_sequence,omitempty"` // where to go on after events_gone
 	Cause        string                `json:"cause,omitempty"`
 	Advice       string                `json:"advice,omitempty"`
+	Also         []failure             `json:"also,omitempty"` // what went wrong after it
+
+	about string // what the message is about, such as a file
 }
 
 // codeUsage is the code of a usageError, and codeFailed that of an error that is not
@@ -132,22 +115,98 @@ const (
 	codeFailed contacts.Code = "failed"
 )
 
-func newFailure(err error) failure {
-	if a, ok := errors.AsType[advisedError](err); ok {
-		f := newFailure(a.error)
-		f.Message, f.Advice = a.about+": "+f.Message, a.advice
-		return f
+// failuresOf returns what went wrong: each of the errors that are joined, with what those
+// that wrap it say before it. An error that needs no words is none of them.
+func failuresOf(err error) []failure {
+	switch e := err.(type) { //nolint:errorlint // what wraps it is kept
+	case exitError:
+		return nil
+	case usageError:
+		return []failure{{Error: codeUsage, Message: e.Error()}}
+	case *contacts.Error:
+		return []failure{failureOf(e)}
+	case advisedError:
+		all := allAbout(e.about+": ", e.error)
+		if len(all) > 0 {
+			all[0].Advice = e.advice
+		}
+		return all
+	}
+	if inner := unwrap(err); inner != nil {
+		if about, ok := strings.CutSuffix(err.Error(), errors.Join(inner...).Error()); ok {
+			return allAbout(about, inner...)
+		}
 	}
 	if e, ok := errors.AsType[*contacts.Error](err); ok {
-		f := failure{Error: e.Code, Message: shown(e.Message), Details: e.Details, Conflicts: e.Conflicts, NextSequence: e.NextSequence}
-		if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
-			f.Cause = shown(cause.Error())
-		}
-		return f
+		return []failure{failureOf(e)}
 	}
-	f := failure{Error: codeFailed, Message: shown(err.Error())}
-	if _, ok := errors.AsType[usageError](err); ok {
-		f.Error = codeUsage
+	if errors.Is(err, errUnread) {
+		return nil
+	}
+	return []failure{{Error: codeFailed, Message: err.Error()}}
+}
+
+// unwrap returns the errors that err wraps.
+func unwrap(err error) []error {
+	switch e := err.(type) { //nolint:errorlint // as errors.Is does
+	case interface{ Unwrap() []error }:
+		return e.Unwrap()
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return []error{inner}
+		}
+	}
+	return nil
+}
+
+func allAbout(about string, errs ...error) (all []failure) {
+	for _, err := range errs {
+		for _, f := range failuresOf(err) {
+			f.about = about + f.about
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// failureOf returns an error of the library, with the cause of a server error.
+func failureOf(e *contacts.Error) failure {
+	f := failure{Error: e.Code, Message: e.Message, Details: e.Details, Conflicts: e.Conflicts, NextSequence: e.NextSequence}
+	if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
+		f.Cause = cause.Error()
+	}
+	return f
+}
+
+// text returns the failure for people: its code and message, a line for each field, the
+// cause of a server error, and what to do.
+func (f failure) text() string {
+	var b strings.Builder
+	b.WriteString(f.about)
+	if f.Error != codeUsage && f.Error != codeFailed {
+		fmt.Fprintf(&b, "%s: ", f.Error)
+	}
+	b.WriteString(f.Message)
+	for _, d := range f.Details {
+		fmt.Fprintf(&b, "\n  %s: %s (%s)", d.Field, d.Message, d.Code)
+	}
+	for _, c := range f.Conflicts {
+		fmt.Fprintf(&b, "\n  %s: %s", c.Field, c.ContactID)
+	}
+	if f.Cause != "" {
+		fmt.Fprintf(&b, "\n  cause: %s", f.Cause)
+	}
+	if f.Advice != "" {
+		fmt.Fprintf(&b, "\n  %s", f.Advice)
+	}
+	return shown(b.String())
+}
+
+// forPrograms returns the failure as it is printed as JSON, with those after it.
+func (f failure) forPrograms(also []failure) failure {
+	f.Message, f.Cause, f.Advice = shown(f.about+f.Message), shown(f.Cause), shown(f.Advice)
+	for _, other := range also {
+		f.Also = append(f.Also, other.forPrograms(nil))
 	}
 	return f
 }

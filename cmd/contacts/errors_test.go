@@ -1,10 +1,67 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/contacts"
 )
+
+// Each error that is joined with others is printed, with what it is about.
+func TestEveryErrorIsPrinted(t *testing.T) {
+	t.Parallel()
+	refused := contacts.NewValidationError(contacts.FieldError{Field: "name", Code: "required", Message: "is required"})
+	lost := errors.New("what was written is in x")
+	broken := fmt.Errorf("receive message: %w", &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE})
+	for _, test := range []struct {
+		name       string
+		err        error
+		code       int
+		text, json string
+	}{
+		{
+			"what an error of the library is about", fmt.Errorf("account 1: %w", fmt.Errorf("contact 2: %w", contacts.ErrConflict)), exitFailed,
+			"contacts: account 1: contact 2: conflict: the contact does not have that version; it may have been changed meanwhile\n",
+			`{"error":"conflict","message":"account 1: contact 2: the contact does not have that version; it may have been changed meanwhile"}` + "\n",
+		},
+		{
+			"what went wrong at the end", advisedError{errors.Join(refused, lost), "people.csv", "import it again"}, exitFailed,
+			"contacts: people.csv: validation_error: name: is required\n  name: is required (required)\n  import it again\ncontacts: people.csv: what was written is in x\n",
+			`{"error":"validation_error","message":"people.csv: name: is required","details":[{"field":"name","code":"required","message":"is required"}],` +
+				`"advice":"import it again","also":[{"error":"failed","message":"people.csv: what was written is in x"}]}` + "\n",
+		},
+		{
+			"an exit code beside an error", errors.Join(exitError(exitRefused), lost), exitFailed,
+			"contacts: what was written is in x\n", `{"error":"failed","message":"what was written is in x"}` + "\n",
+		},
+		{"an exit code alone", errors.Join(exitError(exitRefused)), exitRefused, "", ""},
+		{
+			"a server that has gone", broken, exitFailed,
+			"contacts: receive message: write tcp: broken pipe\n", `{"error":"failed","message":"receive message: write tcp: broken pipe"}` + "\n",
+		},
+		{"results that nobody reads", advisedError{errors.Join(errUnread), "people.csv", "import it again"}, exitFailed, "", ""},
+	} {
+		for json, want := range map[bool]string{false: test.text, true: test.json} {
+			var said bytes.Buffer
+			s := &session{globals: &globals{JSON: json}, out: newOutput(io.Discard), errors: &said}
+			if code := s.fail(test.err); code != test.code {
+				t.Errorf("%s: exit code %d, want %d", test.name, code, test.code)
+			}
+			if diff := cmp.Diff(want, said.String()); diff != "" {
+				t.Errorf("%s, as JSON %t (-want +got):\n%s", test.name, json, diff)
+			}
+		}
+	}
+}
 
 // No error shows a key or a password, whatever the library says.
 func TestSecretsAreCutOut(t *testing.T) {

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 	"unicode"
@@ -18,7 +20,20 @@ type output struct {
 	json bool // one JSON object on a line
 }
 
-func newOutput(w io.Writer) *output { return &output{w: bufio.NewWriter(w)} }
+func newOutput(w io.Writer) *output { return &output{w: bufio.NewWriter(resultWriter{w})} }
+
+// A resultWriter knows the error of results that nobody reads from that of a server that
+// has closed its connection.
+type resultWriter struct{ io.Writer }
+
+// Write implements [io.Writer].
+func (w resultWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		err = errUnread
+	}
+	return n, err
+}
 
 func (o *output) flush() error { return o.w.Flush() }
 
@@ -65,7 +80,7 @@ func list[T any](o *output, records iter.Seq2[T, error], columns ...column[T]) e
 	}
 	for record, err := range records {
 		if err != nil {
-			return err
+			return errors.Join(err, table.Flush())
 		}
 		if o.json {
 			if err := o.object(record); err != nil {

@@ -318,6 +318,25 @@ func TestEventsTail(t *testing.T) {
 	}
 }
 
+// Where nobody reads the results, the command ends with 1 and says nothing.
+func TestResultsThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	do(t, folder, "accounts", "create", "Acme")
+	for _, args := range [][]string{{"accounts", "list"}, {"accounts", "list", "--json"}, {"export", "--as-admin"}} {
+		r, w, err := os.Pipe()
+		must(t, err)
+		must(t, r.Close())
+		p := newProcess(t, folder, nil, args...)
+		p.Stdout = w
+		must(t, p.Start())
+		must(t, w.Close())
+		if code := p.end(t); code != exitFailed || p.errors.Len() > 0 {
+			t.Errorf("%q: exit code %d, and it said %q", args, code, &p.errors)
+		}
+	}
+}
+
 // listen starts a server, and returns where its API is and what it logs from then on.
 func (p *process) listen(t *testing.T) (url string, log *bufio.Scanner) {
 	t.Helper()
