@@ -128,9 +128,9 @@ func codes(byCode map[string]int) string {
 
 type doNotCallExport struct {
 	keyFlags
-	Output string `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
-	All    bool   `help:"Every entry, those too that have ended, and grants."`
-	Source string `placeholder:"S" help:"Entries of this source alone."`
+	Output outName `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
+	All    bool    `help:"Every entry, those too that have ended, and grants."`
+	Source string  `placeholder:"S" help:"Entries of this source alone."`
 }
 
 func (c *doNotCallExport) Run(ctx context.Context, s *session) error {

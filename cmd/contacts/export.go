@@ -10,7 +10,7 @@ import (
 
 type exportCommand struct {
 	keyFlags
-	Output       string   `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
+	Output       outName  `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
 	Format       string   `enum:"csv,jsonl,vcard3,vcard4" default:"csv" help:"csv, jsonl, vcard3 or vcard4."`
 	Stage        string   `placeholder:"STAGE" help:"Contacts of this stage alone."`
 	Status       string   `placeholder:"STATUS" help:"Contacts of this status alone."`

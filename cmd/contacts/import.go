@@ -176,6 +176,9 @@ func (c *importCommand) defaults() (in contacts.CreateContactInput, err error) {
 	d.DisallowUnknownFields()
 	err = d.Decode(&in)
 	if other, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if other.Field == "team_id" {
+			return in, usage("--default: team_id is %q: give the number of a team", c.Default["team_id"])
+		}
 		return in, usage("--default: the value of %s is no text, and cannot be given here", other.Field)
 	}
 	if err != nil {

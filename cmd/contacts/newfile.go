@@ -19,6 +19,17 @@ func (n fileName) Validate() error {
 	if n == "-" {
 		return errors.New("- is standard output, and this goes to a file: give its name")
 	}
+	return outName(n).Validate()
+}
+
+// An outName names the file that results go to. "-": standard output.
+type outName string
+
+// Validate refuses the name that a variable has which is not set. The parser calls it.
+func (n outName) Validate() error {
+	if n == "" {
+		return errors.New("the name of the file is empty")
+	}
 	return nil
 }
 
@@ -94,7 +105,7 @@ func withFiles(work func(files ...io.Writer) (keep bool, err error), names ...fi
 
 // writeFile writes to a new file, or to standard output if the name is -. It says how
 // much of what was written. Where a contact is damaged, the others are in the file.
-func (s *session) writeFile(name, what string, write func(io.Writer) (int, error)) error {
+func (s *session) writeFile(name outName, what string, write func(io.Writer) (int, error)) error {
 	if name == "-" {
 		_, err := write(s.out.w)
 		return err
