@@ -260,7 +260,7 @@ func (r *Reader) goOn(file io.Reader) error {
 		return nil
 	}
 	if from.Fingerprint != r.fingerprint || from.Offset < r.text.offset {
-		return errors.New("contactsio: the file is not the one of ReadOptions.From; give From only with the file that it belongs to")
+		return errors.New("contactsio: the file is not the one of ReadOptions.From; give that only with the file that it belongs to")
 	}
 	r.number, r.blank = from.Row, from.Summary.Blank
 	r.ignored.add(from.Summary.Ignored...)

@@ -217,17 +217,22 @@ var secrets = regexp.MustCompile(`\b[0-9a-z]{1,16}_[0-9A-Za-z]{43,}|(://[^/@\s:]
 // secretFree cuts API keys and passwords out of a text.
 func secretFree(text string) string { return secrets.ReplaceAllString(text, "$1$2…") }
 
-// options are those of the library that people give as flags.
-var options = regexp.MustCompile(`\b(?:Read|Import|Export|DoNotCallImport)?Options\.(Map|Comma|Column|Columns|PhoneColumns|Encoding|Region|Format|Job|DefaultRegion)\b`)
+// flags are what people give for options of the library.
+var flags = strings.NewReplacer(
+	"ReadOptions.Map", "--map",
+	"ReadOptions.Comma", "--comma",
+	"ReadOptions.Encoding", "--encoding",
+	"ReadOptions.Region", "--region",
+	"ReadOptions.Format", "--format",
+	"ReadOptions.From", "--checkpoint",
+	"ImportOptions.Job", "--job",
+	"ExportOptions.Columns", "--columns",
+	"ExportOptions.PhoneColumns", "--phone-columns",
+	"DoNotCallImportOptions.Column", "--column",
+	"Options.DefaultRegion", "--default-region",
+	"Options.DoNotCallSecrets", "--do-not-call-secret",
+)
 
 // shown returns a text of the library for people: without secrets, and with flags in
 // place of options.
-func shown(text string) string {
-	return options.ReplaceAllStringFunc(secretFree(text), func(option string) string {
-		_, name, _ := strings.Cut(option, ".")
-		return "--" + strings.ToLower(capitals.ReplaceAllString(name, "$1-$2"))
-	})
-}
-
-// capitals finds where a name goes on with another word.
-var capitals = regexp.MustCompile(`([a-z])([A-Z])`)
+func shown(text string) string { return flags.Replace(secretFree(text)) }

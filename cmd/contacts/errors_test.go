@@ -87,6 +87,8 @@ func TestErrorsNameFlags(t *testing.T) {
 		"ExportOptions.PhoneColumns is 99":                 "--phone-columns is 99",
 		"Options.DefaultRegion is x":                       "--default-region is x",
 		"name it in DoNotCallImportOptions.Column":         "name it in --column",
+		"Options.DoNotCallSecrets[0] has 6 bytes":          "--do-not-call-secret[0] has 6 bytes",
+		"the file is not the one of ReadOptions.From":      "the file is not the one of --checkpoint",
 		"Options.Schema must be a name":                    "Options.Schema must be a name",
 	} {
 		if got := shown(text); got != want {
