@@ -78,10 +78,15 @@ func list[T any](o *output, records iter.Seq2[T, error], columns ...column[T]) e
 	if !o.json {
 		line(func(c column[T]) string { return c.name })
 	}
+	printed := 0
 	for record, err := range records {
-		if err != nil {
+		switch {
+		case err != nil && printed == 0: // a table of nothing says less than the error
+			return err
+		case err != nil:
 			return errors.Join(err, table.Flush())
 		}
+		printed++
 		if o.json {
 			if err := o.object(record); err != nil {
 				return err

@@ -9,23 +9,32 @@ import (
 	"example.com/contacts"
 )
 
-// What comes before an error is printed.
+// What comes before an error is printed, and no head of a table without rows.
 func TestListEndsWithAnError(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is gone")
-	records := func(yield func(string, error) bool) {
-		_ = yield("first", nil) && yield("", broken)
-	}
-	for _, json := range []bool{false, true} {
-		var out bytes.Buffer
-		o := newOutput(&out)
-		o.json = json
-		same := func(s string) string { return s }
-		err := list(o, records, column[string]{"NAME", same}, column[string]{"AGAIN", same})
-		must(t, o.flush())
-		if !errors.Is(err, broken) || !strings.Contains(out.String(), "first") {
-			t.Errorf("as JSON %t: %v, %q", json, err, &out)
+	for _, want := range []string{"first", ""} {
+		for _, json := range []bool{false, true} {
+			listEndsWithAnError(t, want, json, broken)
 		}
+	}
+}
+
+func listEndsWithAnError(t *testing.T, first string, json bool, broken error) {
+	t.Helper()
+	records := func(yield func(string, error) bool) {
+		if first == "" || yield(first, nil) {
+			yield("", broken)
+		}
+	}
+	var out bytes.Buffer
+	o := newOutput(&out)
+	o.json = json
+	same := func(s string) string { return s }
+	err := list(o, records, column[string]{"NAME", same}, column[string]{"AGAIN", same})
+	must(t, o.flush())
+	if !errors.Is(err, broken) || !strings.Contains(out.String(), first) || first == "" && out.Len() > 0 {
+		t.Errorf("%q, as JSON %t: %v, %q", first, json, err, &out)
 	}
 }
 
