@@ -90,8 +90,9 @@ const stepRows = 1000
 // A server error, an error of Checkpoint, of a writer or of the file ends the
 // import, and it is returned. When ctx is done, reading ends, what the Service was
 // given is finished, and the error is that of ctx. Each time, and after StopAfter, the
-// summary is returned too, and its Next says where to go on. Import waits for the Read
-// of the file that is under way.
+// summary is returned too, and its Next says where to go on: after an error of
+// ImportOptions.Refused, before the rows that may be missing there. Import waits for
+// the Read of the file that is under way.
 func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, opts *ImportOptions) (*Summary, error) {
 	if opts == nil {
 		opts = new(ImportOptions)
@@ -108,6 +109,7 @@ func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, o
 		i.summary.addNote(NoteMayRepeat)
 	}
 	i.refused, i.report = newRefusedFile(r, opts.Refused), newReport(opts.Report)
+	i.written = i.position()
 	err := i.run(ctx, svc, key)
 	return i.end(err)
 }
@@ -127,6 +129,7 @@ type importing struct {
 
 	summary Summary
 	next    Position // after the rows that have a result
+	written Position // after the rows whose refused ones were written for certain
 	seen    seen     // by then
 	before  *Summary // of the rows before the first one that met a server error, where next stays; nil: none did
 	fault   error    // why reading ended before the end of the file
@@ -398,7 +401,8 @@ func (i *importing) checkpoint() error {
 	if err := errors.Join(i.refused.flush(), i.report.flush()); err != nil {
 		return err
 	}
-	if err := i.opts.Checkpoint(i.position()); err != nil {
+	i.written = i.position()
+	if err := i.opts.Checkpoint(i.written); err != nil {
 		return fmt.Errorf("contactsio: checkpoint: %w", err)
 	}
 	return nil
@@ -432,7 +436,8 @@ func (i *importing) position() Position {
 
 // end returns the summary of the whole import.
 func (i *importing) end(err error) (*Summary, error) {
-	i.fail(i.refused.flush())
+	lost := i.refused.flush() // of the rows after written
+	i.fail(lost)
 	i.fail(i.report.flush())
 	if i.read {
 		i.seen = i.reader.seen()
@@ -444,6 +449,9 @@ func (i *importing) end(err error) (*Summary, error) {
 	if !i.read || len(i.waiting) > 0 || i.before != nil {
 		p := i.position()
 		s.Blank, s.Next = p.Summary.Blank, &p
+	}
+	if lost != nil {
+		s.Next = &i.written
 	}
 	i.progress(&s)
 	return &s, err

@@ -424,6 +424,61 @@ func TestGoOn(t *testing.T) {
 	}
 }
 
+// A fullDisk takes a number of bytes.
+type fullDisk struct {
+	bytes.Buffer
+	left int
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	n := min(len(p), d.left)
+	d.left -= n
+	d.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, errStop
+	}
+	return n, nil
+}
+
+// No refused row is lost where they cannot be written: the next import refuses it again.
+func TestGoOnAfterALostRefusedRow(t *testing.T) {
+	t.Parallel()
+	const n = 2500
+	file := strings.ReplaceAll(people(n), "+1555", "no ")
+	for _, left := range []int{0, 200_000, 1 << 20} {
+		for _, checkpoints := range []bool{false, true} {
+			f := contactstest.New(t, nil)
+			disk := &fullDisk{left: left}
+			opts := &contactsio.ImportOptions{Refused: disk}
+			if checkpoints {
+				opts.Checkpoint = func(contactsio.Position) error { return nil }
+			}
+			first, err := importFile(t, f, strings.NewReader(file), nil, opts)
+			if fits := left > 500_000; fits != (err == nil) {
+				t.Fatalf("a disk of %d bytes: %v", left, err)
+			}
+			checkSum(t, first)
+			var rest bytes.Buffer
+			if first.Next != nil {
+				if _, err := importFile(t, f, strings.NewReader(file), &contactsio.ReadOptions{From: *first.Next}, &contactsio.ImportOptions{Refused: &rest}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			rows := make(map[string]bool)
+			for _, text := range []string{disk.String(), rest.String()} {
+				for line := range strings.Lines(text) {
+					if _, row, ok := strings.Cut(line, "Ann,"); ok && strings.HasSuffix(row, "\n") {
+						rows[row] = true
+					}
+				}
+			}
+			if len(rows) != n {
+				t.Errorf("a disk of %d bytes, checkpoints %t: %d rows are in the files, want %d", left, checkpoints, len(rows), n)
+			}
+		}
+	}
+}
+
 // A failingWriter takes nothing.
 type failingWriter struct{}
 
