@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -77,7 +78,8 @@ type issued struct {
 	*contacts.APIKey
 }
 
-// Run prints the key alone, so that a shell can take it.
+// Run prints the key alone, so that a shell can take it. A key that cannot be printed is of
+// no use, and is revoked.
 func (c *keysIssue) Run(ctx context.Context, s *session) error {
 	if c.Expires != nil && *c.Expires == 0 {
 		return usage("--expires is 0: give how long the API key is valid, or leave it out for a key that is valid until it is revoked")
@@ -96,10 +98,14 @@ func (c *keysIssue) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		if s.JSON {
-			return s.out.object(issued{secret, key})
+			err = s.out.object(issued{secret, key})
+		} else {
+			_, err = fmt.Fprintln(s.out.w, secret)
 		}
-		_, err = fmt.Fprintln(s.out.w, secret)
-		return err
+		if err = errors.Join(err, s.out.flush()); err != nil {
+			return errors.Join(err, admin.RevokeKey(context.WithoutCancel(ctx), key.ID))
+		}
+		return nil
 	})
 }
 

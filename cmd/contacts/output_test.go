@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"example.com/contacts"
@@ -46,5 +49,33 @@ func TestTailPrintsNoControlCharacters(t *testing.T) {
 	must(t, s.event(&contacts.Event{Type: contacts.EventContactUpdated, Changes: []contacts.FieldChange{{Field: "custom_context.\x1b[2Ja\nb"}}}))
 	if got := out.String(); !strings.HasSuffix(got, "custom_context.\ufffd[2Ja b\n") || strings.Count(got, "\n") != 1 {
 		t.Errorf("it printed %q", got)
+	}
+}
+
+// A fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// An API key that nobody was told is not left behind.
+func TestKeyThatCannotBePrintedIsRevoked(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "contacts.db")
+	command := func(out io.Writer, args ...string) (code int, said string) {
+		var errs bytes.Buffer
+		code = run(t.Context(), append(args, "--db", db), strings.NewReader(""), out, &errs)
+		return code, errs.String()
+	}
+	if code, said := command(io.Discard, "accounts", "create", "Acme"); code != exitDone {
+		t.Fatal(said)
+	}
+	for _, format := range []string{"--json=false", "--json"} {
+		if code, said := command(fullDisk{}, "keys", "issue", "--name", "n", "--can", "can_read_contacts", format); code != exitFailed || !strings.Contains(said, "no space left") {
+			t.Errorf("%s: exit code %d:\n%s", format, code, said)
+		}
+	}
+	var list bytes.Buffer
+	if code, said := command(&list, "keys", "list"); code != exitDone || strings.Count(list.String(), " revoked ") != 2 {
+		t.Errorf("exit code %d, and the keys are\n%s%s", code, &list, said)
 	}
 }
