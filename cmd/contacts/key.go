@@ -31,28 +31,36 @@ func (f *keyFlags) act(ctx context.Context, s *session, permissions []contacts.P
 	if err != nil {
 		return err
 	}
-	return s.withStore(ctx, func(store contacts.Store) (err error) {
+	return s.withStore(ctx, func(store contacts.Store) error {
 		svc, err := contacts.New(store, &contacts.Options{DoNotCallSecrets: secrets})
 		if err != nil {
 			return err
 		}
 		if f.AsAdmin {
-			admin := newAdmin(store)
-			account, err := f.choose(ctx, admin)
-			if err != nil {
-				return err
-			}
-			secret, issued, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
-				AccountID: account, Name: actor(), Permissions: permissions, AllTeams: true, ExpiresAt: time.Now().Add(24 * time.Hour),
-			})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, admin.RevokeKey(context.WithoutCancel(ctx), issued.ID)) }()
-			return work(svc, secret)
+			return f.asAdmin(ctx, newAdmin(store), permissions, func(key string) error { return work(svc, key) })
 		}
 		return work(svc, key)
 	})
+}
+
+// asAdmin calls work with an API key that is valid as long.
+func (f *keyFlags) asAdmin(ctx context.Context, admin *contacts.Admin, permissions []contacts.Permission, work func(key string) error) (err error) {
+	account, err := f.choose(ctx, admin)
+	if err != nil {
+		return err
+	}
+	secret, issued, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
+		AccountID: account, Name: actor(), Permissions: permissions, AllTeams: true, ExpiresAt: time.Now().Add(24 * time.Hour),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if failed := admin.RevokeKey(context.WithoutCancel(ctx), issued.ID); failed != nil {
+			err = errors.Join(err, advisedError{failed, "the API key of this run is still valid", "revoke it with contacts keys revoke " + issued.ID.String()})
+		}
+	}()
+	return work(secret)
 }
 
 // given returns the API key that was given; "" with --as-admin.
