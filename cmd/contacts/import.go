@@ -281,7 +281,7 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 		defer bar.Close()
 		opts.Progress = move
 		summary, err = contactsio.Import(ctx, svc, key, reader, opts)
-		return err == nil || summary != nil && summary.Rows > 0, err
+		return err == nil || summary != nil && summary.Rows > from.Summary.Rows, err
 	}, c.Refused, c.Report)
 	return summary, err
 }
