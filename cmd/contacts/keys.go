@@ -22,7 +22,7 @@ type keysList struct{ accountFlag }
 
 func (c *keysList) Run(ctx context.Context, s *session) error {
 	return s.asHost(ctx, func(admin *contacts.Admin) error {
-		account, err := c.choose(ctx, admin)
+		account, err := c.existing(ctx, admin)
 		if err != nil {
 			return err
 		}

@@ -111,3 +111,14 @@ func (f accountFlag) choose(ctx context.Context, admin *contacts.Admin) (uuid.UU
 	}
 	return uuid.Nil, usage("%s", list)
 }
+
+// existing returns the account that choose returns. One that does not exist, and has no
+// records therefore, is an error.
+func (f accountFlag) existing(ctx context.Context, admin *contacts.Admin) (uuid.UUID, error) {
+	account, err := f.choose(ctx, admin)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	_, err = admin.LastSequence(ctx, account)
+	return account, err
+}
