@@ -23,7 +23,7 @@ type eventReader struct {
 	contact uuid.UUID // the events of this contact alone; zero: of all
 	after   int64     // the newest number that was read
 	room    int       // bytes of data that the page still takes; without any, next returns what it has
-	atOnce  int       // how many entries are read at once: fewer where they are large
+	atOnce  int       // how many entries are read at once: few at first, and where they are large
 	looked  int       // how many entries were read
 
 	// lenient: missing numbers are no error. They are none before the first event
@@ -41,16 +41,16 @@ func newEventReader(store Store, account, contact uuid.UUID, after int64) *event
 // there may be more. An event that has ended, or an entry that cannot be read, ends
 // the page: next returns the events before it, and the next call returns the error.
 // A page that is full ends with the event that filled it.
-func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (events []Event, more bool, err error) {
+func (r *eventReader) next(ctx context.Context, now time.Time, most int) (events []Event, more bool, err error) {
 	at, gone := r.after, false
 	for {
-		entries = min(entries, r.atOnce)
+		entries := min(most, r.atOnce)
 		page, err := r.list(ctx, at, entries)
 		if err != nil {
 			return nil, false, newServerError(err)
 		}
 		r.looked += len(page)
-		r.atOnce = eventPage
+		r.atOnce = min(4*entries, eventPage)
 		for i := range page {
 			e := &page[i]
 			missing := e.Sequence != at+1 || e.ended(now)
@@ -72,13 +72,14 @@ func (r *eventReader) next(ctx context.Context, now time.Time, entries int) (eve
 			}
 			events = append(events, event)
 			r.after, r.lenient = at, r.contact != uuid.Nil
-			if r.room -= len(e.Data); r.room <= 0 && i < len(page)-1 {
+			if r.room -= len(e.Data); r.room <= 0 {
 				r.atOnce = i + 1
-				return events, true, nil
+				return events, i < len(page)-1 || len(page) == entries, nil
 			}
 		}
 		switch {
-		case len(page) == entries && gone: // what is there after those that have ended?
+		case gone && events == nil && len(page) == entries:
+			most = eventPage // what is there after those that have ended?
 		case gone:
 			return r.stop(events, at+1)
 		default:

@@ -361,3 +361,83 @@ func TestPageOfLargeEventsIsShort(t *testing.T) {
 		}
 	}
 }
+
+// A countedJournal counts the lists of the journal, and the entries in them.
+type countedJournal struct {
+	contacts.Store
+	lists, entries int
+}
+
+func (s *countedJournal) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+	entries, err := s.Store.ListJournal(ctx, q)
+	s.lists++
+	s.entries += len(entries)
+	return entries, err
+}
+
+// append appends events with this data to the journal.
+func (p *past) append(events int, data string) {
+	p.t.Helper()
+	account, err := p.store.FindAccount(p.t.Context(), p.acme.ID)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	outcomes, err := p.store.Apply(p.t.Context(), contacts.MutationBatch{Now: p.now, Mutations: []contacts.Mutation{{
+		AccountID: p.acme.ID, Settings: account.SettingsVersion,
+		Journal: slices.Repeat([]contacts.JournalEntry{{Kind: contacts.JournalEvent, At: p.now, Data: data}}, events),
+	}}})
+	if outcomes != nil || err != nil {
+		p.t.Fatal(outcomes, err)
+	}
+}
+
+// However small a page is, what has ended is passed over in few steps.
+func TestSmallPagePassesOverWhatHasEndedAtOnce(t *testing.T) {
+	t.Parallel()
+	store := &countedJournal{Store: closing(t, memory.New())}
+	p := newPast(t, store)
+	keep := func(d time.Duration) {
+		if err := p.admin.SetEvents(t.Context(), p.acme.ID, contacts.EventSettings{On: true, Keep: d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, _, err := p.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: p.acme.ID, Permissions: append(slices.Clone(all), contacts.PermissionManageDoNotCall), AllTeams: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep(time.Hour)
+	const ended = 3000
+	p.batch(t, contacts.CreateContactsInput{Contacts: slices.Repeat([]contacts.CreateContactInput{name("x")}, ended)})
+	keep(48 * time.Hour)
+	if _, err := p.svc.CreateContact(t.Context(), key, name("Ada")); err != nil {
+		t.Fatal(err)
+	}
+	p.now = p.now.Add(time.Hour)
+	for after, code := range map[int64]contacts.Code{0: "", 1: contacts.CodeEventsGone} {
+		store.lists = 0
+		page, err := p.svc.Events(t.Context(), key, contacts.EventsInput{After: after, Limit: 1})
+		if contacts.CodeOf(err) != code || err == nil && (len(page.Events) != 1 || page.Events[0].Sequence != ended+1) {
+			t.Errorf("after %d: got %+v, %v", after, page, err)
+		}
+		if store.lists > 10 {
+			t.Errorf("after %d: the journal was listed %d times", after, store.lists)
+		}
+	}
+}
+
+// A reader of large events does not read most of them more than once.
+func TestLargeEventsAreReadFewAtATime(t *testing.T) {
+	t.Parallel()
+	store := &countedJournal{Store: closing(t, memory.New())}
+	p := newPast(t, store)
+	const events = 100
+	p.append(events, `{"v":1,"type":"contact.purged","actor":{"kind":"admin"},"source":"`+strings.Repeat("x", 256<<10)+`"}`)
+	if n := len(p.events()); n != events {
+		t.Errorf("got %d events", n)
+	}
+	if store.entries > 2*events {
+		t.Errorf("of %d events, %d were read", events, store.entries)
+	}
+}

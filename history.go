@@ -67,7 +67,8 @@ func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *Ev
 	r := newEventReader(s.store, c.principal.AccountID, in.ContactID, in.After)
 	for r.looked < maxEventEntries && len(page.Events) < in.Limit && r.room > 0 {
 		size := in.Limit - len(page.Events)
-		if in.Types != nil || !c.principal.AllTeams || !c.seesLedger() { // few of them may be for the caller
+		few := in.Types != nil || !c.principal.AllTeams || !c.seesLedger()
+		if few || r.looked > 0 && len(page.Events) == 0 { // few of them may be for the caller
 			size = eventPage
 		}
 		more, err := c.addEvents(ctx, page, r, in, size)
