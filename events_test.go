@@ -441,3 +441,21 @@ func TestLargeEventsAreReadFewAtATime(t *testing.T) {
 		t.Errorf("of %d events, %d were read", events, store.entries)
 	}
 }
+
+// What comes before an entry that cannot be read is a page, and the error is the
+// answer to the next one.
+func TestPageEndsBeforeAnEntryThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, closing(t, memory.New()))
+	const events = 100 // so many are read first
+	p.batch(t, contacts.CreateContactsInput{Contacts: slices.Repeat([]contacts.CreateContactInput{name("x")}, events)})
+	p.append(1, "{")
+	in := contacts.EventsInput{Limit: 1000}
+	page, err := p.svc.Events(t.Context(), p.key, in)
+	if err != nil || len(page.Events) != events || page.LastSequence != events || !page.HasMore {
+		t.Fatalf("got %+v, %v", page, err)
+	}
+	in.After = page.LastSequence
+	_, err = p.svc.Events(t.Context(), p.key, in)
+	wantError(t, err, contacts.CodeServerError)
+}

@@ -63,7 +63,11 @@ func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *Ev
 		return nil, err
 	}
 	page := &EventPage{Events: []Event{}, LastSequence: in.After}
-	defer func() { c.observed.returned(len(page.Events)) }()
+	defer func() {
+		if err == nil {
+			c.observed.returned(len(page.Events))
+		}
+	}()
 	r := newEventReader(s.store, c.principal.AccountID, in.ContactID, in.After)
 	for r.looked < maxEventEntries && len(page.Events) < in.Limit && r.room > 0 {
 		size := in.Limit - len(page.Events)
@@ -73,12 +77,13 @@ func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *Ev
 		}
 		more, err := c.addEvents(ctx, page, r, in, size)
 		switch {
-		case CodeOf(err) == CodeEventsGone && len(page.Events) > 0: // it is the answer to the next page
+		case err == nil:
+		case len(page.Events) > 0 && ctx.Err() == nil: // it is the answer to the next page
 			page.HasMore = true
 			return page, nil
 		case CodeOf(err) == CodeServerError:
 			return nil, c.fault(errors.Unwrap(err))
-		case err != nil:
+		default:
 			return nil, err
 		}
 		if page.HasMore = more; !more {
