@@ -216,3 +216,41 @@ func TestPageOfALargeHistoryIsShort(t *testing.T) {
 		before = fmt.Sprintf("&before=%d", *page.NextBefore)
 	}
 }
+
+// The events after one that cannot be read are an answer, and the error is that to the
+// next request.
+func TestHistoryEndsBeforeAnEventThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	var store contacts.Store
+	s := newWorld(t, &settings{wrap: func(wrapped contacts.Store) contacts.Store { store = wrapped; return wrapped }})
+	if err := s.admin.SetEvents(t.Context(), s.acme.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: s.acme.ID, AllTeams: true, Permissions: []contacts.Permission{contacts.PermissionReadEvents},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := api + "/contacts/" + s.create(t, s.writer, `{"first_name": "John"}`)
+	for range 3 {
+		s.want(t, 200, ask{method: "PATCH", path: path + "/update", key: s.writer, body: `{}`})
+	}
+	second, err := store.ListJournal(t.Context(), contacts.JournalQuery{AccountID: s.acme.ID, After: 1, Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second[0].Data = "{"
+	if outcomes, err := store.Apply(t.Context(), contacts.MutationBatch{Mutations: []contacts.Mutation{{
+		AccountID: s.acme.ID, Settings: 1, Journal: second,
+	}}}); outcomes != nil || err != nil {
+		t.Fatal(outcomes, err)
+	}
+	for _, limit := range []string{"2", "3"} {
+		page := decode[contactshttp.EventHistory](t, s.want(t, 200, ask{path: path + "/history?limit=" + limit, key: key}).body)
+		if len(page.Events) != 2 || page.Events[1].Sequence != 3 || page.NextBefore == nil || *page.NextBefore != 3 {
+			t.Errorf("limit %s: got %+v", limit, page)
+		}
+	}
+	s.want(t, 500, ask{path: path + "/history?before=3", key: key})
+}

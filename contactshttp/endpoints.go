@@ -126,6 +126,10 @@ func (h *handler) history(c *call) (*answer, error) {
 	}{Events: []json.RawMessage{}}
 	size, last := 0, int64(0)
 	for e, err := range h.svc.History(c.request.Context(), c.key, c.id()) {
+		if err != nil && len(page.Events) > 0 { // it is the answer to the next part
+			page.NextBefore = &last
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
