@@ -24,6 +24,7 @@ func TestMemory(t *testing.T) {
 	t.Run("refused rows", testMemoryOfRefusedRows)
 	t.Run("folded card", testMemoryOfFoldedCard)
 	t.Run("custom fields", testMemoryOfCustomFields)
+	t.Run("long history", testMemoryOfLongHistory)
 	t.Run("many rows", testMemoryOfManyRows)
 	t.Run("list of wide rows", testMemoryOfWideList)
 }
@@ -118,6 +119,68 @@ func testMemoryOfCustomFields(t *testing.T) {
 	const maxAllocated = 24 << 20
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
 		t.Errorf("reading %d custom fields allocated %d, want %d or less", fields, allocated, maxAllocated)
+	}
+}
+
+// A journalGauge measures the memory that is in use when the journal is listed.
+type journalGauge struct {
+	contacts.Store
+	used []int64
+}
+
+func (s *journalGauge) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+	s.used = append(s.used, inUse())
+	return s.Store.ListJournal(ctx, q)
+}
+
+// testMemoryOfLongHistory exports a contact with large contexts and many small changes:
+// what it was after each of them is not kept.
+func testMemoryOfLongHistory(t *testing.T) {
+	store := &journalGauge{Store: memory.New()}
+	defer store.Close()
+	ctx, admin := t.Context(), contacts.NewAdmin(store, nil)
+	account, err := admin.CreateAccount(ctx, "Acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.SetEvents(ctx, account.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := admin.IssueKey(ctx, contacts.IssueKeyInput{AccountID: account.ID, AllTeams: true, Permissions: []contacts.Permission{
+		contacts.PermissionReadContacts, contacts.PermissionWriteContacts, contacts.PermissionReadEvents,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := contacts.New(store, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := contacts.CreateContactInput{FirstName: "Ada", CustomContext: make(map[string]any)}
+	for i := range 2000 {
+		in.CustomContext[fmt.Sprint(i)] = "x"
+	}
+	ada, err := svc.CreateContact(ctx, key, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const changes = 250
+	for range changes {
+		if _, err := svc.UpdateContact(ctx, key, ada.ID, contacts.UpdateContactInput{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.used = nil
+	var file strings.Builder
+	if n, err := contactsio.Export(ctx, svc, key, &file, &contactsio.ExportOptions{Format: contactsio.FormatJSONLines, History: true}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n := strings.Count(file.String(), `"contact.updated"`); n != changes || len(store.used) < 3 {
+		t.Fatalf("the line has %d changes, and the journal was listed %d times", n, len(store.used))
+	}
+	const maxKept = 2 << 20
+	if kept := store.used[2] - store.used[0]; kept > maxKept {
+		t.Errorf("after 200 events %d bytes are kept, want %d or less", kept, maxKept)
 	}
 }
 
