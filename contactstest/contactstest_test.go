@@ -377,6 +377,28 @@ func TestFailWithDoNotCallGivesAVerdict(t *testing.T) {
 	}
 }
 
+func TestFailWithEventsGoneSaysWhereToGoOn(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	if err := f.Admin.SetEvents(t.Context(), f.Account.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
+	john, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Fail(contacts.OpListEvents, contacts.CodeEventsGone)
+	f.Fail(contacts.OpGetContactAsOf, contacts.CodeEventsGone)
+	_, err = f.Service.Events(t.Context(), f.Key, contacts.EventsInput{})
+	if e, _ := errors.AsType[*contacts.Error](err); contacts.CodeOf(err) != contacts.CodeEventsGone || e.NextSequence != 2 {
+		t.Errorf("got %+v, want %s before the sequence 2", err, contacts.CodeEventsGone)
+	}
+	_, err = f.Service.GetContactAsOf(t.Context(), f.Key, john.ID, john.UpdatedAt)
+	if e, _ := errors.AsType[*contacts.Error](err); contacts.CodeOf(err) != contacts.CodeEventsGone || e.NextSequence != 0 {
+		t.Errorf("got %+v, want %s without a sequence", err, contacts.CodeEventsGone)
+	}
+}
+
 func TestFailNextGivesDetails(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)

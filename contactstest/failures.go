@@ -14,7 +14,8 @@ import (
 // The call stores nothing. Other operations and later calls work. If Fail is
 // called twice, the next two calls of the operation fail, in that order. Errors of
 // CodeInvalidKey and CodeServerError have no details. Those of CodeDoNotCall have
-// Error.DoNotCall.
+// Error.DoNotCall. Those of CodeEventsGone have Error.NextSequence, except from
+// OpGetContactAsOf: all events that are there by now have ended.
 //
 // A code that no [contacts.Service] returns fails the test. So does a failure that
 // is not used by the end of the test.
@@ -70,11 +71,18 @@ func (f *Fixture) fail(asked string, op contacts.Operation, code contacts.Code, 
 		f.t.Errorf("contactstest: %s: no service returns that code; take one of the constants of package contacts", asked)
 		return
 	}
-	err := &contacts.Error{Code: code, Message: "requested by " + asked, Details: details}
-	if code == contacts.CodeDoNotCall {
-		err.DoNotCall = &contacts.DoNotCallVerdict{Date: f.Account.CreatedAt}
+	e := &contacts.Error{Code: code, Message: "requested by " + asked, Details: details}
+	switch {
+	case code == contacts.CodeDoNotCall:
+		e.DoNotCall = &contacts.DoNotCallVerdict{Date: f.Account.CreatedAt}
+	case code == contacts.CodeEventsGone && op != contacts.OpGetContactAsOf:
+		last, err := f.Admin.LastSequence(context.Background(), f.Account.ID)
+		if err != nil {
+			f.t.Errorf("contactstest: %s: read the last sequence: %v", asked, err)
+		}
+		e.NextSequence = last + 1
 	}
-	f.failures.add(failure{asked, op, err})
+	f.failures.add(failure{asked, op, e})
 }
 
 // A failure is one that a test has asked for.
