@@ -125,6 +125,7 @@ func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, how blockin
 		switch {
 		case errors.Is(err, ErrStale) && stale < maxStale:
 			c.account = nil
+			c.tries++
 		case err != nil:
 			return c.fault(err)
 		default:

@@ -199,7 +199,10 @@ func (s *Service) DoNotCallStatus(ctx context.Context, key, number string) (stat
 	if err != nil {
 		return nil, err
 	}
-	return c.doNotCallStatus(ctx, number, true)
+	if status, err = c.doNotCallStatus(ctx, number, true); err == nil {
+		c.observed.returned(len(status.Entries))
+	}
+	return status, err
 }
 
 func (c *call) doNotCallStatus(ctx context.Context, number string, entries bool) (*DoNotCallStatus, error) {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -684,6 +685,9 @@ func TestCountsOfNumbers(t *testing.T) {
 	if err := only(c.CanCallManyJSON(t.Context(), c.key, strings.NewReader(`{"phone_numbers": ["`+strings.Join(numbers, `", "`)+`"]}`))); err != nil {
 		t.Fatal(err)
 	}
+	if err := only(c.DoNotCallStatus(t.Context(), c.key, blocked)); err != nil {
+		t.Fatal(err)
+	}
 	want := []*observed{}
 	for _, items := range []int{len(numbers), 0} {
 		want = append(want, &observed{
@@ -691,6 +695,9 @@ func TestCountsOfNumbers(t *testing.T) {
 			contacts.Outcome{AccountID: w.acme.ID, Returned: 3, Listed: 1, Failed: 1}, 1,
 		})
 	}
+	want = append(want, &observed{ // with the entry of the block
+		contacts.Call{Operation: contacts.OpDoNotCallStatus, Items: 1}, contacts.Outcome{AccountID: w.acme.ID, Returned: 1}, 1,
+	})
 	for _, err := range c.BlockCallsStream(t.Context(), c.key, slices.Values([]contacts.DoNotCallInput{{PhoneNumber: "no number"}}), nil) {
 		if err != nil {
 			t.Fatal(err)
@@ -730,6 +737,31 @@ func TestOutcomeOfTheStore(t *testing.T) {
 		}
 		if got, want := r.take()[0].Outcome, (contacts.Outcome{AccountID: w.acme.ID, Tries: 3, Updated: 1}); got != want {
 			t.Errorf("ended as %+v, want %+v", got, want)
+		}
+	})
+	t.Run("the settings change first", func(t *testing.T) {
+		t.Parallel()
+		for name, want := range map[string]contacts.Outcome{
+			"CreateContact": {Created: 1}, "UpdateContact": {Updated: 1}, "BlockCalls": {Created: 1}, "BlockCallsBatch": {Created: 1, Unchanged: 1},
+		} {
+			changed := false
+			var w *world
+			var c *caller
+			var r *recorder
+			c, r, w = newCaller(t, contacts.Options{}, func(_ context.Context, method string) error {
+				if method == "Apply" && !changed {
+					changed = true
+					return w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true, Keep: time.Hour})
+				}
+				return nil
+			})
+			if err := uses[name].use(t.Context(), c); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			want.AccountID, want.Tries = w.acme.ID, 2
+			if got := r.take()[0].Outcome; got != want {
+				t.Errorf("%s: ended as %+v, want %+v", name, got, want)
+			}
 		}
 	})
 	t.Run("the outcome is unknown", func(t *testing.T) {
