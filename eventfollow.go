@@ -107,9 +107,10 @@ func (a *Admin) LastSequence(ctx context.Context, accountID uuid.UUID) (int64, e
 }
 
 // PruneEvents removes the events of an account from the store that ended an hour
-// ago or more. An event that has ended is gone for every reader at once, and later
-// writes remove it, so an account that is written to never needs PruneEvents. The
-// newest entry of the account stays. Its errors: CodeNotFound for an unknown
+// ago or more. An event that has ended is gone for every reader at once. It is
+// removed by and by where the account records more events. So PruneEvents is for an
+// account that records none: nobody writes to it, or its events were switched off.
+// The newest entry of the account stays. Its errors: CodeNotFound for an unknown
 // account, CodeServerError.
 func (a *Admin) PruneEvents(ctx context.Context, accountID uuid.UUID) error {
 	newest, err := a.LastSequence(ctx, accountID)

@@ -71,7 +71,8 @@ func parseEventSettings(text string) (s EventSettings, err error) {
 // SetEvents switches the events of an account on or off. While they are on, every
 // change of a contact is recorded as one [Event], in the same atomic step as the
 // change. What changes while they are off has no event: then the history of a
-// contact has a hole, and ends there. The sequence of the account goes on.
+// contact has a hole, and ends there. The sequence of the account goes on. The events
+// that are there end as they would have; then [Admin.PruneEvents] removes them.
 //
 // The settings hold for every write that begins after SetEvents has returned, in
 // every process on the same store. On PostgreSQL, a write that began before may be

@@ -42,7 +42,8 @@ const (
 // contacts that were removed for good are seen by keys with access to all teams. It
 // needs Options.EventsPermission and waits for nothing: ask again with
 // LastSequence, a few times a minute. A page may be short although there is more:
-// it ends with the event with which its events take more than 4 MiB of the journal.
+// it ends with the event with which its events take more than 4 MiB of the journal,
+// and before an entry that cannot be read.
 //
 // A key with Options.DoNotCallPermission also gets blocks and grants of calls, unless
 // ContactID is set. Only keys with access to all teams see which contact a block came
