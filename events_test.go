@@ -459,3 +459,29 @@ func TestPageEndsBeforeAnEntryThatCannotBeRead(t *testing.T) {
 	_, err = p.svc.Events(t.Context(), p.key, in)
 	wantError(t, err, contacts.CodeServerError)
 }
+
+// A long history is read in few steps: each may take a store as long as all that is
+// left of it.
+func TestLongHistoryIsReadInFewSteps(t *testing.T) {
+	t.Parallel()
+	store := &countedJournal{Store: closing(t, memory.New())}
+	p := newPast(t, store)
+	c, err := p.svc.CreateContact(t.Context(), p.key, name("Ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2500 {
+		p.now = p.now.Add(time.Second)
+		if _, err := p.svc.UpdateContact(t.Context(), p.key, c.ID, contacts.UpdateContactInput{City: new(strconv.Itoa(i))}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.lists = 0
+	first, err := p.svc.GetContactAsOf(t.Context(), p.key, c.ID, c.CreatedAt)
+	if err != nil || first.Version != 1 || first.City != "" {
+		t.Errorf("got %+v, %v", first, err)
+	}
+	if store.lists > 6 {
+		t.Errorf("the journal was listed %d times", store.lists)
+	}
+}

@@ -30,6 +30,7 @@ type versions struct {
 	find    func(context.Context) (*ContactRecord, error)
 
 	events []JournalEntry // the next ones, newest first
+	atOnce int            // how many are read next, where they are small; 0: the usual number
 	before int64          // the events after those are before this sequence
 	last   bool           // there are no events after those
 }
@@ -60,7 +61,7 @@ func (v *versions) begin(ctx context.Context) (*Contact, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.events, v.before, v.last = nil, 0, false
+		v.events, v.before, v.last, v.atOnce = nil, 0, false, 0
 		newest, data, err := v.peek(ctx)
 		if err != nil {
 			return nil, err
@@ -90,7 +91,7 @@ func (v *versions) made(ctx context.Context, contact *Contact) (version, error) 
 // peek returns the next event; nil: there is none.
 func (v *versions) peek(ctx context.Context) (*JournalEntry, *eventData, error) {
 	if len(v.events) == 0 && !v.last {
-		const page = 100
+		page := max(v.atOnce, defaultEventLimit)
 		events, err := v.store.ListJournal(ctx, JournalQuery{
 			AccountID: v.account, Kind: JournalEvent, Subjects: [][32]byte{eventSubject(v.id)},
 			After: v.before, Backwards: true, Limit: page,
@@ -98,7 +99,14 @@ func (v *versions) peek(ctx context.Context) (*JournalEntry, *eventData, error) 
 		if err != nil {
 			return nil, nil, err
 		}
-		v.events, v.last = events, len(events) < page
+		v.events, v.last, v.atOnce = events, len(events) < page, 0
+		size := 0
+		for i := range events {
+			size += len(events[i].Data)
+		}
+		if size < maxEventData/4 { // a store may look at all that are left to find the next
+			v.atOnce = min(4*page, eventPage)
+		}
 		if len(events) > 0 {
 			v.before = events[len(events)-1].Sequence
 		}
