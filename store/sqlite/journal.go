@@ -51,14 +51,23 @@ const (
 
 	// The same for entries of one kind about a few subjects, of which any may be
 	// NULL: most look-ups are about one or two phone numbers, and reading JSON takes
-	// longer than finding the entries. So does making ready to sort: forwards they come
-	// in no order.
-	listFewSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM (
+	// longer than finding the entries. So does making ready to sort: they come in no
+	// order.
+	listFewSubjectsSQL = `SELECT ` + entryColumns + ` FROM (
 			SELECT ?6 AS a, ?7 AS b UNION ALL SELECT ?8, ?9 UNION ALL SELECT ?10, ?11 UNION ALL SELECT ?12, ?13
 		) CROSS JOIN journal INDEXED BY journal_subject
-		ON account = ` + accountSQL + ` AND kind = ?4 AND head = a AND subject = b AND sequence > ?2 AND sequence < ?3`
-	listFewSubjectsSQL          = listFewSubjectsFromSQL + ` LIMIT ?5`
-	listFewSubjectsBackwardsSQL = listFewSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
+		ON account = ` + accountSQL + ` AND kind = ?4 AND head = a AND subject = b AND sequence > ?2 AND sequence < ?3
+		LIMIT ?5`
+
+	// The same for one subject, of which there may be very many entries. Those of an
+	// account were inserted in the order of their sequences, and the index has their n.
+	// So a page is read where it begins, and nothing is sorted.
+	listSoleSubjectFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_subject
+		WHERE account = ` + accountSQL + ` AND kind = ?4 AND head = ?6 AND subject = ?7 AND sequence > ?2 AND sequence < ?3
+		AND n > coalesce((SELECT n FROM journal WHERE account = ` + accountSQL + ` AND sequence <= ?2 ORDER BY sequence DESC LIMIT 1), 0)
+		AND n <= (SELECT n FROM journal WHERE account = ` + accountSQL + ` AND sequence < ?3 ORDER BY sequence DESC LIMIT 1)`
+	listSoleSubjectSQL          = listSoleSubjectFromSQL + ` ORDER BY n LIMIT ?5`
+	listSoleSubjectBackwardsSQL = listSoleSubjectFromSQL + ` ORDER BY n DESC LIMIT ?5`
 
 	// Events that have ended, after a position, and whether one is the newest
 	// entry of its account.
@@ -286,10 +295,10 @@ func isFew(q *contacts.JournalQuery) bool {
 	return true
 }
 
-// fewArgs returns the arguments of listFewSubjectsSQL. They share no memory with the
-// query.
-func fewArgs(q *contacts.JournalQuery, after, before int64) []driver.Value {
-	args := make([]driver.Value, 5+2*fewSubjects)
+// subjectArgs returns the arguments of a statement that takes so many subjects, each
+// with its head. They share no memory with the query.
+func subjectArgs(q *contacts.JournalQuery, after, before int64, subjects int) []driver.Value {
+	args := make([]driver.Value, 5+2*subjects)
 	args[0], args[1], args[2], args[3], args[4] = bytes.Clone(q.AccountID[:]), after, before, int64(q.Kind), int64(q.Limit)
 	for i := range q.Subjects {
 		args[5+2*i], args[6+2*i] = headOf(q.Subjects[i]), bytes.Clone(q.Subjects[i][:])
@@ -314,25 +323,25 @@ func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]con
 
 func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]contacts.JournalEntry, error) {
 	after, before := q.After, int64(math.MaxInt64)
-	list, listOf, listOfFew, erasures := listJournal, listSubjects, listFewSubjects, listErasures
+	list, listOf, listOfOne, erasures := listJournal, listSubjects, listSoleSubject, listErasures
 	if q.Backwards {
-		list, listOf, listOfFew, erasures = listJournalBackwards, listSubjectsBackwards, listFewSubjectsBackwards, listErasuresBackwards
+		list, listOf, listOfOne, erasures = listJournalBackwards, listSubjectsBackwards, listSoleSubjectBackwards, listErasuresBackwards
 		if after, before = 0, q.After; before == 0 {
 			before = math.MaxInt64
 		}
 	}
 	var rows [][]driver.Value
 	var err error
-	few := isFew(q)
+	few := isFew(q) && !q.Backwards
 	if few {
-		rows, err = s.listFew(ctx, listOfFew, fewArgs(q, after, before))
-		if !q.Backwards {
-			few = len(rows) < q.Limit // else these may not be the first
-			slices.SortFunc(rows, func(a, b []driver.Value) int { return cmp.Compare(integer(a[0]), integer(b[0])) })
-		}
+		rows, err = s.listFew(ctx, listFewSubjects, subjectArgs(q, after, before, fewSubjects))
+		few = len(rows) < q.Limit // else these may not be the first
+		slices.SortFunc(rows, func(a, b []driver.Value) int { return cmp.Compare(integer(a[0]), integer(b[0])) })
 	}
 	switch {
 	case few || err != nil:
+	case len(q.Subjects) == 1 && q.Kind != 0:
+		rows, err = s.listFew(ctx, listOfOne, subjectArgs(q, after, before, 1))
 	case q.Subjects != nil:
 		heads, subjects := jsonSubjects(q.Subjects)
 		rows, err = s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)

@@ -4,6 +4,7 @@ package sqlite_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -134,5 +135,33 @@ func TestSubjectsWithOneHead(t *testing.T) {
 	got, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: a, Subjects: [][32]byte{{}, {31: 2}}, Limit: 3})
 	if err != nil || len(got) != 3 || got[0].Sequence != 1 || got[1].Sequence != 3 || got[2].Sequence != 4 {
 		t.Errorf("got %v, %v", got, err)
+	}
+
+	// Of one subject, in two accounts that are written in turns.
+	b := mustAccount(t, s)
+	for range 3 {
+		record(t, s, noon, b, entries...)
+		record(t, s, noon, a, entries[2])
+	}
+	for _, test := range []struct {
+		account   uuid.UUID
+		after     int64
+		backwards bool
+		want      []int64
+	}{
+		{a, 0, false, []int64{3, 6}}, {a, 3, false, []int64{6, 7}}, {a, 4, false, []int64{6, 7}}, {a, 8, false, []int64{9}}, {a, 9, false, nil},
+		{a, 0, true, []int64{9, 8}}, {a, 8, true, []int64{7, 6}}, {a, 5, true, []int64{3}}, {a, 3, true, nil}, {a, 100, true, []int64{9, 8}},
+		{b, 3, false, []int64{6, 9}}, {b, 0, true, []int64{18, 15}}, {b, 15, true, []int64{12, 9}}, {uuid.UUID{1}, 0, true, nil},
+	} {
+		got, err := s.ListJournal(t.Context(), contacts.JournalQuery{
+			AccountID: test.account, Kind: contacts.JournalDoNotCall, Subjects: [][32]byte{{31: 2}}, After: test.after, Backwards: test.backwards, Limit: 2,
+		})
+		var sequences []int64
+		for _, e := range got {
+			sequences = append(sequences, e.Sequence)
+		}
+		if err != nil || !slices.Equal(sequences, test.want) {
+			t.Errorf("after %d, backwards %t: got %d, %v, want %d", test.after, test.backwards, sequences, err, test.want)
+		}
 	}
 }

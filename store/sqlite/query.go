@@ -60,7 +60,8 @@ const (
 	listSubjects
 	listSubjectsBackwards
 	listFewSubjects
-	listFewSubjectsBackwards
+	listSoleSubject
+	listSoleSubjectBackwards
 	beginRead
 	endRead
 
@@ -168,7 +169,8 @@ var statementSQL = planOnce([queries]string{
 	listSubjects:             listSubjectsSQL,
 	listSubjectsBackwards:    listSubjectsBackwardsSQL,
 	listFewSubjects:          listFewSubjectsSQL,
-	listFewSubjectsBackwards: listFewSubjectsBackwardsSQL,
+	listSoleSubject:          listSoleSubjectSQL,
+	listSoleSubjectBackwards: listSoleSubjectBackwardsSQL,
 	beginRead:                "BEGIN",
 	endRead:                  "COMMIT",
 

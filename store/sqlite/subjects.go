@@ -18,7 +18,7 @@ import (
 // again. So look-ups that come at the same time share a connection and one state of
 // the file, which began after each of them came.
 
-// A fewRead is a run of listFewSubjectsSQL, forwards or backwards.
+// A fewRead is a run of listFewSubjectsSQL, or of the same for one subject.
 type fewRead struct {
 	query query
 	args  []driver.Value

@@ -139,6 +139,7 @@ var journalCases = []testCase{
 				"all":              {},
 				"one kind":         {Kind: contacts.JournalDoNotCall},
 				"one subject":      {Subjects: [][32]byte{subject(3)}},
+				"one of a kind":    {Kind: contacts.JournalEvent, Subjects: [][32]byte{subject(3)}},
 				"several subjects": {Subjects: [][32]byte{subject(0), subject(2), subject(9)}},
 				"both":             {Kind: contacts.JournalErasure, Subjects: [][32]byte{subject(1), subject(4)}},
 				"five of a kind":   {Kind: contacts.JournalEvent, Subjects: [][32]byte{subject(0), subject(1), subject(2), subject(3), subject(4)}},
