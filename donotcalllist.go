@@ -61,6 +61,7 @@ func (s *Service) ListDoNotCall(ctx context.Context, key string, in ListDoNotCal
 // ListDoNotCall, is the last thing it yields.
 func (s *Service) DoNotCallEntries(ctx context.Context, key string, in ListDoNotCallInput) iter.Seq2[DoNotCallEntry, error] {
 	return func(yield func(DoNotCallEntry, error) bool) {
+		in := in // each walk starts at the Cursor
 		for {
 			entries, next, err := s.doNotCallPart(ctx, key, &in)
 			if err != nil {

@@ -220,6 +220,7 @@ func (c *Contact) inCalendar() bool {
 // follows.
 func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput) iter.Seq2[*Contact, error] {
 	return func(yield func(*Contact, error) bool) {
+		in := in // each walk starts at the Cursor
 		if in.Page != 0 {
 			_, err := s.Authorize(ctx, key, OpListContacts)
 			if err == nil {
@@ -232,7 +233,7 @@ func (s *Service) Contacts(ctx context.Context, key string, in ListContactsInput
 		if in.Limit == 0 {
 			in.Limit, size = walkPageSize, walkPageSize
 		}
-		for in := in; ; {
+		for {
 			page, err := s.listPage(ctx, key, in, size)
 			if page == nil {
 				yield(nil, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/store/memory"
 )
 
 // names returns the first names that a list has, in its order, all pages.
@@ -340,6 +342,44 @@ func TestWalkHasWhatStaysExactlyOnceWhileOthersWrite(t *testing.T) {
 		stop()
 		wg.Wait()
 	})
+}
+
+// length walks a sequence to its end.
+func length[T any](t *testing.T, walk iter.Seq2[T, error]) (n int) {
+	t.Helper()
+	for _, err := range walk {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// Each loop over a walk of several pages begins at the first one.
+func TestWalkBeginsAgain(t *testing.T) {
+	t.Parallel()
+	const n = 1001
+	w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{})
+	in := contacts.CreateContactsInput{Contacts: make([]contacts.CreateContactInput, n)}
+	for i := range in.Contacts {
+		in.Contacts[i] = contacts.CreateContactInput{
+			FirstName: "Ada", Email: fmt.Sprintf("%d@example.com", i/2),
+			PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: fmt.Sprintf("+1555123%04d", i), DoNotCall: true}},
+		}
+	}
+	if _, err := w.svc.CreateContacts(t.Context(), w.manager, in); err != nil {
+		t.Fatal(err)
+	}
+	all := w.svc.Contacts(t.Context(), w.manager, contacts.ListContactsInput{})
+	groups := w.svc.Duplicates(t.Context(), w.manager, contacts.FindDuplicatesInput{})
+	entries := w.svc.DoNotCallEntries(t.Context(), w.manager, contacts.ListDoNotCallInput{})
+	for try := range 2 {
+		got := []int{length(t, all), length(t, groups), length(t, entries)}
+		if want := []int{n, n / 2, n}; !slices.Equal(got, want) {
+			t.Errorf("walk %d yields %v contacts, groups and entries, want %v", try, got, want)
+		}
+	}
 }
 
 // A copy that asks for what has changed is the same as the account in the end.
