@@ -16,7 +16,7 @@ import (
 // compares whether it is set.
 func IgnoreAssigned() cmp.Option {
 	return cmp.Options{
-		cmpopts.IgnoreFields(contacts.Contact{}, "ID", "AccountID", "CreatedAt", "UpdatedAt", "Version", "DoNotCallSequence", "DoNotCallErased"),
+		cmpopts.IgnoreFields(contacts.Contact{}, "ID", "AccountID", "CreatedAt", "UpdatedAt", "Version", "DoNotCallSequence", "DoNotCallErased", "DoNotCallChangesAt"),
 		cmpopts.IgnoreFields(contacts.PhoneNumber{}, "ID", "DoNotCallDate"),
 		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".DeletedAt" },
 			cmp.Comparer(func(x, y time.Time) bool { return x.IsZero() == y.IsZero() })),

@@ -377,25 +377,45 @@ func TestFailWithDoNotCallGivesAVerdict(t *testing.T) {
 	}
 }
 
-func TestFailWithEventsGoneSaysWhereToGoOn(t *testing.T) {
+// A program may go by what every such error of a service has.
+func TestFailedCallsSayWhatTheirCodePromises(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)
 	if err := f.Admin.SetEvents(t.Context(), f.Account.ID, contacts.EventSettings{On: true}); err != nil {
 		t.Fatal(err)
 	}
-	john, err := f.Service.CreateContact(t.Context(), f.Key, contacts.CreateContactInput{FirstName: "John"})
+	john := contacts.CreateContactInput{FirstName: "John"}
+	created, err := f.Service.CreateContact(t.Context(), f.Key, john)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Fail(contacts.OpListEvents, contacts.CodeEventsGone)
-	f.Fail(contacts.OpGetContactAsOf, contacts.CodeEventsGone)
-	_, err = f.Service.Events(t.Context(), f.Key, contacts.EventsInput{})
-	if e, _ := errors.AsType[*contacts.Error](err); contacts.CodeOf(err) != contacts.CodeEventsGone || e.NextSequence != 2 {
-		t.Errorf("got %+v, want %s before the sequence 2", err, contacts.CodeEventsGone)
+	upsert := func() error {
+		_, err := f.Service.UpsertContact(t.Context(), f.Key, contacts.UpsertContactInput{CreateContactInput: john})
+		return err
 	}
-	_, err = f.Service.GetContactAsOf(t.Context(), f.Key, john.ID, john.UpdatedAt)
-	if e, _ := errors.AsType[*contacts.Error](err); contacts.CodeOf(err) != contacts.CodeEventsGone || e.NextSequence != 0 {
-		t.Errorf("got %+v, want %s without a sequence", err, contacts.CodeEventsGone)
+	for _, c := range []struct {
+		op        contacts.Operation
+		code      contacts.Code
+		call      func() error
+		conflicts int
+		next      int64
+	}{
+		{contacts.OpUpsertContact, contacts.CodeDuplicateContact, upsert, 1, 0},
+		{contacts.OpUpsertContact, contacts.CodeAmbiguousMatch, upsert, 2, 0},
+		{contacts.OpListEvents, contacts.CodeEventsGone, func() error {
+			_, err := f.Service.Events(t.Context(), f.Key, contacts.EventsInput{})
+			return err
+		}, 0, 2},
+		{contacts.OpGetContactAsOf, contacts.CodeEventsGone, func() error {
+			_, err := f.Service.GetContactAsOf(t.Context(), f.Key, created.ID, created.CreatedAt)
+			return err
+		}, 0, 0},
+	} {
+		f.Fail(c.op, c.code)
+		e, _ := errors.AsType[*contacts.Error](c.call())
+		if e == nil || e.Code != c.code || len(e.Conflicts) != c.conflicts || e.NextSequence != c.next {
+			t.Errorf("%s: got %+v, want %s with %d conflicts and the next sequence %d", c.op, e, c.code, c.conflicts, c.next)
+		}
 	}
 }
 
@@ -581,6 +601,17 @@ func TestCompareOptions(t *testing.T) {
 	options := cmp.Options{contactstest.IgnoreAssigned(), contactstest.EquateContexts()}
 	if d := cmp.Diff(want(func(*contacts.Contact) {}), john, options); d != "" {
 		t.Errorf("the created contact (-want +got):\n%s", d)
+	}
+	block := contacts.DoNotCallInput{PhoneNumber: "+15551234567", ExpiresAt: john.CreatedAt.Add(time.Hour)}
+	if _, err := f.Service.BlockCalls(t.Context(), f.Key, block); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := f.Service.GetContact(t.Context(), f.Key, john.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want(func(c *contacts.Contact) { c.PhoneNumbers[0].DoNotCall = true }), listed, options); d != "" {
+		t.Errorf("the contact with a block (-want +got):\n%s", d)
 	}
 	for name, other := range map[string]func(*contacts.Contact){
 		"name":           func(c *contacts.Contact) { c.FirstName = "Jane" },

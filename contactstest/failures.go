@@ -14,8 +14,9 @@ import (
 // The call stores nothing. Other operations and later calls work. If Fail is
 // called twice, the next two calls of the operation fail, in that order. Errors of
 // CodeInvalidKey and CodeServerError have no details. Those of CodeDoNotCall have
-// Error.DoNotCall. Those of CodeEventsGone have Error.NextSequence, except from
-// OpGetContactAsOf: all events that are there by now have ended.
+// Error.DoNotCall, those of CodeDuplicateContact and CodeAmbiguousMatch one and two
+// hidden Error.Conflicts. Those of CodeEventsGone have the Error.NextSequence of the
+// next event to come, except from OpGetContactAsOf.
 //
 // A code that no [contacts.Service] returns fails the test. So does a failure that
 // is not used by the end of the test.
@@ -71,18 +72,31 @@ func (f *Fixture) fail(asked string, op contacts.Operation, code contacts.Code, 
 		f.t.Errorf("contactstest: %s: no service returns that code; take one of the constants of package contacts", asked)
 		return
 	}
-	e := &contacts.Error{Code: code, Message: "requested by " + asked, Details: details}
-	switch {
-	case code == contacts.CodeDoNotCall:
-		e.DoNotCall = &contacts.DoNotCallVerdict{Date: f.Account.CreatedAt}
-	case code == contacts.CodeEventsGone && op != contacts.OpGetContactAsOf:
-		last, err := f.Admin.LastSequence(context.Background(), f.Account.ID)
-		if err != nil {
-			f.t.Errorf("contactstest: %s: read the last sequence: %v", asked, err)
+	err := &contacts.Error{Code: code, Message: "requested by " + asked, Details: details}
+	hidden := contacts.Conflict{Field: string(contacts.KeyEmail), Hidden: true}
+	switch code {
+	case contacts.CodeDoNotCall:
+		err.DoNotCall = &contacts.DoNotCallVerdict{Date: f.Account.CreatedAt}
+	case contacts.CodeEventsGone:
+		if op != contacts.OpGetContactAsOf {
+			err.NextSequence = f.nextSequence()
 		}
-		e.NextSequence = last + 1
+	case contacts.CodeDuplicateContact:
+		err.Conflicts = []contacts.Conflict{hidden}
+	case contacts.CodeAmbiguousMatch:
+		err.Conflicts = []contacts.Conflict{hidden, hidden}
 	}
-	f.failures.add(failure{asked, op, e})
+	f.failures.add(failure{asked, op, err})
+}
+
+// nextSequence returns the sequence of the account's next event.
+func (f *Fixture) nextSequence() int64 {
+	f.t.Helper()
+	last, err := f.Admin.LastSequence(context.Background(), f.Account.ID)
+	if err != nil {
+		f.t.Errorf("contactstest: read the last sequence: %v", err)
+	}
+	return last + 1
 }
 
 // A failure is one that a test has asked for.
