@@ -125,6 +125,10 @@ func start(ctx context.Context, c config, stdout io.Writer, log *slog.Logger) (e
 		return err
 	}
 
+	// Without a secret of the ledger, calls would fail one by one later.
+	if err := svc.CheckDoNotCall(ctx); err != nil {
+		return err
+	}
 	// Listen first: a key that is issued before a failure would never be shown.
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.addr)
 	if err != nil {
@@ -169,5 +173,6 @@ func quotable(name string) string {
 	if err != nil {
 		return "postgres://…"
 	}
+	u.RawQuery = "" // it may hold a password
 	return u.Redacted()
 }

@@ -24,6 +24,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/contactstest"
+	"example.com/contacts/store/sqlite"
 )
 
 // patience is how long a test waits before it fails.
@@ -283,6 +284,7 @@ func TestRefusedStarts(t *testing.T) {
 		{"a key for a temporary file", []string{"-issue-key"}, 2, "-db"},
 		{"an address in use", []string{"-addr", taken.Addr().String(), "-db", db}, 1, "address already in use"},
 		{"a file that is not a database", []string{"-addr", "127.0.0.1:0", "-db", text}, 1, "not a"},
+		{"a ledger whose secret another program has", []string{"-addr", "127.0.0.1:0", "-db", secretLedger(t)}, 1, "fingerprint"},
 		{"a missing folder", []string{"-addr", "127.0.0.1:0", "-db", filepath.Join(db, "none", "contacts.db")}, 1, "contacts.db"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -302,6 +304,45 @@ func TestRefusedStarts(t *testing.T) {
 	// A start that could not listen has created no account, whose key would be lost.
 	if server := launch(t, "-db", db); !strings.Contains(server.printed, "was created") {
 		t.Errorf("printed %q", server.printed)
+	}
+}
+
+// secretLedger returns the path of a file with a do-not-call ledger, whose secret is
+// not in it.
+func secretLedger(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "contacts.db")
+	store, err := sqlite.Open(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	account, key, err := setUp(t.Context(), contacts.NewAdmin(store, nil), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := contacts.New(store, &contacts.Options{DoNotCallSecrets: [][]byte{bytes.Repeat([]byte("s"), 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.BlockCalls(t.Context(), key, contacts.DoNotCallInput{PhoneNumber: "+15551234567", Source: account.Name}); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestQuotableHasNoPassword(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"contacts.db":                                                  "contacts.db",
+		"postgres://app@db.internal/crm":                               "postgres://app@db.internal/crm",
+		"postgres://app:geheim@db.internal/crm":                        "postgres://app:xxxxx@db.internal/crm",
+		"postgresql://db.internal/crm?sslmode=disable&password=geheim": "postgresql://db.internal/crm",
+		"postgres://app:geh eim@db.internal/crm":                       "postgres://…",
+	} {
+		if got := quotable(name); got != want {
+			t.Errorf("quotable(%q) is %q, want %q", name, got, want)
+		}
 	}
 }
 
