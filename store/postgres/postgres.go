@@ -162,8 +162,8 @@ const (
 // older ones up to date. The context bounds the opening alone.
 //
 // Its errors match [ErrForeign], [ErrNewerSchema], [ErrOlderSchema], [ErrCorrupt],
-// [ErrEncoding] or [ErrPermission] if that is the reason. None holds the URL's
-// password.
+// [ErrEncoding], [ErrNotDurable] or [ErrPermission] if that is the reason. None holds
+// the URL's password.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
