@@ -2,6 +2,7 @@ package contacts_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -310,5 +311,25 @@ func TestCheckStoreEnds(t *testing.T) {
 		if err == nil {
 			t.Errorf("without a store: %+v", f)
 		}
+	}
+}
+
+// A program reads the findings of another one.
+func TestFindingsAreReadBack(t *testing.T) {
+	t.Parallel()
+	for _, severity := range []contacts.Severity{0, contacts.SeverityNote, contacts.SeverityWarning, contacts.SeverityError} {
+		want := contacts.Finding{Severity: severity, Code: "clock_ahead", Message: "message", Advice: "advice", ContactID: uuid.New(), Sequence: 7}
+		text, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got contacts.Finding
+		if err := json.Unmarshal(text, &got); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	var severity contacts.Severity
+	if err := json.Unmarshal([]byte(`"fatal"`), &severity); err == nil {
+		t.Errorf("got %s for a text that is none", severity)
 	}
 }

@@ -1,6 +1,10 @@
 package contacts
 
-import "github.com/google/uuid"
+import (
+	"errors"
+
+	"github.com/google/uuid"
+)
 
 // A Severity says how bad a [Finding] is.
 type Severity int
@@ -28,6 +32,18 @@ func (s Severity) String() string {
 
 // MarshalText returns what String returns, for JSON.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText returns, for programs that read the findings
+// of another one.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for known := range SeverityError + 1 {
+		if known.String() == string(text) {
+			*s = known
+			return nil
+		}
+	}
+	return errors.New("contacts: a text that is no severity")
+}
 
 // A Finding is one thing that an inspection or a check of a store found. It holds no
 // name, address or number of a person. The zero value of an id means that the finding
