@@ -80,7 +80,7 @@ func (s *Service) permissions(op Operation) (all [2]Permission, known bool) {
 
 // Authorize returns the principal of a key that may do op. It makes the first
 // checks of every call, for a server that has to judge a key before it refuses
-// a request for a reason of its own.
+// a request for a reason of its own. The principal belongs to the caller.
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeServerError. An unknown operation is
@@ -89,11 +89,10 @@ func (s *Service) Authorize(ctx context.Context, key string, op Operation) (*Pri
 	c := &call{Service: s, op: op, key: key}
 	err := c.authenticate(ctx)
 	c.logFaults(ctx)
-	if c.principal != &c.self {
-		return c.principal, err
+	if err != nil {
+		return nil, err
 	}
-	p := c.self // without the call
-	return &p, err
+	return c.principal.clone(), nil
 }
 
 // A call is one use of a Service: who calls, and for what. Every method that

@@ -73,6 +73,14 @@ type Principal struct {
 // actor returns the principal as an actor.
 func (p *Principal) actor() Actor { return Actor{Kind: ActorKey, KeyID: p.KeyID, Name: p.keyName} }
 
+// clone returns a copy that the host may change. A store shares what it returns of a
+// key.
+func (p *Principal) clone() *Principal {
+	c := *p
+	c.Permissions, c.TeamIDs = slices.Clone(p.Permissions), slices.Clone(p.TeamIDs)
+	return &c
+}
+
 // Can reports whether the principal has the permission.
 func (p *Principal) Can(perm Permission) bool { return slices.Contains(p.Permissions, perm) }
 
@@ -97,7 +105,8 @@ type Authenticator interface {
 
 // KeyAuthenticator returns the Authenticator that a [Service] has by default, for
 // a host that wraps it. It accepts the API keys of the store. It asks the store
-// every time, so a revocation holds for the next call. A nil now means time.Now.
+// every time, so a revocation holds for the next call. The host may change the
+// principals that it returns. A nil now means time.Now.
 func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
 	if now == nil {
 		now = time.Now
@@ -118,8 +127,8 @@ type storeKeys struct {
 // maxKnownKeys bounds the keys that are remembered. One takes some 500 bytes.
 const maxKnownKeys = 10_000
 
-// newStoreKeys returns the keys of a Service. KeyAuthenticator returns them for a
-// host, whose own rules a key must pass each time.
+// newStoreKeys returns the keys of a Service. Those of a KeyAuthenticator remember
+// nothing: a key must pass the host's own rules each time.
 func newStoreKeys(store Store, now func() time.Time) *storeKeys {
 	_, judges := store.(KeyJudge)
 	return &storeKeys{store: store, now: now, remembers: judges}
@@ -170,14 +179,14 @@ func (a *storeKeys) ended(k *KeyRecord) bool {
 	return !k.ExpiresAt.IsZero() && !a.now().Before(k.ExpiresAt)
 }
 
-// Authenticate implements [Authenticator].
+// Authenticate implements [Authenticator], for a host.
 func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, error) {
 	k, err := a.find(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	p := principalOf(k)
-	return &p, nil
+	return p.clone(), nil
 }
 
 // find returns the record of a valid key.

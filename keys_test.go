@@ -1,12 +1,15 @@
 package contacts_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -118,3 +121,42 @@ func FuzzHashKey(f *testing.F) {
 
 // textLogger logs to b.
 func textLogger(b *strings.Builder) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+
+// A narrowing lets no key write. It changes the principals that it gets.
+type narrowing struct{ contacts.Authenticator }
+
+func (n narrowing) Authenticate(ctx context.Context, key string) (*contacts.Principal, error) {
+	p, err := n.Authenticator.Authenticate(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	p.Permissions = slices.DeleteFunc(p.Permissions, func(p contacts.Permission) bool { return p == contacts.PermissionWriteContacts })
+	clear(p.TeamIDs)
+	return p, nil
+}
+
+// What a host does with a principal changes no key.
+func TestPrincipalsBelongToTheHost(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		john := w.create(t, contacts.CreateContactInput{FirstName: "John", TeamID: team})
+		narrow, err := contacts.New(store, &contacts.Options{Authenticator: narrowing{contacts.KeyAuthenticator(store, func() time.Time { return noon })}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, err := narrow.GetContact(t.Context(), w.limitedWriter, john.ID)
+			wantError(t, err, contacts.CodeNotFound)
+			p, err := w.svc.Authorize(t.Context(), w.limitedWriter, contacts.OpUpdateContact)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(p.Permissions)
+			clear(p.TeamIDs)
+			if _, err := w.svc.UpdateContact(t.Context(), w.limitedWriter, john.ID, contacts.UpdateContactInput{}, nil); err != nil {
+				t.Errorf("the key of another program: %v", err)
+			}
+		}
+	})
+}
