@@ -346,13 +346,16 @@ var claimCases = []testCase{
 			alike = slices.Compact(alike)
 			var mutations []contacts.Mutation
 			for i, text := range alike {
-				r := named(a, fmt.Sprint(i), func(c *contacts.Contact) { c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: text}} })
-				mutations = append(mutations, claiming(r, phoneKey(text)))
+				r := named(a, fmt.Sprint(i), func(c *contacts.Contact) {
+					c.ExternalID, c.PhoneNumbers = text, []contacts.PhoneNumber{{ID: newID(), PhoneNumber: text}}
+				})
+				mutations = append(mutations, claiming(r, phoneKey(text), externalKey(text)))
 			}
 			s.apply(t, mutations...)
-			for i, o := range s.outcomes(t, batchOf(each(func(text string) contacts.Mutation { return claiming(newContact(a), phoneKey(text)) }, alike...)...)) {
-				wantErr(t, "Apply with a claim that is held", o.Err, contacts.ErrDuplicate)
-				wantSame(t, "Holders", []contacts.Holder{{ContactID: mutations[i].Contacts[0].ID}}, o.Holders)
+			for i, o := range s.outcomes(t, batchOf(each(func(text string) contacts.Mutation { return claiming(newContact(a), phoneKey(text), externalKey(text)) }, alike...)...)) {
+				wantErr(t, "Apply with claims that are held", o.Err, contacts.ErrDuplicate)
+				id := mutations[i].Contacts[0].ID
+				wantSame(t, "Holders", []contacts.Holder{{Key: 0, ContactID: id}, {Key: 1, ContactID: id}}, o.Holders)
 			}
 		},
 	},

@@ -152,6 +152,10 @@ var claimFaults = []fault{
 			return own.Kind == key.Kind && own.Value[:min(9, len(own.Value))] == key.Value[:min(9, len(key.Value))]
 		})
 	})},
+	{"trims external ids that are claimed", "claims/to the byte", holding(func(key contacts.MatchKey, r *contacts.ContactRecord) bool {
+		return slices.Contains(r.MatchKeys(), key) ||
+			key.Kind == contacts.KeyExternalID && r.Contact.ExternalID != "" && strings.TrimSpace(key.Value) == strings.TrimSpace(r.Contact.ExternalID)
+	})},
 	{"trims claims", "claims/to the byte", holding(func(key contacts.MatchKey, r *contacts.ContactRecord) bool {
 		return slices.ContainsFunc(r.MatchKeys(), func(own contacts.MatchKey) bool {
 			return own.Kind == key.Kind && strings.TrimSpace(own.Value) == strings.TrimSpace(key.Value)

@@ -79,6 +79,15 @@ var groupFaults = []fault{
 		}
 		return keys
 	}})},
+	{"groups external ids in any letter case", "groups/keys to the letter", groupWith(grouping{keys: func(r *contacts.ContactRecord) []contacts.MatchKey {
+		keys := r.MatchKeys()
+		for i := range keys {
+			if keys[i].Kind == contacts.KeyExternalID {
+				keys[i].Value = strings.ToLower(keys[i].Value)
+			}
+		}
+		return keys
+	}})},
 	{"shuffles groups", "groups/pages of groups", onGroups(func(_ contacts.ContactQuery, list *contacts.ContactList) {
 		rand.Shuffle(len(list.Groups), func(i, j int) { list.Groups[i], list.Groups[j] = list.Groups[j], list.Groups[i] })
 	})},

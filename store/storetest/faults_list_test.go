@@ -105,6 +105,13 @@ var listingFaults = []fault{
 		folded.Email = ""
 		return folded.Matches(r) && strings.EqualFold(q.Email, r.Contact.Email)
 	})},
+	{"folds letter case of external ids among match keys", "listing/letter case", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
+		rest := *q
+		rest.MatchKeys = nil
+		return q.Matches(r) || rest.Matches(r) && slices.ContainsFunc(q.MatchKeys, func(key contacts.MatchKey) bool {
+			return key.Kind == contacts.KeyExternalID && strings.EqualFold(key.Value, r.Contact.ExternalID)
+		})
+	})},
 	{"normalises filters", "listing/alike and different", listWith(func(q *contacts.ContactQuery, r *contacts.ContactRecord) bool {
 		if q.Status == "" {
 			return q.Matches(r)

@@ -76,6 +76,12 @@ var recordFaults = []fault{
 		return err
 	})},
 	{"trims text", "text/hostile text in contacts", onContact(func(r *contacts.ContactRecord) { r.Contact.City = strings.TrimSpace(r.Contact.City) })},
+	{"trims external ids", "text/hostile text in contacts", onContact(func(r *contacts.ContactRecord) {
+		r.Contact.ExternalID = strings.TrimSpace(r.Contact.ExternalID)
+	})},
+	{"trims external ids of changes", "updates/hostile text in changes", onRecord(func(next, _ *contacts.ContactRecord) {
+		next.Contact.ExternalID = strings.TrimSpace(next.Contact.ExternalID)
+	})},
 	{"trims text of changes", "updates/hostile text in changes", onRecord(func(next, _ *contacts.ContactRecord) {
 		next.Contact.ZipCode = strings.TrimSpace(next.Contact.ZipCode)
 	})},

@@ -112,12 +112,12 @@ var groupCases = []testCase{
 				twice := []contacts.PhoneNumber{{ID: newID(), PhoneNumber: text}, {ID: newID(), PhoneNumber: text}}
 				for n := range 1 + i%2 {
 					records = append(records, named(a, "", func(c *contacts.Contact) {
-						c.Email, c.PhoneNumbers = text, twice[n:] // the first of them has it twice, which is no group
+						c.Email, c.ExternalID, c.PhoneNumbers = text, text, twice[n:] // the first of them has it twice, which is no group
 					}))
 				}
 			}
 			s.create(t, records...)
-			for _, kind := range []contacts.KeyKind{contacts.KeyEmail, contacts.KeyPhoneNumber} {
+			for _, kind := range []contacts.KeyKind{contacts.KeyEmail, contacts.KeyPhoneNumber, contacts.KeyExternalID} {
 				s.wantGroups(t, contacts.ContactQuery{AccountID: a, Shared: kind, Limit: 3}, records...)
 			}
 		},

@@ -654,6 +654,7 @@ func (s *store) wantToldApart(t *test, account uuid.UUID, texts ...string) {
 		for _, q := range []contacts.ContactQuery{
 			{Status: text}, {Stage: text}, {Email: text}, {ExternalID: text}, {Tag: text}, {PhoneNumber: text},
 			{MatchKeys: []contacts.MatchKey{{Kind: contacts.KeyEmail, Value: text}}}, {MatchKeys: []contacts.MatchKey{phoneKey(text)}},
+			{MatchKeys: []contacts.MatchKey{externalKey(text)}},
 		} {
 			q.AccountID, q.Limit, q.Count = account, 100, true
 			s.wantListed(t, q, records...)

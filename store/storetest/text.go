@@ -38,7 +38,7 @@ var textCases = []testCase{
 					Contact: contacts.Contact{
 						ID: newID(), AccountID: a,
 						FirstName: text, LastName: text, Email: text, Company: text, Website: text, Address: text, City: text,
-						State: text, ZipCode: text, Country: text, Status: text, Stage: text,
+						State: text, ZipCode: text, Country: text, Status: text, Stage: text, ExternalID: text,
 						Tags:         []string{text, text + text},
 						PhoneNumbers: []contacts.PhoneNumber{{ID: newID(), PhoneNumber: text, PhoneType: text, Primary: true}},
 						CreatedAt:    noon, UpdatedAt: noon,

@@ -396,7 +396,7 @@ var updateCases = []testCase{
 			for i, text := range hostile {
 				c := changeOf(records[i], func(c *contacts.Contact) {
 					c.FirstName, c.LastName, c.Email, c.Company, c.Website, c.Address = text, text, text, text, text, text
-					c.City, c.State, c.ZipCode, c.Country, c.Status, c.Stage = text, text, text, text, text, text
+					c.City, c.State, c.ZipCode, c.Country, c.Status, c.Stage, c.ExternalID = text, text, text, text, text, text, text
 					c.Tags = []string{text + text, text}
 					c.PhoneNumbers = []contacts.PhoneNumber{{ID: newID(), PhoneNumber: text, PhoneType: text}}
 				})
