@@ -357,6 +357,12 @@ var mutationFaults = []fault{
 	})},
 	{"accepts an unknown account", "contacts/account or team unknown", instead(contacts.ErrNotFound, nil)},
 	{"accepts an unknown team", "contacts/account or team unknown", instead(contacts.ErrTeamNotFound, nil)},
+	{"judges no team of deleted contacts", "mutations/account or team unknown", onErr(func(m contacts.Mutation, err error) error {
+		if errors.Is(err, contacts.ErrTeamNotFound) && m.Contacts[0].Record != nil && !m.Contacts[0].Record.Contact.DeletedAt.IsZero() {
+			return nil
+		}
+		return err
+	})},
 	{"says not found for an unknown team", "contacts/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrNotFound)},
 	{"says conflict for an unknown team", "contacts/account or team unknown", instead(contacts.ErrTeamNotFound, contacts.ErrConflict)},
 	{"creates what it does not find", "mutations/account or team unknown", onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {

@@ -274,6 +274,7 @@ var mutationCases = []testCase{
 			toTeam := func(id int64) contacts.Mutation {
 				return update(changeOf(stored, func(c *contacts.Contact) { c.TeamID = id }))
 			}
+			gone := func(c *contacts.Contact) { c.TeamID, c.DeletedAt = 3, noon }
 			wrongTeam := remove(stored)
 			wrongTeam.AccountID = uuid.Nil
 			for name, c := range map[string]struct {
@@ -284,6 +285,8 @@ var mutationCases = []testCase{
 				"a change of an unknown contact":    {update(changeOf(newFullContact(a, 1), nil)), contacts.ErrNotFound},
 				"a change to an unknown team":       {toTeam(3), contacts.ErrTeamNotFound},
 				"a change to the team of another":   {toTeam(2), contacts.ErrTeamNotFound},
+				"a deletion with an unknown team":   {update(changeOf(stored, gone)), contacts.ErrTeamNotFound},
+				"a deleted one in an unknown team":  {create(named(a, "gone", gone)), contacts.ErrTeamNotFound},
 				"a removal in no account":           {wrongTeam, contacts.ErrNotFound},
 				"a removal of an unknown contact":   {remove(newContact(a)), contacts.ErrNotFound},
 				"a replacement of an unknown entry": {journal(a, contacts.JournalEntry{Sequence: 1, Kind: contacts.JournalEvent}), contacts.ErrNotFound},
