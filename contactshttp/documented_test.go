@@ -33,7 +33,7 @@ const documentedDetail = `{
 	"company": "Acme & Sons <Inc>", "website": "https://acme.example.com",
 	"stage": "lead", "stage_display": "Lead", "status": "not_contacted", "status_display": "Not Contacted",
 	"address": {"street": "123 Main St", "city": "New York", "state": "NY", "zip_code": "10001", "country": "US"},
-	"timezone": null,
+	"timezone": null, "created_date": "2026-01-02T12:00:00.123456Z", "last_call_date": null,
 	"phone_numbers": [
 		{"id": "id-2", "phone_number": "+15551234567", "phone_type": "mobile", "primary": true, "do_not_call": false, "dnc_date": null, "dnc_reason": null},
 		{"id": "id-3", "phone_number": "+15557654321", "phone_type": "", "primary": false, "do_not_call": true, "dnc_date": "2026-01-02T12:00:00.123456Z", "dnc_reason": null}
@@ -74,7 +74,7 @@ func TestDocumentedCalls(t *testing.T) {
 	"company": "Acme & Sons <Inc>", "website": "https://acme.example.com",
 	"stage": "hot_lead", "stage_display": "Hot Lead", "status": "not_contacted", "status_display": "Not Contacted",
 	"address": {"street": "123 Main St", "city": "New York", "state": "NY", "zip_code": "10001", "country": "US"},
-	"timezone": null,
+	"timezone": null, "created_date": "2026-01-02T12:00:00.123456Z", "last_call_date": null,
 	"phone_numbers": [{"id": "id-2", "phone_number": "+15557654321", "phone_type": "", "primary": true, "do_not_call": true, "dnc_date": "2026-01-02T12:00:00.123456Z", "dnc_reason": null}],
 	"tags": ["vip"], "recent_notes": [], "custom_context": {"source": "<website> & more"}, "industry_context": {"budget": 250000},
 	"external_id": "", "team_id": 101, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:01.123456Z", "version": 2
@@ -90,7 +90,7 @@ func TestDocumentedCalls(t *testing.T) {
 	wantBody(t, `{
 	"id": "id-1", "first_name": "Jane", "last_name": "", "full_name": "Jane", "email": "", "company": "", "website": "",
 	"stage": "lead", "stage_display": "Lead", "status": "not_contacted", "status_display": "Not Contacted",
-	"address": {"street": "", "city": "", "state": "", "zip_code": "", "country": "US"}, "timezone": null,
+	"address": {"street": "", "city": "", "state": "", "zip_code": "", "country": "US"}, "timezone": null, "created_date": "2026-01-02T12:00:00.123456Z", "last_call_date": null,
 	"phone_numbers": [], "tags": [], "recent_notes": [], "custom_context": {}, "industry_context": {},
 	"external_id": "", "team_id": null, "created_at": "2026-01-02T12:00:00.123456Z", "updated_at": "2026-01-02T12:00:01.123456Z", "version": 3
 	}`, put.body)
@@ -147,7 +147,7 @@ func TestWhatWasReadCanBeSentBack(t *testing.T) {
 			}
 			for field, value := range map[string]any{
 				"id": uuid.NewString(), "full_name": "Someone Else", "stage_display": "Hot", "status_display": nil, "timezone": "Europe/Oslo",
-				"recent_notes": []string{"called"}, "created_at": "2020-01-01T00:00:00Z", "updated_at": nil, "version": 77,
+				"created_date": "2020-01-01T00:00:00Z", "last_call_date": "2020-01-01T00:00:00Z", "recent_notes": []string{"called"}, "created_at": "2020-01-01T00:00:00Z", "updated_at": nil, "version": 77,
 			} {
 				send(func(m map[string]any) { m[field] = value }).wantFailure(t, 400, contacts.CodeValidationError, field)
 			}

@@ -982,7 +982,7 @@ var looser = []string{"email", "website", "phone_number", "id", "do_not_call"}
 // repeated are the fields that a change may repeat and not change. The handler
 // refuses all values but the stored one.
 var repeated = []string{
-	"id", "full_name", "stage_display", "status_display", "timezone", "recent_notes", "created_at", "updated_at", "version", "dnc_date", "dnc_reason",
+	"id", "full_name", "stage_display", "status_display", "timezone", "created_date", "last_call_date", "recent_notes", "created_at", "updated_at", "version", "dnc_date", "dnc_reason",
 }
 
 // proveValues sends values of every kind in each field. Handler and description must
@@ -1575,7 +1575,7 @@ func timeless(v any) any {
 	case map[string]any:
 		m := make(map[string]any)
 		for name, v := range v {
-			if name != "id" && name != "created_at" && name != "updated_at" {
+			if name != "id" && name != "created_at" && name != "created_date" && name != "updated_at" {
 				m[name] = timeless(v)
 			}
 		}

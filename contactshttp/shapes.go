@@ -33,7 +33,9 @@ type Contact struct {
 	Status          string         `json:"status"`
 	StatusDisplay   string         `json:"status_display"` // "Not Contacted" for not_contacted
 	Address         Address        `json:"address"`
-	Timezone        *string        `json:"timezone"` // always nil for now
+	Timezone        *string        `json:"timezone"`       // always nil for now
+	CreatedDate     time.Time      `json:"created_date"`   // the same as CreatedAt
+	LastCallDate    *time.Time     `json:"last_call_date"` // always nil for now
 	PhoneNumbers    []PhoneNumber  `json:"phone_numbers"`
 	Tags            []string       `json:"tags"`
 	RecentNotes     []any          `json:"recent_notes"` // always empty for now
@@ -83,6 +85,7 @@ func contactOf(c *contacts.Contact) *Contact {
 		Status:          c.Status,
 		StatusDisplay:   display(c.Status),
 		Address:         Address{Street: c.Address, City: c.City, State: c.State, ZipCode: c.ZipCode, Country: c.Country},
+		CreatedDate:     c.CreatedAt,
 		PhoneNumbers:    make([]PhoneNumber, len(c.PhoneNumbers)),
 		Tags:            list(c.Tags),
 		RecentNotes:     []any{},
