@@ -18,12 +18,14 @@ import (
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeMissingFirstName,
-// CodeValidationError, CodeTeamAccessDenied, CodeIdempotencyConflict,
+// CodeValidationError, CodeTeamAccessDenied, CodeIdempotencyConflict, CodeNotFound,
 // CodeTeamNotFound, CodeAmbiguousMatch, CodeDuplicateContact, CodeServerError.
 // CodeDuplicateContact means that another contact has its external id, or a key that
 // the account's [DuplicatePolicy] makes unique. CodeAmbiguousMatch means that the
-// policy would return or change a contact, and several match. All wrong fields are reported at once. A key
-// without access to a team that does not exist gets CodeTeamNotFound too.
+// policy would return or change a contact, and several match. CodeNotFound means that
+// the policy did so when the same create came first, and that the contact is gone
+// since. All wrong fields are reported at once. A key without access to a team that
+// does not exist gets CodeTeamNotFound too.
 func (s *Service) CreateContact(ctx context.Context, key string, in CreateContactInput) (*Contact, error) {
 	r, err := s.CreateContactResult(ctx, key, in)
 	return r.Contact, err

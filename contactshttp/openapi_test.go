@@ -502,14 +502,14 @@ func provePolicies(t *testing.T, s *proof) {
 	}
 	create(200, "unchanged", rome)
 
-	r := s.valid("createContact")
-	r.header.Set("Idempotency-Key", "policy once")
-	r.body = `{"first_name": "Ada", "email": "ada@policy.example.com", "company": "Acme"}`
-	if once, replay := s.want(200, "", r), s.want(200, "", r); once.text != replay.text || replay.header.Get("Contacts-Result") != "updated" {
-		t.Errorf("got %s, then %s", once.text, replay.text)
+	once := s.valid("createContact")
+	once.header.Set("Idempotency-Key", "policy once")
+	once.body = `{"first_name": "Ada", "email": "ada@policy.example.com", "company": "Acme"}`
+	if a, replay := s.want(200, "", once), s.want(200, "", once); a.text != replay.text || replay.header.Get("Contacts-Result") != "updated" {
+		t.Errorf("got %s, then %s", a.text, replay.text)
 	}
 	create(201, "created", `{"first_name": "Bob", "external_id": "policy B"}`)
-	r = s.valid("createContact")
+	r := s.valid("createContact")
 	r.body = `{"first_name": "Bob", "external_id": "policy B", "email": "ada@policy.example.com"}`
 	s.want(409, "ambiguous_match", r)
 
@@ -539,6 +539,11 @@ func provePolicies(t *testing.T, s *proof) {
 	}
 
 	s.want(204, "", asked{op: "deleteContact", id: id(first)})
+	s.want(404, "not_found", once)
+	batch.body = `{"contacts": [` + strings.Replace(once.body, "{", `{"idempotency_key": "policy once", `, 1) + `]}`
+	if a := s.want(200, "", batch); !strings.Contains(a.text, `"status":404`) {
+		t.Errorf("got %s", a.text)
+	}
 	upsert := s.valid("upsertContact")
 	upsert.body = ada
 	if a := s.want(201, "", upsert); a.header.Get("Contacts-Deleted-Twin") != id(first) {
