@@ -2,9 +2,11 @@ package contactshttp_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -253,4 +255,51 @@ func TestHistoryEndsBeforeAnEventThatCannotBeRead(t *testing.T) {
 		}
 	}
 	s.want(t, 500, ask{path: path + "/history?before=3", key: key})
+}
+
+// A partWriter notes the length of each part of an answer. It fails after some.
+type partWriter struct {
+	*httptest.ResponseRecorder
+	parts []int
+	most  int
+}
+
+func (w *partWriter) Write(p []byte) (int, error) {
+	if w.parts = append(w.parts, len(p)); len(w.parts) > w.most {
+		return 0, errors.New("broken pipe")
+	}
+	return w.ResponseRecorder.Write(p)
+}
+
+// Small contacts that all match a large one make a large answer, which is not held.
+func TestLargeAnswerToASmallBatchIsSentInParts(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	if err := s.admin.SetDuplicatePolicy(t.Context(), s.acme.ID, contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting}); err != nil {
+		t.Fatal(err)
+	}
+	large := `{"a": "` + strings.Repeat("a", 60<<10) + `"}`
+	s.create(t, s.writer, `{"first_name": "Ada", "external_id": "7", "custom_context": `+large+`, "industry_context": `+large+`}`)
+	const count = 50
+	body := `{"contacts": [` + strings.Repeat(`{"first_name": "Ada", "external_id": "7"},`, count-1) + `{"first_name": "Ada", "external_id": "7"}]}`
+	h := contactshttp.NewHandler(s.svc, nil)
+	for _, most := range []int{100, 1} {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", api+"/contacts/batch", strings.NewReader(body))
+		r.Header.Set("X-API-Key", s.writer)
+		w := &partWriter{ResponseRecorder: httptest.NewRecorder(), most: most}
+		h.ServeHTTP(w, r)
+		if longest := slices.Max(w.parts); longest > 2<<20 || len(w.parts) < 2 || w.Header().Get("Content-Length") != "" {
+			t.Errorf("the longest of %d parts has %d bytes: %v", len(w.parts), longest, w.Header())
+		}
+		if most == 1 {
+			if len(w.parts) != 2 {
+				t.Errorf("%d parts were sent to a client that is gone", len(w.parts))
+			}
+			continue
+		}
+		got := decode[contactshttp.BatchResult](t, w.Body.String())
+		if w.Code != 200 || got.Existing != count || len(got.Results) != count || len(got.Results[count-1].Contact.CustomContext["a"].(string)) != 60<<10 {
+			t.Errorf("status %d, %d existing, %d results", w.Code, got.Existing, len(got.Results))
+		}
+	}
 }

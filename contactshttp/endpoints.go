@@ -71,11 +71,8 @@ func (h *handler) createBatch(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := encodeBatch(results, c.isDryRun())
-	if err != nil {
-		return nil, err
-	}
-	return &answer{status: http.StatusOK, raw: raw}, nil
+	ctx := c.request.Context()
+	return &answer{status: http.StatusOK, parts: batchText(results, c.isDryRun(), func(err error) { exchangeOf(ctx).logEncode(ctx, err) })}, nil
 }
 
 // list answers GET {prefix}/contacts.

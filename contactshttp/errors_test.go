@@ -490,7 +490,7 @@ func TestServerErrors(t *testing.T) {
 				}
 			}
 			got := s.want(t, 200, ask{method: "POST", path: api + "/contacts/batch", key: s.writer, body: `{"contacts": [{"first_name": "J"}]}`})
-			wantBody(t, `{"created": 0, "failed": 1, "results": [{"index": 0, "status": 500, "error": {"error": "server_error", "message": "an unexpected server error"}}]}`, got.body)
+			wantBody(t, `{"results": [{"index": 0, "status": 500, "error": {"error": "server_error", "message": "an unexpected server error"}}], "created": 0, "failed": 1}`, got.body)
 		})
 	}
 }
@@ -532,6 +532,14 @@ func (s timelessStore) FindContact(ctx context.Context, accountID, id uuid.UUID)
 	return record, err
 }
 
+func (s timelessStore) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	list, err := s.Store.ListContacts(ctx, q)
+	for _, r := range list.Records {
+		r.Contact.CreatedAt = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return list, err
+}
+
 func TestAnswerThatCannotBeEncoded(t *testing.T) {
 	t.Parallel()
 	var book logbook
@@ -547,6 +555,32 @@ func TestAnswerThatCannotBeEncoded(t *testing.T) {
 	}
 	want := `level=ERROR msg="contactshttp: encode the answer" route=/api/v1/contacts/{id} request_id=r type=*json.MarshalerError`
 	if !strings.Contains(book.String(), want) {
+		t.Errorf("logged: %s", book.String())
+	}
+}
+
+// The other contacts of a batch are stored, so their results are sent.
+func TestResultOfABatchThatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	var book logbook
+	s := newWorld(t, &settings{
+		handler: &contactshttp.Options{Logger: book.logger()},
+		wrap:    func(store contacts.Store) contacts.Store { return timelessStore{store} },
+	})
+	if err := s.admin.SetDuplicatePolicy(t.Context(), s.acme.ID, contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting}); err != nil {
+		t.Fatal(err)
+	}
+	s.create(t, s.writer, `{"first_name": "John", "external_id": "7"}`)
+	for _, query := range []string{"?dry_run=true", ""} {
+		got := decode[contactshttp.BatchResult](t, s.want(t, 200, ask{
+			method: "POST", path: api + "/contacts/batch" + query, key: s.writer,
+			body: `{"contacts": [{"first_name": "Eve"}, {"first_name": "John", "external_id": "7"}, {"first_name": "Bob"}]}`,
+		}).body)
+		if got.Created != 2 || got.Failed != 1 || len(got.Results) != 3 || got.Results[1].Status != 500 || got.Results[2].Contact.FirstName != "Bob" {
+			t.Errorf("%q: %+v", query, got)
+		}
+	}
+	if n := strings.Count(book.String(), `msg="contactshttp: encode the answer" route=/api/v1/contacts/batch`); n != 2 {
 		t.Errorf("logged: %s", book.String())
 	}
 }

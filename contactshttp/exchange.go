@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -157,6 +158,9 @@ type answer struct {
 	header http.Header
 	body   any    // encoded as JSON; nil: none
 	raw    []byte // in place of body: JSON
+
+	// In place of both: JSON in parts, each of which is valid until the next one.
+	parts iter.Seq[[]byte]
 }
 
 func (a *answer) set(name, value string) {
@@ -173,6 +177,9 @@ func (a *answer) setTag(tag string) {
 	}
 }
 
+// setLength sets the length of the body.
+func (a *answer) setLength(n int) { a.set("Content-Length", strconv.Itoa(n)) }
+
 // setReplayed says that the answer is that of an earlier request.
 func (a *answer) setReplayed(replayed bool) {
 	if replayed {
@@ -187,21 +194,62 @@ func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x.send(w, r, f.answer(x.id))
 }
 
-// send sends an answer in one piece.
+// send sends an answer in one piece, unless it is made in parts.
 func (x *exchange) send(w http.ResponseWriter, r *http.Request, a *answer) {
+	if a.parts != nil {
+		x.sendParts(w, a)
+		return
+	}
 	body := a.raw
 	if a.body != nil {
 		var text bytes.Buffer
 		e := json.NewEncoder(&text)
 		e.SetEscapeHTML(false)
-		if err := e.Encode(a.body); err != nil { // the text of the error may hold a value
-			x.log.LogAttrs(r.Context(), slog.LevelError, "contactshttp: encode the answer",
-				slog.String("route", x.route), slog.String("request_id", x.id), slog.String("type", fmt.Sprintf("%T", err)))
+		if err := e.Encode(a.body); err != nil {
+			x.logEncode(r.Context(), err)
 			x.fail(w, r, contacts.ErrServer)
 			return
 		}
 		body = text.Bytes()
 	}
+	if body != nil {
+		a.setLength(len(body))
+	}
+	x.begin(w, a)
+	if body != nil && r.Method != http.MethodHead {
+		x.bytes, _ = w.Write(body) // it fails only if the client is gone
+	}
+}
+
+// maxHeld is how much of an answer in parts is held. A shorter one is sent in one
+// piece, with its length.
+const maxHeld = 1 << 20
+
+// sendParts sends an answer that is made in parts. It ends when the client is gone.
+func (x *exchange) sendParts(w http.ResponseWriter, a *answer) {
+	var held bytes.Buffer
+	flush := func() bool {
+		if x.status == 0 {
+			x.begin(w, a)
+		}
+		n, err := held.WriteTo(w)
+		x.bytes += int(n)
+		return err == nil
+	}
+	for part := range a.parts {
+		held.Write(part)
+		if held.Len() >= maxHeld && !flush() {
+			return
+		}
+	}
+	if x.status == 0 {
+		a.setLength(held.Len())
+	}
+	flush()
+}
+
+// begin sends the status and the headers of an answer.
+func (x *exchange) begin(w http.ResponseWriter, a *answer) {
 	header := w.Header()
 	for name, values := range a.header {
 		header[name] = values
@@ -210,15 +258,18 @@ func (x *exchange) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	header.Set(headerRequestID, x.id)
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	if body != nil {
+	if a.body != nil || a.raw != nil || a.parts != nil {
 		header.Set("Content-Type", "application/json; charset=utf-8")
-		header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	x.status = a.status
 	w.WriteHeader(a.status)
-	if body != nil && r.Method != http.MethodHead {
-		x.bytes, _ = w.Write(body) // it fails only if the client is gone
-	}
+}
+
+// logEncode logs that an answer, or a part of it, has no JSON form. The text of the
+// error may hold a value.
+func (x *exchange) logEncode(ctx context.Context, err error) {
+	x.log.LogAttrs(ctx, slog.LevelError, "contactshttp: encode the answer",
+		slog.String("route", x.route), slog.String("request_id", x.id), slog.String("type", fmt.Sprintf("%T", err)))
 }
 
 // show lets a page answer.

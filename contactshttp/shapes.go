@@ -280,41 +280,54 @@ func itemOf(r *contacts.CreateResult) BatchItem {
 	}
 }
 
-// encodeBatch returns the JSON form of a [BatchResult]. It encodes one result at a
-// time: as Go values, the contexts of a whole batch could take forty times the
-// memory of their text. Of a dry run it is a [DryRunBatch].
-func encodeBatch(results iter.Seq[contacts.CreateResult], dryRun bool) ([]byte, error) {
-	var items bytes.Buffer
-	encoder := json.NewEncoder(&items)
-	encoder.SetEscapeHTML(false)
-	counts := make(map[contacts.Result]int) // failures are ""
-	for r := range results {
-		if items.Len() > 0 {
-			items.WriteByte(',')
-		}
-		counts[r.Result]++
-		var item any
+// batchText yields the JSON form of a [BatchResult] in parts, each of which is valid
+// until the next one. It makes one result at a time: a few small contacts may match
+// a large one, so all results may have a thousand times the size of the request. Of a
+// dry run it is a [DryRunBatch]. Results without a JSON form are given to failed.
+func batchText(results iter.Seq[contacts.CreateResult], dryRun bool, failed func(error)) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		text.WriteByte('{')
 		if dryRun {
-			item = dryItemOf(&r)
-		} else {
-			item = itemOf(&r)
+			text.WriteString(`"dry_run":true,`)
 		}
-		if err := encoder.Encode(item); err != nil {
-			return nil, err
+		text.WriteString(`"results":[`)
+		counts := make(map[contacts.Result]int) // failures are ""
+		next := ""
+		for r := range results {
+			text.WriteString(next)
+			if err := encoder.Encode(formOf(&r, dryRun)); err != nil {
+				failed(err)
+				r = contacts.CreateResult{Index: r.Index, Err: contacts.ErrServer}
+				_ = encoder.Encode(itemOf(&r)) // it has a JSON form
+			}
+			counts[r.Result]++
+			text.Truncate(text.Len() - 1) // without the line break
+			if !yield(text.Bytes()) {
+				return
+			}
+			text.Reset()
+			next = ","
 		}
-		items.Truncate(items.Len() - 1) // without the line break
+		fmt.Fprintf(&text, `],"created":%d`, counts[contacts.ResultCreated])
+		for _, r := range []contacts.Result{contacts.ResultExisting, contacts.ResultUpdated, contacts.ResultUnchanged} {
+			if n := counts[r]; n > 0 {
+				fmt.Fprintf(&text, `,%q:%d`, r, n)
+			}
+		}
+		fmt.Fprintf(&text, ",\"failed\":%d}\n", counts[""])
+		yield(text.Bytes())
 	}
-	start := "{"
+}
+
+// formOf returns the form of a result of a batch.
+func formOf(r *contacts.CreateResult, dryRun bool) any {
 	if dryRun {
-		start = `{"dry_run":true,`
+		return dryItemOf(r)
 	}
-	text := fmt.Appendf(nil, `%s"created":%d`, start, counts[contacts.ResultCreated])
-	for _, r := range []contacts.Result{contacts.ResultExisting, contacts.ResultUpdated, contacts.ResultUnchanged} {
-		if n := counts[r]; n > 0 {
-			text = fmt.Appendf(text, `,%q:%d`, r, n)
-		}
-	}
-	return fmt.Appendf(text, ",\"failed\":%d,\"results\":[%s]}\n", counts[""], items.Bytes()), nil
+	return itemOf(r)
 }
 
 // display returns a value for people: "Not Contacted" for "not_contacted".
