@@ -89,7 +89,7 @@ func entityTags(values []string) iter.Seq2[entityTag, bool] {
 // unchanged reports whether If-None-Match names the tag. A header that cannot be
 // read is ignored.
 func unchanged(h http.Header, tag string) bool {
-	values := h.Values("If-None-Match")
+	values := h.Values(ifNoneMatch)
 	if isStar(values) {
 		return true
 	}
@@ -102,6 +102,8 @@ func unchanged(h http.Header, tag string) bool {
 	}
 	return found
 }
+
+const ifMatch, ifNoneMatch = "If-Match", "If-None-Match"
 
 // maxEntityTags is the documented limit of If-Match.
 const maxEntityTags = 16
@@ -117,7 +119,6 @@ type condition struct {
 // contact (RFC 9110, section 13.1.1). A header that cannot be read matches none
 // either. If-None-Match is refused: a client that sends it would rely on it.
 func (c *call) readCondition() {
-	const ifMatch, ifNoneMatch = "If-Match", "If-None-Match"
 	h := c.request.Header
 	if len(h.Values(ifNoneMatch)) > 0 {
 		c.wrong.add(ifNoneMatch, contacts.FieldInvalid, "must not be given for a change; use "+ifMatch)
@@ -140,6 +141,16 @@ func (c *call) readCondition() {
 		}}
 	}
 	c.condition.versions = versions
+}
+
+// refuseConditions refuses both headers for a create and an upsert, which name no
+// contact that could have a version. A client that sends them would rely on them.
+func (c *call) refuseConditions() {
+	for _, name := range []string{ifMatch, ifNoneMatch} {
+		if len(c.request.Header.Values(name)) > 0 {
+			c.wrong.add(name, contacts.FieldInvalid, "must not be given for a create or an upsert")
+		}
+	}
 }
 
 // namedVersions returns the versions that If-Match names, and how many tags it has.

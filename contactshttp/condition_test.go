@@ -194,3 +194,23 @@ func TestIfNoneMatch(t *testing.T) {
 	}
 	s.send(t, ask{path: path, header: header("If-None-Match", "*")}).wantFailure(t, 401, contacts.CodeAuthenticationRequired)
 }
+
+// An upsert with If-Match that changed another version would lose an update.
+func TestCreatesRefuseConditions(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	id := s.create(t, s.writer, `{"first_name": "John", "external_id": "7"}`)
+	const john = `{"first_name": "Jim", "external_id": "7", "mode": "overwrite"}`
+	for path, body := range map[string]string{"/create": `{"first_name": "Eve"}`, "/upsert": john, "/batch": `{"contacts": [{"first_name": "Eve"}]}`} {
+		for _, name := range []string{"If-Match", "If-None-Match"} {
+			for _, query := range []string{"", "?dry_run=true"} {
+				s.send(t, ask{method: "POST", path: api + "/contacts" + path + query, key: s.writer, body: body, header: header(name, `"v9"`)}).
+					wantFailure(t, 400, contacts.CodeValidationError, name)
+			}
+		}
+	}
+	list := decode[contactshttp.ContactPage](t, s.want(t, 200, ask{path: api + "/contacts", key: s.reader}).body)
+	if list.Count != 1 || list.Contacts[0].ID.String() != id || list.Contacts[0].FirstName != "John" {
+		t.Errorf("a refused request stored something: %+v", list)
+	}
+}

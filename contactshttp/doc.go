@@ -157,7 +157,7 @@
 // the contact has one of these versions. Otherwise it is 412 and nothing has
 // changed. The same is true of tags that are weak, of another form, or cannot be
 // read. "*" is any version. A change refuses If-None-Match. A GET with it may be
-// 304.
+// 304. A create, an upsert and a batch refuse both headers.
 //
 // # Rate limits
 //

@@ -15,6 +15,18 @@ const (
 	maxIdempotencyHeader = 2*255 + 2
 )
 
+// readCreate reads the headers of a create or an upsert.
+func (c *call) readCreate() {
+	c.readIdempotencyKey()
+	c.refuseConditions()
+}
+
+// readBatch refuses the headers that a batch does not take.
+func (c *call) readBatch() {
+	c.refuseIdempotencyKey()
+	c.refuseConditions()
+}
+
 // readIdempotencyKey reads the header Idempotency-Key: a string of structured
 // fields (draft-ietf-httpapi-idempotency-key-header), or the text as it is.
 func (c *call) readIdempotencyKey() {

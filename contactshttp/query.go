@@ -165,8 +165,8 @@ func (c *call) readAsOf() {
 	}
 	c.endpoint.operation = contacts.OpGetContactAsOf
 	c.asOf = &at
-	if len(c.request.Header.Values("If-None-Match")) > 0 {
-		c.wrong.add("If-None-Match", contacts.FieldInvalid, "must not be given together with as_of")
+	if len(c.request.Header.Values(ifNoneMatch)) > 0 {
+		c.wrong.add(ifNoneMatch, contacts.FieldInvalid, "must not be given together with as_of")
 	}
 }
 

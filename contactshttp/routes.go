@@ -43,13 +43,13 @@ func (h *handler) routes() []route {
 			http.MethodGet: {operation: contacts.OpListContacts, parameters: listParameters(), read: (*call).readList, do: h.list},
 		}},
 		{"/contacts/create", map[string]endpoint{
-			http.MethodPost: {operation: contacts.OpCreateContact, parameters: dry, media: body, read: (*call).readIdempotencyKey, do: h.create},
+			http.MethodPost: {operation: contacts.OpCreateContact, parameters: dry, media: body, read: (*call).readCreate, do: h.create},
 		}},
 		{"/contacts/upsert", map[string]endpoint{
-			http.MethodPost: {operation: contacts.OpUpsertContact, parameters: dry, media: body, read: (*call).readIdempotencyKey, do: h.upsert},
+			http.MethodPost: {operation: contacts.OpUpsertContact, parameters: dry, media: body, read: (*call).readCreate, do: h.upsert},
 		}},
 		{"/contacts/batch", map[string]endpoint{
-			http.MethodPost: {operation: contacts.OpCreateContacts, parameters: dry, media: body, read: (*call).refuseIdempotencyKey, do: h.createBatch},
+			http.MethodPost: {operation: contacts.OpCreateContacts, parameters: dry, media: body, read: (*call).readBatch, do: h.createBatch},
 		}},
 		{"/contacts/duplicates", map[string]endpoint{
 			http.MethodGet: {operation: contacts.OpFindDuplicates, parameters: []string{"cursor", "key", "limit"}, read: (*call).readDuplicates, do: h.findDuplicates},
