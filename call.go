@@ -528,8 +528,9 @@ func (c *call) teamExists(ctx context.Context, id int64) error {
 // decode reads a JSON body.
 func (c *call) decode(ctx context.Context, b body) error {
 	err := b.decode(ctx)
-	if ctx.Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		// ctx was cancelled. A read deadline is not a cancellation: it is
+	if ctx.Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		// ctx was cancelled. It may also be done because of the body: a server ends
+		// it when the time to read is over, and when the body is cut off. Both are
 		// reported as invalid JSON.
 		return c.fault(ctx.Err())
 	}

@@ -259,14 +259,19 @@ func TestBodyThatCannotBeReadIsInvalidAndKeepsItsCause(t *testing.T) {
 	}
 }
 
-func TestSlowBodyIsNoServerError(t *testing.T) {
+func TestBodyThatEndsTooEarlyIsNoServerError(t *testing.T) {
 	t.Parallel()
 	w := memoryWorld(t, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	// As net/http does when the time to read a request is over.
-	_, err := w.svc.CreateContactJSON(ctx, w.key, cancellingReader{cancel, os.ErrDeadlineExceeded})
-	wantError(t, err, contacts.CodeInvalidJSON)
+	// As net/http does when the time to read a request is over, and when the client
+	// sends less than it has announced.
+	for _, cause := range []error{os.ErrDeadlineExceeded, io.ErrUnexpectedEOF} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, err := w.svc.CreateContactJSON(ctx, w.key, cancellingReader{cancel, cause})
+		if wantError(t, err, contacts.CodeInvalidJSON); !errors.Is(err, cause) {
+			t.Errorf("%v does not wrap its cause", err)
+		}
+	}
 }
 
 func TestKeyInAFieldNameIsNotRepeated(t *testing.T) {

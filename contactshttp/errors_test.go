@@ -1,12 +1,14 @@
 package contactshttp_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -600,6 +602,36 @@ func TestCancelled(t *testing.T) {
 	h.ServeHTTP(w, r)
 	if w.Code != 500 {
 		t.Errorf("status %d %s", w.Code, w.Body)
+	}
+}
+
+// A client that sends less than it has announced still reads the answer.
+func TestBodyThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	for _, body := range []string{
+		"Content-Length: 100\r\n\r\n" + `{"first_name": "J"}`,
+		"Transfer-Encoding: chunked\r\n\r\n13\r\n" + `{"first_name": "J"}` + "\r\n",
+	} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST %s/contacts/create HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\n%s", api, s.writer, body)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply{resp.StatusCode, resp.Header, string(text)}.wantFailure(t, 400, contacts.CodeInvalidJSON)
 	}
 }
 
