@@ -193,7 +193,11 @@ func (h *handler) answer(c *call) (*answer, error) {
 	ctx, key := c.request.Context(), sha256.Sum256([]byte(c.key))
 	quota, err := h.limiter.Take(ctx, key)
 	if err != nil {
-		h.log.LogAttrs(ctx, slog.LevelError, "contactshttp: the limiter failed", slog.String("cause", err.Error()))
+		level := slog.LevelError
+		if ctx.Err() != nil { // a client that went away is no fault
+			level = slog.LevelInfo
+		}
+		h.log.LogAttrs(ctx, level, "contactshttp: the limiter failed", slog.String("cause", err.Error()))
 		return nil, contacts.ErrServer
 	}
 	x := exchangeOf(ctx)

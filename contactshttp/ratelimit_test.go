@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -379,5 +380,21 @@ func TestLimiterOfTheHost(t *testing.T) {
 				t.Errorf("logged: %s", book.String())
 			}
 		})
+	}
+}
+
+// A limiter that is asked over a network fails when the client goes away meanwhile.
+func TestLimiterOfAClientThatIsGone(t *testing.T) {
+	t.Parallel()
+	var book logbook
+	s := newWorld(t, nil)
+	h := contactshttp.NewHandler(s.svc, &contactshttp.Options{Limiter: &sharedLimiter{err: context.Canceled}, Logger: book.logger()})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, "GET", api+"/contacts", nil)
+	r.Header.Set("X-API-Key", s.reader)
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if log := book.String(); !strings.Contains(log, `level=INFO msg="contactshttp: the limiter failed"`) || strings.Contains(log, "level=ERROR") {
+		t.Errorf("logged: %s", log)
 	}
 }
