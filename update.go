@@ -80,6 +80,11 @@ type ChangeOptions struct {
 	// differ they are invalid. Shown gets a contact without contexts and with one
 	// phone number more, which stands for new ones. nil: the Contact itself.
 	Shown func(*Contact) any
+
+	// Before is called with the contact as it was before the change, when the change
+	// is stored, and in a dry run when it would be. See [Changes] for what differs. A
+	// contact of which a context cannot be read is not given. nil: nobody asks.
+	Before func(*Contact)
 }
 
 // shown returns Shown.
@@ -354,6 +359,10 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		} else if !inCalendar(contact.CreatedAt) {
 			return nil, c.fault(&DamagedError{was.ID, errors.New("its time of creation " + wrongYear)})
 		}
+		before, err := c.before(ctx, ch.opts, stored)
+		if err != nil {
+			return nil, c.fault(err)
+		}
 		mutations := []Mutation{{Contacts: []ContactChange{{ID: was.ID, Version: was.Version, Record: next.record}}}}
 		outcomes, err := c.apply(ctx, write{
 			MutationBatch: MutationBatch{Now: now, Mutations: mutations},
@@ -364,6 +373,9 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			return nil, c.fault(err)
 		case len(outcomes) == 0 || outcomes[0].Err == nil:
 			c.observed.wrote(ch.result(), false, nil)
+			if before != nil {
+				ch.opts.Before(before)
+			}
 			return c.result(next), nil
 		case errors.Is(outcomes[0].Err, ErrConflict) && try < maxTries:
 			c.tries++
@@ -373,6 +385,21 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			return nil, c.refusal(outcomes[0].Err)
 		}
 	}
+}
+
+// before returns a stored contact for [ChangeOptions.Before]; nil: nobody asks, or it
+// cannot be read.
+func (c *call) before(ctx context.Context, opts *ChangeOptions, stored *ContactRecord) (*Contact, error) {
+	if opts == nil || opts.Before == nil {
+		return nil, nil
+	}
+	record := *stored
+	record.Contact.Tags, record.Contact.PhoneNumbers = slices.Clone(record.Contact.Tags), slices.Clone(record.Contact.PhoneNumbers)
+	d := draft{record: &record}
+	if damaged := d.load(); damaged != nil {
+		return nil, nil //nolint:nilerr // the change may repair it
+	}
+	return d.contact(), c.mark(ctx, &record.Contact)
 }
 
 // timeOfChange returns now, or the latest time that the contact has: a change

@@ -410,6 +410,44 @@ func TestChangeOfAnotherVersionIsAConflict(t *testing.T) {
 	})
 }
 
+func TestChangeSaysWhatTheContactWas(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	created := w.create(t, contacts.CreateContactInput{
+		FirstName: "John", City: "Rome", CustomContext: map[string]any{"a": map[string]any{"b": "c"}},
+		PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}},
+	})
+	var was []*contacts.Contact
+	opts := &contacts.ChangeOptions{Before: func(c *contacts.Contact) { was = append(was, c) }}
+	blocked := []contacts.UpdatePhoneNumber{{PhoneNumber: new("+15551234567"), DoNotCall: new(true)}}
+	in := contacts.UpdateContactInput{City: new("Oslo"), CustomContext: &map[string]any{"a": map[string]any{"b": nil}}, PhoneNumbers: &blocked}
+	for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+		was = nil
+		if _, err := svc.UpdateContact(t.Context(), w.writer, created.ID, in, opts); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]*contacts.Contact{created}, was); diff != "" {
+			t.Errorf("it was (-want +got):\n%s", diff)
+		}
+	}
+	was = nil
+	_, err := w.svc.UpdateContact(t.Context(), w.writer, created.ID, contacts.UpdateContactInput{FirstName: new("")}, opts)
+	if wantError(t, err, contacts.CodeMissingFirstName); was != nil {
+		t.Errorf("a change that is refused has given %v", was)
+	}
+	replaced := w.get(t, created.ID)
+	if _, err = w.svc.ReplaceContact(t.Context(), w.writer, created.ID, contacts.CreateContactInput{FirstName: "Jane"}, opts); err != nil {
+		t.Fatal(err)
+	}
+	deleted := w.get(t, created.ID)
+	if err := w.svc.DeleteContact(t.Context(), w.writer, created.ID, opts); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]*contacts.Contact{replaced, deleted}, was); diff != "" {
+		t.Errorf("before a replacement and a deletion it was (-want +got):\n%s", diff)
+	}
+}
+
 func TestUpdatesAtTheSameTimeAreAllMade(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {

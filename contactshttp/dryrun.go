@@ -1,11 +1,7 @@
 package contactshttp
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -91,42 +87,21 @@ func dryItemOf(r *contacts.CreateResult) DryRunItem {
 	return item
 }
 
-// dryChange answers the dry run of a change. It looks at the contact, and changes
-// that version alone, so that the answer says what the change itself does. Of a
-// damaged contact it cannot say what differs.
+// dryChange answers the dry run of a change. Of a damaged contact it cannot say what
+// differs.
 func (h *handler) dryChange(c *call, do jsonChange) (*answer, error) {
-	ctx := c.request.Context()
-	var given bytes.Buffer
-	for body := io.TeeReader(c.request.Body, &given); ; body = bytes.NewReader(given.Bytes()) {
-		// A change of nothing needs the permissions of the change, and not those of a
-		// read.
-		before, unread := h.dry.UpdateContact(ctx, c.key, c.id(), contacts.UpdateContactInput{}, nil)
-		missing := contacts.CodeOf(unread) == contacts.CodeNotFound // what is wrong with the body comes before that
-		_, damaged := errors.AsType[*contacts.DamagedError](unread) // the change may repair it
-		if unread != nil && !missing && !damaged {
-			return nil, unread
-		}
-		opts, only := c.condition.options(), false
-		if unread == nil {
-			if was := before.Version - 1; opts.Versions == nil || slices.Contains(opts.Versions, was) {
-				opts.Versions, only = []int64{was}, true
-			}
-		}
-		after, err := do(h.dry, ctx, c.key, c.id(), body, opts)
-		switch {
-		case only && contacts.CodeOf(err) == contacts.CodeConflict, err == nil && missing: // another writer came between
-		case err != nil:
-			return nil, c.condition.failed(err)
-		default:
-			run := DryRun{
-				DryRun: true, Result: contacts.ResultUpdated, Contact: dryContactOf(after), Changes: changesOf(nil), Matched: matchedOf(nil),
-			}
-			if !damaged {
-				run.Changes = changesOf(contacts.Changes(before, after))
-			}
-			return &answer{status: http.StatusOK, body: run}, nil
-		}
+	var before *contacts.Contact
+	opts := c.condition.options()
+	opts.Before = func(was *contacts.Contact) { before = was }
+	after, err := do(h.dry, c.request.Context(), c.key, c.id(), c.request.Body, opts)
+	if err != nil {
+		return nil, c.condition.failed(err)
 	}
+	run := DryRun{DryRun: true, Result: contacts.ResultUpdated, Contact: dryContactOf(after), Changes: changesOf(nil), Matched: matchedOf(nil)}
+	if before != nil {
+		run.Changes = changesOf(contacts.Changes(before, after))
+	}
+	return &answer{status: http.StatusOK, body: run}, nil
 }
 
 func dryContactOf(c *contacts.Contact) *DryRunContact {

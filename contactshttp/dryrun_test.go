@@ -274,11 +274,10 @@ type busyStore struct {
 }
 
 func (s *busyStore) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
-	outcomes, err := s.Store.Apply(ctx, batch)
 	if batch.DryRun {
 		s.once.Do(s.change)
 	}
-	return outcomes, err
+	return s.Store.Apply(ctx, batch)
 }
 
 // The changes of a dry run are its own, although another writer comes between.
@@ -352,4 +351,36 @@ func TestDryRunOfAChangeThatRepairsADamagedContact(t *testing.T) {
 		}
 	}
 	s.want(t, 200, ask{method: "PUT", path: path, key: s.writer, body: `{"first_name": "Eva"}`})
+}
+
+// An operationAuthenticator notes the operations for which it is asked.
+type operationAuthenticator struct {
+	contacts.Authenticator
+	asked []contacts.Operation
+}
+
+func (a *operationAuthenticator) Authenticate(ctx context.Context, key string) (*contacts.Principal, error) {
+	a.asked = append(a.asked, contacts.OperationOf(ctx))
+	return a.Authenticator.Authenticate(ctx, key)
+}
+
+// A host may let a key do one operation and not another.
+func TestDryRunOfAChangeIsOneCallOfItsOperation(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	auth := &operationAuthenticator{Authenticator: contacts.KeyAuthenticator(f.Store, nil)}
+	svc, err := contacts.New(f.Store, &contacts.Options{Authenticator: auth})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := new(world)
+	w.url, w.wire = listen(t, svc, nil)
+	id := w.create(t, f.Key, `{"first_name": "Ada"}`)
+	for method, operation := range map[string]contacts.Operation{"PUT": contacts.OpReplaceContact, "PATCH": contacts.OpUpdateContact} {
+		auth.asked = nil
+		w.want(t, 200, ask{method: method, path: api + "/contacts/" + id + "/update?dry_run=true", key: f.Key, body: `{"first_name": "Eve"}`})
+		if diff := cmp.Diff([]contacts.Operation{operation}, auth.asked); diff != "" {
+			t.Errorf("%s: the operations that the authenticator was asked for (-want +got):\n%s", method, diff)
+		}
+	}
 }
