@@ -44,12 +44,14 @@ var dryRunCases = []testCase{
 			dry.Idempotency = otherInput(dry.Idempotency)
 			s.wantStored(t, dry)
 			// Nothing is removed either.
-			prune := batchAt(noon.AddDate(9, 0, 0))
-			prune.DryRun = true
 			s.apply(t, journal(a, contacts.JournalEntry{Kind: contacts.JournalEvent, At: noon, EndsAt: noon, Data: "ended"}, newEntry(1)))
 			before := s.entries(t, a)
-			wantErrs(t, s.outcomes(t, prune))
-			wantSame(t, "the journal after a dry run with no mutations", before, s.entries(t, a))
+			for _, mutations := range [][]contacts.Mutation{nil, {create(newContact(a))}} {
+				late := batchAt(noon.AddDate(9, 0, 0), mutations...)
+				late.DryRun = true
+				wantErrs(t, s.outcomes(t, late))
+				wantSame(t, fmt.Sprintf("the journal after a late dry run of %d mutations", len(mutations)), before, s.entries(t, a))
+			}
 		},
 	},
 	{

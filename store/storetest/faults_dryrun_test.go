@@ -29,6 +29,15 @@ var dryRunFaults = []fault{
 		a.DryRun = a.DryRun && len(a.Mutations) > 0
 		return a.do()
 	})},
+	{"removes beside a dry run", "dry run/the outcomes of the real call", onApply(func(a *applying) (outcomes, error) {
+		all, err := a.do()
+		if a.DryRun && len(a.Mutations) > 0 {
+			prune := a.with()
+			prune.DryRun = false
+			prune.do()
+		}
+		return all, err
+	})},
 	{"appends in a dry run", "dry run/the outcomes of the real call", onApply(func(a *applying) (outcomes, error) {
 		all, err := a.do()
 		for _, m := range a.Mutations {
