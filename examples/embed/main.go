@@ -60,12 +60,13 @@ func run(ctx context.Context, addr, db string, out io.Writer, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	key, err := setUp(ctx, contacts.NewAdmin(store, nil))
+	// Listen first: a key that is issued before a failure would never be shown.
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
-
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	defer listener.Close()
+	key, err := setUp(ctx, contacts.NewAdmin(store, nil))
 	if err != nil {
 		return err
 	}

@@ -151,8 +151,23 @@ func start(t *testing.T, db string) (printed string, stop func()) {
 	}
 }
 
+// inUse returns an address that another listener has until the test ends.
+func inUse(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener.Addr().String()
+}
+
 func TestRun(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "contacts.db")
+	if err := run(t.Context(), inUse(t), db, io.Discard, slog.New(slog.DiscardHandler)); err == nil {
+		t.Fatal("run returned no error for an address that is in use")
+	}
+
 	printed, stop := start(t, db)
 	curl := regexp.MustCompile(`^curl -i (\S+) -H 'Authorization: Bearer (\S+)' -d '(.*)'\n$`).FindStringSubmatch(printed)
 	if curl == nil {
