@@ -77,17 +77,21 @@ func (p *pass) decide(m match) {
 // reconsider has contacts done again that were refused before an earlier one of the pass
 // has changed a contact: that may lose the key. Others may get one when they are restored.
 func (p *pass) reconsider() {
-	places := make(map[uuid.UUID]int) // of the first that changes a contact
+	first := make(map[uuid.UUID]*newContact) // that changes a contact
 	for _, m := range p.found {
-		if place, ok := places[m.id]; !p.of(m.newContact).leaves && (!ok || m.place < place) {
-			places[m.id] = m.place
+		if n := first[m.id]; !p.of(m.newContact).leaves && (n == nil || m.place < n.place) {
+			first[m.id] = m.newContact
 		}
 	}
 	for _, m := range p.refused {
-		if p.follows(m.newContact) || slices.ContainsFunc(m.holders, func(h Holder) bool {
-			place, ok := places[h.ContactID]
-			return ok && place < m.place
-		}) {
+		again := p.follows(m.newContact)
+		for _, h := range m.holders {
+			if n := first[h.ContactID]; n != nil && n.place < m.place {
+				again = true
+				m.awaits = cmp.Or(p.earlier(m.newContact, n.record.MatchKeys()), m.awaits) // which may change it, too
+			}
+		}
+		if again {
 			m.err = nil
 			p.repeat(m.newContact, errAgain)
 		}

@@ -54,7 +54,7 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		default:
 			c.tries++
 			stale = 0
-			ordered = ordered && !slices.ContainsFunc(p.again, func(n *newContact) bool { return n.awaits != nil })
+			ordered = ordered && !slices.ContainsFunc(p.again, (*newContact).isWaiting)
 			if try++; len(p.again) < size {
 				try = 1
 			}
@@ -82,7 +82,7 @@ func putInOrder(contacts []*newContact, policy *DuplicatePolicy) map[MatchKey][]
 				n.wait = max(n.wait, before[len(before)-1].wait+1)
 			}
 		}
-		if n.awaits != nil && !n.awaits.isDone() {
+		if n.isWaiting() {
 			n.wait = max(n.wait, n.awaits.wait+1)
 		}
 		if n.once != nil {
@@ -96,6 +96,9 @@ func putInOrder(contacts []*newContact, policy *DuplicatePolicy) map[MatchKey][]
 	slices.SortStableFunc(contacts, func(a, b *newContact) int { return cmp.Compare(a.wait, b.wait) })
 	return byKey
 }
+
+// isWaiting reports whether the contact waits for another one that has no key of it.
+func (n *newContact) isWaiting() bool { return n.awaits != nil && !n.awaits.isDone() }
 
 // isDone reports whether it is known what becomes of the contact.
 func (n *newContact) isDone() bool { return n.result != "" || n.err != nil }

@@ -587,6 +587,12 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 			[]contacts.Result{contacts.ResultUpdated, contacts.ResultCreated}, "",
 		},
 		{
+			"an address moves later", reject, byID, []contacts.CreateContactInput{
+				{FirstName: "Ada", ExternalID: "1"}, {FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
+			},
+			[]contacts.Result{contacts.ResultUnchanged, contacts.ResultUpdated, contacts.ResultCreated}, "",
+		},
+		{
 			"an address does not move", reject, byID, []contacts.CreateContactInput{
 				{FirstName: "Ada", ExternalID: "1", City: "Paris"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
 			},
