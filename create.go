@@ -118,7 +118,8 @@ type CreateResult struct {
 
 	// DeletedTwin is the newest deleted contact that has a match key of the new
 	// one, if the key may see it. It can be restored in place of the new one.
-	// Only keys that must be unique are looked for. Zero: there is none.
+	// Only keys that must be unique are looked for, and those by which an upsert
+	// looks for a contact. Zero: there is none.
 	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
 
 	// PastOverlay: the stream of a dry run has more keys than Limits.DryRunKeys, so

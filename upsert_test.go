@@ -170,13 +170,14 @@ func TestRestoreDeleted(t *testing.T) {
 			t.Errorf("the restored one: got %s", r.Result)
 		}
 		remove(first.ID)
-		remove(w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}).ID)
+		second := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
+		remove(second.ID)
 		in.UpdateOnly = true
 		_, err := w.svc.UpsertContact(t.Context(), w.writer, in)
 		wantError(t, err, contacts.CodeNotFound)
 		in.UpdateOnly = false
-		if r := w.upsert(t, in); r.Result != contacts.ResultCreated {
-			t.Errorf("with two deleted: got %s", r.Result)
+		if r := w.upsert(t, in); r.Result != contacts.ResultCreated || r.DeletedTwin != second.ID {
+			t.Errorf("with two deleted: got %s and the twin %v, want the newest, %v", r.Result, r.DeletedTwin, second.ID)
 		}
 	})
 }
