@@ -170,6 +170,21 @@ func (p *pass) deleted(ctx context.Context, on []MatchKey) ([]*ContactRecord, er
 	return slices.DeleteFunc(list.Records, func(r *ContactRecord) bool { return p.seen.hides(r.Contact.ID) }), err
 }
 
+// withTwin returns the outcome of a contact that is stored with the claims, where a store
+// cannot know it.
+func (p *pass) withTwin(ctx context.Context, claims []MatchKey) (o MutationOutcome, err error) {
+	list, err := p.store.ListContacts(ctx, ContactQuery{
+		AccountID: p.principal.AccountID, AllTeams: true, MatchKeys: claims, Deleted: true, Limit: 1 + len(p.seen.records),
+	})
+	for _, r := range list.Records { // the newest first
+		if c := &r.Contact; !p.seen.hides(c.ID) {
+			o.Holders = []Holder{{ContactID: c.ID, TeamID: c.TeamID, Deleted: true}}
+			break
+		}
+	}
+	return o, err
+}
+
 // change changes the contacts that were found.
 func (p *pass) change(ctx context.Context) {
 	if len(p.found) == 0 {

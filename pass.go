@@ -259,8 +259,12 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 			case probe:
 				p.absent = append(p.absent, n)
 			default:
-				if o.Err != nil { // who holds the keys would do so no more
-					o = MutationOutcome{}
+				if p.seen != nil && (o.Err != nil || len(o.Holders) > 0 && p.seen.hides(o.Holders[0].ContactID)) {
+					// Who holds the keys would do so no more, or the twin is none any more.
+					if o, err = p.withTwin(ctx, m.claims); err != nil {
+						n.err = p.fault(err)
+						continue
+					}
 				}
 				p.finish(n, o)
 				p.seen.add(step{newContact: n, after: n.record, once: n.once, on: m.on, claims: m.claims, at: batch.Now})

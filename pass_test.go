@@ -561,6 +561,50 @@ func TestBatchSeesWhatItRestores(t *testing.T) {
 	})
 }
 
+// TestTwinOfAKeyThatMoves: a contact of a batch gets an address that an earlier one takes
+// away from another contact, or from one that it restores. It has the same twin whether
+// the contacts are stored as they go, or all together, or not at all.
+func TestTwinOfAKeyThatMoves(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		for _, restored := range []bool{false, true} {
+			for _, together := range []bool{false, true} {
+				w := newWorld(t, store, nil)
+				remove := func(c *contacts.Contact) {
+					if err := w.svc.DeleteContact(t.Context(), w.writer, c.ID, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				twin := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
+				remove(twin)
+				ada := w.create(t, contacts.CreateContactInput{FirstName: "Ada", ExternalID: "1", Email: "ada@example.com"})
+				if restored {
+					remove(ada)
+				}
+				w.setPolicy(t, reject)
+				batch := contacts.UpsertContactsInput{AllOrNothing: together}
+				for _, in := range []contacts.CreateContactInput{
+					{FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
+				} {
+					batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{
+						CreateContactInput: in, MatchOn: []contacts.KeyKind{contacts.KeyExternalID}, Mode: contacts.UpsertOverwrite, RestoreDeleted: true,
+					})
+				}
+				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+					results, err := svc.UpsertContacts(t.Context(), w.writer, batch)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if r := results[1]; r.Result != contacts.ResultCreated || r.DeletedTwin != twin.ID {
+						t.Errorf("restored %t, together %t, dry run %t: got %s with the twin %v, %v, want %v",
+							restored, together, svc.IsDryRun(), r.Result, r.DeletedTwin, r.Err, twin.ID)
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestBatchKeepsItsOrder: contacts that share no key depend on each other where a stored
 // contact has keys of both. They are done in the order of the batch all the same.
 func TestBatchKeepsItsOrder(t *testing.T) {
