@@ -226,9 +226,14 @@ func TestKeptDoNotCall(t *testing.T) {
 	if _, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader("+15551230001\n"), nil); err != nil {
 		t.Fatal(err)
 	}
-	s, err := importFile(t, f, strings.NewReader("first_name,phone_number,do_not_call\nAnn,+15551230001,no\nBob,+15551230002,no\n"), nil, nil)
-	if err != nil || s.KeptDoNotCall != 1 || s.Notes["kept_do_not_call"] != 1 {
-		t.Errorf("%+v, %v", s, err)
+	for _, file := range []string{
+		"first_name,phone_number,do_not_call\nAnn,+15551230001,no\nBob,+15551230002,no\n",
+		"{\"first_name\":\"Cid\",\"phone_numbers\":[{\"phone_number\":\"+1 (555) 123-0001\"},{\"phone_number\":\"+15551230002\"}]}\n",
+	} {
+		s, err := importFile(t, f, strings.NewReader(file), nil, nil)
+		if err != nil || s.KeptDoNotCall != 1 || s.Notes["kept_do_not_call"] != 1 {
+			t.Errorf("%+v, %v", s, err)
+		}
 	}
 }
 

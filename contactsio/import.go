@@ -369,7 +369,13 @@ func (i *importing) take(r *contacts.CreateResult) {
 // keptDoNotCall returns a note for each number that is on the do-not-call list though
 // the row does not say so.
 func keptDoNotCall(given []contacts.PhoneNumberInput, stored []contacts.PhoneNumber) (notes []Note) {
+	if !slices.ContainsFunc(stored, func(s contacts.PhoneNumber) bool { return s.DoNotCall }) { // most contacts
+		return nil
+	}
 	for n, p := range given {
+		if e164, err := contacts.ParsePhoneNumber(p.PhoneNumber, ""); err == nil {
+			p.PhoneNumber = e164
+		}
 		for _, s := range stored {
 			if s.DoNotCall && !p.DoNotCall && s.PhoneNumber == p.PhoneNumber {
 				notes = append(notes, Note{fmt.Sprintf("phone_numbers[%d].do_not_call", n), NoteKeptDoNotCall, "the number stays on the do-not-call list"})

@@ -63,28 +63,48 @@ func (j *jsonRows) next() (Row, error) {
 		} else if code, message := r.text.misread(text); code != "" {
 			row.Problems = problem("", code, message)
 		} else {
-			row.Contact, row.Problems = lineInput(text)
+			row.Contact, row.Problems = lineInput(text, r.opts.Region)
 		}
 		return row, nil
 	}
 }
 
-// lineInput reads the contact of a line.
-func lineInput(text []byte) (contacts.CreateContactInput, []contacts.FieldError) {
+// lineInput reads the contact of a line. National numbers are those of the region.
+func lineInput(text []byte, region string) (contacts.CreateContactInput, []contacts.FieldError) {
 	if text[0] != '{' {
 		return contacts.CreateContactInput{}, problem("", ProblemJSON, "the line must be one JSON object")
 	}
 	var in lineContact
-	err := jsonv2.Unmarshal(text, &in, jsonv2.RejectUnknownMembers(true), jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(keepDigits)))
-	if err != nil {
+	if err := decodeJSON(text, &in); err != nil {
 		return contacts.CreateContactInput{}, jsonProblem(err)
 	}
-	for _, p := range in.PhoneNumbers {
-		in.CreateContactInput.PhoneNumbers = append(in.CreateContactInput.PhoneNumbers, contacts.PhoneNumberInput{
-			PhoneNumber: p.PhoneNumber, PhoneType: p.PhoneType, Primary: p.Primary, DoNotCall: p.DoNotCall,
-		})
+	in.CreateContactInput.PhoneNumbers = phoneInputs(in.PhoneNumbers)
+	for i := range in.CreateContactInput.PhoneNumbers {
+		n := &in.CreateContactInput.PhoneNumbers[i].PhoneNumber
+		if region == "" || isBlank(*n) || strings.ContainsAny(*n, "+＋") {
+			continue
+		}
+		e164, err := contacts.ParsePhoneNumber(*n, region)
+		if err != nil {
+			return in.CreateContactInput, problem(numberField(i), contacts.FieldInvalid, phoneReason(err))
+		}
+		*n = e164
 	}
 	return in.CreateContactInput, nil
+}
+
+// phoneInputs leaves out what an export adds.
+func phoneInputs(phones []linePhone) (in []contacts.PhoneNumberInput) {
+	for _, p := range phones {
+		in = append(in, contacts.PhoneNumberInput{PhoneNumber: p.PhoneNumber, PhoneType: p.PhoneType, Primary: p.Primary, DoNotCall: p.DoNotCall})
+	}
+	return in
+}
+
+// decodeJSON decodes one value by the strict rules of the API: names are known and occur
+// once, and numbers keep every digit.
+func decodeJSON(text []byte, v any) error {
+	return jsonv2.Unmarshal(text, v, jsonv2.RejectUnknownMembers(true), jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(keepDigits)))
 }
 
 // keepDigits reads a number of a context digit for digit.

@@ -1,13 +1,13 @@
 package contactsio
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"example.com/contacts"
 )
@@ -354,9 +354,9 @@ func (p *person) setTeam(cell string) {
 
 // setContext reads a context. Members of other columns are kept.
 func (p *person) setContext(field string, context *map[string]any, cell string) {
-	given := make(map[string]any)
-	if err := decodeJSON(cell, &given); err != nil || given == nil {
-		p.refuse(field, contacts.FieldWrongType, "must be one JSON object")
+	var given map[string]any
+	if err := decodeJSON([]byte(cell), &given); err != nil || given == nil {
+		p.refuse(field, contacts.FieldWrongType, "must be one JSON object, in which no name occurs twice")
 		return
 	}
 	for name, value := range *context {
@@ -367,22 +367,13 @@ func (p *person) setContext(field string, context *map[string]any, cell string) 
 
 // setMorePhones reads the phone numbers that have no columns.
 func (p *person) setMorePhones(cell string) {
-	if err := decodeJSON(cell, &p.more); err != nil {
+	var more []linePhone
+	err := decodeJSON([]byte(cell), &more)
+	switch {
+	case errors.Is(err, jsonv2.ErrUnknownName):
+		p.refuse("more_phone_numbers"+jsonProblem(err)[0].Field, contacts.FieldUnknown, "is not a field of a phone number")
+	case err != nil:
 		p.refuse("more_phone_numbers", contacts.FieldWrongType, "must be a JSON array of phone numbers")
 	}
-}
-
-var errMoreText = errors.New("there is more than one value")
-
-// decodeJSON decodes one value and keeps every digit of its numbers.
-func decodeJSON(text string, v any) error {
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errMoreText
-	}
-	return nil
+	p.more = phoneInputs(more)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/contacts"
 	"example.com/contacts/contactsio"
 )
 
@@ -127,6 +128,48 @@ func TestJSONLinesAreUTF8(t *testing.T) {
 				t.Errorf("rows (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestNationalNumbersOfJSONLines reads them as those of a CSV file.
+func TestNationalNumbersOfJSONLines(t *testing.T) {
+	t.Parallel()
+	const file = `{"first_name":"A","phone_numbers":[{"phone_number":"+1 212 736 5000"},{"phone_number":"(212) 736-5001"}]}` + "\n" +
+		`{"first_name":"B","phone_numbers":[{"phone_number":"+12127365000"},{"phone_number":"5001"}]}`
+	rows := read(t, strings.NewReader(file), &contactsio.ReadOptions{Region: "US"})
+	want := []contacts.PhoneNumberInput{{PhoneNumber: "+1 212 736 5000"}, {PhoneNumber: "+12127365001"}}
+	if diff := cmp.Diff(want, rows[0].Contact.PhoneNumbers); diff != "" || rows[0].Problems != nil {
+		t.Errorf("%v; numbers (-want +got):\n%s", rows[0].Problems, diff)
+	}
+	if p := rows[1].Problems; len(p) != 1 || p[0].Field != "phone_numbers[1].phone_number" || p[0].Code != "invalid" {
+		t.Errorf("got %v", p)
+	}
+}
+
+// TestStrictCells refuses a cell of JSON by the rules of the API.
+func TestStrictCells(t *testing.T) {
+	t.Parallel()
+	for cell, want := range map[string]string{
+		`more_phone_numbers: [{"phone_number":"+15551234567","phone_type":"x","id":"1","dnc_reason":"x"}]`: "",
+		`more_phone_numbers: [{"phone_number":"+15551234567"},{"phone":"+15551234568"}]`:                   "more_phone_numbers[1].phone unknown_field",
+		`more_phone_numbers: [{"Phone_Number":"+15551234567"}]`:                                            "more_phone_numbers[0].Phone_Number unknown_field",
+		`more_phone_numbers: [] []`:          "more_phone_numbers wrong_type",
+		`more_phone_numbers: +15551234567`:   "more_phone_numbers wrong_type",
+		`custom_context: {"a":1.50,"b":{}}`:  "",
+		`custom_context: {"a":1,"a":2}`:      "custom_context wrong_type",
+		`custom_context: null`:               "custom_context wrong_type",
+		`industry_context: {"a":{"b":1}} x`:  "industry_context wrong_type",
+		`industry_context: {"a":[{"b":null}`: "industry_context wrong_type",
+	} {
+		name, text, _ := strings.Cut(cell, ": ")
+		row := read(t, strings.NewReader("first_name,"+name+"\nA,\""+strings.ReplaceAll(text, `"`, `""`)+"\"\n"), nil)[0]
+		got := ""
+		for _, p := range row.Problems {
+			got += p.Field + " " + p.Code
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", cell, got, want)
+		}
 	}
 }
 
