@@ -254,7 +254,7 @@ func (r *Reader) mapped(name string) (field string, ok bool) {
 // mapColumns decides what each column becomes.
 func (c *csvRows) mapColumns() error {
 	c.source = sourceOf(c.header)
-	c.person.ours = c.source == sourceOurs
+	c.person.ours, c.person.google = c.source == sourceOurs, c.source == sourceGoogle || c.source == sourceOldGoogle
 	c.columns = make([]column, len(c.header))
 	c.filled = make([]int, len(c.header))
 	uses := make([]use, len(c.header))

@@ -168,6 +168,23 @@ func TestFurtherValuesAreKept(t *testing.T) {
 	}
 }
 
+// TestAddressesOfOneLabel takes the first of several addresses in the cells of Google.
+func TestAddressesOfOneLabel(t *testing.T) {
+	t.Parallel()
+	const file = "First Name,Phone 1 - Label,Address 1 - Label,Address 1 - Street,Address 1 - City,Address 1 - Country,Address 2 - Label,Address 2 - City\n" +
+		"Ann,,Home,1 Home St ::: 2 Oak St,Hometown ::: Oaktown,US,Other,Elsewhere\nBob,,Home, ::: 2 Oak St,Hometown ::: Oaktown,,,\n"
+	rows := read(t, strings.NewReader(file), nil)
+	for i, want := range []string{
+		"1 Home St, Hometown, US; postal addresses that are left out: 2",
+		", Hometown, ; postal addresses that are left out: 1",
+	} {
+		c := rows[i].Contact
+		if got := c.Address + ", " + c.City + ", " + c.Country + "; " + rows[i].Notes[0].Message; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // TestGoOnAfterTheRetention warns where the keys of rows may have ended, as long as the
 // Service keeps them.
 func TestGoOnAfterTheRetention(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 type person struct {
 	region  string
 	ours    bool // the file is one of our own: its labels are taken as they are
+	google  bool // the file is one of Google: an address may be several
 	ignored *nameSet
 
 	in           contacts.CreateContactInput // what needs no more thought
@@ -85,6 +86,18 @@ func (a *address) set(part, text string) {
 	case "label":
 		a.label = text
 	}
+}
+
+// cutToFirst leaves the first address where the cells of Google have several, and returns
+// how many there were.
+func (a *address) cutToFirst() int {
+	most := 1
+	for _, part := range [...]*string{&a.street[0], &a.city, &a.state, &a.zipCode, &a.country} {
+		first, _, _ := strings.Cut(*part, googleSeparator)
+		most = max(most, 1+strings.Count(*part, googleSeparator))
+		*part = strings.TrimSpace(first)
+	}
+	return most
 }
 
 func (a *address) isBlank() bool {
@@ -233,10 +246,15 @@ func (p *person) finishAddresses() {
 	var best *address
 	filled := 0
 	for i := range p.addresses {
-		if a := &p.addresses[i]; !a.isBlank() {
-			if filled++; best == nil || a.rank() < best.rank() {
-				best = a
-			}
+		a := &p.addresses[i]
+		if a.isBlank() {
+			continue
+		}
+		if filled++; p.google {
+			filled += a.cutToFirst() - 1
+		}
+		if best == nil || a.rank() < best.rank() {
+			best = a
 		}
 	}
 	if best == nil {
