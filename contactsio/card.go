@@ -456,7 +456,7 @@ func cardAddress(raw, kind string) address {
 		}
 	}
 	return address{
-		label: kind, street: [3]string{parts[2], parts[1], parts[0]},
+		place: otherPlace, label: kind, street: [3]string{parts[2], parts[1], parts[0]},
 		city: parts[3], state: parts[4], zipCode: parts[5], country: parts[6],
 	}
 }

@@ -591,7 +591,7 @@ func (b *columnBuilder) address(col *column, kind, what, n string) error {
 	}
 	key := place
 	if n != "" {
-		key = "#" + n
+		key, place = "#"+n, otherPlace // until a label says more
 	}
 	slot := b.slot("address", "of "+key)
 	if slot >= len(b.person.addresses) {

@@ -185,6 +185,19 @@ func TestAddressesOfOneLabel(t *testing.T) {
 	}
 }
 
+// TestAddressWithoutALabel takes a business address before one of which nothing is known.
+func TestAddressWithoutALabel(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{
+		"First Name,Phone 1 - Label,Address 1 - Label,Address 1 - City,Address 2 - Label,Address 2 - City\nAnn,,,Elsewhere,Work,Worktown\n",
+		"BEGIN:VCARD\nN:;Ann\nADR:;;;Elsewhere;;;\nADR;TYPE=WORK:;;;Worktown;;;\nEND:VCARD\n",
+	} {
+		if got := read(t, strings.NewReader(file), nil)[0].Contact.City; got != "Worktown" {
+			t.Errorf("%q: got %s", file, got)
+		}
+	}
+}
+
 // TestGoOnAfterTheRetention warns where the keys of rows may have ended, as long as the
 // Service keeps them.
 func TestGoOnAfterTheRetention(t *testing.T) {

@@ -58,9 +58,12 @@ type phoneColumn struct {
 
 type customField struct{ label, value string }
 
+// otherPlace is that of an address of which nothing is known.
+const otherPlace = "other"
+
 // An address is one postal address.
 type address struct {
-	place                         string // of the columns
+	place                         string // of the columns; "": the file has this one
 	label                         string // of the row
 	street                        [3]string
 	city, state, zipCode, country string
