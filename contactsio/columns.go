@@ -136,7 +136,7 @@ func namesOf(s source) map[string]role {
 	case sourceSalesforce:
 		return map[string]role{"contactid": "external_id", "id": "external_id", "accountname": "company", "phone": "phone work"}
 	case sourceMailchimp:
-		return map[string]role{"euid": "external_id", "unsubtime": "unsubscribed"}
+		return map[string]role{"euid": "external_id", "unsubtime": "unsubscribed", "region": ""} // the region of an IP address
 	default:
 		return nil
 	}

@@ -48,7 +48,7 @@ func TestHeaderMaps(t *testing.T) {
 			Fax=; Account ID=; Lead Source=`},
 		{"mailchimp", "LEID,EUID", `
 			Email Address=email; First Name=first_name; Last Name=last_name; Address=address; Phone Number=phone_number; TAGS=tags;
-			NOTES=custom_context.note; UNSUB_TIME=custom_context.email_opt_out; MEMBER_RATING=; OPTIN_TIME=; OPTIN_IP=; CONFIRM_TIME=; LATITUDE=; GMTOFF=; CC=`},
+			NOTES=custom_context.note; UNSUB_TIME=custom_context.email_opt_out; MEMBER_RATING=; OPTIN_TIME=; OPTIN_IP=; CONFIRM_TIME=; LATITUDE=; GMTOFF=; CC=; REGION=`},
 		{"", "Company", `
 			Name=full_name; Full Name=full_name; Email=email; E-mail=email; e_mail=email; Phone=phone_number; MOBILE=phone_number; Telephone=phone_number;
 			Street=address; Zip=zip_code; Postcode=zip_code; Town=city; Province=state; DNC=do_not_call; Opted out of calls=do_not_call;
