@@ -156,6 +156,8 @@ func TestWhatIsSaidOfNumbers(t *testing.T) {
 		"first_name,phone,phone_number,do_not_call":          {"1,2,true", []string{"1 DNC", "2 DNC"}},
 		"first_name,do_not_call,phone_number,phone_number_2": {"yes,1,2", []string{"1 DNC", "2"}},
 		"first_name,phone,phone_2,do_not_call_2":             {"1,2,yes", []string{"1", "2 DNC"}},
+		"first_name,phone_number,do_not_call,phone_number_2": {",yes,2", []string{"2 DNC"}},
+		"first_name,phone_number,do_not_call_2":              {"1,yes", []string{"1 DNC"}},
 		"Name,Phone,Do Not Call,DNC":                         {"1,yes,no", []string{"1 DNC"}},
 		"Name,Phone,DNC,Opted out of calls":                  {"1,no,yes", []string{"1 DNC"}},
 		"Name,Phone,Mobile,Phone Type":                       {"1,2,boat", []string{"1 boat", "2 mobile"}},

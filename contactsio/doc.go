@@ -21,8 +21,8 @@
 //
 // A column do_not_call without a number is about the first number of our own files,
 // and about the person of all others: every number of the row is marked. So it is
-// where columns of numbers with other names stand beside our own. Of several such
-// columns one yes counts.
+// where columns of numbers with other names stand beside our own, and where the row
+// does not have the number that is marked. Of several such columns one yes counts.
 //
 // # Safety
 //
