@@ -69,7 +69,11 @@ func (w cardWriter) contact(text []byte, c *contacts.Contact) ([]byte, error) {
 		}
 		line("CATEGORIES", strings.Join(tags, ","))
 	}
-	line("REV", c.UpdatedAt.Format(time.RFC3339))
+	revised := time.RFC3339
+	if w.version == "4.0" { // has no dashes and colons (RFC 6350, 4.3)
+		revised = "20060102T150405Z"
+	}
+	line("REV", c.UpdatedAt.Format(revised))
 	line("END", "VCARD")
 	return text, nil
 }

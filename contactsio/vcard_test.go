@@ -137,6 +137,10 @@ func TestWrittenCards(t *testing.T) {
 						rt.Errorf("the line %q", l)
 					}
 				}
+				revised := map[string]string{"3.0": "2006-01-02T15:04:05Z", "4.0": "20060102T150405Z"}[version]
+				if rev := "\r\nREV:" + c.UpdatedAt.UTC().Format(revised) + "\r\n"; !strings.Contains(file.String(), rev) {
+					rt.Errorf("no %q in\n%s", rev, &file)
+				}
 				want := contacts.CreateContactInput{
 					FirstName: c.FirstName, LastName: c.LastName, Email: c.Email, Company: c.Company, Website: c.Website, ExternalID: c.ExternalID,
 					Address: strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(c.Address), City: c.City, State: c.State, ZipCode: c.ZipCode, Country: c.Country, Tags: c.Tags,
