@@ -49,14 +49,19 @@ func (f *keyFlags) asAdmin(ctx context.Context, admin *contacts.Admin, permissio
 	if err != nil {
 		return err
 	}
-	secret, issued, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// A signal does not end this: a key that may be there and is not known cannot be revoked.
+	whole := context.WithoutCancel(ctx)
+	secret, issued, err := admin.IssueKey(whole, contacts.IssueKeyInput{
 		AccountID: account, Name: actor(), Permissions: permissions, AllTeams: true, ExpiresAt: time.Now().Add(24 * time.Hour),
 	})
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if failed := admin.RevokeKey(context.WithoutCancel(ctx), issued.ID); failed != nil {
+		if failed := admin.RevokeKey(whole, issued.ID); failed != nil {
 			err = errors.Join(err, advisedError{failed, "the API key of this run is still valid", "revoke it with contacts keys revoke " + issued.ID.String()})
 		}
 	}()
