@@ -72,11 +72,14 @@ func newParser(g *grammar, options ...kong.Option) (*kong.Kong, error) {
 func run(ctx context.Context, args []string, in io.Reader, out, errors io.Writer) int {
 	var g grammar
 	s := &session{globals: &g.globals, in: in, out: newOutput(out), errors: errors}
-	parser, err := newParser(&g, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s), kong.Writers(out, errors))
+	parser, err := newParser(&g, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s), kong.Writers(resultWriter{out}, errors))
 	if err != nil {
 		return s.fail(err)
 	}
 	command, err := parser.Parse(args)
+	if err != nil && len(failuresOf(err)) == 0 { // nobody reads the help
+		return s.fail(err)
+	}
 	if err != nil {
 		g.JSON = g.JSON || slices.Contains(args, "--json") // it may come after what is wrong
 		return s.fail(usage("%w; contacts --help lists the commands and flags", err))

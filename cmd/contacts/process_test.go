@@ -323,7 +323,7 @@ func TestResultsThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	do(t, folder, "accounts", "create", "Acme")
-	for _, args := range [][]string{{"accounts", "list"}, {"accounts", "list", "--json"}, {"export", "--as-admin"}} {
+	for _, args := range [][]string{{"accounts", "list"}, {"accounts", "list", "--json"}, {"export", "--as-admin"}, {"--help"}, {"keys", "issue", "--help"}} {
 		r, w, err := os.Pipe()
 		must(t, err)
 		must(t, r.Close())
