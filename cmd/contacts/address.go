@@ -25,7 +25,10 @@ func (a storeAddress) resolve(what string) (storeAddress, error) {
 			return "", usage("%s is env:%s, and the variable %s is not set", what, name, name)
 		}
 	}
-	if a == "" {
+	switch {
+	case a == "" && what != "--db":
+		return "", usage("%s is empty: give the path of a SQLite file, or postgres://…", what)
+	case a == "":
 		return "", usage("no store was given: set %s or CONTACTS_DB to the path of a SQLite file, or to postgres://…", what)
 	}
 	return a, nil

@@ -38,7 +38,7 @@ func openCheckpoint(name string) (*checkpoint, contactsio.Position, error) {
 			err = errors.New("it has no fingerprint of a file")
 		}
 		if err != nil {
-			err = fmt.Errorf("%s is no checkpoint of an import: %w; remove it to begin anew", name, err)
+			err = fmt.Errorf("%s is no checkpoint of an import: %w; give another file, or remove this one if it is of no use", name, err)
 		}
 	}
 	if err != nil {

@@ -133,6 +133,7 @@ func TestUsage(t *testing.T) {
 		{"erase reapply STORE f", "--yes"},
 		{"events show STORE --as-admin", "<contact-id>"},
 		{"copy STORE", "<to>"},
+		{"copy " + db + " env:CONTACTS_NOWHERE", "TO is env:CONTACTS_NOWHERE"},
 		{"copy " + db + " " + db, "the same store"},
 		{"copy " + db + " y.db --remove", "--again"},
 		// Other users of the machine can read arguments.
