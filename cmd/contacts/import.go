@@ -128,7 +128,7 @@ func (c *importCommand) Run(ctx context.Context, s *session) error {
 			case err != nil:
 				return advisedError{err, name, c.advice(summary)}
 			case summary.Next != nil:
-				s.say("%s: stopped, because %d rows were refused\n  %s", name, summary.Refused, c.advice(summary))
+				s.warn("%s: stopped, because %d rows were refused\n  %s", name, summary.Refused, c.advice(summary))
 			}
 		}
 		return nil
@@ -289,10 +289,15 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 // print prints what became of the rows of a file.
 func (s *session) print(name string, summary *contactsio.Summary) error {
 	if s.JSON {
+		next := 0
+		if summary.Next != nil {
+			next = summary.Next.Line
+		}
 		return s.out.object(struct {
 			File string `json:"file"`
 			*contactsio.Summary
-		}{name, summary})
+			NextLine int `json:"next_line,omitempty"` // that was not imported; 0: all were
+		}{name, summary, next})
 	}
 	if summary.Ignored != nil {
 		s.say("%s: ignored %s", name, printable(strings.Join(summary.Ignored, ", ")))
