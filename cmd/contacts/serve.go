@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -104,6 +105,13 @@ func welcome(ctx context.Context, store contacts.Store, log *slog.Logger) error 
 func (c *serveCommand) serve(ctx context.Context, listener net.Listener, store contacts.Store, svc *contacts.Service, log *slog.Logger) error {
 	var stopping atomic.Bool
 	server := newServer(c.handler(store, svc, &stopping, log), log)
+	if c.TLSCert != "" {
+		certificate, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	}
 	api := c.url(listener.Addr())
 	log.Info("listening", "url", api.String())
 	if c.Docs {
@@ -114,7 +122,7 @@ func (c *serveCommand) serve(ctx context.Context, listener net.Listener, store c
 		if c.TLSCert == "" {
 			served <- server.Serve(listener)
 		} else {
-			served <- server.ServeTLS(listener, c.TLSCert, c.TLSKey)
+			served <- server.ServeTLS(listener, "", "")
 		}
 	}()
 	select {
