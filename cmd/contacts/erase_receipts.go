@@ -15,7 +15,8 @@ import (
 )
 
 // withReceipts calls work, and writes the receipts that it returns to a new file as JSON
-// lines. No name: there is no file. Where nothing was erased, the file does not appear.
+// lines. No name: there is no file. Where nothing was erased, and where not all receipts
+// can be written, the file does not appear: a part of it would look whole.
 func withReceipts(name fileName, work func() ([]contacts.Erasure, error)) error {
 	return withFiles(func(files ...io.Writer) (keep bool, err error) {
 		receipts, err := work()
@@ -23,7 +24,8 @@ func withReceipts(name fileName, work func() ([]contacts.Erasure, error)) error 
 			return false, err
 		}
 		lines := &output{w: bufio.NewWriter(files[0]), json: true}
-		return true, errors.Join(err, list(lines, these(receipts...)), lines.flush())
+		failed := errors.Join(list(lines, these(receipts...)), lines.flush())
+		return failed == nil, errors.Join(err, failed)
 	}, name)
 }
 

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"example.com/contacts"
 )
 
 // A file whose name was taken meanwhile may be the only copy of refused rows. It is kept,
@@ -26,6 +29,22 @@ func TestFileIsKeptWhoseNameWasTaken(t *testing.T) {
 		if got, err := os.ReadFile(name); err != nil || string(got) != want {
 			t.Errorf("%s has %q, %v; want %q", name, got, err, want)
 		}
+	}
+}
+
+// A file with a part of the receipts does not get its name.
+func TestReceiptsAreWhole(t *testing.T) {
+	t.Parallel()
+	name := fileName(filepath.Join(t.TempDir(), "receipts.jsonl"))
+	err := withReceipts(name, func() ([]contacts.Erasure, error) {
+		noJSON := contacts.Erasure{At: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}
+		return []contacts.Erasure{{}, noJSON}, nil
+	})
+	if err == nil {
+		t.Error("it ended without an error")
+	}
+	if left, err := os.ReadDir(filepath.Dir(string(name))); err != nil || len(left) > 0 {
+		t.Errorf("there is %v: %v", left, err)
 	}
 }
 
