@@ -33,7 +33,7 @@ type importCommand struct {
 	Tag        []string          `sep:"none" placeholder:"TAG" help:"A tag for every contact. May be given more than once."`
 	Job        string            `placeholder:"NAME" help:"Names the import: the same rows with another name are other contacts."`
 	Checkpoint fileName          `placeholder:"FILE" help:"Where the import goes on if it is cut off. It is read if it is there, and removed at the end. For one file."`
-	Refused    fileName          `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons. For one file."`
+	Refused    fileName          `placeholder:"FILE" help:"A new file for the rows that are refused, with the reasons. For one file. A run that is killed leaves them in .contacts-* beside it."`
 	Report     fileName          `placeholder:"FILE" help:"A new file with what became of each row, as JSON lines. For one file."`
 	StopAfter  int               `placeholder:"N" help:"Stop when this many rows are refused."`
 	Preview    bool              `help:"Print what the file is taken for, with ten rows. Store nothing."`
@@ -261,6 +261,9 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 		var last *checkpoint
 		if last, from, err = openCheckpoint(string(c.Checkpoint)); err != nil {
 			return nil, err
+		}
+		if n := from.Summary.Refused; n > 0 {
+			s.say("%s: %d rows were refused before line %d; they are in the file of that run, or in .contacts-* beside it if that run was killed", name, n, from.Line)
 		}
 		opts.Checkpoint = last.save
 		defer func() { err = errors.Join(err, last.end(summary)) }()
