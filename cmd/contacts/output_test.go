@@ -57,7 +57,7 @@ type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-// An API key that nobody was told is not left behind.
+// An API key that nobody was told does not stay valid.
 func TestKeyThatCannotBePrintedIsRevoked(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "contacts.db")
