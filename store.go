@@ -269,8 +269,8 @@ type ContactChange struct {
 // An IdempotencyRecord makes a call that is sent again the same call. It is
 // found under its Key within its account.
 type IdempotencyRecord struct {
-	Key    [32]byte  // SHA-256 of the key that the caller gave
-	Input  [32]byte  // SHA-256 of the input, to recognise a different one
+	Key    [32]byte  // SHA-256 of the key that the caller gave, or of what is erased
+	Input  [32]byte  // SHA-256 of the input, to recognise a different one; zero: an erasure
 	Result string    // what the Service needs to answer again: JSON, kept byte for byte
 	EndsAt time.Time // UTC, whole microseconds; from then on the record counts as absent
 }
