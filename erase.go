@@ -79,7 +79,7 @@ type ErasePersonInput struct {
 	EraseInput // without ContactID
 
 	Email       string // compared in the form of [MatchEmail]
-	PhoneNumber string // E.164
+	PhoneNumber string // E.164; with PhoneForms in the account's [DuplicatePolicy], its equivalent forms too
 	ExternalID  string
 
 	// All erases every contact that has the value. False: more than one is
@@ -111,18 +111,24 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.account(ctx, in.AccountID); err != nil {
+	account, err := a.account(ctx, in.AccountID)
+	if err != nil {
 		return nil, err
+	}
+	policy, err := account.duplicatePolicy()
+	if err != nil {
+		return nil, newServerError(err)
 	}
 	var found []Conflict
 	seen := make(map[uuid.UUID]bool)
-	for r, err := range a.records(ctx, ContactQuery{AccountID: in.AccountID, MatchKeys: []MatchKey{key}}) {
+	for r, err := range a.records(ctx, ContactQuery{AccountID: in.AccountID, MatchKeys: policy.withForms([]MatchKey{key})}) {
 		if err != nil {
 			return nil, newServerError(err)
 		}
 		if id := r.Contact.ID; !seen[id] {
 			seen[id] = true
-			found = append(found, Conflict{Field: string(key.Kind), ContactID: id})
+			_, form := r.Contact.fieldOf(key)
+			found = append(found, Conflict{Field: string(key.Kind), ContactID: id, Form: form})
 		}
 	}
 	switch {

@@ -350,6 +350,33 @@ func TestErasedForms(t *testing.T) {
 	w.wantListed(t, long)
 }
 
+// Under a policy with equivalent forms, a person has each form of a number.
+func TestErasePersonByAForm(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		const short, long = "+551187654321", "+5511987654321"
+		one := w.create(t, contacts.CreateContactInput{FirstName: "Ana", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: long}}})
+		in := contacts.ErasePersonInput{EraseInput: contacts.EraseInput{AccountID: w.acme.ID}, PhoneNumber: short}
+		_, err := w.admin.ErasePerson(t.Context(), in)
+		wantError(t, err, contacts.CodeNotFound)
+		two := w.create(t, contacts.CreateContactInput{FirstName: "Bia", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: short}}})
+		if err := w.admin.SetDuplicatePolicy(t.Context(), w.acme.ID, contacts.DuplicatePolicy{PhoneForms: true}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.admin.ErasePerson(t.Context(), in)
+		wantError(t, err, contacts.CodeAmbiguousMatch)
+		want := []contacts.Conflict{{Field: "phone_number", ContactID: two.ID}, {Field: "phone_number", ContactID: one.ID, Form: "br_ninth_digit"}}
+		if diff := cmp.Diff(want, err.(*contacts.Error).Conflicts); diff != "" {
+			t.Errorf("conflicts (-want +got):\n%s", diff)
+		}
+		in.All = true
+		if erasures, err := w.admin.ErasePerson(t.Context(), in); err != nil || len(erasures) != 2 {
+			t.Errorf("erased %+v, %v", erasures, err)
+		}
+	})
+}
+
 // A contact that was purged leaves its events and the entries that came from it.
 func TestEraseOfAPurgedContact(t *testing.T) {
 	t.Parallel()
