@@ -63,6 +63,27 @@ func wantDamaged(t testing.TB, err error, id uuid.UUID) {
 	}
 }
 
+// A contact that cannot be read whole may have what VerifyErasure looks for.
+func TestVerifyErasureNamesADamagedContact(t *testing.T) {
+	t.Parallel()
+	store := &damagedStore{Store: closing(t, memory.New()), damage: make(map[uuid.UUID]func(*contacts.ContactRecord)), lost: make(map[uuid.UUID]bool)}
+	w := newWorld(t, store, nil)
+	phones := []contacts.PhoneNumberInput{{PhoneNumber: number}}
+	lost, whole := w.create(t, contacts.CreateContactInput{FirstName: "Ann", PhoneNumbers: phones}), w.create(t, contacts.CreateContactInput{FirstName: "Bob", PhoneNumbers: phones})
+	store.damage[lost.ID] = func(r *contacts.ContactRecord) { r.Contact.PhoneNumbers = nil }
+	store.lost[lost.ID] = true
+	for _, probe := range []contacts.ErasureProbe{{PhoneNumbers: []string{number}}, {Texts: []string{number}}} {
+		found, err := w.admin.VerifyErasure(t.Context(), w.acme.ID, probe)
+		wantDamaged(t, err, lost.ID)
+		if len(found) != 1 || found[0].ContactID != whole.ID {
+			t.Errorf("%+v: found %+v", probe, found)
+		}
+	}
+	if found := w.verify(t, contacts.ErasureProbe{Emails: []string{"ada@example.com"}}); found != nil {
+		t.Errorf("found %+v", found)
+	}
+}
+
 func TestDamagedContactsDoNotStandInTheWayOfTheOthers(t *testing.T) {
 	t.Parallel()
 	store := &damagedStore{Store: closing(t, memory.New()), damage: make(map[uuid.UUID]func(*contacts.ContactRecord)), lost: make(map[uuid.UUID]bool)}

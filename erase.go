@@ -121,7 +121,7 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 	}
 	var found []Conflict
 	seen := make(map[uuid.UUID]bool)
-	for r, err := range a.records(ctx, ContactQuery{AccountID: in.AccountID, MatchKeys: policy.withForms([]MatchKey{key})}) {
+	for r, err := range a.records(ctx, ContactQuery{AccountID: in.AccountID, MatchKeys: policy.withForms([]MatchKey{key})}, nil) {
 		if err != nil {
 			return nil, newServerError(err)
 		}

@@ -152,7 +152,7 @@ func (e *erasing) look(ctx context.Context) (err error) {
 		return err
 	}
 	e.contact = nil
-	for r, err := range e.records(ctx, ContactQuery{AccountID: e.in.AccountID, IDs: []uuid.UUID{e.in.ContactID}}) {
+	for r, err := range e.records(ctx, ContactQuery{AccountID: e.in.AccountID, IDs: []uuid.UUID{e.in.ContactID}}, nil) {
 		if err != nil {
 			return newServerError(err)
 		}

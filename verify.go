@@ -47,6 +47,9 @@ const maxFindings = 1000
 // It reads the whole journal of the account, and with Texts every contact. What is
 // stored or restored while it reads may be missed. It says nothing of the disk.
 //
+// A contact that cannot be read whole may hold a value all the same. It is a
+// CodeServerError that names the contact, with the places that were found elsewhere.
+//
 // Its errors: CodeValidationError for a probe with no value or with one that no
 // contact can have, such as an empty one, or for a secret of AdminOptions that is too
 // short, CodeNotFound for an unknown account,
@@ -74,6 +77,9 @@ func (a *Admin) VerifyErasure(ctx context.Context, accountID uuid.UUID, probe Er
 			return nil, newServerError(err)
 		}
 	}
+	if s.damaged != nil {
+		return s.findings, newServerError(s.damaged)
+	}
 	return s.findings, nil
 }
 
@@ -85,6 +91,7 @@ type eraseSearch struct {
 	emails   map[string]string   // the same for addresses, in the form of MatchEmail
 	texts    []eraseText
 	findings []ErasureFinding
+	damaged  error // a contact that cannot be read whole; nil: none was met
 }
 
 // An eraseText is a text that is looked for inside other text.
@@ -155,7 +162,7 @@ func (s *eraseSearch) found(f ErasureFinding) error {
 func (s *eraseSearch) lookUp(ctx context.Context, a *Admin, accountID uuid.UUID) error {
 	const most = 100
 	for part := range slices.Chunk(s.keys, most) {
-		for r, err := range a.records(ctx, ContactQuery{AccountID: accountID, MatchKeys: part}) {
+		for r, err := range a.records(ctx, ContactQuery{AccountID: accountID, MatchKeys: part}, &s.damaged) {
 			if err != nil {
 				return err
 			}
@@ -184,7 +191,7 @@ func (s *eraseSearch) walkContacts(ctx context.Context, a *Admin, accountID uuid
 		return nil
 	}
 	var all []byte
-	for r, err := range a.records(ctx, ContactQuery{AccountID: accountID}) {
+	for r, err := range a.records(ctx, ContactQuery{AccountID: accountID}, &s.damaged) {
 		if err != nil {
 			return err
 		}
@@ -236,8 +243,9 @@ func (r *ContactRecord) texts(yield func(field, text string) bool) {
 
 // records yields the contacts that a query finds, live ones and then deleted ones.
 // With match keys, live ones come once more: one that was restored in between is in
-// neither list. An error ends it.
-func (a *Admin) records(ctx context.Context, q ContactQuery) iter.Seq2[*ContactRecord, error] {
+// neither list. An error ends it. Where a contact cannot be read whole, it comes as it
+// can be read, and damaged says so; nil: that does not matter.
+func (a *Admin) records(ctx context.Context, q ContactQuery, damaged *error) iter.Seq2[*ContactRecord, error] {
 	const pageSize = 500
 	q.AllTeams, q.Limit = true, pageSize
 	return func(yield func(*ContactRecord, error) bool) {
@@ -253,6 +261,9 @@ func (a *Admin) records(ctx context.Context, q ContactQuery) iter.Seq2[*ContactR
 				if err != nil {
 					yield(nil, err)
 					return
+				}
+				if damaged != nil && len(list.Damaged) > 0 {
+					*damaged = list.Damaged[0]
 				}
 				for _, r := range list.Records {
 					if !yield(r, nil) {

@@ -185,16 +185,16 @@ func (c *eraseVerify) Run(ctx context.Context, s *session) error {
 		found, err := admin.VerifyErasure(ctx, account, contacts.ErasureProbe{
 			Emails: c.Email, PhoneNumbers: c.Number, ExternalIDs: c.ExternalID, Texts: c.Text,
 		})
-		if err != nil {
+		if err != nil && found == nil {
 			return err
 		}
-		err = list(s.out, these(found...),
+		listed := list(s.out, these(found...),
 			column[contacts.ErasureFinding]{"VALUE", func(f contacts.ErasureFinding) string { return f.Value }},
 			column[contacts.ErasureFinding]{"CONTACT", func(f contacts.ErasureFinding) string { return idText(f.ContactID) }},
 			column[contacts.ErasureFinding]{"FIELD", func(f contacts.ErasureFinding) string { return f.Field }},
 			column[contacts.ErasureFinding]{"SEQUENCE", func(f contacts.ErasureFinding) string { return counted(int(f.Sequence)) }},
 		)
-		if err == nil && len(found) > 0 {
+		if err = errors.Join(err, listed); err == nil && len(found) > 0 {
 			return exitError(exitFinding)
 		}
 		return err
