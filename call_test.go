@@ -59,6 +59,7 @@ type applies struct {
 	contacts.Store
 	before         func()
 	fake           func(contacts.MutationBatch) []contacts.MutationOutcome
+	listed         func() // is called once, after a list
 	batches        []contacts.MutationBatch
 	lists, finds   int
 	accountsByHand int
@@ -79,7 +80,12 @@ func (s *applies) Apply(ctx context.Context, b contacts.MutationBatch) ([]contac
 
 func (s *applies) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
 	s.lists++
-	return s.Store.ListContacts(ctx, q)
+	list, err := s.Store.ListContacts(ctx, q)
+	if f := s.listed; f != nil {
+		s.listed = nil
+		f()
+	}
+	return list, err
 }
 
 func (s *applies) FindContact(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {

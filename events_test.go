@@ -485,3 +485,44 @@ func TestLongHistoryIsReadInFewSteps(t *testing.T) {
 		t.Errorf("the journal was listed %d times", store.lists)
 	}
 }
+
+// Contacts that were removed for good are looked for together, and so is one that is
+// restored meanwhile.
+func TestPageOfRemovedContactsIsReadInFewSteps(t *testing.T) {
+	t.Parallel()
+	store := &applies{Store: closing(t, memory.New())}
+	p := newPast(t, store)
+	limited, _, err := p.admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: p.acme.ID, Permissions: all, TeamIDs: []int64{team}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range p.batch(t, contacts.CreateContactsInput{Contacts: slices.Repeat([]contacts.CreateContactInput{name("x")}, 90)}) {
+		if err := p.svc.DeleteContact(t.Context(), p.key, r.Contact.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.admin.PurgeContacts(t.Context(), contacts.PurgeInput{AccountID: p.acme.ID}); err != nil {
+		t.Fatal(err)
+	}
+	c := p.create(t, name("Ada"))
+	if err := p.svc.DeleteContact(t.Context(), p.key, c.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	store.lists, store.finds = 0, 0
+	store.listed = func() { // the live ones
+		if _, err := p.svc.RestoreContact(t.Context(), p.key, c.ID, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	page, err := p.svc.Events(t.Context(), limited, contacts.EventsInput{After: 270})
+	if err != nil || len(page.Events) != 2 || page.Events[0].ContactID != c.ID {
+		t.Errorf("got %+v, %v", page, err)
+	}
+	store.finds = 0 // of the restore
+	if page, err = p.svc.Events(t.Context(), limited, contacts.EventsInput{}); err != nil || len(page.Events) != 3 {
+		t.Errorf("got %+v, %v", page, err)
+	}
+	if store.lists > 12 || store.finds > 0 {
+		t.Errorf("the store was asked for %d lists and %d contacts", store.lists, store.finds)
+	}
+}

@@ -354,7 +354,9 @@ func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID) (
 		}
 	}
 	for part := range slices.Chunk(rest, MaxMutations) {
-		for _, deleted := range []bool{false, true} {
+		// The third finds a contact that was restored between the first two, and the fourth
+		// one that was deleted again. The others are removed for good, which may be many.
+		for _, deleted := range []bool{false, true, false, true} {
 			list, err := c.store.ListContacts(ctx, ContactQuery{
 				AccountID: c.principal.AccountID, AllTeams: true, IDs: part, Deleted: deleted, Limit: len(part),
 			})
@@ -369,15 +371,6 @@ func (c *call) recordsOf(ctx context.Context, ids []uuid.UUID) (
 			}
 			if part = slices.DeleteFunc(part, func(id uuid.UUID) bool { return records[id] != nil }); len(part) == 0 {
 				break
-			}
-		}
-		for _, id := range part { // removed for good, or deleted or restored between the two reads
-			r, err := c.store.FindContact(ctx, c.principal.AccountID, id)
-			switch {
-			case err == nil:
-				records[id] = r
-			case !errors.Is(err, ErrNotFound):
-				return nil, nil, err
 			}
 		}
 	}
