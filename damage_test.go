@@ -88,7 +88,8 @@ func TestDamagedContactsDoNotStandInTheWayOfTheOthers(t *testing.T) {
 	t.Parallel()
 	store := &damagedStore{Store: closing(t, memory.New()), damage: make(map[uuid.UUID]func(*contacts.ContactRecord)), lost: make(map[uuid.UUID]bool)}
 	var log strings.Builder
-	w := newWorld(t, store, &contacts.Options{Logger: textLogger(&log)})
+	observer := &recorder{}
+	w := newWorld(t, store, &contacts.Options{Logger: textLogger(&log), Observer: observer})
 	ctx := t.Context()
 	kinds := map[string]func(*contacts.ContactRecord){
 		"context":            func(r *contacts.ContactRecord) { r.CustomContext = `{"secret":tru` },
@@ -134,11 +135,15 @@ func TestDamagedContactsDoNotStandInTheWayOfTheOthers(t *testing.T) {
 	}
 
 	log.Reset()
+	observer.take()
 	page, err := w.svc.ListContacts(ctx, w.key, contacts.ListContactsInput{Page: 1, Limit: 4})
 	if page == nil || len(page.Contacts) != 2 || len(page.Damaged) != 2 || page.Count != 12 || page.Pages != 3 || page.NextCursor == "" {
 		t.Fatalf("got %+v, %v", page, err)
 	}
 	wantDamaged(t, err, page.Damaged[0].ContactID)
+	if got, want := observer.take()[0].Outcome, (contacts.Outcome{AccountID: w.acme.ID, Returned: 2, Failed: 2}); got != want {
+		t.Errorf("the observer is told %+v, want %+v", got, want)
+	}
 	if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), page.Damaged[1].ContactID.String()) {
 		t.Errorf("want a log line for each damaged contact, got %q", &log)
 	}

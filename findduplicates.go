@@ -97,7 +97,6 @@ func (s *Service) FindDuplicates(ctx context.Context, key string, in FindDuplica
 			return nil, c.fault(err)
 		}
 	}
-	c.observed.returned(len(page.Groups))
 	var all []*Contact
 	var damaged []*DamagedError
 	for _, g := range page.Groups {
@@ -106,10 +105,12 @@ func (s *Service) FindDuplicates(ctx context.Context, key string, in FindDuplica
 	if err := c.mark(ctx, all...); err != nil {
 		return nil, c.fault(err)
 	}
+	c.observed.returned(len(page.Groups))
 	for _, d := range damaged {
 		c.note(d)
 	}
 	if damaged != nil {
+		c.observed.damaged(len(damaged))
 		return page, newServerError(damaged[0])
 	}
 	return page, nil

@@ -259,7 +259,8 @@ func TestDamagedContactsLeaveTheirGroups(t *testing.T) {
 	t.Parallel()
 	store := &damagedStore{Store: closing(t, memory.New())}
 	var log strings.Builder
-	w := newWorld(t, store, &contacts.Options{Logger: textLogger(&log)})
+	observer := &recorder{}
+	w := newWorld(t, store, &contacts.Options{Logger: textLogger(&log), Observer: observer})
 	var ids []uuid.UUID
 	for _, email := range []string{"ada@example.com", "Ada@example.com", "office@example.com", "Office@example.com", "OFFICE@example.com"} {
 		c := w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: email, CustomContext: map[string]any{}})
@@ -268,8 +269,12 @@ func TestDamagedContactsLeaveTheirGroups(t *testing.T) {
 	bad := ids[3]
 	store.damage = map[uuid.UUID]func(*contacts.ContactRecord){bad: func(r *contacts.ContactRecord) { r.CustomContext = "{" }}
 	store.lost = map[uuid.UUID]bool{ids[4]: true}
+	observer.take()
 	page, err := w.svc.FindDuplicates(t.Context(), w.key, contacts.FindDuplicatesInput{})
 	wantDamaged(t, err, bad)
+	if got, want := observer.take()[0].Outcome, (contacts.Outcome{AccountID: w.acme.ID, Returned: 2, Failed: 2}); got != want {
+		t.Errorf("the observer is told %+v, want %+v", got, want)
+	}
 	if len(page.Groups) != 2 || page.Groups[0].Damaged != nil || len(page.Groups[0].Contacts) != 2 {
 		t.Fatalf("got %+v", page)
 	}

@@ -169,6 +169,7 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 		c.note(damaged)
 	}
 	if page.Damaged != nil {
+		c.observed.damaged(len(page.Damaged))
 		return page, newServerError(page.Damaged[0])
 	}
 	return page, nil

@@ -46,7 +46,8 @@ type Call struct {
 // Created to Failed count the items of a call that writes, by what became of them.
 // Of a batch they are the items of its results, so their sum is its size. All are
 // 0 where Code is set: the call failed as a whole. A question about many numbers has
-// Returned and Failed, and their sum is how many it was given.
+// Returned and Failed, and their sum is how many it was given. A page of contacts has
+// both too where some of them are damaged, and no Code, although its error has one.
 type Outcome struct {
 	AccountID      uuid.UUID // zero: the API key is not valid
 	Code           Code      // of the error; "": the call as a whole has none
@@ -64,7 +65,7 @@ type Outcome struct {
 	Restored  int // deleted contacts that were brought back
 	Deleted   int // contacts that were deleted
 	Replayed  int // items that an earlier call with the same idempotency key has stored
-	Failed    int // items that were refused, and numbers of [OpCanCallMany] that are no phone numbers
+	Failed    int // items that were refused, numbers of [OpCanCallMany] that are no phone numbers, and contacts that are damaged
 
 	Returned int // contacts, groups of contacts, events or entries that a read returned, and numbers that OpCanCallMany judged
 	Listed   int // numbers of the question that are on the do-not-call list
@@ -120,6 +121,7 @@ type StoreStats struct {
 // An observation is what is known of a call for its observer. nil: there is none.
 type observation struct {
 	outcome Outcome
+	partial bool // its error is about some of what it returns
 	end     func(Outcome)
 }
 
@@ -138,6 +140,9 @@ func (c *call) beginObserved(ctx context.Context, items int) (context.Context, *
 
 // endObservation tells the observer how the call ended.
 func (c *call) endObservation(ctx context.Context, code Code) {
+	if c.observed.partial {
+		code = ""
+	}
 	o := &c.observed.outcome
 	o.Code, o.Tries = code, c.tries
 	o.Canceled = len(c.faults) > 0 && ctx.Err() != nil
@@ -162,6 +167,15 @@ func (o *observation) fault(cause error) {
 func (o *observation) returned(n int) {
 	if o != nil {
 		o.outcome.Returned += n
+	}
+}
+
+// damaged counts contacts of a page that cannot be read. The page is returned without
+// them, so the call as a whole has no code.
+func (o *observation) damaged(n int) {
+	if o != nil {
+		o.outcome.Failed += n
+		o.partial = true
 	}
 }
 
