@@ -178,9 +178,9 @@ func TestSummariesReadNoContexts(t *testing.T) {
 	}
 }
 
-func TestPageOfALargeHistoryIsShort(t *testing.T) {
-	t.Parallel()
-	s := newWorld(t, nil)
+// recordEvents switches events on, and returns an API key that reads them.
+func (s *world) recordEvents(t *testing.T) (key string) {
+	t.Helper()
 	if err := s.admin.SetEvents(t.Context(), s.acme.ID, contacts.EventSettings{On: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +190,13 @@ func TestPageOfALargeHistoryIsShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+func TestPageOfALargeHistoryIsShort(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	key := s.recordEvents(t)
 	id := s.create(t, s.writer, `{"first_name": "John"}`)
 	const changes = 40
 	for i := range changes {
@@ -225,15 +232,7 @@ func TestHistoryEndsBeforeAnEventThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	var store contacts.Store
 	s := newWorld(t, &settings{wrap: func(wrapped contacts.Store) contacts.Store { store = wrapped; return wrapped }})
-	if err := s.admin.SetEvents(t.Context(), s.acme.ID, contacts.EventSettings{On: true}); err != nil {
-		t.Fatal(err)
-	}
-	key, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
-		AccountID: s.acme.ID, AllTeams: true, Permissions: []contacts.Permission{contacts.PermissionReadEvents},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := s.recordEvents(t)
 	path := api + "/contacts/" + s.create(t, s.writer, `{"first_name": "John"}`)
 	for range 3 {
 		s.want(t, 200, ask{method: "PATCH", path: path + "/update", key: s.writer, body: `{}`})
