@@ -161,11 +161,7 @@ func (c *call) recall() bool {
 		return false
 	}
 	k := c.keys.recall(c.key)
-	if k == nil {
-		return false
-	}
-	c.self = principalOf(k)
-	return c.permit(&c.self) == nil
+	return k != nil && c.permitKey(k) == nil
 }
 
 // confirm checks the key of a call that nothing has judged since it was recalled.
@@ -189,8 +185,7 @@ func (c *call) authenticate(ctx context.Context) error {
 		if err != nil {
 			return c.authenticationError(err)
 		}
-		c.self = principalOf(k)
-		return c.permit(&c.self)
+		return c.permitKey(k)
 	}
 	p, err := c.auth.Authenticate(context.WithValue(ctx, operationKey{}, c.op), c.key)
 	switch {
@@ -200,6 +195,12 @@ func (c *call) authenticate(ctx context.Context) error {
 		return c.fault(errors.New("the authenticator returned no account and no error"))
 	}
 	return c.permit(p)
+}
+
+// permitKey is permit for a key that the Service knows itself.
+func (c *call) permitKey(k *KeyRecord) error {
+	c.self = principalOf(k)
+	return c.permit(&c.self)
 }
 
 // permit makes p the principal of the call, if it has the permission.

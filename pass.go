@@ -15,7 +15,7 @@ import (
 // earlier one that has a match key or an idempotency key of it, or a match key of the
 // contact that it matches.
 func (c *call) settle(ctx context.Context, created *creation, contacts []*newContact) {
-	ordered, byKey := false, map[MatchKey][]*newContact(nil)
+	var byKey map[MatchKey][]*newContact // nil: the contacts are not in order
 	for stale, try := 0, 1; len(contacts) > 0; {
 		policy, err := c.policy(ctx)
 		if err != nil {
@@ -25,9 +25,8 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		p := pass{call: c, created: created, policy: policy, how: c.matching(&policy)}
 		size := len(contacts)
 		if p.how != nil || contacts[0].how != nil || c.seen != nil {
-			if !ordered {
+			if byKey == nil {
 				byKey = putInOrder(contacts, &policy)
-				ordered = true
 			}
 			p.byKey = byKey
 			size = firstOnes(contacts)
@@ -41,7 +40,7 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 			stale, try = 0, 1
 		case p.stale != nil:
 			c.tries++
-			c.account, ordered = nil, false
+			c.account, byKey = nil, nil
 			if err := c.confirm(ctx); err != nil {
 				for _, n := range p.again {
 					n.err = err
@@ -54,7 +53,9 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 		default:
 			c.tries++
 			stale = 0
-			ordered = ordered && !slices.ContainsFunc(p.again, (*newContact).isWaiting)
+			if slices.ContainsFunc(p.again, (*newContact).isWaiting) {
+				byKey = nil
+			}
 			if try++; len(p.again) < size {
 				try = 1
 			}
