@@ -294,8 +294,9 @@ type creation struct {
 type single struct {
 	call call
 	creation
-	contact  [1]newContact
-	mutation [1]Mutation
+	contact     [1]newContact
+	mutation    [1]Mutation
+	observation observation
 }
 
 // conflict returns the conflict of a contact with another one that has a key of it.

@@ -128,7 +128,12 @@ type observation struct {
 // beginObserved is begin where there is an observer.
 func (c *call) beginObserved(ctx context.Context, items int) (context.Context, *call, error) {
 	ctx, end := c.observer.Begin(ctx, Call{Operation: c.op, Items: items, DryRun: c.dryRun})
-	c.observed = &observation{end: end}
+	if c.one != nil {
+		c.observed = &c.one.observation
+	} else {
+		c.observed = new(observation)
+	}
+	c.observed.end = end
 	defer func() {
 		if p := recover(); p != nil { // there is no end of the call yet
 			c.endObservation(ctx, CodeServerError)
