@@ -46,12 +46,6 @@ type recordedChange struct {
 	After  json.RawMessage `json:"after,omitzero"`  // nil: there is no value
 }
 
-// eventSubject is the subject of the events of a contact.
-func eventSubject(contactID uuid.UUID) (subject [32]byte) {
-	copy(subject[:], contactID[:])
-	return subject
-}
-
 // encode returns the data as it is stored.
 func (d *eventData) encode() (string, error) {
 	d.Form = eventForm

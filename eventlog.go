@@ -151,7 +151,7 @@ func (l *eventLog) entry(id uuid.UUID, at time.Time, d *eventData) (JournalEntry
 }
 
 func (l *eventLog) journal(id uuid.UUID, at time.Time, data string) JournalEntry {
-	return JournalEntry{Kind: JournalEvent, Subject: eventSubject(id), At: at, EndsAt: endOf(at, l.keep), Data: data}
+	return JournalEntry{Kind: JournalEvent, Subject: contactSubject(id), At: at, EndsAt: endOf(at, l.keep), Data: data}
 }
 
 // eventLog returns the log of so many changes that the host makes together. nil:

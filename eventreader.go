@@ -105,7 +105,7 @@ func (r *eventReader) stop(events []Event, next int64) ([]Event, bool, error) {
 func (r *eventReader) list(ctx context.Context, after int64, limit int) ([]JournalEntry, error) {
 	q := JournalQuery{AccountID: r.account, After: after, Limit: limit}
 	if r.contact != uuid.Nil {
-		q.Kind, q.Subjects = JournalEvent, [][32]byte{eventSubject(r.contact)}
+		q.Kind, q.Subjects = JournalEvent, [][32]byte{contactSubject(r.contact)}
 	}
 	return r.store.ListJournal(ctx, q)
 }

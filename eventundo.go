@@ -93,7 +93,7 @@ func (v *versions) peek(ctx context.Context) (*JournalEntry, *eventData, error) 
 	if len(v.events) == 0 && !v.last {
 		page := max(v.atOnce, defaultEventLimit)
 		events, err := v.store.ListJournal(ctx, JournalQuery{
-			AccountID: v.account, Kind: JournalEvent, Subjects: [][32]byte{eventSubject(v.id)},
+			AccountID: v.account, Kind: JournalEvent, Subjects: [][32]byte{contactSubject(v.id)},
 			After: v.before, Backwards: true, Limit: page,
 		})
 		if err != nil {
