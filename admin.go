@@ -142,7 +142,11 @@ func (a *Admin) EnableAccount(ctx context.Context, id uuid.UUID) error {
 // Accounts yields all accounts in the order of their creation, a page at a
 // time; an error ends it.
 func (a *Admin) Accounts(ctx context.Context) iter.Seq2[Account, error] {
-	return list(ctx, a, DirectoryQuery{Kind: DirectoryAccounts},
+	return allAccounts(ctx, a.store)
+}
+
+func allAccounts(ctx context.Context, store Store) iter.Seq2[Account, error] {
+	return walkDirectory(ctx, store, DirectoryQuery{Kind: DirectoryAccounts},
 		func(d Directory) []Account { return d.Accounts },
 		func(q *DirectoryQuery, last Account) { q.After = last.ID })
 }
@@ -175,7 +179,7 @@ func (a *Admin) CreateTeam(ctx context.Context, team Team) (*Team, error) {
 // Teams yields the teams of an account in the order of their ids; an error ends
 // it. An account that does not exist has none.
 func (a *Admin) Teams(ctx context.Context, accountID uuid.UUID) iter.Seq2[Team, error] {
-	return list(ctx, a, DirectoryQuery{Kind: DirectoryTeams, AccountID: accountID},
+	return walkDirectory(ctx, a.store, DirectoryQuery{Kind: DirectoryTeams, AccountID: accountID},
 		func(d Directory) []Team { return d.Teams },
 		func(q *DirectoryQuery, last Team) { q.AfterTeam = last.ID })
 }
@@ -251,7 +255,7 @@ func (a *Admin) RevokeKey(ctx context.Context, keyID uuid.UUID) error {
 // and expired ones included; an error ends it. An account that does not exist
 // has none.
 func (a *Admin) Keys(ctx context.Context, accountID uuid.UUID) iter.Seq2[APIKey, error] {
-	return list(ctx, a, DirectoryQuery{Kind: DirectoryKeys, AccountID: accountID},
+	return walkDirectory(ctx, a.store, DirectoryQuery{Kind: DirectoryKeys, AccountID: accountID},
 		func(d Directory) []APIKey {
 			keys := make([]APIKey, len(d.Keys))
 			for i, k := range d.Keys {
@@ -347,19 +351,20 @@ func noSuch(what string) error {
 	return e
 }
 
-// list walks the directory by keyset, page after page.
-func list[T any](ctx context.Context, a *Admin, q DirectoryQuery, page func(Directory) []T, advance func(*DirectoryQuery, T)) iter.Seq2[T, error] {
+// walkDirectory yields the records that a query finds, a page at a time. An error ends
+// it.
+func walkDirectory[T any](ctx context.Context, store Store, q DirectoryQuery, page func(Directory) []T, advance func(*DirectoryQuery, T)) iter.Seq2[T, error] {
 	const pageSize = 100
 	q.Limit = pageSize
 	return func(yield func(T, error) bool) {
 		q := q // each walk starts at the beginning
 		for {
 			var zero T
-			if a.store == nil {
+			if store == nil {
 				yield(zero, noStore())
 				return
 			}
-			d, err := a.store.ListDirectory(ctx, q)
+			d, err := store.ListDirectory(ctx, q)
 			if err != nil {
 				yield(zero, newServerError(err))
 				return

@@ -99,7 +99,7 @@ func (a *accountCheckup) settings(ctx context.Context) error {
 		return err
 	}
 	last := int64(0)
-	all := list(ctx, a.Admin, DirectoryQuery{Kind: DirectorySettings, AccountID: a.id},
+	all := walkDirectory(ctx, a.store, DirectoryQuery{Kind: DirectorySettings, AccountID: a.id},
 		func(d Directory) []SettingRecord { return d.Settings },
 		func(q *DirectoryQuery, last SettingRecord) { q.AfterVersion = last.Version })
 	for s, err := range all {

@@ -223,28 +223,20 @@ func (s *ledgers) prepare(ctx context.Context, account *AccountRecord) (*Account
 func (s *Service) CheckDoNotCall(ctx context.Context) error {
 	const named = 10
 	var missing []error
-	q := DirectoryQuery{Kind: DirectoryAccounts, Limit: maxPageSize}
-	for {
-		d, err := s.store.ListDirectory(ctx, q)
+	for a, err := range allAccounts(ctx, s.store) {
+		if err != nil {
+			return err
+		}
+		account, err := s.store.FindAccount(ctx, a.ID)
 		if err != nil {
 			return newServerError(err)
 		}
-		for _, a := range d.Accounts {
-			account, err := s.store.FindAccount(ctx, a.ID)
-			if err != nil {
-				return newServerError(err)
-			}
-			if _, err := s.ledgers.open(account); err != nil {
-				missing = append(missing, err)
-			}
-			if len(missing) == named {
-				return newServerError(errors.Join(missing...))
-			}
+		if _, err := s.ledgers.open(account); err != nil {
+			missing = append(missing, err)
 		}
-		if len(d.Accounts) < q.Limit {
+		if len(missing) == named {
 			break
 		}
-		q.After = d.Accounts[len(d.Accounts)-1].ID
 	}
 	if missing != nil {
 		return newServerError(errors.Join(missing...))
