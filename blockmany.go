@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"iter"
 	"math"
 	"slices"
@@ -106,35 +105,31 @@ func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, how blockin
 		c.observed.blocked(result)
 		return nil
 	}
-	for stale := 1; ; stale++ {
-		now, err := c.clock.read()
-		if err != nil {
-			return c.fault(err)
+	var b blocking
+	var counts [blockGranted + 1]int
+	err := c.retryStale(func() (err error) {
+		b, counts = how, [len(counts)]int{}
+		b.call = c
+		if b.now, err = c.clock.read(); err != nil {
+			return err
 		}
-		b := how
-		b.call, b.now = c, now
-		var counts [blockGranted + 1]int
-		if err = b.read(ctx, entries); err == nil {
-			for i := range entries {
-				e := entries[i]
-				e.RecordedAt = now
-				counts[b.judge(&e)]++
-			}
-			err = b.append(ctx)
+		if err := b.read(ctx, entries); err != nil {
+			return err
 		}
-		switch {
-		case errors.Is(err, ErrStale) && stale < maxStale:
-			c.account = nil
-			c.tries++
-		case err != nil:
-			return c.fault(err)
-		default:
-			result.Added, result.Unchanged, result.Granted = counts[blockAdded], counts[blockUnchanged], counts[blockGranted]
-			result.PastOverlay = b.past.keepBlocks(b.added)
-			c.observed.blocked(result)
-			return nil
+		for i := range entries {
+			e := entries[i]
+			e.RecordedAt = b.now
+			counts[b.judge(&e)]++
 		}
+		return b.append(ctx)
+	})
+	if err != nil {
+		return c.fault(err)
 	}
+	result.Added, result.Unchanged, result.Granted = counts[blockAdded], counts[blockUnchanged], counts[blockGranted]
+	result.PastOverlay = b.past.keepBlocks(b.added)
+	c.observed.blocked(result)
+	return nil
 }
 
 // BlockCallsStream records blocks as they come from the source, for lists of any
@@ -331,14 +326,8 @@ func (l *blockList) sort(ctx context.Context) error {
 	}
 	ledger, err := c.openLedger(ctx)
 	if err == nil && ledger == nil {
-		var b blocking
-		b.call = &c
-		for stale := 1; ; stale++ {
-			if err = b.read(ctx, nil); !errors.Is(err, ErrStale) || stale == maxStale {
-				break
-			}
-			c.account = nil
-		}
+		b := blocking{call: &c}
+		err = c.retryStale(func() error { return b.read(ctx, nil) })
 		ledger = b.ledger
 	}
 	if err != nil {

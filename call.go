@@ -465,6 +465,19 @@ func (c *call) checkSettings(ctx context.Context) error {
 	return err
 }
 
+// retryStale does a step, and a few times more if the settings of the account have changed
+// since the step read them.
+func (c *call) retryStale(step func() error) error {
+	for stale := 1; ; stale++ {
+		err := step()
+		if !errors.Is(err, ErrStale) || stale == maxStale {
+			return err
+		}
+		c.account = nil
+		c.tries++
+	}
+}
+
 // staleOnes returns the indexes of the mutations that were decided by old
 // settings.
 func staleOnes(outcomes []MutationOutcome) (stale []int) {

@@ -308,21 +308,18 @@ func (s *Service) GrantCalls(ctx context.Context, key string, in DoNotCallInput)
 
 // recordEntry appends one block or grant.
 func (c *call) recordEntry(ctx context.Context, in *DoNotCallInput, of DoNotCallType) (*DoNotCallStatus, error) {
-	for stale := 1; ; stale++ {
-		status, err := c.tryRecordEntry(ctx, in, of)
-		switch {
-		case errors.Is(err, ErrStale) && stale < maxStale:
-			c.account = nil
-			c.tries++
-		case err == nil:
-			return status, nil
-		default:
-			if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeValidationError {
-				return nil, e
-			}
-			return nil, c.fault(err)
-		}
+	var status *DoNotCallStatus
+	err := c.retryStale(func() (err error) {
+		status, err = c.tryRecordEntry(ctx, in, of)
+		return err
+	})
+	if err == nil {
+		return status, nil
 	}
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeValidationError {
+		return nil, e
+	}
+	return nil, c.fault(err)
 }
 
 func (c *call) tryRecordEntry(ctx context.Context, in *DoNotCallInput, of DoNotCallType) (*DoNotCallStatus, error) {
