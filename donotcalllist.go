@@ -3,7 +3,6 @@ package contacts
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"iter"
 )
 
@@ -29,19 +28,19 @@ type DoNotCallPage struct {
 //
 // Its errors, in the order of the checks: CodeAuthenticationRequired,
 // CodeInvalidKey, CodePermissionDenied, CodeValidationError, CodeServerError.
-func (s *Service) ListDoNotCall(ctx context.Context, key string, in ListDoNotCallInput) (page *DoNotCallPage, err error) {
+func (s *Service) ListDoNotCall(ctx context.Context, key string, in ListDoNotCallInput) (*DoNotCallPage, error) {
+	return s.listDoNotCall(ctx, key, &in, func(bad *problems) int { return pageSize(in.Limit, maxPageSize, bad) })
+}
+
+// listDoNotCall is ListDoNotCall with the size of a page that limit returns.
+func (s *Service) listDoNotCall(ctx context.Context, key string, in *ListDoNotCallInput, limit func(*problems) int) (page *DoNotCallPage, err error) {
 	ctx, c, err := s.begin(ctx, key, OpListDoNotCall, 0)
 	defer c.end(ctx, &err)
 	if err != nil {
 		return nil, err
 	}
-	walk := c.walkLedger(&in)
-	switch {
-	case in.Limit == 0:
-		walk.limit = defaultPageSize
-	case in.Limit < 0 || in.Limit > maxPageSize:
-		c.bad.add("limit", FieldInvalid, fmt.Sprintf("must be from 1 to %d", maxPageSize))
-	}
+	walk := c.walkLedger(in)
+	walk.limit = limit(&c.bad)
 	if err := c.bad.err(); err != nil {
 		return nil, err
 	}
@@ -63,47 +62,26 @@ func (s *Service) DoNotCallEntries(ctx context.Context, key string, in ListDoNot
 	return func(yield func(DoNotCallEntry, error) bool) {
 		in := in // each walk starts at the Cursor
 		for {
-			entries, next, err := s.doNotCallPart(ctx, key, &in)
+			page, err := s.listDoNotCall(ctx, key, &in, func(bad *problems) int {
+				if in.Limit != 0 {
+					bad.add("limit", FieldInvalid, "must not be given for the whole list")
+				}
+				return walkPageSize
+			})
 			if err != nil {
 				yield(DoNotCallEntry{}, err)
 				return
 			}
-			for _, e := range entries {
+			for _, e := range page.Entries {
 				if !yield(e, nil) {
 					return
 				}
 			}
-			if next == "" {
+			if in.Cursor = page.NextCursor; in.Cursor == "" {
 				return
 			}
-			in.Cursor = next
 		}
 	}
-}
-
-// doNotCallPart is ListDoNotCall with a larger page.
-func (s *Service) doNotCallPart(ctx context.Context, key string, in *ListDoNotCallInput) (entries []DoNotCallEntry, next string, err error) {
-	ctx, c, err := s.begin(ctx, key, OpListDoNotCall, 0)
-	defer c.end(ctx, &err)
-	if err != nil {
-		return nil, "", err
-	}
-	walk := c.walkLedger(in)
-	if in.Limit != 0 {
-		c.bad.add("limit", FieldInvalid, "must not be given for the whole list")
-	}
-	if err := c.bad.err(); err != nil {
-		return nil, "", err
-	}
-	walk.limit = 1000
-	if entries, err = walk.page(ctx); err != nil {
-		return nil, "", c.fault(err)
-	}
-	c.observed.returned(len(entries))
-	if walk.more {
-		next = encodeSequence(walk.after)
-	}
-	return entries, next, nil
 }
 
 // A ledgerWalk goes through the entries of a ledger.
@@ -117,7 +95,7 @@ type ledgerWalk struct {
 }
 
 func (c *call) walkLedger(in *ListDoNotCallInput) *ledgerWalk {
-	w := &ledgerWalk{call: c, source: text(in.Source, "source", maxSource, &c.bad), all: in.All, limit: in.Limit}
+	w := &ledgerWalk{call: c, source: text(in.Source, "source", maxSource, &c.bad), all: in.All}
 	if in.Source != "" && w.source == "" && !c.bad.has("source") {
 		c.bad.add("source", FieldRequired, "must not be blank; leave the filter out to list all")
 	}

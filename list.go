@@ -18,7 +18,7 @@ import (
 const (
 	defaultPageSize = 25
 	maxPageSize     = 100
-	walkPageSize    = 1000 // of Contacts, which nobody sends at once
+	walkPageSize    = 1000 // of Contacts and DoNotCallEntries, which nobody sends at once
 )
 
 // maxPage keeps the number of skipped contacts within an int of 32 bits.
