@@ -106,14 +106,7 @@ func (s *Service) FindDuplicates(ctx context.Context, key string, in FindDuplica
 		return nil, c.fault(err)
 	}
 	c.observed.returned(len(page.Groups))
-	for _, d := range damaged {
-		c.note(d)
-	}
-	if damaged != nil {
-		c.observed.damaged(len(damaged))
-		return page, newServerError(damaged[0])
-	}
-	return page, nil
+	return page, c.damagedError(damaged)
 }
 
 // addGroups adds groups of the first kind until the page is full, and moves the place

@@ -165,14 +165,20 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 		page.Pages = (list.Count + page.Limit - 1) / page.Limit
 	}
 	c.observed.returned(len(page.Contacts))
-	for _, damaged := range page.Damaged {
-		c.note(damaged)
+	return page, c.damagedError(page.Damaged)
+}
+
+// damagedError returns the error of a page without its damaged contacts; nil: it has
+// none.
+func (c *call) damagedError(damaged []*DamagedError) error {
+	if len(damaged) == 0 {
+		return nil
 	}
-	if page.Damaged != nil {
-		c.observed.damaged(len(page.Damaged))
-		return page, newServerError(page.Damaged[0])
+	for _, d := range damaged {
+		c.note(d)
 	}
-	return page, nil
+	c.observed.damaged(len(damaged))
+	return newServerError(damaged[0])
 }
 
 // readable returns the contacts of the records, and those of them that are damaged,
@@ -305,7 +311,7 @@ func (r *rules) list(in *ListContactsInput, maxSize int, bad *problems) ContactQ
 	}
 	if !in.UpdatedAfter.IsZero() {
 		q.UpdatedAfter = timestamp(in.UpdatedAfter)
-		if year := q.UpdatedAfter.Year(); year < 1 || year > 9999 {
+		if !inCalendar(q.UpdatedAfter) {
 			bad.add("updated_after", FieldInvalid, "must be in the years 1 to 9999")
 		}
 	}
