@@ -306,6 +306,14 @@ func (w *write) add(s step, version int64) {
 	w.stored, w.match = append(w.stored, s.before), append(w.match, s.on)
 }
 
+// before returns the contact of a mutation as it was; nil: it is new.
+func (w *write) before(i int) *ContactRecord {
+	if w.stored == nil {
+		return nil
+	}
+	return w.stored[i]
+}
+
 // part returns the mutations at some places, with all that belongs to them.
 func (w *write) part(places []int) write {
 	part := write{MutationBatch: w.MutationBatch}
@@ -381,15 +389,11 @@ func (c *call) claim(ctx context.Context, policy DuplicatePolicy, w write) ([]Mu
 		if len(w.Mutations[i].Contacts) == 0 {
 			continue
 		}
-		var stored *ContactRecord
-		if w.stored != nil {
-			stored = w.stored[i]
-		}
 		var match []MatchKey
 		if w.match != nil {
 			match = w.match[i]
 		}
-		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, stored, match)
+		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, w.before(i), match)
 		w.Mutations[i].Journal = nil
 	}
 	if err := c.recordEvents(ctx, w); err != nil {

@@ -61,10 +61,7 @@ func (c *call) recordEvents(ctx context.Context, w write) error {
 		if len(m.Contacts) == 0 {
 			continue
 		}
-		var stored *ContactRecord
-		if w.stored != nil {
-			stored = w.stored[i]
-		}
+		stored := w.before(i)
 		if stored != nil && stored.Contact.Version == m.Contacts[0].Record.Contact.Version {
 			continue // a number is blocked, and the contact stays as it is
 		}
