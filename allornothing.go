@@ -158,7 +158,7 @@ func (c *call) failBatch(ctx context.Context, created *creation) error {
 		team := n.record.Contact.TeamID
 		err, known := missing[team]
 		if !known && team != 0 {
-			if err = c.teamExists(ctx, team); CodeOf(err) == CodeServerError {
+			if err = c.needTeam(ctx, team); CodeOf(err) == CodeServerError {
 				return err
 			}
 			missing[team] = err

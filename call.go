@@ -525,22 +525,28 @@ func (c *call) checkTeam(ctx context.Context, id int64) error {
 	if c.principal.CanAccessTeam(id) {
 		return nil
 	}
-	if err := c.teamExists(ctx, id); err != nil {
+	if err := c.needTeam(ctx, id); err != nil {
 		return err
 	}
 	return newError(ErrTeamAccessDenied, nil)
 }
 
-// teamExists asks the store for a team.
-func (c *call) teamExists(ctx context.Context, id int64) error {
-	d, err := c.store.ListDirectory(ctx, DirectoryQuery{Kind: DirectoryTeams, AccountID: c.principal.AccountID, AfterTeam: id - 1, Limit: 1})
+// needTeam refuses a team that the account does not have.
+func (c *call) needTeam(ctx context.Context, id int64) error {
+	exists, err := teamExists(ctx, c.store, c.principal.AccountID, id)
 	switch {
 	case err != nil:
 		return c.fault(err)
-	case len(d.Teams) == 0 || d.Teams[0].ID != id:
+	case !exists:
 		return newError(ErrTeamNotFound, nil)
 	}
 	return nil
+}
+
+// teamExists reports whether an account has the team.
+func teamExists(ctx context.Context, store Store, accountID uuid.UUID, id int64) (bool, error) {
+	d, err := store.ListDirectory(ctx, DirectoryQuery{Kind: DirectoryTeams, AccountID: accountID, AfterTeam: id - 1, Limit: 1})
+	return len(d.Teams) > 0 && d.Teams[0].ID == id, err
 }
 
 // decode reads a JSON body.

@@ -262,21 +262,21 @@ func (a *accountCheckup) contact(ctx context.Context, r *ContactRecord, damaged 
 	})
 }
 
-// hasTeam reports whether a team exists.
+// hasTeam is teamExists, and remembers the answer.
 func (a *accountCheckup) hasTeam(ctx context.Context, id int64) (bool, error) {
-	const most = 10_000 // in memory
+	const maxTeams = 10_000 // in memory
 	if exists, ok := a.teams[id]; ok {
 		return exists, nil
 	}
-	d, err := a.store.ListDirectory(ctx, DirectoryQuery{Kind: DirectoryTeams, AccountID: a.id, AfterTeam: id - 1, Limit: 1})
+	exists, err := teamExists(ctx, a.store, a.id, id)
 	if err != nil {
 		return false, err
 	}
-	if len(a.teams) == most {
+	if len(a.teams) == maxTeams {
 		clear(a.teams)
 	}
-	a.teams[id] = len(d.Teams) == 1 && d.Teams[0].ID == id
-	return a.teams[id], nil
+	a.teams[id] = exists
+	return exists, nil
 }
 
 // twins finds contacts that share a match key that is unique.

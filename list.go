@@ -147,7 +147,7 @@ func (s *Service) listPage(ctx context.Context, key string, in ListContactsInput
 			return nil, c.fault(err)
 		}
 		if q.TeamID != 0 {
-			if err := c.teamExists(ctx, q.TeamID); err != nil {
+			if err := c.needTeam(ctx, q.TeamID); err != nil {
 				return nil, err
 			}
 		}
