@@ -29,13 +29,27 @@ func (s *Service) GrantCallsJSON(ctx context.Context, key string, body io.Reader
 
 func (c *call) recordJSON(ctx context.Context, reader io.Reader, of DoNotCallType) (*DoNotCallStatus, error) {
 	in := new(DoNotCallInput)
-	err := c.decode(ctx, body{reader, c.rules.limits.BodyBytes, &c.bad, func(r *jsonReader) {
-		(&doNotCallReader{r, c.rules.allowUnknown}).input(in, "")
-	}})
+	err := c.decode(ctx, c.doNotCallBody(reader, c.rules.limits.BodyBytes, func(r *doNotCallReader) { r.input(in, "") }))
 	if err != nil {
 		return nil, err
 	}
 	return c.recordEntry(ctx, in, of)
+}
+
+// doNotCallBody returns a body of at most so many bytes, to be read into what read
+// fills.
+func (c *call) doNotCallBody(reader io.Reader, limit int, read func(*doNotCallReader)) body {
+	return body{reader, limit, &c.bad, func(r *jsonReader) {
+		read(&doNotCallReader{r, c.rules.allowUnknown})
+	}}
+}
+
+// decodeMany reads the body of a call about many numbers.
+func (c *call) decodeMany(ctx context.Context, reader io.Reader, read func(*doNotCallReader)) error {
+	if err := c.decode(ctx, c.doNotCallBody(reader, c.rules.limits.BatchBytes, read)); err != nil {
+		return err
+	}
+	return c.bad.err()
 }
 
 // BlockCallsBatchJSON is BlockCallsBatch for the JSON form of the input, of at most
@@ -48,13 +62,7 @@ func (s *Service) BlockCallsBatchJSON(ctx context.Context, key string, reader io
 	}
 	in := new(BlockCallsBatchInput)
 	wrong := make(map[int]*problems)
-	err = c.decode(ctx, body{reader, c.rules.limits.BatchBytes, &c.bad, func(r *jsonReader) {
-		(&doNotCallReader{r, c.rules.allowUnknown}).batch(in, wrong)
-	}})
-	if err == nil {
-		err = c.bad.err()
-	}
-	if err != nil {
+	if err := c.decodeMany(ctx, reader, func(r *doNotCallReader) { r.batch(in, wrong) }); err != nil {
 		return nil, err
 	}
 	return c.blockBatch(ctx, in, wrong)
@@ -69,13 +77,7 @@ func (s *Service) CanCallManyJSON(ctx context.Context, key string, reader io.Rea
 		return nil, err
 	}
 	var numbers []string
-	err = c.decode(ctx, body{reader, c.rules.limits.BatchBytes, &c.bad, func(r *jsonReader) {
-		numbers = (&doNotCallReader{r, c.rules.allowUnknown}).numbers()
-	}})
-	if err == nil {
-		err = c.bad.err()
-	}
-	if err != nil {
+	if err := c.decodeMany(ctx, reader, func(r *doNotCallReader) { numbers = r.numbers() }); err != nil {
 		return nil, err
 	}
 	return c.canCallMany(ctx, numbers)
