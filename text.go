@@ -24,17 +24,11 @@ const (
 
 // text returns free text trimmed and in NFC; limit counts characters.
 func text(s, field string, limit int, bad *problems) string {
-	if len(s) <= limit && isPlain(s) {
-		return s
-	}
 	return normaliseText(s, field, limit, oneLine, bad)
 }
 
 // multilineText is text that may have line breaks.
 func multilineText(s, field string, limit int, bad *problems) string {
-	if len(s) <= limit && isPlain(s) {
-		return s
-	}
 	return normaliseText(s, field, limit, anyLines, bad)
 }
 
@@ -42,9 +36,6 @@ func multilineText(s, field string, limit int, bad *problems) string {
 // look the same must be the same, so hidden characters are dropped everywhere. A
 // term that shows nothing is "".
 func termText(s, field string, limit int, bad *problems) string {
-	if len(s) <= limit && isPlain(s) {
-		return s
-	}
 	return normaliseText(s, field, limit, term, bad)
 }
 
@@ -60,6 +51,9 @@ func isPlain(s string) bool {
 }
 
 func normaliseText(s, field string, limit int, kind textKind, bad *problems) string {
+	if len(s) <= limit && isPlain(s) {
+		return s
+	}
 	s = trim(s)
 	if len(s) > limit*maxBytesPerCharacter {
 		bad.add(field, FieldTooLong, fmt.Sprintf("must have at most %d characters", limit))
