@@ -45,13 +45,8 @@ func newJSONReader(text []byte, bad *problems) *jsonReader {
 }
 
 func (r *jsonReader) id(dst *uuid.UUID, field string) {
-	if r.kind() != '"' {
-		var none string
-		r.string(&none, field) // null, or the wrong type
-		return
-	}
-	s := r.token().String()
-	if r.err != nil {
+	s, ok := r.quoted(field)
+	if !ok {
 		return
 	}
 	id, err := uuid.Parse(s)
@@ -64,20 +59,23 @@ func (r *jsonReader) id(dst *uuid.UUID, field string) {
 
 // time reads a time of RFC 3339.
 func (r *jsonReader) time(dst *time.Time, field string) {
-	var text string
-	if r.kind() != '"' {
-		r.string(&text, field) // null, or the wrong type
+	text, ok := r.quoted(field)
+	if !ok {
 		return
 	}
-	r.string(&text, field)
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		if r.err == nil {
-			r.bad.add(field, FieldInvalid, "must be a time of RFC 3339, such as 2026-11-01T10:00:00Z")
-		}
+		r.bad.add(field, FieldInvalid, "must be a time of RFC 3339, such as 2026-11-01T10:00:00Z")
 		return
 	}
 	*dst = t
+}
+
+// quoted reads a string; false: it was null, or of the wrong type.
+func (r *jsonReader) quoted(field string) (s string, ok bool) {
+	ok = r.kind() == '"'
+	r.string(&s, field)
+	return s, ok && r.err == nil
 }
 
 func (r *jsonReader) string(dst *string, field string) {
