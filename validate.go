@@ -207,12 +207,7 @@ func isLocalPart(s string) bool {
 	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
 		return false
 	}
-	for _, c := range s {
-		if !(c < utf8.RuneSelf && isAlphanumeric(byte(c))) && !isLocalCharacter(c) {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(c rune) bool { return !isLocalCharacter(c) })
 }
 
 // isLocalCharacter refuses other forms of ASCII, such as bold letters: two
