@@ -3,7 +3,6 @@ package contacts
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"unicode/utf8"
@@ -180,8 +179,7 @@ func (in *FindDuplicatesInput) place(bad *problems) (p duplicatesPlace) {
 	p.kinds = []KeyKind{KeyEmail, KeyPhoneNumber}
 	if in.Key != "" {
 		p.kinds = []KeyKind{in.Key}
-		if !slices.Contains(keyKinds[:], in.Key) {
-			bad.add("key", FieldNotAllowed, fmt.Sprintf("must be one of %s, %s and %s", KeyExternalID, KeyEmail, KeyPhoneNumber))
+		if !checkKind("key", in.Key, bad) {
 			return p
 		}
 	}

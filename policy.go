@@ -130,13 +130,19 @@ func (c *call) matching(p *DuplicatePolicy) *matching {
 // checkKinds checks a list of kinds of match keys.
 func checkKinds(field string, kinds []KeyKind, bad *problems) {
 	for i, kind := range kinds {
-		switch {
-		case !slices.Contains(keyKinds[:], kind):
-			bad.add(element(field, i), FieldNotAllowed, fmt.Sprintf("must be one of %s, %s and %s", KeyExternalID, KeyEmail, KeyPhoneNumber))
-		case slices.Contains(kinds[:i], kind):
+		if checkKind(element(field, i), kind, bad) && slices.Contains(kinds[:i], kind) {
 			bad.add(element(field, i), FieldDuplicate, "is given twice")
 		}
 	}
+}
+
+// checkKind checks a kind of match keys, and reports whether there is such a kind.
+func checkKind(field string, kind KeyKind, bad *problems) bool {
+	known := slices.Contains(keyKinds[:], kind)
+	if !known {
+		bad.add(field, FieldNotAllowed, fmt.Sprintf("must be one of %s, %s and %s", KeyExternalID, KeyEmail, KeyPhoneNumber))
+	}
+	return known
 }
 
 // settingDuplicatePolicy is the name of the setting with the policy.
