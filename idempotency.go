@@ -237,9 +237,8 @@ func (c *call) checkReplays(ctx context.Context, created *creation) {
 		case damaged[r.Contact.ID] != nil:
 			n.err = c.fault(damaged[r.Contact.ID])
 		default:
-			record := *r
-			record.Contact.Tags, record.Contact.PhoneNumbers = slices.Clone(r.Contact.Tags), slices.Clone(r.Contact.PhoneNumbers)
-			n.draft = draft{record: &record}
+			record := r.clone()
+			n.draft = draft{record: record}
 			if err := c.mark(ctx, &record.Contact); err != nil {
 				n.err = c.fault(err)
 			}

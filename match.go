@@ -440,9 +440,7 @@ func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, 
 		return next, damaged
 	}
 	if how.leaves {
-		record := *m.stored
-		record.Contact.Tags, record.Contact.PhoneNumbers = slices.Clone(was.Tags), slices.Clone(was.PhoneNumbers)
-		next.draft = draft{&record, before.forms}
+		next.draft = draft{m.stored.clone(), before.forms}
 	} else if err := p.mergeInto(ctx, &next, m, &before); err != nil {
 		return next, err
 	}

@@ -2,6 +2,7 @@ package contacts
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -387,4 +388,11 @@ type ContactRecord struct {
 	// The contexts as JSON text; "" for one that is absent.
 	CustomContext   string
 	IndustryContext string
+}
+
+// clone returns a copy that shares nothing with the record.
+func (r *ContactRecord) clone() *ContactRecord {
+	clone := *r
+	clone.Contact.Tags, clone.Contact.PhoneNumbers = slices.Clone(r.Contact.Tags), slices.Clone(r.Contact.PhoneNumbers)
+	return &clone
 }

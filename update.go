@@ -393,13 +393,12 @@ func (c *call) before(ctx context.Context, opts *ChangeOptions, stored *ContactR
 	if opts == nil || opts.Before == nil {
 		return nil, nil
 	}
-	record := *stored
-	record.Contact.Tags, record.Contact.PhoneNumbers = slices.Clone(record.Contact.Tags), slices.Clone(record.Contact.PhoneNumbers)
-	d := draft{record: &record}
+	d := draft{record: stored.clone()}
 	if damaged := d.load(); damaged != nil {
 		return nil, nil //nolint:nilerr // the change may repair it
 	}
-	return d.contact(), c.mark(ctx, &record.Contact)
+	contact := d.contact()
+	return contact, c.mark(ctx, contact)
 }
 
 // timeOfChange returns now, or the latest time that the contact has: a change
