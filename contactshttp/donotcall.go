@@ -86,7 +86,7 @@ func (h *handler) doNotCall(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{status: http.StatusOK, body: DoNotCallPage{Limit: p.Limit, NextCursor: nextOf(p.NextCursor), Entries: p.Entries}}, nil
+	return &answer{status: http.StatusOK, body: DoNotCallPage{Limit: p.Limit, NextCursor: known(p.NextCursor), Entries: p.Entries}}, nil
 }
 
 // blockCalls answers POST {prefix}/do-not-call.

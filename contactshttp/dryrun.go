@@ -72,7 +72,7 @@ func (c *call) checkDryRun() {
 // dryRunOf returns the answer to a dry run of a create or an upsert.
 func dryRunOf(r *contacts.CreateResult) *answer {
 	a := &answer{status: http.StatusOK, body: DryRun{
-		DryRun: true, Result: r.Result, Contact: dryContactOf(r.Contact), Changes: changesOf(r.Changes), Matched: matchedOf(r.Matched),
+		DryRun: true, Result: r.Result, Contact: dryContactOf(r.Contact), Changes: changesOf(r.Changes), Matched: list(r.Matched),
 	}}
 	a.setResult(r)
 	return a
@@ -82,7 +82,7 @@ func dryRunOf(r *contacts.CreateResult) *answer {
 func dryItemOf(r *contacts.CreateResult) DryRunItem {
 	item := DryRunItem{BatchItem: itemOf(r)}
 	if r.Err == nil {
-		item.Contact, item.Changes, item.Matched = dryContactOf(r.Contact), changesOf(r.Changes), matchedOf(r.Matched)
+		item.Contact, item.Changes, item.Matched = dryContactOf(r.Contact), changesOf(r.Changes), list(r.Matched)
 	}
 	return item
 }
@@ -97,7 +97,7 @@ func (h *handler) dryChange(c *call, do jsonChange) (*answer, error) {
 	if err != nil {
 		return nil, c.condition.failed(err)
 	}
-	run := DryRun{DryRun: true, Result: contacts.ResultUpdated, Contact: dryContactOf(after), Changes: changesOf(nil), Matched: matchedOf(nil)}
+	run := DryRun{DryRun: true, Result: contacts.ResultUpdated, Contact: dryContactOf(after), Changes: changesOf(nil), Matched: []contacts.Conflict{}}
 	if before != nil {
 		run.Changes = changesOf(contacts.Changes(before, after))
 	}
@@ -115,13 +115,6 @@ func dryNumbersOf(numbers []PhoneNumber) []DryRunPhoneNumber {
 		forms[i] = DryRunPhoneNumber{PhoneNumber: n, ID: known(n.ID)}
 	}
 	return forms
-}
-
-func matchedOf(matched []contacts.Conflict) []contacts.Conflict {
-	if matched == nil {
-		return []contacts.Conflict{}
-	}
-	return matched
 }
 
 // changesOf returns the documented form of changes. As in an event, a value that

@@ -92,6 +92,7 @@ func contactOf(c *contacts.Contact) *Contact {
 		CustomContext:   object(c.CustomContext),
 		IndustryContext: object(c.IndustryContext),
 		ExternalID:      c.ExternalID,
+		TeamID:          known(c.TeamID),
 		CreatedAt:       c.CreatedAt,
 		UpdatedAt:       c.UpdatedAt,
 		Version:         c.Version,
@@ -101,9 +102,6 @@ func contactOf(c *contacts.Contact) *Contact {
 			ID: p.ID, PhoneNumber: p.PhoneNumber, PhoneType: p.PhoneType, Primary: p.Primary, DoNotCall: p.DoNotCall,
 			DNCDate: known(p.DoNotCallDate), DNCReason: known(p.DoNotCallReason),
 		}
-	}
-	if c.TeamID != 0 {
-		d.TeamID = &c.TeamID
 	}
 	return d
 }
@@ -178,7 +176,7 @@ type ContactSlice struct {
 // ContactSlice.
 func pageOf(p *contacts.ContactPage) any {
 	slice := ContactSlice{
-		Limit: p.Limit, NextCursor: nextOf(p.NextCursor), Contacts: summariesOf(p.Contacts), Damaged: damagedOf(p.Damaged),
+		Limit: p.Limit, NextCursor: known(p.NextCursor), Contacts: summariesOf(p.Contacts), Damaged: damagedOf(p.Damaged),
 	}
 	if p.Page == 0 {
 		return slice
@@ -205,14 +203,6 @@ func summariesOf(list []*contacts.Contact) []ContactSummary {
 	return summaries
 }
 
-// nextOf returns the form of a cursor: nil for none.
-func nextOf(cursor string) *string {
-	if cursor == "" {
-		return nil
-	}
-	return &cursor
-}
-
 // A DuplicatePage is one page of contacts that share an e-mail address or a phone
 // number.
 type DuplicatePage struct {
@@ -230,7 +220,7 @@ type DuplicateGroup struct {
 }
 
 func duplicatesOf(p *contacts.DuplicatePage) DuplicatePage {
-	d := DuplicatePage{Limit: p.Limit, NextCursor: nextOf(p.NextCursor), Groups: make([]DuplicateGroup, len(p.Groups))}
+	d := DuplicatePage{Limit: p.Limit, NextCursor: known(p.NextCursor), Groups: make([]DuplicateGroup, len(p.Groups))}
 	for i, g := range p.Groups {
 		d.Groups[i] = DuplicateGroup{Key: g.Key, Count: g.Count, Contacts: summariesOf(g.Contacts), Damaged: damagedOf(g.Damaged)}
 	}
@@ -349,9 +339,10 @@ func fullName(c *contacts.Contact) string {
 	return strings.TrimSpace(c.FirstName + " " + c.LastName)
 }
 
-func list(s []string) []string {
+// list returns a list that is an array in JSON, and never null.
+func list[T any](s []T) []T {
 	if s == nil {
-		return []string{}
+		return []T{}
 	}
 	return s
 }
