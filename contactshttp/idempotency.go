@@ -23,7 +23,7 @@ func (c *call) readCreate() {
 
 // readBatch refuses the headers that a batch does not take.
 func (c *call) readBatch() {
-	c.refuseIdempotencyKey()
+	c.refuseIdempotencyKey("a batch; each contact may have an idempotency_key")
 	c.refuseConditions()
 }
 
@@ -54,27 +54,23 @@ func (c *call) readIdempotencyKey() {
 	c.idempotencyKey = key
 }
 
-// refuseIdempotencyKey refuses the header for a batch. A client that sends it
-// would rely on it.
-func (c *call) refuseIdempotencyKey() {
+// refuseIdempotencyKey refuses the header for a call. A client that sends it would
+// rely on it.
+func (c *call) refuseIdempotencyKey(call string) {
 	if len(c.request.Header.Values(headerIdempotencyKey)) > 0 {
-		c.wrong.add(headerIdempotencyKey, contacts.FieldInvalid, "must not be given for a batch; each contact may have an idempotency_key")
+		c.wrong.add(headerIdempotencyKey, contacts.FieldInvalid, "must not be given for "+call)
 	}
 }
 
 // refuseKeyOfCreate refuses the header for a call that is no create.
 func (c *call) refuseKeyOfCreate() {
-	if len(c.request.Header.Values(headerIdempotencyKey)) > 0 {
-		c.wrong.add(headerIdempotencyKey, contacts.FieldInvalid, "must not be given for this call, which is safe to send again")
-	}
+	c.refuseIdempotencyKey("this call, which is safe to send again")
 }
 
 // refuseKeyOfGrant refuses the header for a grant. Without a time, a grant that is
 // sent again is given again.
 func (c *call) refuseKeyOfGrant() {
-	if len(c.request.Header.Values(headerIdempotencyKey)) > 0 {
-		c.wrong.add(headerIdempotencyKey, contacts.FieldInvalid, "must not be given for a grant, which is safe to send again if it has at")
-	}
+	c.refuseIdempotencyKey("a grant, which is safe to send again if it has at")
 }
 
 // parseIdempotencyKey returns the text of a string in quotes (RFC 9651, section
