@@ -116,24 +116,20 @@ func (h *handler) get(c *call) (*answer, error) {
 
 // history answers GET {prefix}/contacts/{id}/history.
 func (h *handler) history(c *call) (*answer, error) {
-	// As text: the Go values may take twenty times as much.
 	page := struct {
-		Events     []json.RawMessage `json:"events"`
-		NextBefore *int64            `json:"next_before"`
+		Events []json.RawMessage `json:"events"` // as text: the Go values may take twenty times as much
+		EventHistory
 	}{Events: []json.RawMessage{}}
 	size, last := 0, int64(0)
 	for e, err := range h.svc.History(c.request.Context(), c.key, c.id()) {
-		if err != nil && len(page.Events) > 0 { // it is the answer to the next part
-			page.NextBefore = &last
-			break
-		}
-		if err != nil {
+		if err != nil && len(page.Events) == 0 {
 			return nil, err
 		}
-		if c.events.After != 0 && e.Sequence >= c.events.After {
+		if err == nil && c.events.After != 0 && e.Sequence >= c.events.After {
 			continue
 		}
-		if len(page.Events) == c.events.Limit || size > maxHistoryBytes {
+		// A later error is the answer to the next part.
+		if err != nil || len(page.Events) == c.events.Limit || size > maxHistoryBytes {
 			page.NextBefore = &last
 			break
 		}

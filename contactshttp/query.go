@@ -197,13 +197,13 @@ func (c *call) readHistory() {
 
 // limit returns how many events are wanted.
 func (c *call) limit() int {
-	const usual, most = 100, 1000
+	const usual, maxEvents = 100, 1000
 	n := c.number("limit")
 	switch {
 	case n == 0:
 		return usual
-	case n < 0 || n > most:
-		c.wrong.add("limit", contacts.FieldInvalid, "must be from 1 to "+strconv.Itoa(most))
+	case n < 0 || n > maxEvents:
+		c.wrong.add("limit", contacts.FieldInvalid, "must be from 1 to "+strconv.Itoa(maxEvents))
 	}
 	return int(n)
 }
