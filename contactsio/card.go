@@ -297,22 +297,18 @@ func (p properties) labels() map[string]string {
 // fromCard takes what the card says.
 func (p *person) fromCard(card properties, uid bool) {
 	labels := card.labels()
-	label := func(f *vcard.Field) string {
-		if f.Group == "" {
-			return ""
+	kind := func(f *vcard.Field) string {
+		if label := labels[f.Group]; f.Group != "" && label != "" {
+			return label
 		}
-		return labels[f.Group]
+		return cardType(f)
 	}
 	p.cardName(card.first("N"))
 	p.full = unescape(card.first("FN"))
 	p.in.Company = strings.TrimSpace(unescape(splitEscaped(card.first("ORG"), ';')[0]))
 	preferred := mostPreferred(card["TEL"])
 	for _, f := range card["TEL"] {
-		kind := cardType(f)
-		if l := label(f); l != "" {
-			kind = l
-		}
-		p.phones = append(p.phones, phone{text: unescape(f.Value), label: kind, primary: f == preferred})
+		p.phones = append(p.phones, phone{text: unescape(f.Value), label: kind(f), primary: f == preferred})
 		p.phoneColumns = append(p.phoneColumns, phoneColumn{name: "TEL"})
 	}
 	preferred = mostPreferred(card["EMAIL"])
@@ -324,11 +320,7 @@ func (p *person) fromCard(card properties, uid bool) {
 		p.emails = append(p.emails, email{unescape(f.Value), mark})
 	}
 	for _, f := range card["ADR"] {
-		kind := cardType(f)
-		if l := label(f); l != "" {
-			kind = l
-		}
-		p.addresses = append(p.addresses, cardAddress(f.Value, kind))
+		p.addresses = append(p.addresses, cardAddress(f.Value, kind(f)))
 	}
 	for _, f := range card["URL"] {
 		p.websites = append(p.websites, unescape(f.Value))
@@ -340,23 +332,26 @@ func (p *person) fromCard(card properties, uid bool) {
 	}
 	p.cardText("TITLE", "title", card)
 	p.cardText("NOTE", "note", card)
+	others := card.others()
 	if uid {
 		p.in.ExternalID = unescape(card.first("UID"))
+		others = slices.DeleteFunc(others, func(name string) bool { return name == "UID" })
 	}
-	var others []string
-	for name := range card {
+	p.ignored.add(others...)
+}
+
+// others returns the names of the properties of which nothing is taken, in alphabetical
+// order. The UID is one of them.
+func (p properties) others() (names []string) {
+	for name := range p {
 		switch name {
 		case "N", "FN", "ORG", "TEL", "EMAIL", "ADR", "URL", "CATEGORIES", "TITLE", "NOTE", "VERSION", "KIND", "X-ADDRESSBOOKSERVER-KIND", "X-ABLABEL":
-		case "UID":
-			if !uid {
-				others = append(others, name)
-			}
 		default:
-			others = append(others, name)
+			names = append(names, name)
 		}
 	}
-	slices.Sort(others)
-	p.ignored.add(others...)
+	slices.Sort(names)
+	return names
 }
 
 // cardName takes the parts of a name.
