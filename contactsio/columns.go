@@ -85,6 +85,14 @@ func numbered(name string) (field string, n int) {
 	return name, 0
 }
 
+// withNumber is the inverse of numbered.
+func withNumber(field string, n int) string {
+	if n == 0 {
+		return field
+	}
+	return field + "_" + strconv.Itoa(n+1)
+}
+
 // sourceOf tells whose columns these are.
 func sourceOf(header []string) source {
 	names := make(map[string]bool)
@@ -542,24 +550,20 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 	place := slot("phone", n)
 	b.person.phones = sized(b.person.phones, place+1)
 	b.person.phoneColumns = sized(b.person.phoneColumns, place+1)
-	suffix := ""
-	if place > 0 {
-		suffix = "_" + strconv.Itoa(place+1)
-	}
 	switch what {
 	case "type":
-		col.field, col.set = "phone_type"+suffix, func(p *person, cell string) { p.phones[place].label = cell }
+		col.field, col.set = withNumber("phone_type", place), func(p *person, cell string) { p.phones[place].label = cell }
 	case "primary":
-		col.field, col.set = "primary"+suffix, func(p *person, cell string) {
+		col.field, col.set = withNumber("primary", place), func(p *person, cell string) {
 			p.phones[place].primary = p.truth(col.name, cell)
 		}
 	case "do not call":
-		col.field, col.set = "do_not_call"+suffix, func(p *person, cell string) {
+		col.field, col.set = withNumber("do_not_call", place), func(p *person, cell string) {
 			p.phones[place].doNotCall = p.truth(col.name, cell) || p.phones[place].doNotCall
 		}
 	default:
 		b.person.phoneColumns[place] = phoneColumn{name: col.name, kind: what, primary: primary}
-		col.field, col.set = "phone_number"+suffix, func(p *person, cell string) { p.phones[place].text = cell }
+		col.field, col.set = withNumber("phone_number", place), func(p *person, cell string) { p.phones[place].text = cell }
 	}
 }
 

@@ -36,24 +36,31 @@ func newCSVWriter(o *ExportOptions) (*csvWriter, error) {
 	case phones < 0 || phones > maxNumbers:
 		return nil, fmt.Errorf("contactsio: ExportOptions.PhoneColumns is %d; give 1 to %d, or 0 for %d", phones, maxNumbers, defaultPhoneColumns)
 	}
-	w := &csvWriter{columns: csvColumns(phones), raw: o.Raw, mark: o.BOM}
+	columns := csvColumns(phones)
 	if o.Columns != nil {
-		all := w.columns
-		w.columns = make([]csvColumn, len(o.Columns))
-		for i, name := range o.Columns {
-			known := slices.IndexFunc(all, func(c csvColumn) bool { return c.name == name })
-			if known < 0 {
-				names := make([]string, len(all))
-				for i := range all {
-					names[i] = all[i].name
-				}
-				return nil, fmt.Errorf("contactsio: ExportOptions.Columns has %q; give some of %s", name, strings.Join(names, ", "))
-			}
-			w.columns[i] = all[known]
+		var err error
+		if columns, err = chooseColumns(columns, o.Columns); err != nil {
+			return nil, err
 		}
 	}
-	w.cells = make([]string, len(w.columns))
-	return w, nil
+	return &csvWriter{columns: columns, cells: make([]string, len(columns)), raw: o.Raw, mark: o.BOM}, nil
+}
+
+// chooseColumns returns the columns of those names, in their order.
+func chooseColumns(all []csvColumn, names []string) ([]csvColumn, error) {
+	known := make([]string, len(all))
+	for i := range all {
+		known[i] = all[i].name
+	}
+	chosen := make([]csvColumn, len(names))
+	for i, name := range names {
+		place := slices.Index(known, name)
+		if place < 0 {
+			return nil, fmt.Errorf("contactsio: ExportOptions.Columns has %q; give some of %s", name, strings.Join(known, ", "))
+		}
+		chosen[i] = all[place]
+	}
+	return chosen, nil
 }
 
 // csvColumns are all columns, in their order.
@@ -111,12 +118,8 @@ func csvColumns(phones int) []csvColumn {
 
 // phoneCells are the columns of one phone number, from 0.
 func phoneCells(n int) []csvColumn {
-	suffix := ""
-	if n > 0 {
-		suffix = "_" + strconv.Itoa(n+1)
-	}
 	column := func(name string, cell func(*contacts.PhoneNumber) string) csvColumn {
-		return csvColumn{name + suffix, func(c *contacts.Contact) (string, error) {
+		return csvColumn{withNumber(name, n), func(c *contacts.Contact) (string, error) {
 			if n >= len(c.PhoneNumbers) {
 				return "", nil
 			}
