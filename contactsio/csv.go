@@ -42,8 +42,8 @@ func newCSVRows(r *Reader, head []byte) (*csvRows, error) {
 		return nil, errEmptyFile
 	}
 	comma, skip, size := separatorOf(head, r.opts.Comma)
-	if !isComma(comma) {
-		return nil, fmt.Errorf("contactsio: ReadOptions.Comma is %q; give one character that is no quote and no line break, or 0 to find it out", comma)
+	if err := checkComma("ReadOptions", comma); err != nil {
+		return nil, err
 	}
 	c.csvRecords = newCSVRecords(r.text, comma, &r.blank)
 	found, err := c.findHeader(head[size:], skip, len(head) == headBytes)
@@ -119,11 +119,7 @@ func (c *csvRows) findHeader(head []byte, skip int, full bool) (header, error) {
 		}
 		if first.names == nil {
 			if first = row; c.reader.opts.NoHeader && !isRefusedHeader(names) {
-				numbers := make([]string, len(names))
-				for i := range numbers {
-					numbers[i] = strconv.Itoa(i + 1)
-				}
-				return header{names: numbers, lines: skip}, nil
+				return header{names: numberNames(len(names)), lines: skip}, nil
 			}
 		}
 		if known(names) > 1 {
@@ -138,6 +134,15 @@ func (c *csvRows) findHeader(head []byte, skip int, full bool) (header, error) {
 			maxTitleLines, shorten(strings.Join(first.names, string(c.comma))))
 	}
 	return first, nil
+}
+
+// numberNames returns the names of the columns of a file without a header: 1, 2, 3 ….
+func numberNames(columns int) []string {
+	names := make([]string, columns)
+	for i := range names {
+		names[i] = strconv.Itoa(i + 1)
+	}
+	return names
 }
 
 // isRefusedHeader reports whether names are the header of a file of refused rows. It has

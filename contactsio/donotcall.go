@@ -126,8 +126,8 @@ func (l *numberList) open(r io.Reader) error {
 		return err
 	}
 	comma, lines, size := separatorOf(head, l.opts.Comma)
-	if !isComma(comma) {
-		return fmt.Errorf("contactsio: DoNotCallImportOptions.Comma is %q; give one character that is no quote and no line break, or 0 to find it out", comma)
+	if err := checkComma("DoNotCallImportOptions", comma); err != nil {
+		return err
 	}
 	l.records = newCSVRecords(text, comma, &l.summary.Blank)
 	if l.opts.Refused != nil {
