@@ -94,15 +94,15 @@ func escapeText(s string) string { return textEscapes.Replace(s) }
 // appendFolded appends a line, in parts of at most 75 bytes that no character is cut
 // by.
 func appendFolded(text []byte, line string) []byte {
-	const most = 75
-	room := most
+	const maxLine = 75
+	room := maxLine
 	for len(line) > room {
 		end := room
 		for !utf8.RuneStart(line[end]) {
 			end--
 		}
 		text = append(append(text, line[:end]...), "\r\n "...)
-		line, room = line[end:], most-1
+		line, room = line[end:], maxLine-1
 	}
 	return append(append(text, line...), '\r', '\n')
 }

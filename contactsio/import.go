@@ -38,15 +38,15 @@ type ImportOptions struct {
 	// a CSV file with the reasons in the columns error_line, error_field, error_code
 	// and error_message, JSON lines, or vCards with a property X-CONTACTS-ERROR each. It
 	// is UTF-8, whatever the encoding of the file. U+FFFD, or in JSON lines the byte
-	// FF, is there for what could not be decoded.
+	// FF, is there for what could not be decoded. It holds personal data. nil: none.
+	//
 	// The text of a CSV row that could not be parsed, or may be the rest of such a row,
 	// is one cell there. Such a row, and one with text that could not be decoded, is
 	// refused again until it is mended or its error_code is empty. A card of which a
 	// part is missing has no END:VCARD there, and is refused again until it gets one.
-	// nil: none. It holds personal data.
 	Refused io.Writer
 	// Report gets a JSON object on a line for each row: what became of it, its
-	// contact, its problems and notes. nil: none. It holds personal data.
+	// contact, its problems and notes. It holds personal data. nil: none.
 	Report io.Writer
 
 	// Progress is called after each thousand rows and at the end. nil: never.

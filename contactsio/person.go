@@ -94,13 +94,13 @@ func (a *address) set(part, text string) {
 // cutToFirst leaves the first address where the cells of Google have several, and returns
 // how many there were.
 func (a *address) cutToFirst() int {
-	most := 1
+	n := 1
 	for _, part := range [...]*string{&a.street[0], &a.city, &a.state, &a.zipCode, &a.country} {
 		first, _, _ := strings.Cut(*part, googleSeparator)
-		most = max(most, 1+strings.Count(*part, googleSeparator))
+		n = max(n, 1+strings.Count(*part, googleSeparator))
 		*part = strings.TrimSpace(first)
 	}
-	return most
+	return n
 }
 
 func (a *address) isBlank() bool {

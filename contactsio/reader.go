@@ -443,11 +443,11 @@ func (s *nameSet) add(names ...string) {
 // shorten returns the start of a text of the file, for a message. Of that it returns
 // the same.
 func shorten(s string) string {
-	const most = 100
-	if len(s) <= most {
+	const maxBytes = 100
+	if len(s) <= maxBytes {
 		return s
 	}
-	n := most
+	n := maxBytes
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
