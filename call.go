@@ -104,7 +104,7 @@ type call struct {
 	principal *Principal
 	self      Principal      // the principal, where the Service knows the key itself
 	one       *single        // whose call it is; nil: it may be about many contacts
-	recalled  bool           // the principal is to be, or is, what was last known of the key, which then has to be judged
+	recalled  bool           // the principal may be, and after begin is, what was last known of the key; then the key is still to be judged
 	account   *AccountRecord // of the principal; nil until it is needed
 	batch     uuid.UUID      // of the events of the call; zero: it has changed one contact at most
 	many      bool           // it is about more than one contact
@@ -126,7 +126,7 @@ func (s *Service) begin(ctx context.Context, key string, op Operation, items int
 	return (&call{Service: s, op: op, key: key}).begin(ctx, items)
 }
 
-// beginOne is begin for a call that creates one contact. Recalled is that of the call.
+// beginOne is begin for a call that creates one contact. recalled is that of the call.
 func (s *Service) beginOne(ctx context.Context, key string, op Operation, recalled bool) (context.Context, *call, error) {
 	one, ok := s.singles.Get().(*single)
 	if !ok {

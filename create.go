@@ -20,12 +20,14 @@ import (
 // CodeInvalidKey, CodePermissionDenied, CodeMissingFirstName,
 // CodeValidationError, CodeTeamAccessDenied, CodeIdempotencyConflict, CodeNotFound,
 // CodeTeamNotFound, CodeAmbiguousMatch, CodeDuplicateContact, CodeServerError.
+// All wrong fields are reported at once. A key without access to a team that does not
+// exist gets CodeTeamNotFound too.
+//
 // CodeDuplicateContact means that another contact has its external id, or a key that
 // the account's [DuplicatePolicy] makes unique. CodeAmbiguousMatch means that the
 // policy would return or change a contact, and several match. CodeNotFound means that
-// the policy did so when the same create came first, and that the contact is gone
-// since. All wrong fields are reported at once. A key without access to a team that
-// does not exist gets CodeTeamNotFound too.
+// the create is a replay: the policy returned or changed a contact then, and that
+// contact is gone.
 func (s *Service) CreateContact(ctx context.Context, key string, in CreateContactInput) (*Contact, error) {
 	r, err := s.CreateContactResult(ctx, key, in)
 	return r.Contact, err
@@ -123,8 +125,8 @@ type CreateResult struct {
 	DeletedTwin uuid.UUID `json:"deleted_twin,omitzero"`
 
 	// PastOverlay: the stream of a dry run has more keys than Limits.DryRunKeys, so
-	// what the latest of them would have changed is not seen. It is
-	// set beside an Err too.
+	// what the latest of them would have changed is not seen. It is set beside an
+	// Err too.
 	PastOverlay bool `json:"past_overlay,omitempty"`
 
 	Err error `json:"error,omitempty"` // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact

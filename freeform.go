@@ -54,8 +54,8 @@ type freeformError struct{ code, message string }
 
 func (e *freeformError) Error() string { return e.message }
 
-// A freeformEncoder writes contexts as compact JSON, one after the other, and
-// rebuilds them in the types that JSON has, in one walk. Values that are its own need no rebuilding.
+// A freeformEncoder writes contexts as compact JSON, one after the other. In the same
+// walk it rebuilds them in the types that JSON has, unless they are its own.
 type freeformEncoder struct {
 	text               []byte
 	start              int  // of the present context

@@ -16,10 +16,10 @@ import (
 type DuplicatePolicy struct {
 	Action DuplicateAction `json:"action,omitempty"` // "": DuplicateAllow
 
-	// Keys are the kinds of match keys that must be unique, beside
-	// KeyExternalID. nil: KeyEmail; empty and not nil: none. Families share phone numbers, so those are
-	// unique only if KeyPhoneNumber is named. With DuplicateAllow they are not
-	// used.
+	// Keys are the kinds of match keys that must be unique, beside KeyExternalID.
+	// Families share phone numbers, so those are unique only if KeyPhoneNumber is
+	// named. With DuplicateAllow, Keys are not used. nil: KeyEmail; empty and not
+	// nil: none.
 	Keys []KeyKind `json:"keys,omitzero"`
 
 	// Mode and TagsMode say how DuplicateUpsert changes a contact.
