@@ -26,9 +26,8 @@ type eventReader struct {
 	atOnce  int       // how many entries are read at once: few at first, and where they are large
 	looked  int       // how many entries were read
 
-	// lenient: missing numbers are no error. They are none before the first event
-	// that the caller of a reader gets which begins at 0, and none among the events
-	// of one contact.
+	// lenient: missing numbers are no error. That is so among the events of one
+	// contact. For a reader that begins at 0, it is so until its caller has an event.
 	lenient bool
 }
 

@@ -54,16 +54,17 @@ type DuplicatePage struct {
 // FindDuplicates returns one page of groups of contacts that share an e-mail
 // address or a phone number, so that somebody can decide which to keep. Addresses
 // are compared in the form of [MatchEmail], and phone numbers as they are, also under
-// a policy with PhoneForms. A family with one phone is a group too.
+// a policy with PhoneForms. A family with one phone is a group too. A contact is in
+// as many groups as it has keys that others share.
+//
 // It needs Options.ReadPermission. Deleted contacts, and contacts in teams that the
-// key may not access, are left out. What is left is a group if it is two or more.
+// API key may not access, are left out. What is left is a group if it is two or more.
 //
 // The groups come in no particular order, and always in the same one. A walk along
 // NextCursor to the end yields every group that was there all the time exactly once,
 // whatever others write meanwhile. A group that changes meanwhile is shown as it is
-// when its page is made. A cursor never expires. It is for the same Key, with any API
-// key. A contact is in as many groups as it has keys that others share. The last page
-// may be empty.
+// when its page is made. The last page may be empty. A cursor never expires. It is
+// for the same Key, with any API key.
 //
 // The durable stores read the index of match keys, and no contacts other than those
 // that share one.

@@ -84,8 +84,7 @@ func givePhone[T any](field phoneFields, dst, value *T) phoneFields {
 }
 
 // patch returns what the patch makes of the stored record. It validates the
-// fields that are given, and no others. Its error is a
-// [*DamagedError].
+// fields that are given, and no others. Its error is a [*DamagedError].
 func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, error) {
 	noIdempotencyKey(&p.in, bad)
 	record := *stored

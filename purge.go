@@ -21,7 +21,7 @@ type PurgeInput struct {
 // do-not-call entries of a contact: to erase a person, call [Admin.EraseContact]. A
 // live contact is left alone. After an error, those counted are removed.
 //
-// Its errors: CodeValidationError where in says nothing, CodeServerError.
+// Its errors: CodeValidationError if no field of in is set, CodeServerError.
 func (a *Admin) PurgeContacts(ctx context.Context, in PurgeInput) (int, error) {
 	if a.store == nil {
 		return 0, noStore()

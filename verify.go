@@ -52,9 +52,8 @@ const maxFindings = 1000
 //
 // Its errors: CodeValidationError for a probe with no value or with one that no
 // contact can have, such as an empty one, or for a secret of AdminOptions that is too
-// short, CodeNotFound for an unknown account,
-// CodeServerError, also where AdminOptions.DoNotCallSecrets lacks a secret of the
-// account's ledger.
+// short; CodeNotFound for an unknown account; CodeServerError, also where
+// AdminOptions.DoNotCallSecrets lacks a secret of the account's ledger.
 func (a *Admin) VerifyErasure(ctx context.Context, accountID uuid.UUID, probe ErasureProbe) ([]ErasureFinding, error) {
 	if a.ledgerErr != nil {
 		return nil, a.ledgerErr
