@@ -469,8 +469,8 @@ func (c *call) checkSettings(ctx context.Context) error {
 	return err
 }
 
-// retryStale does a step, and a few times more if the settings of the account have changed
-// since the step read them.
+// retryStale does a step, and a few times more if the settings of the account have
+// changed since the step read them.
 func (c *call) retryStale(step func() error) error {
 	for stale := 1; ; stale++ {
 		err := step()

@@ -74,8 +74,9 @@ func (p *pass) decide(m match) {
 	p.refused = append(p.refused, m)
 }
 
-// reconsider has contacts done again that were refused before an earlier one of the pass
-// has changed a contact: that may lose the key. Others may get one when they are restored.
+// reconsider has contacts done again that were refused before an earlier one of the
+// pass has changed a contact: that may lose the key. Others may get one when they are
+// restored.
 func (p *pass) reconsider() {
 	first := make(map[uuid.UUID]*newContact) // that changes a contact
 	for _, m := range p.found {

@@ -66,8 +66,8 @@ func newParser(from io.Reader, comma rune) *csv.Reader {
 	return parser
 }
 
-// checkComma rejects a separator that encoding/csv does not take. options is the type that
-// has it.
+// checkComma rejects a separator that encoding/csv does not take. options is the type
+// that has it.
 func checkComma(options string, c rune) error {
 	if c != 0 && c != '"' && c != '\r' && c != '\n' && utf8.ValidRune(c) && c != utf8.RuneError {
 		return nil

@@ -20,8 +20,8 @@ func checkRegion(region string) error {
 }
 
 // finishPhones makes the cells phone numbers. A repeated number is folded, and the
-// first one is primary unless one is marked. A mark of a number that is not there is about
-// all others.
+// first one is primary unless one is marked. A mark of a number that is not there is
+// about all others.
 func (p *person) finishPhones() {
 	for _, cell := range p.phones {
 		p.doNotCall = p.doNotCall || cell.doNotCall && isBlank(cell.text) // no yes is lost

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// open opens a file to read it; - is standard input. A signal ends the wait for what comes
-// through a pipe or from a terminal. The size is 0 where it is not known.
+// open opens a file to read it; - is standard input. A signal ends the wait for what
+// comes through a pipe or from a terminal. The size is 0 where it is not known.
 func (s *session) open(ctx context.Context, name string) (_ io.ReadCloser, size int64, err error) {
 	if name == "-" {
 		return s.stdin(ctx), 0, nil
@@ -27,8 +27,8 @@ func (s *session) stdin(ctx context.Context) io.ReadCloser {
 	return newIdleReader(ctx, io.NopCloser(s.in))
 }
 
-// await calls f and returns what it returns. When ctx is done it gives up: f goes on until
-// the process ends.
+// await calls f and returns what it returns. When ctx is done it gives up: f goes on
+// until the process ends.
 func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -50,7 +50,8 @@ func await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	return none, context.Cause(ctx)
 }
 
-// An idleReader reads a stream that may be idle for long. When ctx is done, its reads end.
+// An idleReader reads a stream that may be idle for long. When ctx is done, its reads
+// end.
 type idleReader struct {
 	io.Closer
 	read func() ([]byte, error) // valid until the next call

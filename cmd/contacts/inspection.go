@@ -47,8 +47,8 @@ func noStore(a storeAddress, why string) error {
 	return advisedError{errors.New(why), a.String(), "give the address of a store, or make one here with contacts accounts create NAME"}
 }
 
-// unusable returns why there is nothing of ours at an address that is in use; nil: there is,
-// or it is not in use.
+// unusable returns why there is nothing of ours at an address that is in use; nil:
+// there is, or it is not in use.
 func (i inspection) unusable() error {
 	for _, f := range i.findings {
 		switch f.Code {

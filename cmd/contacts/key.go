@@ -52,7 +52,8 @@ func (f *keyFlags) asAdmin(ctx context.Context, admin *contacts.Admin, permissio
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// A signal does not end this: a key that may be there and is not known cannot be revoked.
+	// A signal does not end this: a key that may be there and is not known cannot be
+	// revoked.
 	whole := context.WithoutCancel(ctx)
 	secret, issued, err := admin.IssueKey(whole, contacts.IssueKeyInput{
 		AccountID: account, Name: actor(), Permissions: permissions, AllTeams: true, ExpiresAt: time.Now().Add(24 * time.Hour),

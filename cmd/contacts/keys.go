@@ -78,8 +78,8 @@ type issued struct {
 	*contacts.APIKey
 }
 
-// Run prints the key alone, so that a shell can take it. A key that cannot be printed is of
-// no use, and is revoked.
+// Run prints the key alone, so that a shell can take it. A key that cannot be printed
+// is of no use, and is revoked.
 func (c *keysIssue) Run(ctx context.Context, s *session) error {
 	if c.Expires != nil && *c.Expires == 0 {
 		return usage("--expires is 0: give how long the API key is valid, or leave it out for a key that is valid until it is revoked")

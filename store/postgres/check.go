@@ -24,9 +24,9 @@ const numberingSQL = `SELECT coalesce((SELECT min(sequence) FROM {schema}.journa
 // error ends it, also that of ctx.
 //
 // The codes of its findings are lookup_missing, lookup_extra and sequence_wrong, and
-// those of [contacts.CheckStore]. integrity says that the server, or this package,
-// met damaged data. The last argument makes no difference: tables and indexes themselves are for
-// pg_amcheck, a program of PostgreSQL, to check.
+// those of [contacts.CheckStore]. integrity says that the server, or this package, met
+// damaged data. The last argument makes no difference: to check tables and indexes
+// themselves is for pg_amcheck, a program of PostgreSQL.
 //
 // [Inspect] finds what is wrong with the schema, the server and the role.
 func (s *Store) Check(ctx context.Context, _ bool) iter.Seq2[contacts.Finding, error] {

@@ -12,9 +12,9 @@ import (
 
 // createPlainSQL creates contacts with their look-ups and returns the places of
 // those that were refused, and why. Homes are what many contacts have in common:
-// an account with a settings version, a team and an API key. In the usual case all homes exist
-// and no contact is refused. Then the conditions that count are all that is
-// evaluated for a row.
+// an account with a settings version, a team and an API key. In the usual case all
+// homes exist and no contact is refused. Then the conditions that count are all that
+// is evaluated for a row.
 const createPlainSQL = `WITH homes AS (
 		SELECT h.home FROM (SELECT * FROM unnest($30::uuid[], $31::bigint[], $32::bigint[], $33::uuid[]) WITH ORDINALITY AS given LIMIT cardinality($30::uuid[]))
 			AS h (account_id, settings_version, team_id, key_id, home)

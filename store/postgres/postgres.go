@@ -49,6 +49,8 @@
 //
 // # Other engines
 //
+// On another engine than PostgreSQL run package storetest first.
+//
 // The statements use no sequences and no extensions. Only migrations use an advisory
 // lock, if the engine has them. Every key of the tables that grow begins with
 // account_id, so that an account is in one place. Triggers in PL/pgSQL refuse to
@@ -67,11 +69,11 @@
 //
 // Writes that wait at the same time share a transaction if they are about one
 // account, so [Options.Writers] counts for more. A batch about several accounts is
-// one transaction, which Citus commits in two phases. [Options.RowSecurity] does
-// not work there, and there are no triggers: rights alone guard the journal. plan_cache_mode must not be force_generic_plan, and
-// synchronous_commit must be on at the workers, which the store does not check.
+// one transaction, which Citus commits in two phases.
 //
-// On other engines run package storetest first.
+// [Options.RowSecurity] does not work there. There are no triggers: rights alone
+// guard the journal. plan_cache_mode must not be force_generic_plan, and
+// synchronous_commit must be on at the workers. The store checks neither.
 package postgres
 
 import (

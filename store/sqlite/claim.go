@@ -162,10 +162,10 @@ func lookupOfKey(k contacts.MatchKey) lookup {
 }
 
 // unmergedKeys remembers the match keys of the contacts that are not in the
-// look-ups yet. It covers those with a seq above from, up to to. It
-// is a hint. What a row says is true: a contact may have changed since, or have
-// been merged. A process that never judged a claim, and never listed contacts by
-// their match keys, keeps none.
+// look-ups yet. It covers those with a seq above from, up to to. It is a hint. What a
+// row says is true: a contact may have changed since, or have been merged. A process
+// that never judged a claim, and never listed contacts by their match keys, keeps
+// none.
 //
 // Keys are added in the order of the contacts' seqs. So what a transaction added
 // can be taken out when it is undone: the last ones go.
@@ -208,9 +208,9 @@ func (u *unmergedKeys) hash(e lookup) uint64 {
 	return maphash.Bytes(u.seed, b[:])
 }
 
-// candidates returns the contacts that may have one of the entries and that the look-ups
-// may not name yet, in the state that the connection shows. created is how many contacts
-// the transaction of the connection has created; nil: it reads.
+// candidates returns the contacts that may have one of the entries and that the
+// look-ups may not name yet, in the state that the connection shows. created is how
+// many contacts the transaction of the connection has created; nil: it reads.
 func (u *unmergedKeys) candidates(c *conn, entries []lookup, created *int64) (seqs []int64, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -16,9 +16,9 @@ import (
 	"example.com/contacts/store/internal/packed"
 )
 
-// The look-ups find contacts by phone number, e-mail address, tag and external id. Their keys
-// come in random order. Written with each contact, every key would dirty a page
-// of its own, which is what slows a large file down. So a contact's row alone is
+// The look-ups find contacts by phone number, e-mail address, tag and external id.
+// Their keys come in random order. Written with each contact, every key would dirty a
+// page of its own, which is what slows a large file down. So a contact's row alone is
 // written and synced with it, and the look-ups follow in runs of many contacts,
 // sorted, so that entries share the pages that they dirty.
 //

@@ -8,7 +8,8 @@
 // sqlite3 shell: the views contact, contact_phone, contact_tag, do_not_call,
 // contact_event and journal_entry show what is stored in plain columns. While it is
 // open, SQLite keeps two more files beside it, whose names end in -wal and -shm. They
-// belong to it, and [Store.Close] removes them. The file must be on a local disk, not on a network one.
+// belong to it, and [Store.Close] removes them. The file must be on a local disk, not
+// on a network one.
 //
 // The package needs cgo and a C compiler; with CGO_ENABLED=0 it does not
 // compile, and says so.
