@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
@@ -32,21 +30,18 @@ func waitForEnd(t testing.TB, c *pgx.Conn, name string) {
 	}
 }
 
-// openIdle opens a store whose idle connections the server ends. On a busy machine the
-// one that opens it may be idle too long.
-func openIdle(t testing.TB, url, schema string) *postgres.Store {
+// endIdle has the server end the connections of the pool, all of which are idle. A
+// setting in the url would end those too that a busy machine leaves idle in a call.
+func endIdle(t *testing.T, pool *pgxpool.Pool, c *pgx.Conn, name string) {
 	t.Helper()
-	for {
-		s, err := postgres.Open(t.Context(), url, &postgres.Options{Schema: schema})
-		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "57P05" {
-			continue
-		}
+	for _, idle := range pool.AcquireAllIdle(t.Context()) {
+		_, err := idle.Exec(t.Context(), "SET idle_session_timeout = 1")
+		idle.Release()
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { s.Close() })
-		return s
 	}
+	waitForEnd(t, c, name)
 }
 
 // The server ends connections that are idle. The next call goes over another.
@@ -54,7 +49,7 @@ func TestIdleConnectionsThatTheServerEnds(t *testing.T) {
 	t.Parallel()
 	base := serverURL(t)
 	name := "test " + uuid.NewString()
-	s := openIdle(t, with(t, with(t, base, "application_name", name), "idle_session_timeout", "100"), newSchema(t, base))
+	s, pool := openOnPool(t, with(t, base, "application_name", name), &postgres.Options{Schema: newSchema(t, base)}, func(*pgxpool.Config) {})
 	c := connect(t, base)
 	account := addAccount(t, s)
 	r := newContact(account)
@@ -80,7 +75,7 @@ func TestIdleConnectionsThatTheServerEnds(t *testing.T) {
 			return err
 		},
 	} {
-		waitForEnd(t, c, name)
+		endIdle(t, pool, c, name)
 		if err := call(); err != nil {
 			t.Errorf("%s after the server has ended idle connections: %v", what, err)
 		}
@@ -89,15 +84,15 @@ func TestIdleConnectionsThatTheServerEnds(t *testing.T) {
 
 // A pause is made once, between the two round trips of a transaction.
 type pause struct {
-	while func()
+	while func(context.Context, *pgx.Conn)
 	made  atomic.Bool
 }
 
-func (p *pause) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+func (p *pause) TraceBatchStart(ctx context.Context, c *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	begins := func(q *pgx.QueuedQuery) bool { return q.SQL[:min(5, len(q.SQL))] == "BEGIN" }
 	commits := func(q *pgx.QueuedQuery) bool { return q.SQL == "COMMIT" }
 	if all := data.Batch.QueuedQueries; slices.ContainsFunc(all, commits) && !slices.ContainsFunc(all, begins) && !p.made.Swap(true) {
-		p.while()
+		p.while(ctx, c)
 	}
 	return ctx
 }
@@ -117,9 +112,15 @@ func TestIdleTransactionIsMadeAgain(t *testing.T) {
 	base := serverURL(t)
 	name := "test " + uuid.NewString()
 	c := connect(t, base)
-	p := &pause{while: func() { waitForEnd(t, c, name) }}
+	p := &pause{while: func(ctx context.Context, idle *pgx.Conn) {
+		// Of this transaction alone: a busy machine is idle in others as well.
+		if _, err := idle.PgConn().Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 1").ReadAll(); err != nil {
+			t.Error(err)
+		}
+		waitForEnd(t, c, name)
+	}}
 	p.made.Store(true) // not while the store is opened
-	url := with(t, with(t, with(t, base, "application_name", name), "idle_in_transaction_session_timeout", "100"), "pool_max_conns", "1")
+	url := with(t, with(t, base, "application_name", name), "pool_max_conns", "1")
 	s, _ := openOnPool(t, url, &postgres.Options{Schema: newSchema(t, base)}, func(c *pgxpool.Config) { c.ConnConfig.Tracer = p })
 	account := addAccount(t, s)
 	r := newContact(account)
