@@ -150,19 +150,22 @@ func TestWhatIsSaidOfNumbers(t *testing.T) {
 		cells string
 		want  []string
 	}{
-		"first_name,phone,do_not_call":                       {"1,yes", []string{"1 DNC"}},
-		"first_name,Do Not Call,Phone,Mobile":                {"yes,1,2", []string{"1 DNC", "2 mobile DNC"}},
-		"first_name,last_name,phone_number,Mobile,DNC":       {",1,2,x", []string{"1 DNC", "2 mobile DNC"}},
-		"first_name,phone,phone_number,do_not_call":          {"1,2,true", []string{"1 DNC", "2 DNC"}},
-		"first_name,do_not_call,phone_number,phone_number_2": {"yes,1,2", []string{"1 DNC", "2"}},
-		"first_name,phone,phone_2,do_not_call_2":             {"1,2,yes", []string{"1", "2 DNC"}},
-		"first_name,phone_number,do_not_call,phone_number_2": {",yes,2", []string{"2 DNC"}},
-		"first_name,phone_number,do_not_call_2":              {"1,yes", []string{"1 DNC"}},
-		"Name,Phone,Do Not Call,DNC":                         {"1,yes,no", []string{"1 DNC"}},
-		"Name,Phone,DNC,Opted out of calls":                  {"1,no,yes", []string{"1 DNC"}},
-		"Name,Phone,Mobile,Phone Type":                       {"1,2,boat", []string{"1 boat", "2 mobile"}},
-		"first_name,phone_type,phone":                        {"boat,1", []string{"1 boat"}},
-		"Name,Phone,Phone 1 - Type,Phone 1 - Value":          {"1,boat,2", []string{"1", "2 boat"}},
+		"first_name,phone,do_not_call":                           {"1,yes", []string{"1 DNC"}},
+		"first_name,Do Not Call,Phone,Mobile":                    {"yes,1,2", []string{"1 DNC", "2 mobile DNC"}},
+		"first_name,last_name,phone_number,Mobile,DNC":           {",1,2,x", []string{"1 DNC", "2 mobile DNC"}},
+		"first_name,phone,phone_number,do_not_call":              {"1,2,true", []string{"1 DNC", "2 DNC"}},
+		"first_name,do_not_call,phone_number,phone_number_2":     {"yes,1,2", []string{"1 DNC", "2"}},
+		"first_name,phone,phone_2,do_not_call_2":                 {"1,2,yes", []string{"1", "2 DNC"}},
+		"first_name,phone_number,do_not_call,phone_number_2":     {",yes,2", []string{"2 DNC"}},
+		"first_name,phone_number,do_not_call_2":                  {"1,yes", []string{"1 DNC"}},
+		"first_name,phone_number,do_not_call,more_phone_numbers": {`,yes,"[{""phone_number"":""2""}]"`, []string{"2 DNC"}},
+		"first_name,do_not_call,phone_number,more_phone_numbers": {`yes,1,"[{""phone_number"":""2""}]"`, []string{"1 DNC", "2"}},
+		"first_name,Mobile,do_not_call,more_phone_numbers":       {`1,yes,"[{""phone_number"":""2""}]"`, []string{"1 mobile DNC", "2 DNC"}},
+		"Name,Phone,Do Not Call,DNC":                             {"1,yes,no", []string{"1 DNC"}},
+		"Name,Phone,DNC,Opted out of calls":                      {"1,no,yes", []string{"1 DNC"}},
+		"Name,Phone,Mobile,Phone Type":                           {"1,2,boat", []string{"1 boat", "2 mobile"}},
+		"first_name,phone_type,phone":                            {"boat,1", []string{"1 boat"}},
+		"Name,Phone,Phone 1 - Type,Phone 1 - Value":              {"1,boat,2", []string{"1", "2 boat"}},
 	} {
 		var cells []string
 		for cell := range strings.SplitSeq(tc.cells, ",") {

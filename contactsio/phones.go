@@ -57,6 +57,7 @@ func (p *person) finishPhones() {
 		}
 	}
 	for _, more := range p.more {
+		more.DoNotCall = more.DoNotCall || p.doNotCall
 		p.addPhone(more)
 	}
 	if len(p.in.PhoneNumbers) > maxPhones {
