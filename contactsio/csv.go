@@ -176,21 +176,11 @@ func (c *csvRows) refusedCells(cells []string, why contacts.FieldError) []string
 	if isUnparsed(why) && len(cells) == 1 {
 		return cells
 	}
-	cells = c.withoutErrors(cells)
+	cells = withoutErrors(c.header, cells)
 	if why.Field == "" && why.Code == ProblemTooFewFields && !isOneCell(cells) {
 		return []string{strings.TrimSuffix(string(appendCSV(nil, c.comma, cells)), "\r\n")}
 	}
 	return cells
-}
-
-// withoutErrors leaves out the columns that an earlier import added.
-func (c *csvRows) withoutErrors(cells []string) (rest []string) {
-	for i, cell := range cells {
-		if i >= len(c.header) || !slices.Contains(errorColumns[:], strings.TrimSpace(c.header[i])) {
-			rest = append(rest, cell)
-		}
-	}
-	return rest
 }
 
 // isOneCell reports whether only the first cell holds something.
@@ -208,7 +198,7 @@ func (c *csvRows) unmended(cells []string) []contacts.FieldError {
 	if c.errorField >= 0 && c.errorField < len(cells) {
 		why.Field = strings.TrimSpace(cells[c.errorField])
 	}
-	text := c.withoutErrors(cells)
+	text := withoutErrors(c.header, cells)
 	still := false
 	switch rest := why.Field == "" && why.Code == ProblemTooFewFields; {
 	case why.Field == "" && why.Code == ProblemEncoding:

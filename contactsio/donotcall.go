@@ -192,7 +192,7 @@ func (l *numberList) next(ctx context.Context) (contacts.DoNotCallInput, givenNu
 		}
 		given := givenNumber{line: row.Line}
 		if l.refused != nil {
-			given.text = string(appendCSV(nil, l.records.comma, l.cells(row.Raw)))
+			given.text = string(appendCSV(nil, l.records.comma, l.cells(&row)))
 		}
 		if row.Problems == nil {
 			return in, given, nil
@@ -204,11 +204,13 @@ func (l *numberList) next(ctx context.Context) (contacts.DoNotCallInput, givenNu
 }
 
 // cells are those of a row in the file of refused rows, where a list without a header
-// has one column.
-func (l *numberList) cells(raw []string) []string {
-	switch {
-	case l.header != nil:
+// has one column. A row that is not parsed is one cell.
+func (l *numberList) cells(row *Row) []string {
+	switch raw := row.Raw; {
+	case row.Problems != nil && isUnparsed(row.Problems[0]):
 		return raw
+	case l.header != nil:
+		return withoutErrors(l.header, raw)
 	case l.isParted(raw):
 		return []string{strings.TrimSpace(raw[0]) + strings.TrimSpace(raw[1])}
 	default:
@@ -292,9 +294,9 @@ func (l *numberList) refuse(given givenNumber, problems []contacts.FieldError) e
 	}
 	var text []byte
 	if l.summary.Refused == 1 {
-		header := l.header
-		if header == nil {
-			header = []string{"phone_number"}
+		header := []string{"phone_number"}
+		if l.header != nil {
+			header = withoutErrors(l.header, l.header)
 		}
 		text = appendCSV(text, l.records.comma, append(errorColumns[:], header...))
 	}

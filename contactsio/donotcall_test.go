@@ -72,10 +72,19 @@ func TestListFiles(t *testing.T) {
 			}
 			if got.Refused > 0 {
 				opts := tc.opts
-				opts.Encoding, opts.Refused = "", nil
+				var still strings.Builder
+				opts.Encoding, opts.Refused = "", &still
 				second, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(file), &opts)
 				if err != nil || second.Refused != second.Rows || !maps.Equal(second.ByCode, got.ByCode) {
 					t.Errorf("the refused rows again: %+v, %v", second, err)
+				}
+				ends := func(file string) (header, last string) {
+					header, _, _ = strings.Cut(file, "\r\n")
+					return header, file[strings.LastIndexAny(file, ",;"):]
+				}
+				header, last := ends(file)
+				if headerAgain, lastAgain := ends(still.String()); headerAgain != header || lastAgain != last {
+					t.Errorf("the refused rows, refused again:\n%s", &still)
 				}
 			}
 			if !tc.opts.Grants {

@@ -103,6 +103,16 @@ func newRefusedFile(r *Reader, w io.Writer) *refusedFile {
 // fields moves none.
 var errorColumns = [...]string{"error_line", "error_field", "error_code", "error_message"}
 
+// withoutErrors leaves out the cells of the columns that an earlier import added.
+func withoutErrors(header, cells []string) (rest []string) {
+	for i, cell := range cells {
+		if i >= len(header) || !slices.Contains(errorColumns[:], strings.TrimSpace(header[i])) {
+			rest = append(rest, cell)
+		}
+	}
+	return rest
+}
+
 // errorProperty is that of a refused card.
 const errorProperty = "X-CONTACTS-ERROR"
 
@@ -128,7 +138,7 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 	case FormatCSV:
 		csv := f.reader.csv
 		if !f.begun {
-			text = appendCSV(text, csv.comma, append(errorColumns[:], csv.withoutErrors(csv.header)...))
+			text = appendCSV(text, csv.comma, append(errorColumns[:], withoutErrors(csv.header, csv.header)...))
 		}
 		text = appendCSV(text, csv.comma, append(why, csv.refusedCells(row.Raw, problems[0])...))
 		text = bytes.ToValidUTF8(text, []byte(lostText))
