@@ -263,7 +263,7 @@ func (c *importCommand) importFile(ctx context.Context, s *session, svc *contact
 			return nil, err
 		}
 		if n := from.Summary.Refused; n > 0 {
-			s.say("%s: %d rows were refused before line %d; they are in the file of that run, or in .contacts-* beside it if that run was killed", name, n, from.Line)
+			s.say("%s: %d rows were refused before line %d; if that run had --refused, they are in its file, or in .contacts-* beside it if it was killed", name, n, from.Line)
 		}
 		opts.Checkpoint = last.save
 		defer func() { err = errors.Join(err, last.end(summary)) }()
