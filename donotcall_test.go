@@ -75,6 +75,35 @@ func TestUpsertBlocksAlone(t *testing.T) {
 	})
 }
 
+// A block answers as the status does that is read next, also where another one has the
+// same time.
+func TestBlockAnswersAsTheNextRead(t *testing.T) {
+	t.Parallel()
+	w := newLedgerWorld(t, memory.New(), contacts.Options{})
+	for _, reason := range []string{"by mail", "on the phone", ""} {
+		in := contacts.DoNotCallInput{PhoneNumber: aNumber, At: w.at, Reason: reason}
+		dry, err := w.svc.DryRun().BlockCalls(t.Context(), w.manager, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.svc.BlockCalls(t.Context(), w.manager, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := w.svc.DoNotCallStatus(t.Context(), w.manager, aNumber)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Entries = nil
+		if diff := cmp.Diff(want, got); diff != "" || got.Reason != reason {
+			t.Errorf("%q (-read +answer):\n%s", reason, diff)
+		}
+		if diff := cmp.Diff(got, dry); diff != "" {
+			t.Errorf("%q (-real +dry run):\n%s", reason, diff)
+		}
+	}
+}
+
 // refusingStore refuses every mutation that stores a contact.
 type refusingStore struct{ contacts.Store }
 

@@ -204,10 +204,11 @@ type formEntries struct {
 }
 
 // sort brings the entries into the order in which they are judged: by the time
-// when the person said so. At the same time a block comes after a grant.
+// when the person said so. At the same time a block comes after a grant, and what is
+// not stored yet, and so has no number, after what is.
 func (f *formEntries) sort() {
 	slices.SortStableFunc(f.entries, func(a, b ledgerEntry) int {
-		return cmp.Or(a.At.Compare(b.At), a.Type.rank()-b.Type.rank(), cmp.Compare(a.Sequence, b.Sequence))
+		return cmp.Or(a.At.Compare(b.At), a.Type.rank()-b.Type.rank(), cmp.Compare(uint64(a.Sequence)-1, uint64(b.Sequence)-1))
 	})
 }
 
