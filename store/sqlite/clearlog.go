@@ -11,10 +11,11 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// ClearLog copies the -wal file into the main file and empties it now. Until then
-// it has earlier states of what was erased or changed. ClearLog returns false
-// where a read, a backup or a write is in the way: call it again later. It takes
-// as long as copying the file. Close does the same in the end.
+// ClearLog finishes the look-ups, copies the -wal file into the main file and
+// empties it now. Until then the log has earlier states of what was erased or
+// changed, and the look-ups may have the digits of its phone numbers. ClearLog
+// returns false where a read, a backup or a write is in the way: call it again
+// later. It takes as long as copying the file. Close does the same in the end.
 func (s *Store) ClearLog(ctx context.Context) (bool, error) {
 	const op = "sqlite: clear the log: %w"
 	if err := s.gate.Enter(); err != nil {
@@ -33,6 +34,10 @@ func (s *Store) clearLog(ctx context.Context) (cleared bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
+	if finished, err := s.writer.passLookups(ctx); err != nil || !finished {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, s.writer.place.look()) }() // how large is the log?
 	db, err := s.writer.place.connect(ctx, s.writer.connector)
 	if err != nil {
 		return false, err

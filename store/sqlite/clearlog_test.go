@@ -53,6 +53,9 @@ func TestClearLog(t *testing.T) {
 		if n := size(); want && n != 0 {
 			t.Errorf("%s: the log has %d bytes", when, n)
 		}
+		if n := s.Stats().LogBytes; n != size() {
+			t.Errorf("%s: Stats knows of %d bytes in a log of %d", when, n, size())
+		}
 	}
 
 	a := mustAccount(t, s)

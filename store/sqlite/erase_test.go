@@ -4,6 +4,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -106,25 +107,40 @@ func TestRunBringsBackNothingThatWent(t *testing.T) {
 
 // When the newest contacts are purged, nothing comes after them that would take
 // their notes along.
-func TestCloseLeavesNoNotesOfWhatWasPurged(t *testing.T) {
+func TestNoNotesAreLeftOfWhatWasPurged(t *testing.T) {
 	t.Parallel()
-	path := storePath(t)
-	s := mustOpen(t, sqlite.NewPlan(), path)
-	a := mustAccount(t, s)
-	r := newContact(a)
-	r.Contact.DeletedAt = noon
-	if err := create(t.Context(), s, r); err != nil {
-		t.Fatal(err)
-	}
-	if n := purge(t, s, a, 10); n != 1 {
-		t.Fatalf("purged %d", n)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	var n int
-	if err := plain(t, path).QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM lookup_gone) + (SELECT count(*) FROM lookup)").Scan(&n); err != nil || n != 0 {
-		t.Errorf("%d rows are left, %v", n, err)
+	for name, end := range map[string]func(*sqlite.Store) error{
+		"Close": (*sqlite.Store).Close,
+		"ClearLog": func(s *sqlite.Store) error {
+			t.Cleanup(func() { s.Close() })
+			cleared, err := s.ClearLog(t.Context())
+			if err == nil && !cleared {
+				err = errors.New("the log is not empty")
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := storePath(t)
+			s := mustOpen(t, sqlite.NewPlan(), path)
+			a := mustAccount(t, s)
+			r := newContact(a)
+			r.Contact.DeletedAt = noon
+			if err := create(t.Context(), s, r); err != nil {
+				t.Fatal(err)
+			}
+			if n := purge(t, s, a, 10); n != 1 {
+				t.Fatalf("purged %d", n)
+			}
+			if err := end(s); err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			if err := plain(t, path).QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM lookup_gone) + (SELECT count(*) FROM lookup)").Scan(&n); err != nil || n != 0 {
+				t.Errorf("%d rows are left, %v", n, err)
+			}
+		})
 	}
 }
 

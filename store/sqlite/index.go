@@ -277,6 +277,20 @@ func (x *indexer) finish(w *writer) error {
 	})
 }
 
+// passLookups brings the look-ups past the contacts that are there now: until then
+// notes of entries that are gone hold the digits of phone numbers. It returns false
+// where another process writes for long.
+func (w *writer) passLookups(ctx context.Context) (bool, error) {
+	wait, cancel := context.WithTimeout(ctx, time.Second) // for others' locks
+	defer cancel()
+	once := func() bool { return true }
+	err := w.index.mergeAll(ctx, 1, 4096, once, func(j func(*writeConn) error) error { return w.doSolo(wait, job{run: j}) })
+	if err != nil && wait.Err() != nil && ctx.Err() == nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // mergeAll merges runs of its own, a step in each transaction. It ends when fewer
 // contacts than atLeast are not in the look-ups, or after a run when end says so.
 // A flight or another process may merge the same run: the second of them finds its
