@@ -21,7 +21,8 @@ type FindDuplicatesInput struct {
 	// WithoutContexts is that of [ListContactsInput].
 	WithoutContexts bool
 
-	// Limit is the number of groups on a page. 0: 25; at most 100.
+	// Limit is the number of groups on a page. 0: 25; at most 100. A page of large
+	// groups has fewer.
 	Limit int
 }
 
@@ -63,8 +64,9 @@ type DuplicatePage struct {
 // The groups come in no particular order, and always in the same one. A walk along
 // NextCursor to the end yields every group that was there all the time exactly once,
 // whatever others write meanwhile. A group that changes meanwhile is shown as it is
-// when its page is made. The last page may be empty. A cursor never expires. It is
-// for the same Key, with any API key.
+// when its page is made. The last page may be empty. A page ends early where its
+// groups have more than 4 MiB. A cursor never expires. It is for the same Key, with any
+// API key.
 //
 // The durable stores read the index of match keys, and no contacts other than those
 // that share one.
@@ -88,6 +90,9 @@ func (s *Service) FindDuplicates(ctx context.Context, key string, in FindDuplica
 		if err := c.addGroups(ctx, page, &place, in.WithoutContexts); err != nil {
 			return nil, err
 		}
+		if place.position != "" { // the groups are many, or large
+			break
+		}
 	}
 	if len(place.kinds) > 0 {
 		page.NextCursor = place.cursor()
@@ -109,8 +114,8 @@ func (s *Service) FindDuplicates(ctx context.Context, key string, in FindDuplica
 	return page, c.damagedError(damaged)
 }
 
-// addGroups adds groups of the first kind until the page is full, and moves the place
-// after them.
+// addGroups adds groups of the first kind, up to a page of the store, and moves the
+// place after them.
 func (c *call) addGroups(ctx context.Context, page *DuplicatePage, place *duplicatesPlace, withoutContexts bool) error {
 	p, kind := c.principal, place.kinds[0]
 	list, err := c.store.ListContacts(ctx, ContactQuery{

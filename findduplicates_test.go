@@ -3,6 +3,7 @@ package contacts_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -132,6 +133,34 @@ func TestGroupShowsTheOldestThatTheKeyMaySee(t *testing.T) {
 			if diff := cmp.Diff([]string{want}, w.groups(t, key, contacts.FindDuplicatesInput{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+		}
+	})
+}
+
+func TestPageOfLargeGroupsIsShort(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		large := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}
+		for i := range 40 {
+			large.PhoneNumbers = append(large.PhoneNumbers, contacts.PhoneNumberInput{PhoneNumber: fmt.Sprint("+155512345", 10+i)})
+		}
+		for i := range 100 {
+			large.Tags = append(large.Tags, fmt.Sprint(10+i, strings.Repeat("\U00020000", 96)))
+		}
+		in := contacts.CreateContactsInput{Contacts: slices.Repeat([]contacts.CreateContactInput{large}, 5)}
+		if _, err := w.svc.CreateContacts(t.Context(), w.key, in); err != nil {
+			t.Fatal(err)
+		}
+		page, err := w.svc.FindDuplicates(t.Context(), w.key, contacts.FindDuplicatesInput{Limit: 100, WithoutContexts: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := json.Marshal(page); err != nil || len(body) > 5<<20 || len(page.Groups) < 10 {
+			t.Errorf("%d groups have %d bytes: %v", len(page.Groups), len(body), err)
+		}
+		if groups := w.groups(t, w.key, contacts.FindDuplicatesInput{}); len(groups) != 41 {
+			t.Errorf("a walk yields %d groups, want 41", len(groups))
 		}
 	})
 }

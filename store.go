@@ -198,7 +198,7 @@ type Store interface {
 	// groups is the store's own, and stable. The next page starts after the group at
 	// Position, so writes to other contacts never make a walk skip or repeat a
 	// group. A group that changes meanwhile is returned as it is then. Position is
-	// "" if no group follows.
+	// "" if no group follows. A page of large groups may have fewer than Limit.
 	//
 	// ErrNotFound: the query has a Position that the store never returns.
 	ListContacts(ctx context.Context, q ContactQuery) (ContactList, error)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/grouplist"
 )
 
 // groups returns a page of the contacts that share a match key, in the order of
@@ -27,6 +28,7 @@ func (a *account) groups(ctx context.Context, q *contacts.ContactQuery) (list co
 		}
 	}
 	slices.Sort(values)
+	page := grouplist.New(q.Limit)
 	for _, value := range values {
 		if ctx.Err() != nil {
 			return contacts.ContactList{}, ctx.Err()
@@ -39,16 +41,11 @@ func (a *account) groups(ctx context.Context, q *contacts.ContactQuery) (list co
 				}
 			}
 		}
-		switch {
-		case g.Count < 2:
-		case len(list.Groups) == q.Limit:
-			list.Position = formatPosition(list.Groups[q.Limit-1].Key.Value)
-			return list, nil
-		default:
-			list.Groups = append(list.Groups, g)
+		if g.Count > 1 && !page.Add(g, nil, formatPosition(value)) {
+			break
 		}
 	}
-	return list, nil
+	return page.ContactList, nil
 }
 
 // The position of a group is the value of its key, which may be empty, after one

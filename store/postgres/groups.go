@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/grouplist"
 )
 
 // Contacts that share a match key are found in contact_lookup, which is in the
@@ -18,11 +19,15 @@ import (
 // contact has. Another reads those of their contacts that match the query, and
 // alone decides which groups there are.
 
-// valuesAtOnce is how many values one statement reads the contacts of.
-const valuesAtOnce = 100
+// valuesAtOnce is how many values one statement reads the contacts of, and
+// contactsAtOnce about how many contacts those may have.
+const (
+	valuesAtOnce   = 100
+	contactsAtOnce = 1000
+)
 
 var (
-	sharedValuesSQL = `SELECT value FROM {schema}.contact_lookup WHERE account_id = $1 AND value > $2 AND value < $3
+	sharedValuesSQL = `SELECT value, count(*) FROM {schema}.contact_lookup WHERE account_id = $1 AND value > $2 AND value < $3
 		GROUP BY value HAVING count(*) > 1 ORDER BY value LIMIT ` + strconv.Itoa(valuesAtOnce)
 
 	// The contacts of groups are found first, so that no more rows are read whole
@@ -52,45 +57,52 @@ func (s *Store) listGroups(ctx context.Context, q *contacts.ContactQuery) (list 
 			return list, err
 		}
 	}
-	var last uuid.UUID // of the page
-	for {
+	page := grouplist.New(q.Limit)
+	for page.Position == "" {
 		var values []uuid.UUID
+		found, members := 0, 0
 		err := s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
 			var v uuid.UUID
-			err := rows.Scan((*[16]byte)(&v))
-			values = append(values, v)
+			var count int
+			err := rows.Scan((*[16]byte)(&v), &count)
+			if found++; members < contactsAtOnce {
+				values = append(values, v)
+			}
+			members += min(count, contacts.MaxGroupRecords)
 			return err
 		}, s.statements.sharedValues, pgUUID(q.AccountID), pgUUID(from), pgUUID(end))
-		if err != nil || len(values) == 0 {
+		if err != nil {
 			return list, err
 		}
-		groups, err := s.groupsWith(ctx, q, values)
-		if err != nil {
-			return contacts.ContactList{}, err
+		if found == 0 {
+			break
 		}
-		for _, g := range groups {
-			if len(list.Groups) == q.Limit {
-				list.Position = last.String()
-				return list, nil
-			}
-			list.Groups, list.Damaged, last = append(list.Groups, g.ContactGroup), append(list.Damaged, g.damaged...), g.value
+		if err := s.addGroups(ctx, &page, q, values); err != nil {
+			return list, err
 		}
-		if len(values) < valuesAtOnce {
-			return list, nil
+		if found == len(values) && found < valuesAtOnce {
+			break
 		}
 		from = values[len(values)-1]
 	}
+	return page.ContactList, nil
 }
 
-// groupsWith returns the groups that have one of the values.
-func (s *Store) groupsWith(ctx context.Context, q *contacts.ContactQuery, values []uuid.UUID) (groups []group, err error) {
+// addGroups adds the groups that have one of the values, until the page is full.
+func (s *Store) addGroups(ctx context.Context, page *grouplist.Page, q *contacts.ContactQuery, values []uuid.UUID) error {
 	var b queryBuilder
 	b.add(groupsSQL, pgUUID(q.AccountID), column(values, func(v uuid.UUID) pgtype.UUID { return pgUUID(v) }))
 	addLookups(&b, lookupValues(q))
 	addMatchKeys(&b, q)
 	addConditions(&b, q)
 	b.add(endOfGroupsSQL, pgUUID(q.AccountID), int64(contacts.MaxGroupRecords))
-	err = s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+	var g group
+	add := func() bool { return g.Records == nil || page.Add(g.ContactGroup, g.damaged, g.value.String()) }
+	room := true
+	err := s.query(ctx, q.AccountID, func(rows pgx.Rows) error {
+		if !room { // the rest is for the next page
+			return nil
+		}
 		var value uuid.UUID
 		var members int
 		r, err := scanContact(rows, q.AccountID, (*[16]byte)(&value), &members)
@@ -98,10 +110,12 @@ func (s *Store) groupsWith(ctx context.Context, q *contacts.ContactQuery, values
 		if err != nil && !ok {
 			return err
 		}
-		if len(groups) == 0 || groups[len(groups)-1].value != value {
-			groups = append(groups, group{ContactGroup: contacts.ContactGroup{Key: contacts.MatchKey{Kind: q.Shared}, Count: members}, value: value})
+		if value != g.value {
+			if room = add(); !room {
+				return nil
+			}
+			g = group{ContactGroup: contacts.ContactGroup{Key: contacts.MatchKey{Kind: q.Shared}, Count: members}, value: value}
 		}
-		g := &groups[len(groups)-1]
 		g.Records = append(g.Records, r)
 		if damaged != nil {
 			g.damaged = append(g.damaged, damaged)
@@ -112,7 +126,10 @@ func (s *Store) groupsWith(ctx context.Context, q *contacts.ContactQuery, values
 		}
 		return nil
 	}, s.sql(b.text.String()), b.args...)
-	return groups, err
+	if room {
+		add()
+	}
+	return err
 }
 
 // parsePosition returns the value of the group at a position.

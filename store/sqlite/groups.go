@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/store/internal/grouplist"
 )
 
 // Contacts that share a match key are found in the look-ups of its kind, which are
@@ -47,7 +48,7 @@ type groupWalk struct {
 	size     int           // of the next part, at most
 	max      int
 	unmerged unmergedEntries
-	groups   []group
+	page     grouplist.Page
 	done     bool
 }
 
@@ -60,8 +61,9 @@ func (s *Store) listGroups(ctx context.Context, q *contacts.ContactQuery) (list 
 	w := &groupWalk{
 		readers: s.readers, q: q, kind: lookupOfKey(contacts.MatchKey{Kind: q.Shared}).kind,
 		after: after, from: after.value, size: min(firstWalkPart, s.walkPart), max: s.walkPart,
+		page: grouplist.New(q.Limit),
 	}
-	for !w.done && len(w.groups) <= q.Limit { // one more says that there is a next page
+	for !w.done {
 		if err := w.part(ctx); err != nil {
 			return list, err
 		}
@@ -69,22 +71,15 @@ func (s *Store) listGroups(ctx context.Context, q *contacts.ContactQuery) (list 
 	if w.unmerged.count >= s.index.catchUpAfter {
 		s.index.catchUp(s.writer)
 	}
-	if len(w.groups) > q.Limit {
-		w.groups = w.groups[:q.Limit]
-		list.Position = w.groups[q.Limit-1].position.String()
-	}
-	for _, g := range w.groups {
-		list.Groups, list.Damaged = append(list.Groups, g.ContactGroup), append(list.Damaged, g.damaged...)
-	}
-	return list, nil
+	return w.page.ContactList, nil
 }
 
-// part adds the groups of the next part.
+// part adds the groups of the next part, until the page is full.
 func (w *groupWalk) part(ctx context.Context) error {
-	var groups []group
+	var page grouplist.Page
 	var end int64
 	err := w.readers.snapshot(ctx, func(c *conn) error {
-		groups, end = nil, math.MaxInt64
+		page, end = w.page, math.MaxInt64
 		account, err := c.number(accountNumber, w.q.AccountID[:])
 		if err != nil {
 			return err
@@ -109,24 +104,23 @@ func (w *groupWalk) part(ctx context.Context) error {
 		}
 		slices.Sort(values)
 		for _, value := range slices.Compact(values) {
-			if len(w.groups)+len(groups) > w.q.Limit {
-				break
-			}
-			more, err := w.groupsOf(ctx, c, account, value)
+			groups, err := w.groupsOf(ctx, c, account, value)
 			if err != nil {
 				return err
 			}
-			groups = append(groups, more...)
+			for _, g := range groups {
+				if !page.Add(g.ContactGroup, g.damaged, g.position.String()) {
+					return nil
+				}
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	w.groups = append(w.groups, groups...)
-	if end == math.MaxInt64 {
-		w.done = true
-	} else {
+	w.page = page
+	if w.done = end == math.MaxInt64 || page.Position != ""; !w.done {
 		w.from = end + 1
 	}
 	w.size = min(8*w.size, w.max)

@@ -143,6 +143,19 @@ var groupCases = []testCase{
 		},
 	},
 	{
+		"pages of large groups",
+		groupPagesRule + " A page of large groups may have fewer than Limit.",
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			records := pairs(a, 0, 40)
+			for i, r := range records {
+				r.CustomContext = `{"a":"` + strings.Repeat("a", i%4<<16) + `"}`
+			}
+			s.create(t, records...)
+			s.wantGroups(t, contacts.ContactQuery{AccountID: a, Shared: contacts.KeyEmail, Limit: 100}, records...)
+		},
+	},
+	{
 		"groups that change",
 		groupPagesRule + " A group that changes meanwhile is returned as it is then.",
 		func(t *test, s *store) {
