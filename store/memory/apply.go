@@ -55,8 +55,8 @@ func mixesAccounts(mutations []contacts.Mutation) bool {
 
 // apply judges and stores the mutations. Records has the record of each contact
 // change, as it is stored. The account is that of the first mutation; nil if there
-// is none. With AllOrNothing and DryRun the mutations are stored too,
-// since each must see the earlier ones, and taken back in the end.
+// is none. With AllOrNothing and DryRun the mutations are stored too, since each must
+// see the earlier ones, and taken back in the end.
 func (s *Store) apply(batch *contacts.MutationBatch, records []stored, a *account) []contacts.MutationOutcome {
 	var outcomes []contacts.MutationOutcome
 	var undo []func()
@@ -269,7 +269,7 @@ func (a *account) buildIndex() {
 	}
 }
 
-// reindex moves a contact in the index; nil is no contact.
+// reindex moves a contact in the index; "" is no contact.
 func (a *account) reindex(id uuid.UUID, before, next stored) {
 	if before != "" {
 		for _, k := range before.record().MatchKeys() {

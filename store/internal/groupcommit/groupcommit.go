@@ -247,8 +247,8 @@ func (q *Queue[J]) endBeginning() {
 }
 
 // lead is a lane: it makes flights until nobody waits, or until all that wait need
-// what another lane has locked. If own is given, it
-// returns when that is done, and leaves the lane to another goroutine.
+// what another lane has locked. If own is given, it returns when that is done, and
+// leaves the lane to another goroutine.
 func (q *Queue[J]) lead(own *waiter[J]) {
 	for {
 		ctx, crowd := q.next()

@@ -4,10 +4,9 @@
 //	[["01890a5d-ac96-774b-bcce-b302099a8057","+15550100","mobile",1], …]
 //	["vip","new"]
 //
-// A phone number is its id, the number, its type, and whether it is primary. 1 and
-// 0 are true and false: the short form,
-// which SQLite returns from json_extract as it is, and which PostgreSQL's ->>
-// yields as a text that can be cast to boolean. Nothing has the form "".
+// A phone number is its id, the number, its type, and whether it is primary. 1 and 0
+// are true and false: the short form. SQLite returns it from json_extract as it is,
+// and what PostgreSQL's ->> yields can be cast to boolean. Nothing has the form "".
 package packed
 
 import (
