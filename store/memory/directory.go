@@ -33,78 +33,115 @@ func (s *Store) AddToDirectory(ctx context.Context, add contacts.Directory) (add
 		}
 	}()
 	for _, a := range add.Accounts {
-		at, taken := slices.BinarySearchFunc(s.ordered, a.ID, (*account).compare)
-		if taken {
-			return added, contacts.ErrExists
+		remove, err := s.addAccount(a)
+		if err != nil {
+			return added, err
 		}
-		s.accounts[a.ID] = newAccount(a)
-		s.ordered = slices.Insert(s.ordered, at, s.accounts[a.ID])
-		undo = append(undo, func() {
-			delete(s.accounts, a.ID)
-			s.ordered = slices.Delete(s.ordered, at, at+1)
-		})
+		undo = append(undo, remove)
 		added.Accounts = append(added.Accounts, a)
 	}
 	for _, t := range add.Teams {
-		a := s.accounts[t.AccountID]
-		if a == nil {
-			return added, contacts.ErrNotFound
+		remove, err := s.addTeam(&t)
+		if err != nil {
+			return added, err
 		}
-		if t.ID == 0 {
-			if t.ID, err = a.nextTeam(); err != nil {
-				return added, err
-			}
-		}
-		at, taken := slices.BinarySearchFunc(a.teams, t.ID, compareTeam)
-		if taken {
-			return added, contacts.ErrExists
-		}
-		a.teams = slices.Insert(a.teams, at, t)
-		undo = append(undo, func() { a.teams = slices.Delete(a.teams, at, at+1) })
+		undo = append(undo, remove)
 		added.Teams = append(added.Teams, t)
 	}
 	for i := range add.Keys {
 		k := copyKey(&add.Keys[i])
-		a := s.accounts[k.AccountID]
-		if a == nil {
-			return added, contacts.ErrNotFound
+		remove, err := s.addKey(copyKey(&k))
+		if err != nil {
+			return added, err
 		}
-		if s.keys[k.Hash] != nil || s.keyIDs[k.ID] != nil {
-			return added, contacts.ErrExists
-		}
-		added.Keys = append(added.Keys, copyKey(&k))
-		k.Account = a.AccountRecord
-		at, _ := slices.BinarySearchFunc(a.keys, k.ID, (*key).compare)
-		entry := &key{&k}
-		s.keys[k.Hash], s.keyIDs[k.ID] = entry, entry
-		a.keys = slices.Insert(a.keys, at, entry)
-		undo = append(undo, func() {
-			delete(s.keys, k.Hash)
-			delete(s.keyIDs, k.ID)
-			a.keys = slices.Delete(a.keys, at, at+1)
-		})
+		undo = append(undo, remove)
+		added.Keys = append(added.Keys, k)
 	}
 	for _, set := range add.Settings {
-		a := s.accounts[set.AccountID]
-		if a == nil {
-			return added, contacts.ErrNotFound
+		remove, err := s.addSetting(set)
+		if err != nil {
+			return added, err
 		}
-		if set.Version != a.SettingsVersion+1 {
-			return added, contacts.ErrExists
-		}
-		before := a.AccountRecord
-		a.settings = append(a.settings, set)
-		a.replace(func(r *contacts.AccountRecord) {
-			r.SettingsVersion = set.Version
-			r.Settings = withSetting(r.Settings, set)
-		})
-		undo = append(undo, func() {
-			a.settings = a.settings[:len(a.settings)-1]
-			a.replace(func(r *contacts.AccountRecord) { *r = *before })
-		})
+		undo = append(undo, remove)
 		added.Settings = append(added.Settings, set)
 	}
 	return added, nil
+}
+
+// addAccount adds an account and returns a function that removes it again, as
+// those below do for theirs.
+func (s *Store) addAccount(a contacts.Account) (remove func(), err error) {
+	at, taken := slices.BinarySearchFunc(s.ordered, a.ID, (*account).compare)
+	if taken {
+		return nil, contacts.ErrExists
+	}
+	s.accounts[a.ID] = newAccount(a)
+	s.ordered = slices.Insert(s.ordered, at, s.accounts[a.ID])
+	return func() {
+		delete(s.accounts, a.ID)
+		s.ordered = slices.Delete(s.ordered, at, at+1)
+	}, nil
+}
+
+// addTeam adds a team, and sets its id if it has none.
+func (s *Store) addTeam(t *contacts.Team) (remove func(), err error) {
+	a := s.accounts[t.AccountID]
+	if a == nil {
+		return nil, contacts.ErrNotFound
+	}
+	if t.ID == 0 {
+		if t.ID, err = a.nextTeam(); err != nil {
+			return nil, err
+		}
+	}
+	at, taken := slices.BinarySearchFunc(a.teams, t.ID, compareTeam)
+	if taken {
+		return nil, contacts.ErrExists
+	}
+	a.teams = slices.Insert(a.teams, at, *t)
+	return func() { a.teams = slices.Delete(a.teams, at, at+1) }, nil
+}
+
+// addKey adds a key, which belongs to the store from then on.
+func (s *Store) addKey(k contacts.KeyRecord) (remove func(), err error) {
+	a := s.accounts[k.AccountID]
+	if a == nil {
+		return nil, contacts.ErrNotFound
+	}
+	if s.keys[k.Hash] != nil || s.keyIDs[k.ID] != nil {
+		return nil, contacts.ErrExists
+	}
+	k.Account = a.AccountRecord
+	at, _ := slices.BinarySearchFunc(a.keys, k.ID, (*key).compare)
+	entry := &key{&k}
+	s.keys[k.Hash], s.keyIDs[k.ID] = entry, entry
+	a.keys = slices.Insert(a.keys, at, entry)
+	return func() {
+		delete(s.keys, k.Hash)
+		delete(s.keyIDs, k.ID)
+		a.keys = slices.Delete(a.keys, at, at+1)
+	}, nil
+}
+
+// addSetting adds a setting, which is the next version of those of its account.
+func (s *Store) addSetting(set contacts.SettingRecord) (remove func(), err error) {
+	a := s.accounts[set.AccountID]
+	if a == nil {
+		return nil, contacts.ErrNotFound
+	}
+	if set.Version != a.SettingsVersion+1 {
+		return nil, contacts.ErrExists
+	}
+	before := a.AccountRecord
+	a.settings = append(a.settings, set)
+	a.replace(func(r *contacts.AccountRecord) {
+		r.SettingsVersion = set.Version
+		r.Settings = withSetting(r.Settings, set)
+	})
+	return func() {
+		a.settings = a.settings[:len(a.settings)-1]
+		a.replace(func(r *contacts.AccountRecord) { *r = *before })
+	}, nil
 }
 
 func newAccount(a contacts.Account) *account {
