@@ -126,8 +126,8 @@ func (d *dialler) forget(ctx context.Context, admin *contacts.Admin, account uui
 	return nil
 }
 
-// list yields the numbers of a register, one of them mistyped. The
-// blocks end by themselves, because such a list must be new to be valid.
+// list yields the numbers of a register, one of them mistyped. The blocks end by
+// themselves, because such a list must be new to be valid.
 func list(day time.Time) iter.Seq[contacts.DoNotCallInput] {
 	return func(yield func(contacts.DoNotCallInput) bool) {
 		for i := range listed {

@@ -26,8 +26,7 @@ type Inspection struct {
 
 // Inspect looks at the file at path without opening the store. It changes no byte of
 // the file and of what lies beside it, and neither creates nor migrates anything.
-// Other processes may use the file meanwhile. No option is used; opts may
-// be nil.
+// Other processes may use the file meanwhile. No option is used; opts may be nil.
 //
 // The codes of its findings: schema_older, schema_newer, foreign_file, integrity,
 // mode_not_0600, network_disk, disk_low, log_large. An error means that nothing is

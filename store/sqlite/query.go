@@ -234,8 +234,8 @@ var statementSQL = planOnce([queries]string{
 // planOnce keeps SQLite from preparing statements anew. It does that when a
 // parameter gets another value, if the plan could depend on it: a limit, or a
 // number that a column must equal. That took 5 to 50 µs for each run, and no plan
-// here may depend on a value. SQLite does not look at the
-// value of a parameter that has a plus sign, which does nothing else.
+// here may depend on a value. SQLite does not look at the value of a parameter that
+// has a plus sign, which does nothing else.
 func planOnce(statements [queries]string) [queries]string {
 	for q := range statements {
 		statements[q] = strings.ReplaceAll(statements[q], "?", "+?")
