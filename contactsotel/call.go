@@ -59,7 +59,7 @@ func newOperation(name contacts.Operation) *operation {
 	op := &operation{
 		span:   strings.ReplaceAll(string(name), "_", " "),
 		start:  []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindInternal), trace.WithAttributes(attr)},
-		checks: name == "can_call" || name == "can_call_many",
+		checks: name == contacts.OpCanCall || name == contacts.OpCanCallMany,
 	}
 	op.duration.make = func(errorType string) []metric.RecordOption {
 		return []metric.RecordOption{metric.WithAttributeSet(withErrorType(errorType, attr))}
@@ -156,7 +156,7 @@ func (i *Instrumentation) countChecks(ctx context.Context, call contacts.Call, o
 			i.calls.checks.Add(ctx, int64(n), metric.WithAttributes(verdictKey.String(verdict)))
 		}
 	}
-	if o.Code != "" && o.Code != doNotCall {
+	if o.Code != "" && o.Code != contacts.CodeDoNotCall {
 		add(failed, max(call.Items, 1))
 		return
 	}
