@@ -434,21 +434,21 @@ func (c *call) prepare(ctx context.Context, created *creation) error {
 	return nil
 }
 
-// create stores the new contacts that are right, and says of each what became of
+// create stores the new contacts that are valid, and says of each what became of
 // it.
 func (c *call) create(ctx context.Context, created *creation) {
-	most := MaxMutations
+	limit := MaxMutations
 	if created.allOrNothing {
-		most = len(created.contacts)
+		limit = len(created.contacts)
 	}
-	right := make([]*newContact, 0, min(len(created.contacts), most))
+	valid := make([]*newContact, 0, min(len(created.contacts), limit))
 	for i := range created.contacts {
 		if n := &created.contacts[i]; n.err == nil {
-			right = append(right, n)
+			valid = append(valid, n)
 		}
-		if len(right) == most || i == len(created.contacts)-1 {
-			c.settle(ctx, created, right)
-			right = right[:0]
+		if len(valid) == limit || i == len(created.contacts)-1 {
+			c.settle(ctx, created, valid)
+			valid = valid[:0]
 		}
 	}
 	if !created.allOrNothing {

@@ -36,14 +36,14 @@ func newEventReader(store Store, account, contact uuid.UUID, after int64) *event
 	return &eventReader{store: store, account: account, contact: contact, after: after, room: maxEventData, atOnce: defaultEventLimit, lenient: after == 0 || contact != uuid.Nil}
 }
 
-// next returns the events of the next entries, at most so many, and whether
+// next returns the events of the next entries, limit of them at most, and whether
 // there may be more. An event that has ended, or an entry that cannot be read, ends
 // the page: next returns the events before it, and the next call returns the error.
 // A page that is full ends with the event that filled it.
-func (r *eventReader) next(ctx context.Context, now time.Time, most int) (events []Event, more bool, err error) {
+func (r *eventReader) next(ctx context.Context, now time.Time, limit int) (events []Event, more bool, err error) {
 	at, gone := r.after, false
 	for {
-		entries := min(most, r.atOnce)
+		entries := min(limit, r.atOnce)
 		page, err := r.list(ctx, at, entries)
 		if err != nil {
 			return nil, false, newServerError(err)
@@ -78,7 +78,7 @@ func (r *eventReader) next(ctx context.Context, now time.Time, most int) (events
 		}
 		switch {
 		case gone && events == nil && len(page) == entries:
-			most = eventPage // what is there after those that have ended?
+			limit = eventPage // what is there after those that have ended?
 		case gone:
 			return r.stop(events, at+1)
 		default:

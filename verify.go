@@ -159,8 +159,8 @@ func (s *eraseSearch) found(f ErasureFinding) error {
 
 // lookUp asks the look-ups for the keys.
 func (s *eraseSearch) lookUp(ctx context.Context, a *Admin, accountID uuid.UUID) error {
-	const most = 100
-	for part := range slices.Chunk(s.keys, most) {
+	const maxKeys = 100
+	for part := range slices.Chunk(s.keys, maxKeys) {
 		for r, err := range a.records(ctx, ContactQuery{AccountID: accountID, MatchKeys: part}, &s.damaged) {
 			if err != nil {
 				return err

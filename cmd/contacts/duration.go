@@ -21,8 +21,8 @@ func (d *duration) UnmarshalText(text []byte) error {
 	var days int64
 	if number, after, ok := strings.Cut(rest, "d"); ok {
 		n, err := strconv.ParseInt(number, 10, 64)
-		const most = 36_500
-		if err != nil || n < 0 || n > most {
+		const maxDays = 36_500
+		if err != nil || n < 0 || n > maxDays {
 			return wrong
 		}
 		days, rest = n, after

@@ -90,12 +90,12 @@ func (f accountFlag) choose(ctx context.Context, admin *contacts.Admin) (uuid.UU
 		return f.Account, nil
 	}
 	var all []contacts.Account
-	const most = 20 // in the message
+	const maxListed = 20 // in the message
 	for account, err := range admin.Accounts(ctx) {
 		if err != nil {
 			return uuid.Nil, err
 		}
-		if all = append(all, account); len(all) == most {
+		if all = append(all, account); len(all) == maxListed {
 			break
 		}
 	}
