@@ -17,10 +17,10 @@ type past struct {
 	seed  maphash.Seed
 	limit int // how many keys are kept
 
-	// For each match key, the place in the stream of the contact that has it, for
-	// each contact that is stored and would be another, the place that changed it,
-	// and for each key that such a contact would have no more, that place. The
-	// lowest bit says that more than one contact has the key.
+	// Places in the stream, of three kinds. Of a match key: where the contact came
+	// that has it. Of a stored contact that would be changed: where that was. Of a key
+	// that such a contact would have no more: the same place. The lowest bit says that
+	// more than one contact has the key.
 	places map[uint64]uint64
 
 	// For each idempotency key, a hash of the input. Its lowest bits are the place
