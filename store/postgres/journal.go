@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -173,10 +174,7 @@ type journalRows []journalRow
 
 func (rows journalRows) sort() {
 	slices.SortFunc(rows, func(a, b journalRow) int {
-		if c := compareIDs(a.account, b.account); c != 0 {
-			return c
-		}
-		return int(min(max(a.Sequence-b.Sequence, -1), 1))
+		return cmp.Or(compareIDs(a.account, b.account), cmp.Compare(a.Sequence, b.Sequence))
 	})
 }
 

@@ -73,7 +73,7 @@ func (s *Store) isSecured(ctx context.Context, t *transaction) (secured bool, er
 // accountList returns the setting for these accounts.
 func accountList(accounts []uuid.UUID) string {
 	accounts = slices.Clone(accounts)
-	slices.SortFunc(accounts, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	slices.SortFunc(accounts, compareIDs)
 	var list strings.Builder
 	for i, a := range slices.Compact(accounts) {
 		if i > 0 {
