@@ -41,14 +41,23 @@ func separatorOf(head []byte, given rune) (comma rune, lines, size int) {
 	if size > 0 {
 		head, lines = head[size:], 1
 	}
-	switch {
-	case given != 0:
-		return given, lines, size
-	case stated != 0:
-		return stated, lines, size
-	default:
-		return commonComma(head), lines, size
+	for _, comma = range [...]rune{given, stated, refusedComma(head)} {
+		if comma != 0 {
+			return comma, lines, size
+		}
 	}
+	return commonComma(head), lines, size
+}
+
+// refusedComma returns the separator of a file of refused rows: these may differ in how
+// many fields they have. 0: it is another file.
+func refusedComma(head []byte) rune {
+	rest, ok := bytes.CutPrefix(head, []byte(errorColumns[0]))
+	comma, n := utf8.DecodeRune(rest)
+	if ok && isComma(comma) && bytes.HasPrefix(rest[n:], []byte(errorColumns[1])) {
+		return comma
+	}
+	return 0
 }
 
 // linesOf returns how many lines a text has, which is not empty.

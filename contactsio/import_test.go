@@ -195,6 +195,27 @@ func TestUnmendedRowIsRefusedAgain(t *testing.T) {
 	}
 }
 
+// TestSeparatorOfRefusedRows gives refused rows again that differ in how many fields they
+// have, and agree in another separator.
+func TestSeparatorOfRefusedRows(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	for file, opts := range map[string]*contactsio.ReadOptions{
+		"first_name,tags\nAnn,a;b,1\nBob,a;b,1,2\nCid,a;b,1,2,3\n": {Comma: ','},
+		"first_name^tags\nAnn^a;b^1\nBob^a;b^1^2\nCid^a;b^1^2^3\n": {Comma: '^'},
+	} {
+		text := file
+		for range 2 {
+			var refused bytes.Buffer
+			s, err := importFile(t, f, strings.NewReader(text), opts, &contactsio.ImportOptions{Refused: &refused})
+			if err != nil || s.Rows != 3 || s.ByCode["too_many_fields"] != 3 {
+				t.Errorf("%+v, %v, of\n%s", s, err, text)
+			}
+			text, opts = refused.String(), nil
+		}
+	}
+}
+
 // The refused rows of a file without a header have one. They are mended and given again
 // with the same options.
 func TestMendedFileWithoutAHeader(t *testing.T) {

@@ -28,9 +28,9 @@ const (
 type ReadOptions struct {
 	Format Format
 
-	// Comma separates the fields of a CSV file. 0: a first line "sep=;" says it,
-	// or else that of comma, semicolon, tab and | with which most of the first
-	// lines have the same number of fields.
+	// Comma separates the fields of a CSV file. 0: a first line "sep=;" says it, or
+	// the header of a file of refused rows. Otherwise it is that of comma, semicolon,
+	// tab and | with which most of the first lines have the same number of fields.
 	Comma rune
 
 	// Encoding is a name of the WHATWG list, such as "windows-1252". "": a byte
