@@ -191,6 +191,21 @@ func modern(head, value, fileEncoding string) (newHead, newValue string, kept bo
 	return head, value, kept, err
 }
 
+// withoutCharsets returns a card of a file in windows-1252 with the properties decoded that
+// have a charset. Those that cannot be stay as they are.
+func withoutCharsets(card string) string {
+	var out strings.Builder
+	for l := range strings.SplitSeq(unfold(card, isOldCard(card)), "\n") {
+		if head, value, ok := cutProperty(l); ok && strings.Contains(strings.ToUpper(head), "CHARSET") {
+			if head, value, kept, err := modern(head, value, windows1252Name); kept && err == nil {
+				l = head + ":" + value
+			}
+		}
+		out.WriteString(l + "\r\n")
+	}
+	return out.String()
+}
+
 // oneQuoted joins the quoted values of a parameter, which the parser takes as one.
 func oneQuoted(setting string) string {
 	if strings.Count(setting, `"`) > 2 {

@@ -43,7 +43,9 @@ type ImportOptions struct {
 	// The text of a CSV row that could not be parsed, or may be the rest of such a row,
 	// is one cell there. Such a row, and one with text that could not be decoded, is
 	// refused again until it is mended or its error_code is empty. A card of which a
-	// part is missing has no END:VCARD there, and is refused again until it gets one.
+	// part is missing or could not be decoded has no END:VCARD there, and is refused
+	// again until it gets one. Text of a card with a charset of its own may be without
+	// it there, as UTF-8.
 	Refused io.Writer
 	// Report gets a JSON object on a line for each row: what became of it, its
 	// contact, its problems and notes. It holds personal data. nil: none.

@@ -347,6 +347,29 @@ func TestLostTextIsRefusedAgain(t *testing.T) {
 	}
 }
 
+// TestRefusedCardsWithCharsets gives cards again whose charsets stand against windows-1252.
+func TestRefusedCardsWithCharsets(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	const file = "BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=windows-1251:\xcf\xf0;\n \xc8\xe2\nTITLE:gr\xfc\xdfe\nNOTE;QUOTED-PRINTABLE;CHARSET=UTF-8:a=C3=BC=\n=0D=0Ab\nEMAIL:nobody\nEND:VCARD\n" +
+		"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=klingon:\xcf;\xc8\nEND:VCARD\n"
+	text := file
+	for range 3 {
+		var refused bytes.Buffer
+		if s, err := importFile(t, f, strings.NewReader(text), nil, &contactsio.ImportOptions{Refused: &refused}); err != nil || s.Refused != 2 {
+			t.Errorf("%+v, %v, of\n%s", s, err, text)
+		}
+		text = refused.String()
+	}
+	rows := read(t, strings.NewReader(strings.Replace(text, "nobody", "iv@example.com", 1)), nil)
+	want := contacts.CreateContactInput{
+		FirstName: "Ив", LastName: "Пр", Email: "iv@example.com", CustomContext: map[string]any{"title": "grüße", "note": "aü\nb"},
+	}
+	if diff := cmp.Diff(want, rows[0].Contact); diff != "" || rows[0].Problems != nil {
+		t.Errorf("%v, of\n%s\n(-want +got):\n%s", rows[0].Problems, text, diff)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)

@@ -143,12 +143,18 @@ func (f *refusedFile) add(row *Row, problems []contacts.FieldError) error {
 		text = appendCSV(text, csv.comma, append(why, csv.refusedCells(row.Raw, problems[0])...))
 		text = bytes.ToValidUTF8(text, []byte(lostText))
 	case FormatVCard:
-		raw = strings.ToValidUTF8(raw, lostText)
+		undecoded := problems[0].Code == ProblemEncoding
+		if f.reader.text.encoding == windows1252Name { // charsets stand against that, and not against UTF-8
+			raw = withoutCharsets(raw)
+		} else {
+			raw = strings.ToValidUTF8(raw, lostText)
+			undecoded = undecoded && strings.Contains(raw, lostText)
+		}
 		card, whole := strings.TrimRight(raw, "\r\n")+"\r\n", strings.HasSuffix(raw, "\n"+cardEnd)
 		if whole {
 			card = strings.TrimSuffix(raw, cardEnd)
 		}
-		whole = whole && (problems[0].Code != ProblemEncoding || !strings.Contains(raw, lostText))
+		whole = whole && !undecoded
 		text = fmt.Appendf(text, "%s%s:%s\r\n", card, errorProperty, escapeText(why[2]+": "+why[3]))
 		if whole {
 			text = append(text, cardEnd...)
