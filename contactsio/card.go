@@ -195,7 +195,9 @@ func modern(head, value, fileEncoding string) (newHead, newValue string, kept bo
 // have a charset. Those that cannot be stay as they are.
 func withoutCharsets(card string) string {
 	var out strings.Builder
-	for l := range strings.SplitSeq(unfold(card, isOldCard(card)), "\n") {
+	begin, rest, _ := strings.Cut(card, "\n")
+	out.WriteString(begin + "\n")
+	for l := range strings.SplitSeq(unfold(rest, isOldCard(card)), "\n") {
 		if head, value, ok := cutProperty(l); ok && strings.Contains(strings.ToUpper(head), "CHARSET") {
 			if head, value, kept, err := modern(head, value, windows1252Name); kept && err == nil {
 				l = head + ":" + value
