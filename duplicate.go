@@ -126,6 +126,8 @@ func (c *call) duplicateError(d duplicate) *Error {
 		e.Conflicts = append(e.Conflicts, conflict)
 	}
 	switch {
+	case e.Code == CodeAmbiguousMatch && len(fields) > 1:
+		e.Message = enumerated(fields) + " belong to different contacts"
 	case e.Code == CodeAmbiguousMatch:
 		e.Message = naming(fields) + ": more than one contact matches"
 	case len(fields) == 1:

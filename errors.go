@@ -288,11 +288,20 @@ func NewValidationError(details ...FieldError) *Error {
 	return e
 }
 
+// enumerated returns up to five names as the subject of a sentence.
+func enumerated(names []string) string {
+	if last := len(names) - 1; last > 0 && last < maxNamed {
+		return naming(names[:last]) + " and " + names[last]
+	}
+	return naming(names)
+}
+
+const maxNamed = 5 // fields, in a message
+
 // naming returns up to five names as a list.
 func naming(names []string) string {
-	const named = 5
-	if len(names) > named {
-		return strings.Join(names[:named], ", ") + ", …"
+	if len(names) > maxNamed {
+		return strings.Join(names[:maxNamed], ", ") + ", …"
 	}
 	return strings.Join(names, ", ")
 }

@@ -76,7 +76,7 @@ func TestAmbiguousNamesBoth(t *testing.T) {
 			{seen, []contacts.Conflict{{Field: "email", ContactID: a.ID}, {Field: number, ContactID: b.ID}}},
 			{hidden, []contacts.Conflict{{Field: "email", ContactID: a.ID}, {Field: number, Hidden: true}}},
 		} {
-			if c.err.Code != contacts.CodeAmbiguousMatch || c.err.Message != seen.Message {
+			if c.err.Code != contacts.CodeAmbiguousMatch || c.err.Message != "email and "+number+" belong to different contacts" {
 				t.Errorf("got %v", c.err)
 			}
 			if diff := cmp.Diff(c.want, c.err.Conflicts); diff != "" {

@@ -25,7 +25,7 @@ func Example() {
 	// 64 sign-ups of 8 people in 2 processes: 8 contacts
 	// Ada signs up with the family's phone: created
 	// Byron signs up with the family's phone: created
-	// Ada signs up with the phone of somebody else: email, phone_numbers[0].phone_number: more than one contact matches
+	// Ada signs up with the phone of somebody else: email and phone_numbers[0].phone_number belong to different contacts
 	//   email belongs to Ada
 	//   phone_numbers[0].phone_number belongs to Person 0
 	// By her e-mail address alone: updated, Ada has 2 numbers
