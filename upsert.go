@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -191,7 +192,7 @@ func (c *call) newUpsert(in *UpsertContactInput, own bool, bad *problems) newCon
 	checkModes(in.Mode, in.TagsMode, bad)
 	n := c.rules.newContact(&in.CreateContactInput, own, bad)
 	n.how = &matching{
-		MatchOn: slices.Clone(in.MatchOn), Mode: in.Mode, TagsMode: in.TagsMode,
+		MatchOn: slices.Clone(in.MatchOn), Mode: cmp.Or(in.Mode, UpsertFill), TagsMode: cmp.Or(in.TagsMode, TagsAdd),
 		UpdateOnly: in.UpdateOnly, RestoreDeleted: in.RestoreDeleted,
 	}
 	return n

@@ -189,6 +189,8 @@ func TestReplayOfAnUpsert(t *testing.T) {
 		once := func(key, city string) contacts.UpsertContactInput {
 			return upsertOf(contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", City: city, IdempotencyKey: key}, nil)
 		}
+		spelled := once("two", "Paris") // its defaults are the same input
+		spelled.Mode, spelled.TagsMode = contacts.UpsertFill, contacts.TagsAdd
 		created := w.upsert(t, once("one", ""))
 		updated := w.upsert(t, once("two", "Paris"))
 		unchanged := w.upsert(t, once("three", "Paris"))
@@ -198,6 +200,7 @@ func TestReplayOfAnUpsert(t *testing.T) {
 		}{
 			{once("one", ""), &contacts.UpsertResult{Contact: created.Contact, Result: contacts.ResultCreated, Replayed: true}},
 			{once("two", "Paris"), &contacts.UpsertResult{Contact: updated.Contact, Result: contacts.ResultUpdated, Replayed: true}},
+			{spelled, &contacts.UpsertResult{Contact: updated.Contact, Result: contacts.ResultUpdated, Replayed: true}},
 			{once("three", "Paris"), &contacts.UpsertResult{Contact: unchanged.Contact, Result: contacts.ResultUnchanged, Replayed: true}},
 		} {
 			if diff := cmp.Diff(c.want, w.upsert(t, c.in)); diff != "" {
