@@ -49,7 +49,8 @@ type Event struct {
 	Actor     Actor     `json:"actor"`
 
 	// Batch is the same for all events of one call of a [Service] that was given
-	// several contacts; a stream has one for each 1,000. Zero: it was given one.
+	// several contacts; a stream has one for each 1,000. Zero: the event is the only
+	// one of its call.
 	Batch  uuid.UUID `json:"batch,omitzero"`
 	Source string    `json:"source,omitempty"` // as [WithEventSource] said
 

@@ -44,10 +44,12 @@ func (r *eventReader) next(ctx context.Context, now time.Time, limit int) (event
 	at, gone := r.after, false
 	for {
 		entries := min(limit, r.atOnce)
-		page, err := r.list(ctx, at, entries)
+		page, err := r.list(ctx, at, entries+1) // one more, to know whether there is one
 		if err != nil {
 			return nil, false, newServerError(err)
 		}
+		further := len(page) > entries
+		page = page[:min(len(page), entries)]
 		r.looked += len(page)
 		r.atOnce = min(4*entries, eventPage)
 		for i := range page {
@@ -73,17 +75,17 @@ func (r *eventReader) next(ctx context.Context, now time.Time, limit int) (event
 			r.after, r.lenient = at, r.contact != uuid.Nil
 			if r.room -= len(e.Data); r.room <= 0 {
 				r.atOnce = i + 1
-				return events, i < len(page)-1 || len(page) == entries, nil
+				return events, i < len(page)-1 || further, nil
 			}
 		}
 		switch {
-		case gone && events == nil && len(page) == entries:
+		case gone && events == nil && further:
 			limit = eventPage // what is there after those that have ended?
 		case gone:
 			return r.stop(events, at+1)
 		default:
 			r.after = at
-			return events, len(page) == entries, nil
+			return events, further, nil
 		}
 	}
 }

@@ -70,6 +70,15 @@ func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *Ev
 		}
 	}()
 	r := newEventReader(s.store, c.principal.AccountID, in.ContactID, in.After)
+	if !c.principal.AllTeams && in.ContactID != uuid.Nil {
+		records, _, err := c.recordsOf(ctx, []uuid.UUID{in.ContactID})
+		if err != nil {
+			return nil, c.fault(err)
+		}
+		if !c.sees(records[in.ContactID]) { // the page is that of a contact that never existed
+			r.room = 0
+		}
+	}
 	for r.looked < maxEventEntries && len(page.Events) < in.Limit && r.room > 0 {
 		size := in.Limit - len(page.Events)
 		few := in.Types != nil || !c.principal.AllTeams || !c.seesLedger()
@@ -178,9 +187,14 @@ func (c *call) visible(ctx context.Context, events []Event) ([]Event, error) {
 		return nil, err
 	}
 	return slices.DeleteFunc(events, func(e Event) bool {
-		r := records[e.ContactID]
-		return e.DoNotCall == nil && (r == nil || !c.principal.CanAccessTeam(r.Contact.TeamID))
+		return e.DoNotCall == nil && !c.sees(records[e.ContactID])
 	}), nil
+}
+
+// sees reports whether the principal may see the events of a contact; nil: it was
+// removed for good.
+func (c *call) sees(r *ContactRecord) bool {
+	return c.principal.AllTeams || r != nil && c.principal.CanAccessTeam(r.Contact.TeamID)
 }
 
 // History yields the events of a contact, newest first, each with the contact as it

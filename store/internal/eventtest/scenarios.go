@@ -233,6 +233,9 @@ func visibility(t *testing.T, store contacts.Store) {
 				if page.LastSequence != 8 && in.ContactID == uuid.Nil {
 					t.Errorf("the last page ends at %d", page.LastSequence)
 				}
+				if sequences == nil && page.LastSequence != in.After {
+					t.Errorf("a contact that the key may not see has something at %d", page.LastSequence)
+				}
 				return sequences
 			}
 			if page.LastSequence <= in.After {
@@ -244,6 +247,12 @@ func visibility(t *testing.T, store contacts.Store) {
 	move := func(id uuid.UUID, team int64) {
 		if _, err := p.Service.UpdateContact(t.Context(), p.Key, id, contacts.UpdateContactInput{TeamID: &team}, nil); err != nil {
 			t.Fatal(err)
+		}
+	}
+	for _, limit := range []int{7, 8} {
+		page, err := p.Service.Events(t.Context(), p.Key, contacts.EventsInput{Limit: limit})
+		if err != nil || len(page.Events) != limit || page.HasMore != (limit < 8) {
+			t.Errorf("of 8 events, a page of %d: got %+v, %v", limit, page, err)
 		}
 	}
 	for _, limit := range []int{1, 2, 100} {
