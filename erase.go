@@ -181,6 +181,7 @@ func (in *ErasePersonInput) key() (k MatchKey, err error) {
 	if given != 1 {
 		bad.add("email", FieldRequired, "or phone_number or external_id is required, and one of them alone")
 	}
+	in.Reason = text(in.Reason, "reason", maxEraseReason, &bad)
 	return k, bad.err()
 }
 

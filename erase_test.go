@@ -429,6 +429,7 @@ func TestErasePerson(t *testing.T) {
 			{EraseInput: account, PhoneNumber: "12"},
 			{EraseInput: contacts.EraseInput{AccountID: w.acme.ID, ContactID: one.ID}, ExternalID: "x"},
 			{ExternalID: "x"},
+			{EraseInput: contacts.EraseInput{AccountID: w.acme.ID, Reason: strings.Repeat("x", 101)}, Email: "nobody@example.com"},
 		} {
 			if _, err := w.admin.ErasePerson(t.Context(), in); contacts.CodeOf(err) != contacts.CodeValidationError {
 				t.Errorf("%+v: %v", in, err)
