@@ -350,18 +350,24 @@ func (s *Store) AwaitCatchUp() {
 	}
 }
 
-// PrepareRun has a run ready for the writer, as it is when enough contacts came.
-func (s *Store) PrepareRun(ctx context.Context) error {
+// AwaitRun returns when no run is being prepared.
+func (s *Store) AwaitRun() {
 	x := s.index
 	for {
 		x.mu.Lock()
 		working := x.working
 		x.mu.Unlock()
 		if !working {
-			break
+			return
 		}
 		runtime.Gosched()
 	}
+}
+
+// PrepareRun has a run ready for the writer, as it is when enough contacts came.
+func (s *Store) PrepareRun(ctx context.Context) error {
+	s.AwaitRun()
+	x := s.index
 	r, err := x.prepare(ctx, 1)
 	x.mu.Lock()
 	defer x.mu.Unlock()
