@@ -171,7 +171,7 @@ func (w *Writer) patch() string {
 }
 
 // newNumber is a phone number that no other contact has.
-func newNumber() string { return fmt.Sprintf("+1555%07d", rand.IntN(1e7)) }
+func newNumber() string { return fmt.Sprintf("+4915%011d", rand.Int64N(1e11)) }
 
 func one[T any](of []T) T { return of[rand.IntN(len(of))] }
 
