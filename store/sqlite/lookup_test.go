@@ -428,12 +428,24 @@ func TestLookupsFollowTheContacts(t *testing.T) {
 	if unmerged > 1000 {
 		t.Errorf("%d of %d contacts are not in the look-ups, with runs of %d", unmerged, created, length)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, path)
-	if unmerged, err := s.Unmerged(t.Context()); err != nil || unmerged != 0 {
-		t.Errorf("after Close %d contacts are not in the look-ups, %v", unmerged, err)
+	for tries := 1; ; tries++ {
+		began := time.Now()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(began)
+		s = open(t, path)
+		var err error
+		if unmerged, err = s.Unmerged(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if unmerged == 0 {
+			break
+		}
+		// On a busy machine a second is too short for all, and Close begins no more then.
+		if took < time.Second || tries == 20 {
+			t.Fatalf("after a Close of %s %d contacts are not in the look-ups", took, unmerged)
+		}
 	}
 	if ids, err := s.SearchTag(t.Context(), a, "math"); err != nil || len(ids) != created {
 		t.Errorf("found %d of %d, %v", len(ids), created, err)
