@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 )
@@ -47,12 +48,26 @@ const (
 // OperationOf returns the operation of the call for which a [Service] asks the
 // [Authenticator] of Options; "" for any other context. Safe for concurrent use.
 func OperationOf(ctx context.Context) Operation {
-	op, _ := ctx.Value(operationKey{}).(Operation)
-	return op
+	if q := questionOf(ctx); q != nil {
+		return q.op
+	}
+	return ""
 }
 
-// operationKey is the key of the operation in the context of an Authenticator.
-type operationKey struct{}
+// A question is one to the Authenticator of the host.
+type question struct {
+	op      Operation
+	account atomic.Pointer[AccountRecord] // of the key, if it asked a KeyAuthenticator in turn; nil: it did not
+}
+
+// questionKey is the key of the question in the context of an Authenticator.
+type questionKey struct{}
+
+// questionOf returns the question of the context; nil: it has none.
+func questionOf(ctx context.Context) *question {
+	q, _ := ctx.Value(questionKey{}).(*question)
+	return q
+}
 
 // permissions returns what a key needs for the operation; false for an unknown
 // one.
@@ -187,24 +202,26 @@ func (c *call) authenticate(ctx context.Context) error {
 		}
 		return c.permitKey(k)
 	}
-	p, err := c.auth.Authenticate(context.WithValue(ctx, operationKey{}, c.op), c.key)
+	q := &question{op: c.op}
+	p, err := c.auth.Authenticate(context.WithValue(ctx, questionKey{}, q), c.key)
 	switch {
 	case err != nil:
 		return c.authenticationError(err)
 	case p == nil || p.AccountID == uuid.Nil:
 		return c.fault(errors.New("the authenticator returned no account and no error"))
 	}
-	return c.permit(p)
+	return c.permit(p, q.account.Load())
 }
 
 // permitKey is permit for a key that the Service knows itself.
 func (c *call) permitKey(k *KeyRecord) error {
 	c.self = principalOf(k)
-	return c.permit(&c.self)
+	return c.permit(&c.self, k.Account)
 }
 
-// permit makes p the principal of the call, if it has the permission.
-func (c *call) permit(p *Principal) error {
+// permit makes p the principal of the call, if it has the permission. The account came
+// with its key; nil: it is not known.
+func (c *call) permit(p *Principal, account *AccountRecord) error {
 	c.observed.account(p.AccountID)
 	need, known := c.permissions(c.op)
 	if !known {
@@ -218,8 +235,8 @@ func (c *call) permit(p *Principal) error {
 		}
 	}
 	c.principal = p
-	if p.account != nil && p.account.ID == p.AccountID {
-		c.account = p.account
+	if account != nil && account.ID == p.AccountID {
+		c.account = account
 	}
 	return nil
 }

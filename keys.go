@@ -66,8 +66,7 @@ type Principal struct {
 	TeamIDs     []int64 // the teams it may access, beside those of AllTeams
 	AllTeams    bool    // every team of the account
 
-	keyName string         // as it came with the key
-	account *AccountRecord // as it came with the key; nil: not known
+	keyName string // as it came with the key
 }
 
 // actor returns the principal as an actor.
@@ -106,7 +105,7 @@ type Authenticator interface {
 // KeyAuthenticator returns the Authenticator that a [Service] has by default, for
 // a host that wraps it. It accepts the API keys of the store. It asks the store
 // every time, so a revocation holds for the next call. The host may change the
-// principals that it returns. A nil now means time.Now.
+// principals that it returns, and keep them. A nil now means time.Now.
 func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
 	if now == nil {
 		now = time.Now
@@ -185,6 +184,9 @@ func (a *storeKeys) Authenticate(ctx context.Context, key string) (*Principal, e
 	if err != nil {
 		return nil, err
 	}
+	if q := questionOf(ctx); q != nil {
+		q.account.Store(k.Account) // a principal that the host keeps must not have it, because settings change
+	}
 	p := principalOf(k)
 	return p.clone(), nil
 }
@@ -220,7 +222,6 @@ func principalOf(k *KeyRecord) Principal {
 		TeamIDs:     k.TeamIDs,
 		AllTeams:    k.AllTeams,
 		keyName:     k.Name,
-		account:     k.Account,
 	}
 }
 

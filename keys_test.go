@@ -160,3 +160,40 @@ func TestPrincipalsBelongToTheHost(t *testing.T) {
 		}
 	})
 }
+
+// A keeping keeps the principals that it gets.
+type keeping struct {
+	contacts.Authenticator
+	known map[string]*contacts.Principal
+}
+
+func (k keeping) Authenticate(ctx context.Context, key string) (*contacts.Principal, error) {
+	if p := k.known[key]; p != nil {
+		return p, nil
+	}
+	p, err := k.Authenticator.Authenticate(ctx, key)
+	k.known[key] = p
+	return p, err
+}
+
+// A principal that a host keeps hides no block that was recorded since, although it was
+// the first of the account.
+func TestKeptPrincipalHidesNoBlock(t *testing.T) {
+	t.Parallel()
+	const number = "+15551234567"
+	w := memoryWorld(t, nil)
+	auth := keeping{contacts.KeyAuthenticator(w.store, func() time.Time { return noon }), make(map[string]*contacts.Principal)}
+	svc, err := contacts.New(w.store, &contacts.Options{Authenticator: auth, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{false, true} {
+		status, err := svc.DoNotCallStatus(t.Context(), w.key, number)
+		if err != nil || status.DoNotCall != want {
+			t.Errorf("got %+v, %v, want %t", status, err, want)
+		}
+		if _, err := w.svc.BlockCalls(t.Context(), w.writer, contacts.DoNotCallInput{PhoneNumber: number}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
