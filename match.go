@@ -74,9 +74,8 @@ func (p *pass) decide(m match) {
 	p.refused = append(p.refused, m)
 }
 
-// reconsider has contacts done again that were refused before an earlier one of the
-// pass has changed a contact: that may lose the key. Others may get one when they are
-// restored.
+// reconsider has contacts done again that were refused before an earlier one has
+// changed a contact: that may lose the key. Others may get one when they are restored.
 func (p *pass) reconsider() {
 	first := make(map[uuid.UUID]*newContact) // that changes a contact
 	for _, m := range p.found {
@@ -85,18 +84,39 @@ func (p *pass) reconsider() {
 		}
 	}
 	for _, m := range p.refused {
-		again := p.follows(m.newContact)
+		again := p.follows(m.newContact) || p.awaitsMove(m.newContact, m.claims, m.holders)
 		for _, h := range m.holders {
-			if n := first[h.ContactID]; n != nil && n.place < m.place {
-				again = true
-				m.awaits = cmp.Or(p.earlier(m.newContact, n.record.MatchKeys()), m.awaits) // which may change it, too
-			}
+			n := first[h.ContactID]
+			again = again || n != nil && n.place < m.place
 		}
 		if again {
 			m.err = nil
 			p.repeat(m.newContact, errAgain)
 		}
 	}
+}
+
+// awaitsMove reports whether a contact is refused because of an e-mail address that an
+// earlier one of the call, which is in a later pass, may take away from its holder. Then
+// it waits for that one. No contact loses a key of another kind.
+func (p *pass) awaitsMove(n *newContact, claims []MatchKey, holders []Holder) bool {
+	if !slices.ContainsFunc(holders, func(h Holder) bool { return claims[h.Key].Kind == KeyEmail }) {
+		return false
+	}
+	var last *newContact // it waits for the others
+	for i := range n.place {
+		other := &p.created.contacts[i]
+		if other.isDone() || other.wait <= n.wait || last != nil && other.wait <= last.wait {
+			continue
+		}
+		if how := p.of(other); how != nil && how.Mode == UpsertOverwrite && other.record.Contact.Email != "" {
+			last = other
+		}
+	}
+	if last != nil {
+		n.awaits = last
+	}
+	return last != nil
 }
 
 // conflict returns an error with the code of a sentinel that names those of the
@@ -163,7 +183,7 @@ func (p *pass) follows(n *newContact) bool {
 func (p *pass) deleted(ctx context.Context, on []MatchKey) ([]*ContactRecord, error) {
 	list, err := p.store.ListContacts(ctx, ContactQuery{
 		AccountID: p.principal.AccountID, AllTeams: p.principal.AllTeams, Teams: slices.Clone(p.principal.TeamIDs),
-		MatchKeys: on, Deleted: true, Limit: 2,
+		MatchKeys: on, Deleted: true, Limit: 2 + p.seen.size(),
 	})
 	if err == nil && len(list.Damaged) > 0 {
 		err = list.Damaged[0]
@@ -175,7 +195,7 @@ func (p *pass) deleted(ctx context.Context, on []MatchKey) ([]*ContactRecord, er
 // cannot know it.
 func (p *pass) withTwin(ctx context.Context, claims []MatchKey) (o MutationOutcome, err error) {
 	list, err := p.store.ListContacts(ctx, ContactQuery{
-		AccountID: p.principal.AccountID, AllTeams: true, MatchKeys: claims, Deleted: true, Limit: 1 + len(p.seen.records),
+		AccountID: p.principal.AccountID, AllTeams: true, MatchKeys: claims, Deleted: true, Limit: 1 + p.seen.size(),
 	})
 	for _, r := range list.Records { // the newest first
 		if c := &r.Contact; !p.seen.hides(c.ID) {
@@ -188,10 +208,12 @@ func (p *pass) withTwin(ctx context.Context, claims []MatchKey) (o MutationOutco
 
 // change changes the contacts that were found.
 func (p *pass) change(ctx context.Context) {
+	if len(p.refused) > 0 {
+		p.reconsider()
+	}
 	if len(p.found) == 0 {
 		return
 	}
-	p.reconsider()
 	found, err := p.read(ctx)
 	now, clockErr := p.clock.read()
 	if err = cmp.Or(err, clockErr); err != nil {
@@ -309,6 +331,8 @@ func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 			next.err = newServerError(err)
 		case o.Err == nil && o.Result == "":
 			p.done(next)
+		case errors.Is(o.Err, ErrDuplicate) && p.awaitsMove(next.newContact, claims, o.Holders):
+			p.repeat(next.newContact, errAgain)
 		case errors.Is(o.Err, ErrDuplicate) && p.refuses(&next, claims, o.Holders):
 			next.err = p.duplicateError(duplicate{
 				code: ErrDuplicate, contact: next.given(), claims: claims, holders: o.Holders, created: p.created,
@@ -382,15 +406,15 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 	return matches, nil
 }
 
-// earlier returns a contact that comes before n in the call, is in a later pass and has
-// one of the keys; nil: there is none.
+// earlier returns a contact that comes before n in the call, is to be done in a later pass
+// and has one of the keys; nil: there is none.
 func (p *pass) earlier(n *newContact, keys []MatchKey) *newContact {
 	for _, k := range keys {
 		for _, other := range p.byKey[k] {
 			if other.place >= n.place {
 				break
 			}
-			if other.wait > n.wait && !other.isDone() {
+			if !other.isDone() && (other.wait > n.wait || slices.Contains(p.again, other)) {
 				return other
 			}
 		}

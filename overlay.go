@@ -141,6 +141,14 @@ func (o *overlay) find(id uuid.UUID) *ContactRecord {
 	return o.records[id].record
 }
 
+// size returns how many contacts of the call would have been stored.
+func (o *overlay) size() int {
+	if o == nil {
+		return 0
+	}
+	return len(o.records)
+}
+
 // hides reports whether the contact that is stored would be another by now.
 func (o *overlay) hides(id uuid.UUID) bool {
 	return o != nil && (o.records[id] != nil || o.past.changed(id) != uuid.Nil)

@@ -75,9 +75,10 @@ func putInOrder(contacts []*newContact, policy *DuplicatePolicy) map[MatchKey][]
 	slices.SortFunc(contacts, func(a, b *newContact) int { return cmp.Compare(a.place, b.place) })
 	byKey := make(map[MatchKey][]*newContact)
 	once := make(map[[32]byte]int) // for how many passes others wait
+	least := 0                     // the same of all that come after one that may restore a contact, with keys that are not known yet
 	for _, n := range contacts {
 		keys := policy.withForms(n.record.MatchKeys())
-		n.wait = 0
+		n.wait = least
 		for _, k := range keys {
 			if before := byKey[k]; len(before) > 0 {
 				n.wait = max(n.wait, before[len(before)-1].wait+1)
@@ -92,6 +93,9 @@ func putInOrder(contacts []*newContact, policy *DuplicatePolicy) map[MatchKey][]
 		}
 		for _, k := range keys {
 			byKey[k] = append(byKey[k], n)
+		}
+		if n.how != nil && n.how.RestoreDeleted {
+			least = n.wait
 		}
 	}
 	slices.SortStableFunc(contacts, func(a, b *newContact) int { return cmp.Compare(a.wait, b.wait) })

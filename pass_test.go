@@ -561,6 +561,43 @@ func TestBatchSeesWhatItRestores(t *testing.T) {
 	})
 }
 
+// TestBatchSeesWhatItRestoresLater: the contact that restores one waits for another, and
+// the one after it shares no key with these.
+func TestBatchSeesWhatItRestoresLater(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		for _, together := range []bool{false, true} {
+			w := newWorld(t, store, nil)
+			ada := contacts.CreateContactInput{FirstName: "Ada", ExternalID: "1", Email: "ada@example.com"}
+			if err := w.svc.DeleteContact(t.Context(), w.writer, w.create(t, ada).ID, nil); err != nil {
+				t.Fatal(err)
+			}
+			phone := []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}
+			batch := contacts.UpsertContactsInput{AllOrNothing: together}
+			for _, in := range []contacts.CreateContactInput{
+				{FirstName: "Bob", PhoneNumbers: phone}, {FirstName: "Ada", ExternalID: "1", PhoneNumbers: phone}, {FirstName: "Ada", Email: ada.Email, City: "Paris"},
+			} {
+				batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{
+					CreateContactInput: in, MatchOn: []contacts.KeyKind{contacts.KeyExternalID, contacts.KeyEmail}, RestoreDeleted: in.ExternalID != "",
+				})
+			}
+			for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+				results, err := svc.UpsertContacts(t.Context(), w.writer, batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []contacts.Result
+				for _, r := range results {
+					got = append(got, r.Result)
+				}
+				if diff := cmp.Diff([]contacts.Result{contacts.ResultCreated, contacts.ResultRestored, contacts.ResultUpdated}, got); diff != "" {
+					t.Errorf("together %t, dry run %t (-want +got):\n%s", together, svc.IsDryRun(), diff)
+				}
+			}
+		}
+	})
+}
+
 // TestTwinOfAKeyThatMoves: a contact of a batch gets an address that an earlier one takes
 // away from another contact, or from one that it restores. It has the same twin whether
 // the contacts are stored as they go, or all together, or not at all.
@@ -605,11 +642,40 @@ func TestTwinOfAKeyThatMoves(t *testing.T) {
 	})
 }
 
+// TestBatchCountsDeletedContacts: an upsert restores none of several deleted contacts, also
+// where an earlier one of the batch restores the newest of them.
+func TestBatchCountsDeletedContacts(t *testing.T) {
+	t.Parallel()
+	for _, together := range []bool{false, true} {
+		w := memoryWorld(t, nil)
+		for _, id := range []string{"3", "2", "1"} {
+			c := w.create(t, contacts.CreateContactInput{FirstName: "Ada", ExternalID: id, Email: "ada@example.com"})
+			if err := w.svc.DeleteContact(t.Context(), w.writer, c.ID, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		batch := contacts.UpsertContactsInput{AllOrNothing: together}
+		for _, in := range []contacts.CreateContactInput{{FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Ada", Email: "ada@example.com"}} {
+			batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, Mode: contacts.UpsertOverwrite, RestoreDeleted: true})
+		}
+		for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+			results, err := svc.UpsertContacts(t.Context(), w.writer, batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if results[0].Result != contacts.ResultRestored || results[1].Result != contacts.ResultCreated {
+				t.Errorf("together %t, dry run %t: got %s and %s, want restored and created", together, svc.IsDryRun(), results[0].Result, results[1].Result)
+			}
+		}
+	}
+}
+
 // TestBatchKeepsItsOrder: contacts that share no key depend on each other where a stored
 // contact has keys of both. They are done in the order of the batch all the same.
 func TestBatchKeepsItsOrder(t *testing.T) {
 	t.Parallel()
 	byID := []contacts.KeyKind{contacts.KeyExternalID}
+	phone := []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}
 	for _, c := range []struct {
 		name   string
 		policy contacts.DuplicatePolicy
@@ -635,6 +701,13 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 				{FirstName: "Ada", ExternalID: "1"}, {FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
 			},
 			[]contacts.Result{contacts.ResultUnchanged, contacts.ResultUpdated, contacts.ResultCreated}, "",
+		},
+		{
+			"an address moves after a wait", contacts.DuplicatePolicy{Action: contacts.DuplicateReject}, byID, []contacts.CreateContactInput{
+				{FirstName: "Bob", ExternalID: "2", PhoneNumbers: phone}, {FirstName: "Ada", ExternalID: "1", PhoneNumbers: phone, Email: "new@example.com"},
+				{FirstName: "Cy", ExternalID: "3", Email: "ada@example.com"},
+			},
+			[]contacts.Result{contacts.ResultCreated, contacts.ResultUpdated, contacts.ResultCreated}, "",
 		},
 		{
 			"an address does not move", reject, byID, []contacts.CreateContactInput{
