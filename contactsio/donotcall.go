@@ -33,7 +33,7 @@ type DoNotCallImportOptions struct {
 
 	Column   string // with the numbers; "": phone_number, phone, number or telephone
 	Encoding string // as in [ReadOptions]
-	Region   string // as in [ReadOptions]; with "US", cells of three and seven digits are one number
+	Region   string // of national numbers, as in [ReadOptions]; "": the Service's. With "US", cells of three and seven digits are one number
 	Comma    rune   // as in [ReadOptions]
 
 	Refused  io.Writer      // gets the refused rows as CSV, with the reasons; nil: none
@@ -258,9 +258,13 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 	if lostDigits.MatchString(number) {
 		return in, problem("phone_number", ProblemDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
 	}
-	if e164, err := contacts.ParsePhoneNumber(number, o.Region); err == nil {
-		number = e164 // else the Service says why not
-	}
+	e164, err := contacts.ParsePhoneNumber(number, o.Region)
+	switch {
+	case err == nil:
+		number = e164
+	case o.Region != "" && number != "" && isNational(number): // the Service may have another region
+		return in, problemsOf(err)
+	} // else the Service says why not
 	in.PhoneNumber = number
 	in.Reason, in.Reference = cmp.Or(cell(l.reason), in.Reason), cmp.Or(cell(l.reference), in.Reference)
 	for _, f := range [...]struct {

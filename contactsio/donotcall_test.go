@@ -42,8 +42,8 @@ func TestListFiles(t *testing.T) {
 		"a column of its own": {"a,b\nx,+15551230001\n", contactsio.DoNotCallImportOptions{Column: "B"}, contactsio.DoNotCallSummary{Rows: 1, Added: 1}, ""},
 		"area codes": {"212,7365000\n212,7365001\n+1212,me\n012,0000000\n", contactsio.DoNotCallImportOptions{Region: "US"},
 			contactsio.DoNotCallSummary{Rows: 4, Added: 2, Refused: 2, ByCode: map[string]int{"invalid": 2}},
-			"3,phone_number,invalid,phone_number: is too short for its country code,+1212,me\r\n" +
-				"4,phone_number,invalid,phone_number: must start with + and the country code,0120000000\r\n"},
+			"4,phone_number,invalid,phone_number: has the digit 0 in front that belongs to no number; leave it out,0120000000\r\n" +
+				"3,phone_number,invalid,phone_number: is too short for its country code,+1212,me\r\n"},
 		"lost text": {"phone_number,reason\n+15551230001,J\xfcrgen\n+15551230002,Zoë\n+1,Zoë\n", contactsio.DoNotCallImportOptions{Encoding: "utf-8"},
 			contactsio.DoNotCallSummary{Rows: 3, Added: 1, Refused: 2, ByCode: map[string]int{"encoding": 1, "invalid": 1}},
 			"2,,encoding,holds bytes that are invalid in utf-8; if the file has another encoding, name it in the option Encoding,+15551230001,J\ufffdrgen\r\n" +
@@ -96,6 +96,34 @@ func TestListFiles(t *testing.T) {
 		})
 	}
 	t.Run("erased entries", testErasedEntries)
+}
+
+// A national number of a list is one of the list's region, whatever region the Service
+// has for others.
+func TestListHasItsOwnRegion(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, &contacts.Options{DefaultRegion: "DE", DoNotCallPermission: contacts.PermissionWriteContacts})
+	const list = "phone,reason\n030 123456,a\n5551234501,b\n(212) 736-5000,c\n+49 30 123457,d\n,e\n"
+	var refused bytes.Buffer
+	got, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(list), &contactsio.DoNotCallImportOptions{Region: "US", Refused: &refused})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &contactsio.DoNotCallSummary{Rows: 5, Added: 2, Refused: 3, ByCode: map[string]int{"invalid": 2, "required": 1}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s\n%s", diff, refused.String())
+	}
+	var numbers []string
+	for e, err := range f.Service.DoNotCallEntries(t.Context(), f.Key, contacts.ListDoNotCallInput{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, e.PhoneNumber)
+	}
+	slices.Sort(numbers)
+	if diff := cmp.Diff([]string{"+12127365000", "+4930123457"}, numbers); diff != "" {
+		t.Errorf("blocked (-want +got):\n%s", diff)
+	}
 }
 
 // testErasedEntries exports the entries of an erased person. They have no number, so

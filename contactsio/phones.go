@@ -92,12 +92,12 @@ func (p *person) addPhone(n contacts.PhoneNumberInput) {
 	switch {
 	case strings.ContainsAny(text, "eE") && lostDigits.MatchString(text):
 		p.refuse(p.numberField(), ProblemDigitsLost, "is a number with an exponent, which has lost digits; store phone numbers as text")
-	case !strings.ContainsAny(text, "+＋") && p.region == "":
+	case isNational(text) && p.region == "":
 		p.refuse(p.numberField(), contacts.FieldInvalid, "must start with + and the country code, or the option Region must say whose number it is")
 	default:
 		if e164, err := contacts.ParsePhoneNumber(text, p.region); err == nil {
 			text = e164
-		} else if !strings.ContainsAny(text, "+＋") {
+		} else if isNational(text) {
 			p.refuse(p.numberField(), contacts.FieldInvalid, phoneReason(err))
 		}
 	}
@@ -114,6 +114,9 @@ func (p *person) addPhone(n contacts.PhoneNumberInput) {
 	n.PhoneNumber = text
 	p.in.PhoneNumbers = append(p.in.PhoneNumbers, n)
 }
+
+// isNational reports whether a number has no + and country code.
+func isNational(number string) bool { return !strings.ContainsAny(number, "+＋") }
 
 // addExtension keeps the first extension of a number. "": it has none.
 func (p *person) addExtension(i int, number, extension string) {
