@@ -69,7 +69,8 @@ func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer,
 		if opts.Format != FormatJSONLines {
 			return 0, fmt.Errorf("contactsio: ExportOptions.History is for the format %q alone", FormatJSONLines)
 		}
-		format = lineWriter{func(id uuid.UUID) (events []contacts.Event, err error) {
+		format = lineWriter{func(id uuid.UUID) ([]contacts.Event, error) {
+			events := []contacts.Event{} // none is an empty array
 			for event, err := range svc.History(ctx, key, id) {
 				if err != nil && contacts.CodeOf(err) != contacts.CodeNotFound { // not found: it was purged meanwhile
 					return nil, err

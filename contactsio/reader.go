@@ -164,7 +164,7 @@ type Position struct {
 
 // A Preview says what a file is taken for.
 type Preview struct {
-	Source     string   `json:"source,omitempty"` // whose columns they are: "contacts", "google", "outlook", "hubspot", "salesforce", "mailchimp"; "": any
+	Source     string   `json:"source,omitempty"` // whose columns they are: "contacts", "google", "google (before 2024)", "outlook", "hubspot", "salesforce", "mailchimp"; "": any
 	Format     Format   `json:"format"`
 	Encoding   string   `json:"encoding"`
 	Comma      rune     `json:"comma,omitempty"`       // 0: the file is no CSV
