@@ -47,6 +47,15 @@ func (e advisedError) Unwrap() error { return e.error }
 // interrupted reports whether err says that a signal has ended what was done.
 func interrupted(ctx context.Context, err error) bool { return err != nil && errors.Is(err, ctx.Err()) }
 
+// untilSignal returns the error of a command that goes on until a signal ends it. One
+// that comes before the command has begun is no failure either.
+func untilSignal(ctx context.Context, err error) error {
+	if interrupted(ctx, err) {
+		return nil
+	}
+	return err
+}
+
 // exitCodeOf returns the code of an error that is nothing but an exit code. Joined
 // with another error it is a failure.
 func exitCodeOf(err error) (code int, ok bool) {

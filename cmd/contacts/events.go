@@ -23,7 +23,7 @@ type eventsTail struct {
 
 // Run prints each event as soon as it is there.
 func (c *eventsTail) Run(ctx context.Context, s *session) error {
-	return s.asHost(ctx, func(admin *contacts.Admin) error {
+	return untilSignal(ctx, s.asHost(ctx, func(admin *contacts.Admin) error {
 		account, err := c.choose(ctx, admin)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func (c *eventsTail) Run(ctx context.Context, s *session) error {
 			}
 		}
 		return nil
-	})
+	}))
 }
 
 // event prints one event. A table that never ends has columns of fixed widths.

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -314,6 +315,23 @@ func TestEventsTail(t *testing.T) {
 		must(t, p.Process.Signal(syscall.SIGTERM))
 		if code := p.end(t); code != 0 {
 			t.Errorf("%q: exit code %d\n%s", args, code, &p.errors)
+		}
+	}
+}
+
+// A signal ends what waits for one with 0, also before it has begun. It cuts off all else.
+func TestSignalBeforeTheBeginning(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	do(t, folder, "accounts", "create", "Acme")
+	signalled, stop := context.WithCancel(t.Context())
+	stop()
+	for command, want := range map[string]int{"events tail": exitDone, "serve --addr 127.0.0.1:0": exitDone, "accounts list": exitFailed} {
+		var out, said bytes.Buffer
+		args := append(strings.Fields(command), "--db", filepath.Join(folder, "contacts.db"))
+		code := run(signalled, args, strings.NewReader(""), &out, &said)
+		if code != want || out.Len() > 0 || (code == exitDone) != (said.Len() == 0) {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", command, code, want, &out, &said)
 		}
 	}
 }

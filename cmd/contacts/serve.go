@@ -44,7 +44,7 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	log := c.logger(s)
-	return s.withNewStore(ctx, func(store contacts.Store) error {
+	return untilSignal(ctx, s.withNewStore(ctx, func(store contacts.Store) error {
 		svc, err := contacts.New(store, &contacts.Options{
 			DefaultRegion: c.DefaultRegion, ValidNumbersOnly: c.ValidNumbersOnly, DoNotCallSecrets: secrets, Logger: log,
 		})
@@ -62,7 +62,7 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		return c.serve(ctx, listener, store, svc, log)
-	})
+	}))
 }
 
 // check refuses to send API keys and contacts over a network in the clear.
