@@ -2,6 +2,7 @@ package contactsio_test
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,9 @@ func TestGoOnAfterABrokenRow(t *testing.T) {
 	}
 }
 
-// A file that has become shorter does not pass for one that is done.
-func TestGoOnInAShorterFile(t *testing.T) {
+// A file that has become shorter does not pass for one that is done, and the end of a
+// row does not pass for a row.
+func TestGoOnInAChangedFile(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)
 	file := people(6000)
@@ -60,6 +62,12 @@ func TestGoOnInAShorterFile(t *testing.T) {
 	_, err = contactsio.NewReader(strings.NewReader(file[:s.Next.Offset-1]), &contactsio.ReadOptions{From: *s.Next})
 	if err == nil || !strings.Contains(err.Error(), "the file ends before the place") {
 		t.Errorf("got %v for a file that is shorter", err)
+	}
+	changed := strings.Replace(file, "Example 4000,", "Example of 4000,", 1)
+	for name, file := range map[string]io.Reader{"a file": strings.NewReader(changed), "a pipe": struct{ io.Reader }{strings.NewReader(changed)}} {
+		if _, err := contactsio.NewReader(file, &contactsio.ReadOptions{From: *s.Next}); err == nil || !strings.Contains(err.Error(), "inside a line") {
+			t.Errorf("got %v for %s in which a row has become longer", err, name)
+		}
 	}
 }
 

@@ -58,8 +58,9 @@ type ReadOptions struct {
 	MaxRow int   // bytes of a row; 0: 1 MiB
 	Size   int64 // of the file in bytes, for [Progress]; 0: not known
 
-	// From goes on where an earlier import of the same file stopped. The zero
-	// value starts at the beginning.
+	// From goes on where an earlier import of the same file stopped. A file with
+	// another beginning is an error, and one in which the place is inside a line,
+	// because a row above it has changed. The zero value starts at the beginning.
 	From Position
 }
 
@@ -269,13 +270,12 @@ func (r *Reader) goOn(file io.Reader) error {
 	}
 	// The text of a file in UTF-8 is the file.
 	if seeker, ok := file.(io.Seeker); ok && !r.text.decoded && !r.text.returns {
-		if there, err := seekWithin(seeker, from.Offset-r.text.file.n); err != nil {
+		before := max(from.Offset-1, r.text.offset) // what is there is looked at
+		if there, err := seekWithin(seeker, before-r.text.file.n); err != nil {
 			return err
 		} else if there {
-			r.text.file.n = from.Offset
+			r.text.file.n, r.text.offset = before, before
 			r.text.text.Reset(r.text.file)
-			r.text.offset, r.text.number = from.Offset, from.Line
-			return nil
 		}
 	}
 	return r.text.skip(from.Offset, from.Line)
@@ -303,6 +303,10 @@ func seekWithin(file io.Seeker, n int64) (bool, error) {
 
 // errShorter: the file has become shorter since the import.
 var errShorter = errors.New("contactsio: the file ends before the place where the import is to go on")
+
+// errMoved: its text before the place has become longer or shorter.
+var errMoved = errors.New("contactsio: the file has changed, and the place where the import is to go on is inside a line; " +
+	"import the whole file without ReadOptions.From: what was stored within a day is not stored twice")
 
 // A readRow is a row with the place after it.
 type readRow struct {

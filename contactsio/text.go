@@ -258,14 +258,24 @@ func (t *textReader) unread(lines []line) {
 	}
 }
 
-// skip goes on at the place of an earlier reader of the same file.
+// skip goes on at the place of an earlier reader of the same file. It is where a line
+// begins: elsewhere the end of a row would pass for a row.
 func (t *textReader) skip(offset int64, number int) error {
-	n := offset - t.offset
-	for n > 0 {
-		part, err := t.text.Discard(int(min(n, 1<<20)))
+	last := byte('\n')
+	for n := offset - t.offset; n > 0; {
+		part, err := t.text.Discard(int(min(n-1, 1<<20)))
 		n -= int64(part)
+		if err == nil && n == 1 {
+			last, err = t.text.ReadByte()
+			n = 0
+		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", errShorter, err)
+		}
+	}
+	if last != '\n' {
+		if rest, _ := t.text.Peek(1); len(rest) > 0 { // the next read has its error again
+			return errMoved
 		}
 	}
 	t.offset, t.number = offset, number
