@@ -78,10 +78,14 @@ func newParser(from io.Reader, comma rune) *csv.Reader {
 // checkComma rejects a separator that encoding/csv does not take. options is the type
 // that has it.
 func checkComma(options string, c rune) error {
-	if c != 0 && c != '"' && c != '\r' && c != '\n' && utf8.ValidRune(c) && c != utf8.RuneError {
+	if isComma(c) {
 		return nil
 	}
 	return fmt.Errorf("contactsio: %s.Comma is %q; give one character that is no quote and no line break, or 0 to find it out", options, c)
+}
+
+func isComma(c rune) bool {
+	return c != 0 && c != '"' && c != '\r' && c != '\n' && utf8.ValidRune(c) && c != utf8.RuneError
 }
 
 // statedComma returns the separator of a first line "sep=;", and the length of that
