@@ -52,19 +52,40 @@ func createFile(name fileName) (*newFile, error) {
 	return &newFile{f, string(name)}, nil
 }
 
-// finish gives the file its name. Another file may have got that name meanwhile, and
-// some disks have no links. The file then stays where it was written, and the error
-// says where that is: it may be the only copy.
+// finish gives the file its name. Another file may have got that name meanwhile. The
+// file then stays where it was written, and the error says where that is: it may be the
+// only copy.
 func (f *newFile) finish() error {
 	written := f.File.Name()
 	err := errors.Join(f.Sync(), f.Close())
 	if err == nil {
-		err = os.Link(written, f.name) // unlike a rename, it replaces nothing
+		err = moveNew(os.Link, written, f.name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s could not be made, and what was written is in %s: %w", f.name, written, err)
 	}
-	return os.Remove(written)
+	return nil
+}
+
+// moveNew gives a file a new name, which no file has. It makes a link, since a rename
+// replaces what is there. Where the disk has no links, an empty file takes the name, and
+// the rename replaces that one.
+func moveNew(link func(from, to string) error, from, to string) error {
+	err := link(from, to)
+	switch {
+	case err == nil:
+		return os.Remove(from)
+	case errors.Is(err, fs.ErrExist):
+		return err
+	}
+	empty, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(empty.Close(), os.Rename(from, to)); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	return nil
 }
 
 // discard removes the file, if it was not finished.

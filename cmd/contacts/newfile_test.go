@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +28,25 @@ func TestFileIsKeptWhoseNameWasTaken(t *testing.T) {
 		t.Errorf("the error is %v, want one that names %s", err, f.File.Name())
 	}
 	for name, want := range map[string]string{name: "another file", f.File.Name(): "refused rows"} {
+		if got, err := os.ReadFile(name); err != nil || string(got) != want {
+			t.Errorf("%s has %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+// A disk without links gives a file its name all the same, and replaces nothing.
+func TestFileIsMadeOnADiskWithoutLinks(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	from, to := filepath.Join(folder, "written"), filepath.Join(folder, "contacts.csv")
+	noLinks := func(string, string) error { return errors.ErrUnsupported }
+	must(t, os.WriteFile(from, []byte("rows"), 0o600))
+	must(t, moveNew(noLinks, from, to))
+	must(t, os.WriteFile(from, []byte("other rows"), 0o600))
+	if err := moveNew(noLinks, from, to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a name that is taken: %v", err)
+	}
+	for name, want := range map[string]string{from: "other rows", to: "rows"} {
 		if got, err := os.ReadFile(name); err != nil || string(got) != want {
 			t.Errorf("%s has %q, %v; want %q", name, got, err, want)
 		}
