@@ -288,16 +288,26 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 
 // refuse counts and reports a row.
 func (l *numberList) refuse(given givenNumber, problems []contacts.FieldError) error {
+	if err := l.writeRefused(given, problems); err != nil {
+		return err
+	}
 	l.summary.Refused++
 	if l.summary.ByCode == nil {
 		l.summary.ByCode = make(map[string]int)
 	}
 	l.summary.ByCode[problems[0].Code]++
+	return nil
+}
+
+// writeRefused writes a row to the file of refused rows, if there is one. A list of
+// grants goes on after the rows that were counted, so a row is in the file before it
+// counts.
+func (l *numberList) writeRefused(given givenNumber, problems []contacts.FieldError) error {
 	if l.refused == nil {
 		return nil
 	}
 	var text []byte
-	if l.summary.Refused == 1 {
+	if l.summary.Refused == 0 {
 		header := []string{"phone_number"}
 		if l.header != nil {
 			header = withoutErrors(l.header, l.header)
@@ -308,6 +318,9 @@ func (l *numberList) refuse(given givenNumber, problems []contacts.FieldError) e
 	text = bytes.TrimSuffix(text, []byte("\r\n"))
 	text = append(text, string(l.records.comma)+given.text...)
 	_, err := l.refused.Write(bytes.ToValidUTF8(text, []byte(lostText)))
+	if err == nil && l.opts.Grants {
+		err = l.refused.Flush()
+	}
 	return err
 }
 

@@ -3,6 +3,7 @@ package contactsio_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"maps"
@@ -240,6 +241,36 @@ func TestListWithGrantsIsImportedInTwoParts(t *testing.T) {
 	}
 	if err := other.Service.CanCall(t.Context(), other.Key, blocked); contacts.CodeOf(err) != contacts.CodeDoNotCall {
 		t.Errorf("the number with a block: %v", err)
+	}
+}
+
+// A fillingDisk takes a number of writes.
+type fillingDisk struct {
+	bytes.Buffer
+	room int
+}
+
+func (d *fillingDisk) Write(p []byte) (int, error) {
+	if d.room--; d.room < 0 {
+		return 0, errors.New("no space left on device")
+	}
+	return d.Buffer.Write(p)
+}
+
+// Grants go on after the rows that were counted, so a refused row counts once it is in
+// its file.
+func TestRefusedGrantThatIsNotWrittenDoesNotCount(t *testing.T) {
+	t.Parallel()
+	f := listing(t)
+	disk := &fillingDisk{room: 1}
+	opts := contactsio.DoNotCallImportOptions{Grants: true, Reason: "asked", Refused: disk}
+	got, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader("phone_number,reference\n+15551230001,a\nx,b\n+15551230002,c\ny,d\n+15551230003,e\n"), &opts)
+	if err == nil {
+		t.Error("it ended without an error")
+	}
+	want := &contactsio.DoNotCallSummary{Rows: 4, Added: 2, Refused: 1, ByCode: map[string]int{"invalid": 1}}
+	if diff := cmp.Diff(want, got); diff != "" || !strings.HasSuffix(disk.String(), ",x,b\r\n") {
+		t.Errorf("the file has %q, summary (-want +got):\n%s", disk, diff)
 	}
 }
 
