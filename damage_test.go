@@ -24,7 +24,7 @@ type damagedStore struct {
 
 func (s *damagedStore) FindContact(ctx context.Context, account, id uuid.UUID) (*contacts.ContactRecord, error) {
 	r, err := s.Store.FindContact(ctx, account, id)
-	if s.lost[id] {
+	if err == nil && s.lost[id] {
 		return nil, &contacts.DamagedError{ContactID: id, Reason: errors.New("a flipped bit")}
 	}
 	if f := s.damage[id]; err == nil && f != nil {

@@ -226,6 +226,54 @@ func TestPreviewStoresNoSecret(t *testing.T) {
 }
 
 // Notes stay with KeepNotes, and the number goes all the same.
+// What is damaged can be erased too, and the receipt says what was not reached.
+func TestEraseWhatIsDamaged(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, wrapped contacts.Store) {
+		store := &damagedStore{Store: wrapped, lost: make(map[uuid.UUID]bool)}
+		w := newWorld(t, store, nil)
+		if err := w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true}); err != nil {
+			t.Fatal(err)
+		}
+		c := w.person(t)
+		damage := func(data string) {
+			account, err := store.FindAccount(t.Context(), w.acme.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries := w.journal(t)
+			event := entries[slices.IndexFunc(entries, func(e contacts.JournalEntry) bool { return e.Kind == contacts.JournalEvent })]
+			event.Data = data
+			m := contacts.Mutation{AccountID: w.acme.ID, Settings: account.SettingsVersion, Journal: []contacts.JournalEntry{event}}
+			if outcomes, err := store.Apply(t.Context(), contacts.MutationBatch{Mutations: []contacts.Mutation{m}, Now: noon}); outcomes != nil || err != nil {
+				t.Fatal(outcomes, err)
+			}
+		}
+		store.lost[c.ID] = true
+		damage(`{"v":9,"changes":"zyxwarth"}`) // of a newer version
+		if _, err := w.admin.EraseContact(t.Context(), contacts.EraseInput{AccountID: w.acme.ID, ContactID: c.ID}); contacts.CodeOf(err) != contacts.CodeServerError {
+			t.Errorf("an event of a newer form: got %v", err)
+		}
+		damage(`{"v":1,"changes":"zyxwarth`)
+		e := w.erase(t, contacts.EraseInput{ContactID: c.ID})
+		kept := make(map[string]int)
+		for _, k := range e.Kept {
+			kept[k.What] = k.Count
+		}
+		want := map[string]int{"ledger_entries": 2, "events": 1, "unreadable_events": 1, "unread_numbers": 0, "idempotency_records": 0}
+		if diff := cmp.Diff(want, kept); diff != "" || e.Removed.Events != 2 || e.Removed.Contacts != 1 {
+			t.Errorf("removed %+v, kept (-want +got):\n%s", e.Removed, diff)
+		}
+		if found := w.verify(t, contacts.ErasureProbe{Texts: []string{"zyxwarth"}}); found != nil {
+			t.Errorf("after: %v", found)
+		}
+		clear(store.lost)
+		if again := w.erase(t, contacts.EraseInput{ContactID: c.ID}); again.ID != e.ID {
+			t.Errorf("a second call returned %+v", again)
+		}
+	})
+}
+
 func TestKeepNotes(t *testing.T) {
 	t.Parallel()
 	w := memoryWorld(t, nil)

@@ -31,10 +31,12 @@ type erasing struct {
 
 	// What there is of the person, as it was read last.
 	contact *ContactRecord // nil: it is gone
+	damaged error          // why the contact cannot be read whole; nil: it can
 	receipt *Erasure       // the newest; nil: none
 	since   int64          // its sequence
 	earlier uuid.UUID      // the receipt before it; zero: none
 	events  []JournalEntry
+	emptied int // events that cannot be read
 	origins []ledgerOrigin
 	entries []ledgerEntry // on the numbers
 
@@ -151,8 +153,8 @@ func (e *erasing) look(ctx context.Context) (err error) {
 	if e.log, err = e.eventLog(ctx, e.account, 1, e.now); err != nil {
 		return err
 	}
-	e.contact = nil
-	for r, err := range e.records(ctx, ContactQuery{AccountID: e.in.AccountID, IDs: []uuid.UUID{e.in.ContactID}}, nil) {
+	e.contact, e.damaged = nil, nil
+	for r, err := range e.records(ctx, ContactQuery{AccountID: e.in.AccountID, IDs: []uuid.UUID{e.in.ContactID}}, &e.damaged) {
 		if err != nil {
 			return newServerError(err)
 		}
@@ -414,10 +416,14 @@ func (e *erasing) decide() (m Mutation, receipt *Erasure, err error) {
 
 // redact returns the entries of the journal that lose something, as they are then.
 func (e *erasing) redact() (changed []JournalEntry, removed ErasureCounts, err error) {
+	e.emptied = 0
 	for _, entry := range e.events {
 		data, err := redactEvent(entry.Data)
 		if err != nil {
 			return nil, removed, err
+		}
+		if data == noEvent {
+			e.emptied++
 		}
 		if data != entry.Data {
 			removed.Events++
@@ -513,8 +519,12 @@ func (e *erasing) kept() []ErasureKept {
 	all := []ErasureKept{
 		{"ledger_entries", "an objection to calls must be honoured; the entries have no number any more and answer by a keyed hash", without},
 		{"shared_numbers", "another live contact has the number", len(e.shared)},
-		{"events", "readers need every sequence; type, time and actor stay, without the changes", len(e.events)},
+		{"events", "readers need every sequence; type, time and actor stay, without the changes", len(e.events) - e.emptied},
+		{"unreadable_events", "they were damaged; nothing is left of them but sequence and time", e.emptied},
 	}
 	all = slices.DeleteFunc(all, func(k ErasureKept) bool { return k.Count == 0 })
+	if e.damaged != nil {
+		all = append(all, ErasureKept{"unread_numbers", "the contact was damaged; ledger entries on numbers that could not be read stay as they are", 0})
+	}
 	return append(all, ErasureKept{"idempotency_records", "a call that is sent again must not be done twice; they hold hashes and ids, until they end", 0})
 }

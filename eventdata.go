@@ -62,19 +62,28 @@ func decodeEvent(data string) (d eventData, err error) {
 	case d.Form != eventForm:
 		return d, fmt.Errorf("a stored event has the form %d, which this version cannot read", d.Form)
 	case !slices.Contains(contactEvents[:], d.Type):
-		return d, errors.New("a stored event has a type that this version does not know")
+		return d, errEventType
 	}
 	return d, nil
 }
 
+var errEventType = errors.New("a stored event has a type that this version does not know")
+
+// noEvent is the data of an event that could not be read when its person was erased.
+// Readers refuse it, as they did before.
+const noEvent = "{}"
+
 // redactEvent returns the data of an event without anything of the person. It is
-// the same if nothing of the person is in it.
+// the same if nothing of the person is in it, and noEvent if it cannot be read. An
+// event of a newer form is an error: only that version knows what stays.
 func redactEvent(data string) (string, error) {
 	d, err := decodeEvent(data)
-	if err != nil {
+	switch {
+	case err != nil && d.Form > eventForm:
 		return "", err
-	}
-	if d.Redacted || d.Type == EventContactErased {
+	case err != nil && !errors.Is(err, errEventType):
+		return noEvent, nil
+	case d.Redacted || d.Type == EventContactErased:
 		return data, nil
 	}
 	d.Changes, d.Redacted, d.Source = json.RawMessage("null"), true, ""

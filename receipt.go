@@ -48,7 +48,9 @@ type ErasureCounts struct {
 
 // An ErasureKept is one kind of data that an erasure leaves, and why.
 type ErasureKept struct {
-	What  string `json:"what"`            // "ledger_entries", "shared_numbers", "events" or "idempotency_records"
+	// What is "ledger_entries", "shared_numbers", "events", "idempotency_records", or
+	// of what was damaged "unreadable_events" or "unread_numbers".
+	What  string `json:"what"`
 	Why   string `json:"why"`             // a sentence for people
 	Count int    `json:"count,omitempty"` // 0: not counted
 }
