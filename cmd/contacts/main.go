@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -50,12 +51,23 @@ const description = "Keeps contacts in a SQLite file or a PostgreSQL database. I
 	"2 if the command line is wrong, 3 if some rows were refused, 4 if a number must not be called, and 5 if there is a finding."
 
 func main() {
+	unsetEmpty()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
 	signal.Ignore(syscall.SIGPIPE) // a closed output is an error like others
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// unsetEmpty unsets the variables of the command that are empty. The parser would take
+// each for a value: an empty address to listen on, for one, is every address.
+func unsetEmpty() {
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); value == "" && strings.HasPrefix(name, "CONTACTS_") {
+			_ = os.Unsetenv(name) // fails for no name that is there
+		}
+	}
 }
 
 // newParser returns what reads a command line into a grammar.
