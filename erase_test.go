@@ -225,7 +225,6 @@ func TestPreviewStoresNoSecret(t *testing.T) {
 	}
 }
 
-// Notes stay with KeepNotes, and the number goes all the same.
 // What is damaged can be erased too, and the receipt says what was not reached.
 func TestEraseWhatIsDamaged(t *testing.T) {
 	t.Parallel()
@@ -274,6 +273,7 @@ func TestEraseWhatIsDamaged(t *testing.T) {
 	})
 }
 
+// Notes stay with KeepNotes, and the number goes all the same.
 func TestKeepNotes(t *testing.T) {
 	t.Parallel()
 	w := memoryWorld(t, nil)
