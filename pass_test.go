@@ -561,6 +561,19 @@ func TestBatchSeesWhatItRestores(t *testing.T) {
 	})
 }
 
+// upsertResults makes the upserts of a batch, and returns what became of each.
+func upsertResults(t *testing.T, svc *contacts.Service, key string, batch contacts.UpsertContactsInput) (got []contacts.Result) {
+	t.Helper()
+	results, err := svc.UpsertContacts(t.Context(), key, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		got = append(got, r.Result)
+	}
+	return got
+}
+
 // TestBatchSeesWhatItRestoresLater: the contact that restores one waits for another, and
 // the one after it shares no key with these.
 func TestBatchSeesWhatItRestoresLater(t *testing.T) {
@@ -582,15 +595,8 @@ func TestBatchSeesWhatItRestoresLater(t *testing.T) {
 				})
 			}
 			for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
-				results, err := svc.UpsertContacts(t.Context(), w.writer, batch)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var got []contacts.Result
-				for _, r := range results {
-					got = append(got, r.Result)
-				}
-				if diff := cmp.Diff([]contacts.Result{contacts.ResultCreated, contacts.ResultRestored, contacts.ResultUpdated}, got); diff != "" {
+				want := []contacts.Result{contacts.ResultCreated, contacts.ResultRestored, contacts.ResultUpdated}
+				if diff := cmp.Diff(want, upsertResults(t, svc, w.writer, batch)); diff != "" {
 					t.Errorf("together %t, dry run %t (-want +got):\n%s", together, svc.IsDryRun(), diff)
 				}
 			}
@@ -729,15 +735,7 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 					batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, MatchOn: c.on, Mode: contacts.UpsertOverwrite})
 				}
 				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
-					results, err := svc.UpsertContacts(t.Context(), w.writer, batch)
-					if err != nil {
-						t.Fatal(err)
-					}
-					var got []contacts.Result
-					for _, r := range results {
-						got = append(got, r.Result)
-					}
-					if diff := cmp.Diff(c.want, got); diff != "" {
+					if diff := cmp.Diff(c.want, upsertResults(t, svc, w.writer, batch)); diff != "" {
 						t.Errorf("%s, together %t, dry run %t (-want +got):\n%s", c.name, together, svc.IsDryRun(), diff)
 					}
 				}

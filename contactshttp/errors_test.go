@@ -545,13 +545,19 @@ func (s timelessStore) ListContacts(ctx context.Context, q contacts.ContactQuery
 	return list, err
 }
 
-func TestAnswerThatCannotBeEncoded(t *testing.T) {
-	t.Parallel()
-	var book logbook
-	s := newWorld(t, &settings{
+// newTimelessWorld returns a world on a timelessStore, with what its handler logs.
+func newTimelessWorld(t *testing.T) (*world, *logbook) {
+	t.Helper()
+	book := new(logbook)
+	return newWorld(t, &settings{
 		handler: &contactshttp.Options{Logger: book.logger()},
 		wrap:    func(store contacts.Store) contacts.Store { return timelessStore{store} },
-	})
+	}), book
+}
+
+func TestAnswerThatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	s, book := newTimelessWorld(t)
 	id := s.create(t, s.writer, `{"first_name": "John"}`)
 	got := s.send(t, ask{path: api + "/contacts/" + id, key: s.reader, header: header("X-Request-ID", "r")})
 	got.wantFailure(t, 500, contacts.CodeServerError)
@@ -567,11 +573,7 @@ func TestAnswerThatCannotBeEncoded(t *testing.T) {
 // The other contacts of a batch are stored, so their results are sent.
 func TestResultOfABatchThatCannotBeEncoded(t *testing.T) {
 	t.Parallel()
-	var book logbook
-	s := newWorld(t, &settings{
-		handler: &contactshttp.Options{Logger: book.logger()},
-		wrap:    func(store contacts.Store) contacts.Store { return timelessStore{store} },
-	})
+	s, book := newTimelessWorld(t)
 	if err := s.admin.SetDuplicatePolicy(t.Context(), s.acme.ID, contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting}); err != nil {
 		t.Fatal(err)
 	}
@@ -626,12 +628,7 @@ func TestBodyThatIsCutOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		reply{resp.StatusCode, resp.Header, string(text)}.wantFailure(t, 400, contacts.CodeInvalidJSON)
+		readReply(t, resp).wantFailure(t, 400, contacts.CodeInvalidJSON)
 	}
 }
 

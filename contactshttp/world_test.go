@@ -189,13 +189,9 @@ func (s *world) send(t testing.TB, q ask) reply {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := resp.ContentLength; q.method != http.MethodHead && resp.StatusCode != 304 && n != int64(len(text)) {
-		t.Errorf("%s %s: Content-Length %d, and the body has %d bytes", q.method, q.path, n, len(text))
+	answer := readReply(t, resp)
+	if n := resp.ContentLength; q.method != http.MethodHead && resp.StatusCode != 304 && n != int64(len(answer.body)) {
+		t.Errorf("%s %s: Content-Length %d, and the body has %d bytes", q.method, q.path, n, len(answer.body))
 	}
 	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
 		if got := resp.Header.Get(name); got != want {
@@ -211,6 +207,17 @@ func (s *world) send(t testing.TB, q ask) reply {
 	}
 	if got := resp.Header.Get("Content-Type"); got != wantType {
 		t.Errorf("%s %s: Content-Type: %q, want %q", q.method, q.path, got, wantType)
+	}
+	return answer
+}
+
+// readReply reads an answer to its end, and closes it.
+func readReply(t testing.TB, resp *http.Response) reply {
+	t.Helper()
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return reply{resp.StatusCode, resp.Header, string(text)}
 }
