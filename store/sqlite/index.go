@@ -242,7 +242,7 @@ func (x *indexer) catchUp(w *writer) {
 	x.catching = true
 	x.busy.Go(func() {
 		// Where it fails, a later search asks again.
-		_ = x.mergeAll(x.ctx, x.catchUpAfter, 4096, x.writing, func(j func(*writeConn) error) error { return w.doSolo(x.ctx, job{run: j}) })
+		_ = x.mergeAll(x.ctx, x.catchUpAfter, besideStep, x.writing, w.stepsBeside(x.ctx))
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.catching = false
@@ -284,11 +284,19 @@ func (w *writer) passLookups(ctx context.Context) (bool, error) {
 	wait, cancel := context.WithTimeout(ctx, time.Second) // for others' locks
 	defer cancel()
 	once := func() bool { return true }
-	err := w.index.mergeAll(ctx, 1, 4096, once, func(j func(*writeConn) error) error { return w.doSolo(wait, job{run: j}) })
+	err := w.index.mergeAll(ctx, 1, besideStep, once, w.stepsBeside(wait))
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// besideStep is how many entries a step has that other writes wait for.
+const besideStep = 4096
+
+// stepsBeside commits the steps of mergeAll between other writes, until ctx is done.
+func (w *writer) stepsBeside(ctx context.Context) func(func(*writeConn) error) error {
+	return func(step func(*writeConn) error) error { return w.doSolo(ctx, job{run: step}) }
 }
 
 // mergeAll merges runs of its own, a step in each transaction. It ends when fewer
