@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -100,7 +101,7 @@ type duplicate struct {
 }
 
 // duplicateError returns the error of a duplicate.
-func (c *call) duplicateError(d duplicate) *Error {
+func (c *call) duplicateError(ctx context.Context, d duplicate) *Error {
 	e := newError(d.code, nil)
 	var fields []string
 	holders := make(map[string][]uuid.UUID) // by field
@@ -125,6 +126,9 @@ func (c *call) duplicateError(d duplicate) *Error {
 		}
 		e.Conflicts = append(e.Conflicts, conflict)
 	}
+	for field, known := range holders {
+		more += c.countOthers(ctx, d, field, known)
+	}
 	switch {
 	case e.Code == CodeAmbiguousMatch && len(fields) > 1:
 		e.Message = enumerated(fields) + " belong to different contacts"
@@ -139,4 +143,39 @@ func (c *call) duplicateError(d duplicate) *Error {
 		e.Message += fmt.Sprintf("; %d more are not named", more)
 	}
 	return e
+}
+
+// countOthers returns how many contacts have the field's claims beside those that are
+// known. A store names no more than maxHolders of a claim. Where they cannot be counted,
+// the error says nothing of them.
+func (c *call) countOthers(ctx context.Context, d duplicate, field string, known []uuid.UUID) int {
+	var keys []MatchKey
+	full := false
+	for i, k := range d.claims {
+		if of, _ := d.contact.fieldOf(k); of != field {
+			continue
+		}
+		n := 0
+		for _, h := range d.holders {
+			if h.Key == i {
+				n++
+			}
+		}
+		keys = append(keys, k)
+		full = full || n >= maxHolders
+	}
+	if !full {
+		return 0
+	}
+	q := ContactQuery{AccountID: c.principal.AccountID, AllTeams: true, MatchKeys: keys, Limit: 1, Count: true}
+	all, err := c.store.ListContacts(ctx, q)
+	if err != nil {
+		return 0
+	}
+	q.IDs = append(slices.Clone(known), d.contact.ID)
+	found, err := c.store.ListContacts(ctx, q)
+	if err != nil {
+		return 0
+	}
+	return max(0, all.Count-found.Count)
 }

@@ -108,6 +108,46 @@ func TestConflictNamesEveryHolder(t *testing.T) {
 	})
 }
 
+// TestConflictsThatAreNotNamedAreCounted: an error names 10 contacts for each field, and
+// says how many more there are.
+func TestConflictsThatAreNotNamedAreCounted(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		in := contacts.CreateContactInput{FirstName: "Ada", Email: "team@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+12025550100"}}}
+		mail, both := contacts.CreateContactInput{FirstName: "Ada", Email: in.Email}, in
+		for range 12 {
+			w.create(t, both)
+		}
+		w.create(t, mail)
+		other := w.create(t, contacts.CreateContactInput{FirstName: "Bob", Email: "bob@example.com"})
+		w.setPolicy(t, reject)
+
+		_, create := w.svc.CreateContact(t.Context(), w.writer, in)
+		_, update := w.svc.UpdateContact(t.Context(), w.writer, other.ID, contacts.UpdateContactInput{Email: &in.Email}, nil)
+		_, upsert := w.svc.UpsertContact(t.Context(), w.writer, contacts.UpsertContactInput{CreateContactInput: in})
+		batch, err := w.svc.CreateContacts(t.Context(), w.writer, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{mail, in}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range map[string]struct {
+			err        error
+			named, not int
+		}{
+			"create":           {create, 20, 3 + 2},
+			"update":           {update, 10, 3},
+			"upsert":           {upsert, 20, 3 + 2},
+			"first of a batch": {batch[0].Err, 10, 3},
+			"last of a batch":  {batch[1].Err, 20, 3 + 2},
+		} {
+			e, ok := errors.AsType[*contacts.Error](c.err)
+			if !ok || len(e.Conflicts) != c.named || !strings.HasSuffix(e.Message, fmt.Sprintf("; %d more are not named", c.not)) {
+				t.Errorf("%s: got %v, want an error that names %d contacts, and says that %d more are not named", name, c.err, c.named, c.not)
+			}
+		}
+	})
+}
+
 // TestFormsOfANumberAreOneKey: an error names 10 contacts that have a number or a form
 // of it, first those that have the number itself.
 func TestFormsOfANumberAreOneKey(t *testing.T) {

@@ -49,7 +49,7 @@ type finding struct {
 func (m *match) matches(h Holder) bool { return slices.Contains(m.on, m.claims[h.Key]) }
 
 // decide says what becomes of a contact of which others have a key.
-func (p *pass) decide(m match) {
+func (p *pass) decide(ctx context.Context, m match) {
 	how := p.of(m.newContact)
 	var found []uuid.UUID
 	hidden := false
@@ -61,11 +61,11 @@ func (p *pass) decide(m match) {
 	}
 	switch {
 	case len(found) == 0: // a key that must be unique is another contact's
-		m.err = p.conflict(ErrDuplicate, m, func(Holder) bool { return true })
+		m.err = p.conflict(ctx, ErrDuplicate, m, func(Holder) bool { return true })
 	case len(found) > 1:
-		m.err = p.conflict(ErrAmbiguous, m, m.matches)
+		m.err = p.conflict(ctx, ErrAmbiguous, m, m.matches)
 	case hidden, how.needs != "" && !p.principal.Can(how.needs):
-		m.err = p.conflict(ErrDuplicate, m, m.matches)
+		m.err = p.conflict(ctx, ErrDuplicate, m, m.matches)
 	default:
 		m.id = found[0]
 		p.found = append(p.found, m)
@@ -121,14 +121,14 @@ func (p *pass) awaitsMove(n *newContact, claims []MatchKey, holders []Holder) bo
 
 // conflict returns an error with the code of a sentinel that names those of the
 // holders that are wanted.
-func (p *pass) conflict(sentinel error, m match, wanted func(Holder) bool) error {
+func (p *pass) conflict(ctx context.Context, sentinel error, m match, wanted func(Holder) bool) error {
 	d := duplicate{code: sentinel, contact: &m.record.Contact, claims: m.claims, created: p.created}
 	for _, h := range m.holders {
 		if wanted(h) {
 			d.holders = append(d.holders, h)
 		}
 	}
-	return p.duplicateError(d)
+	return p.duplicateError(ctx, d)
 }
 
 // restore finds the deleted contacts that are to be restored, and returns those that are
@@ -235,7 +235,7 @@ func (p *pass) change(ctx context.Context) {
 		steps = append(steps, next)
 	}
 	for _, m := range p.past { // now, because the contacts of a pass do not see each other's blocks
-		p.matchPast(m)
+		p.matchPast(ctx, m)
 	}
 	p.answer(ctx, read)
 	for len(steps) > 0 {
@@ -334,7 +334,7 @@ func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 		case errors.Is(o.Err, ErrDuplicate) && p.awaitsMove(next.newContact, claims, o.Holders):
 			p.repeat(next.newContact, errAgain)
 		case errors.Is(o.Err, ErrDuplicate) && p.refuses(&next, claims, o.Holders):
-			next.err = p.duplicateError(duplicate{
+			next.err = p.duplicateError(ctx, duplicate{
 				code: ErrDuplicate, contact: next.given(), claims: claims, holders: o.Holders, created: p.created,
 			})
 		case o.Err == nil, comesAgain(o.Err):
@@ -545,7 +545,7 @@ func (p *pass) hides() bool { return p.created.allOrNothing || p.dryRun }
 
 // matchPast says what becomes of a contact that matches one of an earlier part of the
 // stream, of which nothing is kept but its keys.
-func (p *pass) matchPast(m match) {
+func (p *pass) matchPast(ctx context.Context, m match) {
 	n, how := m.newContact, p.of(m.newContact)
 	var had, others []MatchKey
 	n.found = new(finding)
@@ -575,7 +575,7 @@ func (p *pass) matchPast(m match) {
 		gets := p.policy.added(slices.Clone(keys), had, nil)
 		isTaken := func(k MatchKey) bool { return slices.Contains(gets, k) && slices.Contains(others, k) }
 		if slices.ContainsFunc(others, isTaken) {
-			n.err = p.conflict(ErrDuplicate, m, func(h Holder) bool { return isTaken(m.claims[h.Key]) })
+			n.err = p.conflict(ctx, ErrDuplicate, m, func(h Holder) bool { return isTaken(m.claims[h.Key]) })
 			return
 		}
 		past.hold(place, keys)

@@ -260,7 +260,7 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 			}
 			switch {
 			case len(m.holders) > 0:
-				p.decide(m)
+				p.decide(ctx, m)
 			case probe:
 				p.absent = append(p.absent, n)
 			default:

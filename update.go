@@ -380,7 +380,7 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		case errors.Is(outcomes[0].Err, ErrConflict) && try < maxTries:
 			c.tries++
 		case errors.Is(outcomes[0].Err, ErrDuplicate):
-			return nil, c.duplicateError(duplicate{code: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: outcomes[0].Holders})
+			return nil, c.duplicateError(ctx, duplicate{code: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: outcomes[0].Holders})
 		default:
 			return nil, c.refusal(outcomes[0].Err)
 		}
