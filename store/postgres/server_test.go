@@ -47,6 +47,7 @@ type sharedServer struct {
 	err    error // why there is none
 
 	conns   atomic.Pointer[pgxpool.Pool] // of execute; nil: it has not been started
+	stores  *pgxpool.Pool                // of open
 	schemas schemaPool                   // of takeSchema
 }
 
@@ -66,9 +67,12 @@ func serverURL(t testing.TB) string {
 			shared.url = shared.server.url()
 		}
 		var conns *pgxpool.Pool
-		conns, shared.err = pgxpool.New(context.Background(), shared.url)
-		shared.conns.Store(conns)
+		if conns, shared.err = pgxpool.New(context.Background(), shared.url); shared.err != nil {
+			return
+		}
 		shared.schemas.conns = conns
+		shared.stores, shared.err = pgxpool.New(context.Background(), with(t, shared.url, "pool_max_conns", "64"))
+		shared.conns.Store(conns)
 	})
 	skipWithout(t, shared.err)
 	return shared.url
@@ -90,6 +94,9 @@ func (s *sharedServer) stop() error {
 		return nil
 	}
 	defer conns.Close()
+	if s.stores != nil {
+		defer s.stores.Close()
+	}
 	if s.server != nil {
 		return s.server.remove()
 	}
@@ -420,13 +427,19 @@ func connect(t testing.TB, url string) *pgx.Conn {
 	return c
 }
 
+// isShared reports whether the url is that of the shared server, which has been started.
+func isShared(url string) bool {
+	conns := shared.conns.Load()
+	return conns != nil && conns.Config().ConnString() == url
+}
+
 // execute runs a statement as the role of the url. Those of the shared server share
 // connections: to make one takes more time than most statements.
 func execute(t testing.TB, url, sql string, args ...any) {
 	t.Helper()
 	ctx := context.Background() // of cleanups too
-	if conns := shared.conns.Load(); conns != nil && conns.Config().ConnString() == url {
-		if _, err := conns.Exec(ctx, sql, args...); err != nil {
+	if isShared(url) {
+		if _, err := shared.conns.Load().Exec(ctx, sql, args...); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -441,10 +454,19 @@ func execute(t testing.TB, url, sql string, args ...any) {
 	}
 }
 
-// open opens a store on a schema and closes it when the test ends.
+// open opens a store on a schema and closes it when the test ends. Those of the shared
+// server share connections, of which there are more than the tests need at once: to make
+// one takes 7 ms.
 func open(t testing.TB, url, schema string) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(context.Background(), url, &postgres.Options{Schema: schema})
+	opts := &postgres.Options{Schema: schema}
+	var s *postgres.Store
+	var err error
+	if isShared(url) {
+		s, err = postgres.New(context.Background(), shared.stores, opts)
+	} else {
+		s, err = postgres.Open(context.Background(), url, opts)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
