@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // A ledgerView is what was read of the ledger: the entries on some numbers and on
@@ -248,29 +250,35 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 		if contact == nil {
 			continue
 		}
-		var blocks []ledgerEntry
-		if asked {
-			blocks = m.asked(contact)
-			m.blocks[i] = blocks
-		}
 		mutation.Journal = slices.DeleteFunc(mutation.Journal, func(e JournalEntry) bool { return e.Kind == JournalDoNotCall }) // of an earlier try
-		for _, e := range blocks {
-			block, err := e.journal()
-			if err != nil {
+		if asked {
+			m.blocks[i] = m.asked(contact)
+			if err := m.append(mutation, contact.ID, m.blocks[i]); err != nil {
 				return nil, err
 			}
-			origin, err := (&ledgerOrigin{contactID: contact.ID, subject: e.subject}).journal(m.now)
-			if err != nil {
-				return nil, err
-			}
-			mutation.Journal = append(mutation.Journal, block, origin)
-			if m.ledger.made == nil {
-				m.ledger.made = make(map[string]ledgerEntry)
-			}
-			m.ledger.made[block.Data] = e
 		}
 	}
 	return m, nil
+}
+
+// append adds the blocks of a contact to its mutation, each with its companion.
+func (m *marks) append(mutation *Mutation, contactID uuid.UUID, blocks []ledgerEntry) error {
+	for _, e := range blocks {
+		block, err := e.journal()
+		if err != nil {
+			return err
+		}
+		origin, err := (&ledgerOrigin{contactID: contactID, subject: e.subject}).journal(m.now)
+		if err != nil {
+			return err
+		}
+		mutation.Journal = append(mutation.Journal, block, origin)
+		if m.ledger.made == nil {
+			m.ledger.made = make(map[string]ledgerEntry)
+		}
+		m.ledger.made[block.Data] = e
+	}
+	return nil
 }
 
 // written returns the contact that the mutation stores; nil: it stores none, or

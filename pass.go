@@ -206,6 +206,40 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 	if len(contacts) == 0 {
 		return
 	}
+	batch := p.creates(contacts, probe)
+	outcomes, err := p.claim(ctx, p.policy, batch)
+	if err != nil {
+		p.failAll(contacts, err)
+		return
+	}
+	for i, n := range contacts {
+		var o MutationOutcome
+		if outcomes != nil {
+			o = outcomes[i]
+		}
+		switch {
+		case o.Err == nil && o.Result != "":
+			n.draft.record = n.change[0].Record // with its marks
+			p.finish(n, o)
+		case errors.Is(o.Err, ErrStale):
+			p.repeat(n, o.Err)
+		case o.Err == nil || errors.Is(o.Err, ErrDuplicate):
+			m := match{newContact: n, claims: batch.Mutations[i].Claims}
+			if batch.match != nil {
+				m.on = batch.match[i]
+			}
+			if o, ok := p.concludes(ctx, &m, o, probe); ok {
+				p.finish(n, o)
+				p.seen.add(step{newContact: n, after: n.record, once: n.once, on: m.on, claims: m.claims, at: batch.Now})
+			}
+		default:
+			p.finish(n, o)
+		}
+	}
+}
+
+// creates returns the write that stores the contacts as new ones.
+func (p *pass) creates(contacts []*newContact, probe bool) write {
 	batch := write{MutationBatch: MutationBatch{
 		Mutations:    p.created.room,
 		AllOrNothing: p.created.allOrNothing && p.seen == nil,
@@ -231,53 +265,34 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 			batch.match = append(batch.match, p.keysOf(n))
 		}
 	}
-	outcomes, err := p.claim(ctx, p.policy, batch)
-	if err != nil {
-		p.failAll(contacts, err)
-		return
+	return batch
+}
+
+// concludes reports whether a contact that was judged by its claims is stored, and its
+// outcome. If others have a key of it, it says what becomes of it.
+func (p *pass) concludes(ctx context.Context, m *match, o MutationOutcome, probe bool) (_ MutationOutcome, ok bool) {
+	if o.Err != nil {
+		m.holders = o.Holders
 	}
-	for i, n := range contacts {
-		var o MutationOutcome
-		if outcomes != nil {
-			o = outcomes[i]
-		}
-		switch {
-		case o.Err == nil && o.Result != "":
-			n.draft.record = n.change[0].Record // with its marks
-			p.finish(n, o)
-		case errors.Is(o.Err, ErrStale):
-			p.repeat(n, o.Err)
-		case o.Err == nil || errors.Is(o.Err, ErrDuplicate):
-			m := match{newContact: n, claims: batch.Mutations[i].Claims}
-			if batch.match != nil {
-				m.on = batch.match[i]
-			}
-			if o.Err != nil {
-				m.holders = o.Holders
-			}
-			if p.seen != nil {
-				m.holders = p.seen.holdersOf(m.claims, m.holders, uuid.Nil)
-			}
-			switch {
-			case len(m.holders) > 0:
-				p.decide(ctx, m)
-			case probe:
-				p.absent = append(p.absent, n)
-			default:
-				if p.seen != nil && (o.Err != nil || len(o.Holders) > 0 && p.seen.hides(o.Holders[0].ContactID)) {
-					// Who holds the keys would do so no more, or the twin is none any more.
-					if o, err = p.withTwin(ctx, m.claims); err != nil {
-						n.err = p.fault(err)
-						continue
-					}
-				}
-				p.finish(n, o)
-				p.seen.add(step{newContact: n, after: n.record, once: n.once, on: m.on, claims: m.claims, at: batch.Now})
-			}
-		default:
-			p.finish(n, o)
+	if p.seen != nil {
+		m.holders = p.seen.holdersOf(m.claims, m.holders, uuid.Nil)
+	}
+	switch {
+	case len(m.holders) > 0:
+		p.decide(ctx, *m)
+		return o, false
+	case probe:
+		p.absent = append(p.absent, m.newContact)
+		return o, false
+	case p.seen != nil && (o.Err != nil || len(o.Holders) > 0 && p.seen.hides(o.Holders[0].ContactID)):
+		// Who holds the keys would do so no more, or the twin is none any more.
+		var err error
+		if o, err = p.withTwin(ctx, m.claims); err != nil {
+			m.err = p.fault(err)
+			return o, false
 		}
 	}
+	return o, true
 }
 
 // repeat has the contact done again.
