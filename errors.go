@@ -88,7 +88,9 @@ type Error struct {
 	Message string       `json:"message"`
 	Details []FieldError `json:"details,omitempty"`
 
-	Conflicts []Conflict `json:"conflicts,omitempty"` // of CodeDuplicateContact and CodeAmbiguousMatch
+	// Conflicts are of CodeDuplicateContact and CodeAmbiguousMatch: at most 10 for each
+	// field, and 100 in all. Message says how many more there are.
+	Conflicts []Conflict `json:"conflicts,omitempty"`
 
 	// NextSequence is that of the next event that is there, of CodeEventsGone from
 	// a reader of events. Where none is there, it is that of the next one to come.
