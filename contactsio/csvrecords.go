@@ -172,7 +172,9 @@ func (c *csvRecords) next() (Row, error) {
 				c.csv = newParser(c, c.comma)
 				c.csv.ReuseRecord = true
 			}
-			cells, err = c.csv.Read()
+			if cells, err = c.csv.Read(); errors.Is(err, csv.ErrBareQuote) {
+				cells, err = c.readFormulas(err)
+			}
 		}
 		if len(c.lines) == 0 {
 			return Row{}, err // the end, or a fault of the file
@@ -201,6 +203,52 @@ func (c *csvRecords) next() (Row, error) {
 		}
 		return row, nil
 	}
+}
+
+// readFormulas reads a row that cannot be parsed because of cells such as ="007". Programs
+// write them so that no spreadsheet changes the text. The row is refused with why, if that
+// is not what is wrong with it.
+func (c *csvRecords) readFormulas(why error) ([]string, error) {
+	parser := newParser(bytes.NewReader(withoutFormulas(c.record, c.comma)), c.comma)
+	cells, err := parser.Read()
+	if err != nil {
+		return nil, why
+	}
+	return cells, nil
+}
+
+// withoutFormulas makes the cells ="text" of a row cells in quotes.
+func withoutFormulas(row []byte, comma rune) []byte {
+	separator := utf8.AppendRune(nil, comma)
+	text := make([]byte, 0, len(row))
+	for {
+		if bytes.HasPrefix(row, []byte(`="`)) {
+			row = row[1:]
+		}
+		end := quotedLen(row)
+		next := bytes.Index(row[end:], separator)
+		if next < 0 {
+			return append(text, row...)
+		}
+		end += next + len(separator)
+		text, row = append(text, row[:end]...), row[end:]
+	}
+}
+
+// quotedLen returns how long the cell in quotes is that starts a row. 0: it has none.
+func quotedLen(row []byte) int {
+	if len(row) == 0 || row[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(row); i++ {
+		if row[i] != '"' {
+			continue
+		}
+		if i++; i == len(row) || row[i] != '"' {
+			return i
+		}
+	}
+	return len(row)
 }
 
 // refuseFirstLine makes the row its first line. The others are read again.

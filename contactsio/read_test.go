@@ -242,6 +242,7 @@ func TestRows(t *testing.T) {
 		"long row":          {header + "\"" + strings.Repeat("x\n", 1500) + "\",B\nC,D\n", append([]string{"!too_long"}, append(slices.Repeat([]string{"!too_few_fields"}, 1499), "!csv", "C")...)},
 		"cell with lines":   {header + "\"A\nB\",C\n", []string{"A\nB"}},
 		"lines end with CR": {header + "A,B\r\nC,D\r\n", []string{"A", "C"}},
+		"formulas of text":  {header + "=\"007\",=\"B, \"\"C\"\"\"\r\n\"A,=\",=\"B\"\nC,=\"D\" E\nF,=\"\"\n=\"G,H\nI,J", []string{"007", "A,=", "!csv", "F", "!csv", "I"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -411,19 +412,23 @@ func TestPhones(t *testing.T) {
 		{"", "+nonsense", "+nonsense", "", ""}, // the Service says why
 	} {
 		quoted := `"` + strings.ReplaceAll(tc.cell, `"`, `""`) + `"`
-		rows := read(t, strings.NewReader("first_name,phone_number\nA,"+quoted+"\n"), &contactsio.ReadOptions{Region: tc.region})
-		row := rows[0]
-		code, note, number := "", "", ""
-		if row.Problems != nil {
-			code = row.Problems[0].Code
-		} else if len(row.Contact.PhoneNumbers) > 0 {
-			number = row.Contact.PhoneNumbers[0].PhoneNumber
+		text := "first_name,phone_number\nA," + quoted + "\n"
+		if strings.HasPrefix(tc.cell, "=") {
+			text += "B," + tc.cell + "\n" // as some programs write it
 		}
-		if row.Notes != nil {
-			note = row.Notes[0].Code
-		}
-		if number != tc.number || code != tc.code || note != tc.note {
-			t.Errorf("%q in %q: number %q, problem %q, note %q; want %q, %q, %q", tc.cell, tc.region, number, code, note, tc.number, tc.code, tc.note)
+		for _, row := range read(t, strings.NewReader(text), &contactsio.ReadOptions{Region: tc.region}) {
+			code, note, number := "", "", ""
+			if row.Problems != nil {
+				code = row.Problems[0].Code
+			} else if len(row.Contact.PhoneNumbers) > 0 {
+				number = row.Contact.PhoneNumbers[0].PhoneNumber
+			}
+			if row.Notes != nil {
+				note = row.Notes[0].Code
+			}
+			if number != tc.number || code != tc.code || note != tc.note {
+				t.Errorf("%q in %q, line %d: number %q, problem %q, note %q; want %q, %q, %q", tc.cell, tc.region, row.Line, number, code, note, tc.number, tc.code, tc.note)
+			}
 		}
 	}
 }
