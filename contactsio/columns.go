@@ -300,6 +300,7 @@ func (c *csvRows) mapColumns() error {
 		}
 		uses[i] = use{r, n}
 	}
+	c.person.noLast = !slices.ContainsFunc(uses, func(u use) bool { return u.role == "last_name" })
 	b := newColumnBuilder(&c.person, c.source, uses)
 	for i, u := range uses {
 		if u.role == "" {

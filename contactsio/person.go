@@ -18,6 +18,7 @@ type person struct {
 	region  string
 	ours    bool // the file is one of our own: its labels are taken as they are
 	google  bool // the file is one of Google: an address may be several
+	noLast  bool // the file has no column for the last name
 	ignored *nameSet
 
 	in           contacts.CreateContactInput // what needs no more thought
@@ -174,6 +175,10 @@ func (p *person) finishName() {
 		in.FirstName = strings.TrimSpace(in.FirstName + " " + p.middle)
 	}
 	if !isBlank(in.FirstName) {
+		if last, ok := strings.CutPrefix(strings.TrimSpace(p.full), in.FirstName+" "); ok && p.noLast {
+			in.LastName = strings.TrimSpace(last)
+			p.note("last_name", NoteDerivedName, "the last name comes from the full name")
+		}
 		return
 	}
 	var from string
@@ -183,10 +188,12 @@ func (p *person) finishName() {
 	case name != "" && name != strings.TrimSpace(in.Company):
 		from = "the full name"
 		first, last := splitName(name)
-		in.FirstName = first
 		if isBlank(in.LastName) {
 			in.LastName = last
+		} else if rest, ok := strings.CutSuffix(name, " "+strings.TrimSpace(in.LastName)); ok {
+			first = strings.TrimSpace(rest)
 		}
+		in.FirstName = first
 	case !isBlank(in.Company):
 		from, in.FirstName = "the company", in.Company
 	case !isBlank(in.Email):
@@ -200,15 +207,32 @@ func (p *person) finishName() {
 	p.note("first_name", NoteDerivedName, "the first name comes from "+from)
 }
 
-// splitName splits a full name at its comma, or else at its last space.
+// splitName splits a full name at its comma, or else at its last space. The comma of
+// "Martin King, Jr." splits no name.
 func splitName(name string) (first, last string) {
-	if last, first, ok := strings.Cut(name, ","); ok && !isBlank(first) && !isBlank(last) {
-		return strings.TrimSpace(first), strings.TrimSpace(last)
+	before, after, comma := strings.Cut(name, ",")
+	suffix := comma && isSuffix(after)
+	if comma && !suffix && !isBlank(before) && !isBlank(after) {
+		return strings.TrimSpace(after), strings.TrimSpace(before)
 	}
-	if i := strings.LastIndexByte(name, ' '); i > 0 {
+	words := name
+	if suffix {
+		words = strings.TrimSpace(before)
+	}
+	if i := strings.LastIndexByte(words, ' '); i > 0 {
 		return strings.TrimSpace(name[:i]), name[i+1:]
 	}
 	return name, ""
+}
+
+// isSuffix reports whether text is one that stands after the name of a person or of a
+// company, and is no name.
+func isSuffix(text string) bool {
+	switch strings.ToLower(strings.TrimSuffix(strings.TrimSpace(text), ".")) {
+	case "jr", "sr", "ii", "iii", "iv", "esq", "phd", "ph.d", "cpa", "dds", "mba", "inc", "llc", "ltd", "corp", "gmbh":
+		return true
+	}
+	return false
 }
 
 // maxEmails bounds what one row costs.

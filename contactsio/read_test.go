@@ -508,10 +508,26 @@ func TestNames(t *testing.T) {
 		{",Smith,,,,", "", "Smith"},
 		{",Smith,Smith,,,", "Smith", ""},
 		{",van Dyke,van Dyke,,,", "van Dyke", ""},
+		{",van Dyke,Dick van Dyke,,,", "Dick", "van Dyke"},
+		{",,\"Martin King, Jr.\",,,", "Martin", "King, Jr."},
+		{",,\"King, Jr.\",,,", "King, Jr.", ""},
+		{",,\"Acme, Inc.\",,,", "Acme, Inc.", ""},
+		{",,\"Doe, Ann, Ph.D.\",,,", "Ann, Ph.D.", "Doe"},
+		{"John,,John Doe,,,", "John", ""}, // the file says that there is no last name
 	} {
 		rows := read(t, strings.NewReader("First Name,Last Name,Full Name,Company,Email,Phone\n"+tc.row+"\n"), nil)
 		if c := rows[0].Contact; c.FirstName != tc.first || c.LastName != tc.last {
 			t.Errorf("%s: %q %q, want %q %q", tc.row, c.FirstName, c.LastName, tc.first, tc.last)
 		}
 	}
+	t.Run("without a column for the last name", func(t *testing.T) {
+		t.Parallel()
+		var got []string
+		for _, row := range read(t, strings.NewReader("First Name,Name\nJohn,John van Doe\nAnn,Ann\nBob,Robert Ray\n"), nil) {
+			got = append(got, fmt.Sprintf("%s|%s %d", row.Contact.FirstName, row.Contact.LastName, len(row.Notes)))
+		}
+		if diff := cmp.Diff([]string{"John|van Doe 1", "Ann| 0", "Bob| 0"}, got); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
+		}
+	})
 }

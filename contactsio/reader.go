@@ -113,7 +113,7 @@ type Note struct {
 
 // The codes of a [Note].
 const (
-	NoteDerivedName    = "derived_name"     // the first name comes from another field
+	NoteDerivedName    = "derived_name"     // the first name, or the last name, comes from another field
 	NoteNamePart       = "name_part"        // a prefix or suffix of the name was left out
 	NoteOtherEmail     = "other_email"      // one more e-mail address went to custom_context.other_emails
 	NoteOtherAddress   = "other_address"    // one more postal address was left out
