@@ -140,7 +140,7 @@ func namesOf(s source) map[string]role {
 			"businessphone2": "phone work", "homephone2": "phone home",
 		}
 	case sourceHubSpot:
-		return map[string]role{"recordid": "external_id", "lifecyclestage": "stage word", "leadstatus": "status word", "associatedcompany": "other company"}
+		return map[string]role{"recordid": "external_id", "lifecyclestage": "stage word", "unsubscribedfromallemail": "opt-out", "leadstatus": "status word", "associatedcompany": "other company"}
 	case sourceSalesforce:
 		return map[string]role{"contactid": "external_id", "id": "external_id", "accountname": "company", "phone": "phone work"}
 	case sourceMailchimp:
@@ -504,7 +504,7 @@ func (b *columnBuilder) single(col *column, r role) error {
 	case "stage word":
 		col.field, col.set = "stage", func(p *person, cell string) { p.in.Stage = word(cell) }
 	case "external_id":
-		col.set = func(p *person, cell string) { p.in.ExternalID = cell }
+		col.set = (*person).setExternalID
 	case "team_id":
 		col.set = (*person).setTeam
 	case "custom_context":

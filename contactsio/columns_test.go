@@ -40,7 +40,7 @@ func TestHeaderMaps(t *testing.T) {
 		{"hubspot", "Record ID,First Name", `
 			Last Name=last_name; Email=email; Phone Number=phone_number; Mobile Phone Number=phone_number; Company Name=company; Associated Company=company;
 			Website URL=website; Street Address=address; City=city; State/Region=state; Postal Code=zip_code; Country/Region=country; Tags=tags;
-			Lifecycle Stage=stage; Lead Status=status; Contact owner=; Create Date=; Last Activity Date=`},
+			Lifecycle Stage=stage; Lead Status=status; Unsubscribed from all email=custom_context.email_opt_out; Contact owner=; Create Date=; Last Activity Date=`},
 		{"salesforce", "Contact ID,Mailing Street", `
 			FirstName=first_name; Last Name=last_name; Email=email; Account Name=company; Phone=phone_number; MobilePhone=phone_number; Home Phone=phone_number;
 			MailingCity=city; Mailing State/Province=state; Mailing Zip/Postal Code=zip_code; MailingPostalCode=zip_code; MailingCountry=country;

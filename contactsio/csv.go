@@ -224,6 +224,9 @@ func (c *csvRows) fill(row *Row) {
 		return
 	}
 	switch n := len(c.columns); {
+	case c.isHeader(cells):
+		row.Problems = problem("", contacts.FieldInvalid, "the row has the names of the columns again; delete it")
+		return
 	case len(cells) > n:
 		row.Problems = problem("", ProblemTooManyFields, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), n))
 		return
@@ -246,6 +249,24 @@ func (c *csvRows) fill(row *Row) {
 		c.columns[i].set(p, withoutFormulaMark(cell))
 	}
 	p.finish(row)
+}
+
+// isHeader reports whether a row is the header again, as in files that were put together.
+func (c *csvRows) isHeader(cells []string) bool {
+	named := 0
+	for i, name := range c.header {
+		name = strings.TrimSpace(name)
+		if slices.Contains(errorColumns[:], name) {
+			continue
+		}
+		if i >= len(cells) || strings.TrimSpace(strings.TrimPrefix(cells[i], byteOrderMark)) != name {
+			return false
+		}
+		if name != "" {
+			named++
+		}
+	}
+	return named > 1 && c.headerLine > 0
 }
 
 // describe adds to a preview what is known of a CSV file.

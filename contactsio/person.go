@@ -389,6 +389,14 @@ func (p *person) setEmailOptOut(cell string) {
 	p.emailOptOut = p.truth("email_opt_out", cell) || p.emailOptOut
 }
 
+// setExternalID takes an id, unless a spreadsheet has rounded it: many ids are one then,
+// and their contacts would be. Our own files hold what was stored.
+func (p *person) setExternalID(cell string) {
+	if p.in.ExternalID = cell; !p.ours && roundedNumber.MatchString(cell) {
+		p.refuse("external_id", ProblemDigitsLost, "is a number with an exponent, which has lost digits; store ids as text")
+	}
+}
+
 func (p *person) setTeam(cell string) {
 	id, err := strconv.ParseInt(strings.TrimSpace(cell), 10, 64)
 	if err != nil {

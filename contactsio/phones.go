@@ -161,10 +161,11 @@ func phoneReason(err error) string {
 }
 
 var (
-	lostDigits  = regexp.MustCompile(`^'?[+-]?\d+([.,]\d*)?[eE][+-]?\d+$`)
-	pointZero   = regexp.MustCompile(`^(\+?\d+)\.0$`)
-	formulaText = regexp.MustCompile(`^="([^"]*)"$`)
-	extensions  = regexp.MustCompile(`(?i)^(.*\d\)?)(?:;ext=|\s*,?\s*(?:extension|ext\.?|x\.?|#)\s*)(\d{1,10})$`)
+	lostDigits    = regexp.MustCompile(`^'?[+-]?\d+([.,]\d*)?[eE][+-]?\d+$`)
+	roundedNumber = regexp.MustCompile(`^\d([.,]\d+)?E\+\d{2}$`) // as spreadsheets write it
+	pointZero     = regexp.MustCompile(`^(\+?\d+)\.0$`)
+	formulaText   = regexp.MustCompile(`^="([^"]*)"$`)
+	extensions    = regexp.MustCompile(`(?i)^(.*\d\)?)(?:;ext=|\s*,?\s*(?:extension|ext\.?|x\.?|#)\s*)(\d{1,10})$`)
 )
 
 // repairNumber undoes what spreadsheets do to a number.

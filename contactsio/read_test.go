@@ -242,6 +242,7 @@ func TestRows(t *testing.T) {
 		"long row":          {header + "\"" + strings.Repeat("x\n", 1500) + "\",B\nC,D\n", append([]string{"!too_long"}, append(slices.Repeat([]string{"!too_few_fields"}, 1499), "!csv", "C")...)},
 		"cell with lines":   {header + "\"A\nB\",C\n", []string{"A\nB"}},
 		"lines end with CR": {header + "A,B\r\nC,D\r\n", []string{"A", "C"}},
+		"header again":      {header + "A,B\n\ufefffirst_name, last_name\nfirst_name,C\n", []string{"A", "!invalid", "first_name"}},
 		"formulas of text":  {header + "=\"007\",=\"B, \"\"C\"\"\"\r\n\"A,=\",=\"B\"\nC,=\"D\" E\nF,=\"\"\n=\"G,H\nI,J", []string{"007", "A,=", "!csv", "F", "!csv", "I"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -299,13 +300,15 @@ func TestProblemsOfFiles(t *testing.T) {
 	t.Parallel()
 	const header = "first_name,phone_number\n"
 	for file, want := range map[string][]string{
-		header + "A\"\nB\nC,\n":                 {contactsio.ProblemCSV, contactsio.ProblemTooFewFields, ""},
-		header + "A,,B\n":                       {contactsio.ProblemTooManyFields},
-		header + "A,1.5E+10\n":                  {contactsio.ProblemDigitsLost},
-		"\ufeff" + header + "A\xff,\n":          {contactsio.ProblemEncoding},
-		"{}\n[]\n":                              {"", contactsio.ProblemJSON},
-		"BEGIN:VCARD\nN:A\n":                    {contactsio.ProblemVCard},
-		"BEGIN:VCARD\nEND:VCARD\nBEGIN:VCARD\n": {"", contactsio.ProblemVCard},
+		header + "A\"\nB\nC,\n":                         {contactsio.ProblemCSV, contactsio.ProblemTooFewFields, ""},
+		header + "A,,B\n":                               {contactsio.ProblemTooManyFields},
+		header + "A,1.5E+10\n":                          {contactsio.ProblemDigitsLost},
+		"Record ID,First Name\n1.23457E+10,A\n1E05,B\n": {contactsio.ProblemDigitsLost, ""},
+		"first_name,external_id\nA,1.23457E+10\n":       {""},
+		"\ufeff" + header + "A\xff,\n":                  {contactsio.ProblemEncoding},
+		"{}\n[]\n":                                      {"", contactsio.ProblemJSON},
+		"BEGIN:VCARD\nN:A\n":                            {contactsio.ProblemVCard},
+		"BEGIN:VCARD\nEND:VCARD\nBEGIN:VCARD\n":         {"", contactsio.ProblemVCard},
 	} {
 		var got []string
 		for _, row := range read(t, strings.NewReader(file), nil) {

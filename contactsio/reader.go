@@ -139,7 +139,7 @@ const (
 	ProblemEncoding      = "encoding"        // the row has bytes that are invalid in the encoding
 	ProblemTooManyFields = "too_many_fields" // the row has more than the header
 	ProblemTooFewFields  = "too_few_fields"  // the row may be the rest of one that could not be parsed
-	ProblemDigitsLost    = "digits_lost"     // a phone number has become a number with an exponent
+	ProblemDigitsLost    = "digits_lost"     // a phone number, or an external id, has become a number with an exponent
 )
 
 func problem(field, code, message string) []contacts.FieldError {
