@@ -57,7 +57,8 @@ type DoNotCallSummary struct {
 // an API key. It needs what [contacts.Service.BlockCallsStream] needs, or with Grants
 // [contacts.Service.GrantCalls]. The list has one number on each line, or it is a CSV
 // file with a column for them; the columns reason, reference, at and expires_at are read
-// if they are there. The same list of blocks given twice adds nothing; a grant is one
+// if they are there. A row with two numbers is refused, unless Column says which one is
+// meant. The same list of blocks given twice adds nothing; a grant is one
 // more each time. Where a column type says that a row is a grant, only an import with
 // Grants takes it; where it says block, only one without. Any other text in that column
 // says nothing.
@@ -95,6 +96,8 @@ type numberList struct {
 	fault   error // why reading ended before the end of the file
 
 	number, kind, reason, reference, at, expiresAt, errorCode int // columns; -1: none
+
+	moreNumbers []int // columns that have numbers, too, and that nobody has chosen among
 
 	given   []givenNumber // to the stream, and perhaps not judged yet
 	size    int           // bytes of their text
@@ -148,6 +151,11 @@ func (l *numberList) open(r io.Reader) error {
 		}
 		l.kind, l.reason, l.reference, l.at, l.expiresAt = find("type"), find("reason"), find("reference"), find("at"), find("expires_at")
 		l.errorCode = find("error_code")
+		for i, name := range first {
+			if i != number && l.opts.Column == "" && hasNumbers(name) {
+				l.moreNumbers = append(l.moreNumbers, i)
+			}
+		}
 	} else if l.opts.Column != "" || !strings.ContainsAny(first[0], "0123456789") {
 		return fmt.Errorf("contactsio: the first line of the list is %q, which is no number and names no column of numbers; name it in DoNotCallImportOptions.Column", shorten(strings.Join(first, string(comma))))
 	}
@@ -171,6 +179,28 @@ func (l *numberList) numberColumn(names []string) int {
 		}
 	}
 	return -1
+}
+
+// hasNumbers reports whether a column of that name has phone numbers.
+func hasNumbers(name string) bool {
+	switch r, _, _ := roleOf("", strings.TrimSpace(name)); {
+	case r == "phone_number", r == "phone #":
+		return true
+	default: // phone, or phone of a type; others are of a number with a place
+		return strings.HasPrefix(string(r), "phone") && r != "phone_type" && !strings.Contains(string(r), "#")
+	}
+}
+
+// hasMore reports whether a row has one more number than that.
+func (l *numberList) hasMore(cells []string, number string) bool {
+	more := func(cell string) bool {
+		e164, err := contacts.ParsePhoneNumber(repairNumber(strings.TrimSpace(cell)), l.opts.Region)
+		return err == nil && e164 != number
+	}
+	if l.header == nil {
+		return !l.isParted(cells) && slices.ContainsFunc(cells[1:], more)
+	}
+	return slices.ContainsFunc(l.moreNumbers, func(i int) bool { return i < len(cells) && more(cells[i]) })
 }
 
 // next reads the next number that is not refused.
@@ -265,6 +295,9 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 	case o.Region != "" && number != "" && isNational(number): // the Service may have another region
 		return in, problemsOf(err)
 	} // else the Service says why not
+	if l.hasMore(cells, number) {
+		return in, problem("phone_number", contacts.FieldInvalid, "is not the only number of the row; give each number a row, or name the column")
+	}
 	in.PhoneNumber = number
 	in.Reason, in.Reference = cmp.Or(cell(l.reason), in.Reason), cmp.Or(cell(l.reference), in.Reference)
 	for _, f := range [...]struct {

@@ -40,7 +40,14 @@ func TestListFiles(t *testing.T) {
 			contactsio.DoNotCallSummary{Rows: 3, Added: 1, Refused: 2, ByCode: map[string]int{"invalid": 1, "digits_lost": 1}},
 			"3;at;invalid;at: must be a date such as 2026-11-27, or a time of RFC 3339;B;+15551230002;;yesterday\r\n" +
 				"4;phone_number;digits_lost;phone_number: is a number with an exponent, which has lost digits; store phone numbers as text;C;1.5E+10;;\r\n"},
-		"a column of its own": {"a,b\nx,+15551230001\n", contactsio.DoNotCallImportOptions{Column: "B"}, contactsio.DoNotCallSummary{Rows: 1, Added: 1}, ""},
+		"numbers side by side": {"+15551230001,+1 555 123 0002\n+15551230003,asked on 2026-01-02\n+15551230004,+15551230004\n", contactsio.DoNotCallImportOptions{},
+			contactsio.DoNotCallSummary{Rows: 3, Added: 2, Refused: 1, ByCode: map[string]int{"invalid": 1}},
+			"1,phone_number,invalid,phone_number: is not the only number of the row; give each number a row, or name the column,+15551230001,+1 555 123 0002\r\n"},
+		"columns of numbers": {"Phone;Mobile;reference\n+15551230001;+15551230002;x\n+15551230003;;+15551230004\n", contactsio.DoNotCallImportOptions{},
+			contactsio.DoNotCallSummary{Rows: 2, Added: 1, Refused: 1, ByCode: map[string]int{"invalid": 1}},
+			"2;phone_number;invalid;phone_number: is not the only number of the row; give each number a row, or name the column;+15551230001;+15551230002;x\r\n"},
+		"a chosen column of numbers": {"Phone;Mobile\n+15551230001;+15551230002\n", contactsio.DoNotCallImportOptions{Column: "Mobile"}, contactsio.DoNotCallSummary{Rows: 1, Added: 1}, ""},
+		"a column of its own":        {"a,b\nx,+15551230001\n", contactsio.DoNotCallImportOptions{Column: "B"}, contactsio.DoNotCallSummary{Rows: 1, Added: 1}, ""},
 		"area codes": {"212,7365000\n212,7365001\n+1212,me\n012,0000000\n", contactsio.DoNotCallImportOptions{Region: "US"},
 			contactsio.DoNotCallSummary{Rows: 4, Added: 2, Refused: 2, ByCode: map[string]int{"invalid": 2}},
 			"4,phone_number,invalid,phone_number: has the digit 0 in front that belongs to no number; leave it out,0120000000\r\n" +
