@@ -290,7 +290,7 @@ func (c *csvRows) mapColumns() error {
 		if mapped {
 			var err error
 			if r, n, err = roleOfField(field); err != nil {
-				return fmt.Errorf("contactsio: ReadOptions.Map gives the column %q to %w", name, err)
+				return wrongOption("ReadOptions.Map gives the column %q to %v", name, err)
 			}
 			known = r != ""
 		}

@@ -81,7 +81,7 @@ func checkComma(options string, c rune) error {
 	if isComma(c) {
 		return nil
 	}
-	return fmt.Errorf("contactsio: %s.Comma is %q; give one character that is no quote and no line break, or 0 to find it out", options, c)
+	return wrongOption("%s.Comma is %q; give one character that is no quote and no line break, or 0 to find it out", options, c)
 }
 
 func isComma(c rune) bool {

@@ -1,7 +1,6 @@
 package contactsio
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ func newCSVWriter(o *ExportOptions) (*csvWriter, error) {
 	case phones == 0:
 		phones = defaultPhoneColumns
 	case phones < 0 || phones > maxNumbers:
-		return nil, fmt.Errorf("contactsio: ExportOptions.PhoneColumns is %d; give 1 to %d, or 0 for %d", phones, maxNumbers, defaultPhoneColumns)
+		return nil, wrongOption("ExportOptions.PhoneColumns is %d; give 1 to %d, or 0 for %d", phones, maxNumbers, defaultPhoneColumns)
 	}
 	columns := csvColumns(phones)
 	if o.Columns != nil {
@@ -56,7 +55,7 @@ func chooseColumns(all []csvColumn, names []string) ([]csvColumn, error) {
 	for i, name := range names {
 		place := slices.Index(known, name)
 		if place < 0 {
-			return nil, fmt.Errorf("contactsio: ExportOptions.Columns has %q; give some of %s", name, strings.Join(known, ", "))
+			return nil, wrongOption("ExportOptions.Columns has %q; give some of %s", name, strings.Join(known, ", "))
 		}
 		chosen[i] = all[place]
 	}

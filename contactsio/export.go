@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/google/uuid"
@@ -67,7 +66,7 @@ func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer,
 	}
 	if opts.History {
 		if opts.Format != FormatJSONLines {
-			return 0, fmt.Errorf("contactsio: ExportOptions.History is for the format %q alone", FormatJSONLines)
+			return 0, wrongOption("ExportOptions.History is for the format %q alone", FormatJSONLines)
 		}
 		format = lineWriter{func(id uuid.UUID) ([]contacts.Event, error) {
 			events := []contacts.Event{} // none is an empty array
@@ -130,10 +129,10 @@ func (o *ExportOptions) writer() (contactWriter, error) {
 		case "3.0", "4.0":
 			return cardWriter{version}, nil
 		default:
-			return nil, fmt.Errorf("contactsio: ExportOptions.VCardVersion is %q; give \"3.0\" or \"4.0\"", version)
+			return nil, wrongOption("ExportOptions.VCardVersion is %q; give \"3.0\" or \"4.0\"", version)
 		}
 	default:
-		return nil, fmt.Errorf("contactsio: ExportOptions.Format is %q; give %q, %q or %q", o.Format, FormatCSV, FormatJSONLines, FormatVCard)
+		return nil, wrongOption("ExportOptions.Format is %q; give %q, %q or %q", o.Format, FormatCSV, FormatJSONLines, FormatVCard)
 	}
 }
 

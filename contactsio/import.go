@@ -101,7 +101,7 @@ func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, o
 	}
 	from := r.opts.From
 	if from.Fingerprint != "" && from.Job != opts.Job {
-		return nil, fmt.Errorf("contactsio: ImportOptions.Job is %q, and ReadOptions.From is of the job %q; give the same job", opts.Job, from.Job)
+		return nil, wrongOption("ImportOptions.Job is %q, and ReadOptions.From is of the job %q; give the same job", opts.Job, from.Job)
 	}
 	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at, seen: r.seen(), dry: svc.IsDryRun()}
 	if opts.Upsert != nil {

@@ -14,7 +14,7 @@ import (
 func checkRegion(region string) error {
 	_, err := contacts.ParsePhoneNumber("", region)
 	if details := detailsOf(err); len(details) > 0 && details[0].Field == "region" {
-		return fmt.Errorf("contactsio: ReadOptions.Region %s", details[0].Message)
+		return wrongOption("ReadOptions.Region %s", details[0].Message)
 	}
 	return nil
 }

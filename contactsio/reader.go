@@ -64,6 +64,23 @@ type ReadOptions struct {
 	From Position
 }
 
+// ErrOption is matched by the errors of options that are wrong, whatever a file holds.
+// Nothing was stored or written then.
+var ErrOption = errors.New("contactsio: an option is wrong")
+
+// An optionError is an ErrOption with its own text.
+type optionError string
+
+func wrongOption(format string, args ...any) error {
+	return optionError("contactsio: " + fmt.Sprintf(format, args...))
+}
+
+// Error implements error.
+func (e optionError) Error() string { return string(e) }
+
+// Is reports whether the target is ErrOption.
+func (e optionError) Is(target error) bool { return target == ErrOption }
+
 // defaultMaxRow holds a row with two contexts of 64 KiB many times.
 const defaultMaxRow = 1 << 20
 
@@ -193,7 +210,7 @@ func NewReader(r io.Reader, opts *ReadOptions) (*Reader, error) {
 	o := &reader.opts
 	o.MaxRow = cmp.Or(o.MaxRow, defaultMaxRow)
 	if o.MaxRow < 0 {
-		return nil, fmt.Errorf("contactsio: ReadOptions.MaxRow is %d; give the bytes that a row may have, or 0 for %d", o.MaxRow, defaultMaxRow)
+		return nil, wrongOption("ReadOptions.MaxRow is %d; give the bytes that a row may have, or 0 for %d", o.MaxRow, defaultMaxRow)
 	}
 	if o.Region != "" {
 		if err := checkRegion(o.Region); err != nil {
@@ -235,7 +252,7 @@ func (r *Reader) open(file io.Reader) (err error) {
 	case FormatVCard:
 		r.rows, err = newCardRows(r, head)
 	default:
-		err = fmt.Errorf("contactsio: ReadOptions.Format is %q; give %q, %q or %q, or \"\" to find it out", r.format, FormatCSV, FormatJSONLines, FormatVCard)
+		err = wrongOption("ReadOptions.Format is %q; give %q, %q or %q, or \"\" to find it out", r.format, FormatCSV, FormatJSONLines, FormatVCard)
 	}
 	return err
 }

@@ -152,7 +152,7 @@ func encodingOf(head []byte, name string, format Format) (encoding.Encoding, str
 	case name != "":
 		code, err := htmlindex.Get(name)
 		if err != nil {
-			return nil, "", fmt.Errorf("contactsio: ReadOptions.Encoding is %q; give a name of the WHATWG list such as utf-8 or windows-1252, or \"\" to find it out", name)
+			return nil, "", wrongOption("ReadOptions.Encoding is %q; give a name of the WHATWG list such as utf-8 or windows-1252, or \"\" to find it out", name)
 		}
 		if found, err := htmlindex.Name(code); err == nil {
 			name = found

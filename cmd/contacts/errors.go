@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"example.com/contacts"
+	"example.com/contacts/contactsio"
 )
 
 // The exit codes.
@@ -97,7 +98,7 @@ func (s *session) fail(err error) int {
 			fmt.Fprintf(s.errors, "contacts: %s\n", f.text())
 		}
 	}
-	if _, ok := errors.AsType[usageError](err); ok {
+	if _, ok := errors.AsType[usageError](err); ok || errors.Is(err, contactsio.ErrOption) {
 		return exitUsage
 	}
 	return exitFailed
@@ -117,7 +118,7 @@ type failure struct {
 	about string // what the message is about, such as a file
 }
 
-// codeUsage is the code of a usageError, and codeFailed that of an error that is not
+// codeUsage is the code of a usageError and of options that are wrong, and codeFailed that of an error that is not
 // the library's.
 const (
 	codeUsage  contacts.Code = "usage"
@@ -152,7 +153,11 @@ func failuresOf(err error) []failure {
 	if errors.Is(err, errUnread) {
 		return nil
 	}
-	return []failure{{Error: codeFailed, Message: err.Error()}}
+	code := codeFailed
+	if errors.Is(err, contactsio.ErrOption) {
+		code = codeUsage
+	}
+	return []failure{{Error: code, Message: err.Error()}}
 }
 
 // unwrap returns the errors that err wraps.
