@@ -230,6 +230,9 @@ func (c *csvRows) fill(row *Row) {
 	case len(cells) > n:
 		row.Problems = problem("", ProblemTooManyFields, fmt.Sprintf("the row has %d fields, and the header %d", len(cells), n))
 		return
+	case c.hasOtherComma(cells):
+		row.Problems = problem("", ProblemTooFewFields, "the row is one field, and with another separator it has as many as the header; give it the separator of the file")
+		return
 	case len(cells) < n && c.broken:
 		row.Problems = problem("", ProblemTooFewFields, fmt.Sprintf("the row has %d fields, and the header %d; it may be the rest of a row above that cannot be parsed", len(cells), n))
 		return
@@ -267,6 +270,15 @@ func (c *csvRows) isHeader(cells []string) bool {
 		}
 	}
 	return named > 1 && c.headerLine > 0
+}
+
+// hasOtherComma reports whether the only cell of a row is a whole row with another
+// separator, as in files that were put together.
+func (c *csvRows) hasOtherComma(cells []string) bool {
+	n := len(c.columns)
+	return len(cells) == 1 && n > 2 && slices.ContainsFunc(commas[:], func(comma rune) bool {
+		return comma != c.comma && strings.Count(cells[0], string(comma)) == n-1
+	})
 }
 
 // describe adds to a preview what is known of a CSV file.

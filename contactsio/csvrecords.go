@@ -103,12 +103,15 @@ func statedComma(head []byte) (comma rune, size int) {
 	return comma, min(len(first)+1, len(head))
 }
 
+// commas are the separators that are found out, the likely ones first.
+var commas = [...]rune{',', ';', '\t', '|'}
+
 // commonComma returns the separator with which most of the first lines have the
 // same number of fields, two or more.
 func commonComma(head []byte) rune {
 	const rows = 20
 	best, most := ',', 0
-	for _, comma := range [...]rune{',', ';', '\t', '|'} {
+	for _, comma := range commas {
 		parser := newParser(bytes.NewReader(head), comma)
 		lines := make(map[int]int) // by number of fields
 		for range rows {

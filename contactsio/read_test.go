@@ -242,6 +242,7 @@ func TestRows(t *testing.T) {
 		"long row":          {header + "\"" + strings.Repeat("x\n", 1500) + "\",B\nC,D\n", append([]string{"!too_long"}, append(slices.Repeat([]string{"!too_few_fields"}, 1499), "!csv", "C")...)},
 		"cell with lines":   {header + "\"A\nB\",C\n", []string{"A\nB"}},
 		"lines end with CR": {header + "A,B\r\nC,D\r\n", []string{"A", "C"}},
+		"other separator":   {"first_name,last_name,city\nA;B;C\nD;E\nF\n", []string{"!too_few_fields", "D;E", "F"}},
 		"header again":      {header + "A,B\n\ufefffirst_name, last_name\nfirst_name,C\n", []string{"A", "!invalid", "first_name"}},
 		"formulas of text":  {header + "=\"007\",=\"B, \"\"C\"\"\"\r\n\"A,=\",=\"B\"\nC,=\"D\" E\nF,=\"\"\n=\"G,H\nI,J", []string{"007", "A,=", "!csv", "F", "!csv", "I"}},
 	} {

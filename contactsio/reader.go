@@ -155,7 +155,7 @@ const (
 	ProblemVCard         = "vcard"           // the card has no END:VCARD
 	ProblemEncoding      = "encoding"        // the row has bytes that are invalid in the encoding
 	ProblemTooManyFields = "too_many_fields" // the row has more than the header
-	ProblemTooFewFields  = "too_few_fields"  // the row may be the rest of one that could not be parsed
+	ProblemTooFewFields  = "too_few_fields"  // the row may be the rest of one that could not be parsed, or has another separator
 	ProblemDigitsLost    = "digits_lost"     // a phone number, or an external id, has become a number with an exponent
 )
 
