@@ -455,7 +455,7 @@ func (b *columnBuilder) build(col *column, r role, n string) error {
 		b.person.customs = sized(b.person.customs, place+1)
 		col.field = "custom_context"
 		if what == "label" {
-			col.set = func(p *person, cell string) { p.customs[place].label = cell }
+			col.set = setLabel(col, func(p *person) *string { return &p.customs[place].label })
 		} else {
 			col.set = func(p *person, cell string) { p.customs[place].value = cell }
 		}
@@ -521,6 +521,18 @@ func (b *columnBuilder) single(col *column, r role) error {
 	return nil
 }
 
+// setLabel returns what sets a label. Where two columns of a row have one, such as "Phone
+// 1 - Label" and "Phone 1 - Type", the second one is ignored.
+func setLabel(col *column, of func(*person) *string) func(*person, string) {
+	return func(p *person, cell string) {
+		if label := of(p); *label == "" {
+			*label = cell
+		} else {
+			p.ignored.add(col.name)
+		}
+	}
+}
+
 // word is a label as one of our words: "Marketing Qualified Lead" is
 // marketing_qualified_lead.
 func word(label string) string {
@@ -553,7 +565,7 @@ func (b *columnBuilder) phone(col *column, kind, what, n string) {
 	b.person.phoneColumns = sized(b.person.phoneColumns, place+1)
 	switch what {
 	case "type":
-		col.field, col.set = withNumber("phone_type", place), func(p *person, cell string) { p.phones[place].label = cell }
+		col.field, col.set = withNumber("phone_type", place), setLabel(col, func(p *person) *string { return &p.phones[place].label })
 	case "primary":
 		col.field, col.set = withNumber("primary", place), func(p *person, cell string) {
 			p.phones[place].primary = p.truth(col.name, cell)
@@ -578,7 +590,7 @@ func (b *columnBuilder) email(col *column, what, n string) {
 	b.person.emails = sized(b.person.emails, place+1)
 	col.field = "email"
 	if what == "label" {
-		col.set = func(p *person, cell string) { p.emails[place].label = cell }
+		col.set = setLabel(col, func(p *person) *string { return &p.emails[place].label })
 		return
 	}
 	col.set = func(p *person, cell string) { p.emails[place].text = cell }

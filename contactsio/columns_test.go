@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"example.com/contacts/contactsio"
 	"example.com/contacts/contactstest"
 )
@@ -101,6 +103,32 @@ func TestNamesOfOneColumn(t *testing.T) {
 	}
 	if want := []string{"FIRST name=first_name", "last-name=last_name", "E-Mail=email", "Nick=", "E-Mail (2)="}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestTwoLabels takes the first label of a value, and names the column of the second one.
+func TestTwoLabels(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	const file = "First Name,Phone 1 - Label,Phone 1 - Type,Phone 1 - Value,Custom Field 1 - Label,Custom Field 1 - Type,Custom Field 1 - Value,E-mail 1 - Label,E-mail 1 - Type,E-mail 1 - Value\n" +
+		"Ann,Mobile,Work,+15551230001,Pet,Child,Rex,,Home,a@example.com\n"
+	r, err := contactsio.NewReader(strings.NewReader(file), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Preview(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := p.Rows[0].Contact; c.PhoneNumbers[0].PhoneType != "mobile" || c.CustomContext["Pet"] != "Rex" {
+		t.Errorf("got %+v", c)
+	}
+	s, err := contactsio.Import(t.Context(), f.Service, f.Key, r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"Phone 1 - Type", "Custom Field 1 - Type"}, s.Ignored); diff != "" {
+		t.Errorf("ignored columns (-want +got):\n%s", diff)
 	}
 }
 
