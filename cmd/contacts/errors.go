@@ -118,8 +118,8 @@ type failure struct {
 	about string // what the message is about, such as a file
 }
 
-// codeUsage is the code of a usageError and of options that are wrong, and codeFailed that of an error that is not
-// the library's.
+// codeUsage is the code of a usageError and of options that are wrong, and codeFailed
+// that of an error that is not the library's.
 const (
 	codeUsage  contacts.Code = "usage"
 	codeFailed contacts.Code = "failed"
