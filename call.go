@@ -125,7 +125,7 @@ type call struct {
 	many      bool           // it is about more than one contact
 	seen      *overlay       // what it would have stored so far; nil: it stores as it goes
 	markLast  bool           // its contacts get their marks at its end
-	texts     contextTexts   // of the contacts that its own ones match
+	shared    sharedContexts // of the contacts that its own ones match
 	bad       problems       // what is wrong with the input
 	faults    []error        // the causes of server errors
 	tries     int            // how often its write was made

@@ -380,7 +380,7 @@ func (c *call) createMany(ctx context.Context, created *creation) error {
 	} else {
 		c.create(ctx, created)
 	}
-	c.texts = nil
+	c.shared = sharedContexts{}
 	c.markAll(ctx, created)
 	for i := range created.contacts {
 		n := &created.contacts[i]
@@ -508,7 +508,7 @@ func (c *call) finish(n *newContact, o MutationOutcome) {
 func (c *call) resultOf(n *newContact, index int) CreateResult {
 	r := CreateResult{Index: index, Result: n.result, Replayed: n.replayed, DeletedTwin: n.twin, PastOverlay: n.past}
 	if n.err == nil && n.record != nil {
-		if damaged := n.load(); damaged != nil {
+		if damaged := c.ownForms(n); damaged != nil {
 			n.err = newServerError(damaged)
 		}
 	}

@@ -456,13 +456,14 @@ func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, 
 	how, was := p.of(m.newContact), &m.stored.Contact
 	next = merged{step: step{newContact: m.newContact, before: m.stored, on: m.on}, result: ResultExisting}
 	next.matched = p.matched(m, p.dryRun)
-	p.share(m.stored)
 	if m.damaged != nil {
 		return next, m.damaged
 	}
 	before := draft{m.stored, m.sameForms(m.stored)}
-	if damaged := before.load(); damaged != nil {
-		return next, damaged
+	if known := p.share(m.stored); !known || !how.leaves { // known ones can be read
+		if damaged := p.load(&before); damaged != nil {
+			return next, damaged
+		}
 	}
 	if how.leaves {
 		next.draft = draft{m.stored.clone(), before.forms}
@@ -613,24 +614,58 @@ func (p *pass) done(next merged) {
 	p.seen.add(next.step)
 }
 
-// contextTexts are the texts of the contexts that a call has seen last, by contact.
-type contextTexts map[uuid.UUID]freeformTexts
+// sharedContexts are the contexts of the contacts that those of a call match. Many of the
+// call may match one, and each of them reads it again.
+type sharedContexts struct {
+	texts map[uuid.UUID]freeformTexts // as they were seen last
+	last  draft                       // of which the forms were read last; no caller gets these
+}
 
-// share gives the record the texts of its contexts that the call has already. Many
-// contacts of a call may match one, and each of them reads it again.
-func (c *call) share(r *ContactRecord) {
+// share gives the record the texts of its contexts that the call has already, and reports
+// whether it has both.
+func (c *call) share(r *ContactRecord) (known bool) {
 	if !c.many {
-		return
+		return false
 	}
-	if c.texts == nil {
-		c.texts = make(contextTexts)
+	if c.shared.texts == nil {
+		c.shared.texts = make(map[uuid.UUID]freeformTexts)
 	}
-	known := c.texts[r.Contact.ID]
-	if r.CustomContext == known.custom {
-		r.CustomContext = known.custom
+	texts, known := c.shared.texts[r.Contact.ID]
+	if r.CustomContext == texts.custom {
+		r.CustomContext = texts.custom
 	}
-	if r.IndustryContext == known.industry {
-		r.IndustryContext = known.industry
+	if r.IndustryContext == texts.industry {
+		r.IndustryContext = texts.industry
 	}
-	c.texts[r.Contact.ID] = freeformTexts{r.CustomContext, r.IndustryContext}
+	now := freeformTexts{r.CustomContext, r.IndustryContext}
+	c.shared.texts[r.Contact.ID] = now
+	return known && texts == now
+}
+
+// load reads the forms of a contact that is matched. It takes those that the call has read
+// last, if they are of the same contexts.
+func (c *call) load(d *draft) *DamagedError {
+	if last := &c.shared.last; last.record != nil && last.record.Contact.ID == d.record.Contact.ID {
+		d.forms = last.sameForms(d.record)
+	}
+	damaged := d.load()
+	switch {
+	case damaged != nil:
+		delete(c.shared.texts, d.record.Contact.ID)
+	case c.many:
+		c.shared.last = *d
+	}
+	return damaged
+}
+
+// ownForms gives a new contact the forms of its contexts, which no other result has. Those
+// of a contact that many match are copied, which is much quicker than to read them again.
+func (c *call) ownForms(n *newContact) *DamagedError {
+	if !c.many || n.found == nil {
+		return n.load()
+	}
+	damaged := c.load(&n.draft)
+	n.forms.custom, _ = cloneValue(n.forms.custom).(map[string]any)
+	n.forms.industry, _ = cloneValue(n.forms.industry).(map[string]any)
+	return damaged
 }

@@ -1,9 +1,11 @@
 package contacts_test
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,14 +59,14 @@ func TestHostileBatchTakesLittleMemory(t *testing.T) { //nolint:paralleltest // 
 }
 
 // TestContactsThatMatchTheSameOneShareItsContexts is not parallel: it measures the
-// memory of the whole process.
+// memory of the whole process, and what it allocates.
 func TestContactsThatMatchTheSameOneShareItsContexts(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "contacts.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(t, closing(t, store), nil)
-	values := make([]any, 10_000)
+	values := slices.Repeat([]any{json.Number("1")}, 10_000)
 	large := map[string]any{"a": values}
 	w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", CustomContext: large, IndustryContext: large})
 	const count = 200 // contacts
@@ -72,7 +74,7 @@ func TestContactsThatMatchTheSameOneShareItsContexts(t *testing.T) { //nolint:pa
 	body := `{"contacts":[` + strings.Repeat(contact+",", count-1) + contact + `]}`
 	for _, action := range []contacts.DuplicateAction{contacts.DuplicateReturnExisting, contacts.DuplicateUpsert} {
 		w.setPolicy(t, contacts.DuplicatePolicy{Action: action})
-		before := live()
+		before, allocated := live(), mallocs()
 		results, err := w.svc.CreateContactsJSONSeq(t.Context(), w.writer, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -85,10 +87,25 @@ func TestContactsThatMatchTheSameOneShareItsContexts(t *testing.T) { //nolint:pa
 			if r.Err != nil || len(r.Contact.CustomContext) != 1 || len(r.Contact.IndustryContext) != 1 {
 				t.Fatalf("%s: result %d: %+v", action, n, r)
 			}
+			own, _ := r.Contact.CustomContext["a"].([]any)
+			if len(own) != len(values) || own[0] != values[0] {
+				t.Fatalf("%s: result %d is not the caller's own", action, n)
+			}
+			own[0], r.Contact.CustomContext["b"] = nil, true
 			n++
 		}
 		if n != count {
 			t.Errorf("%s: %d results", action, n)
 		}
+		if allocated = mallocs() - allocated; allocated > count*uint64(len(values)) {
+			t.Errorf("%s: the numbers of the contexts were read for each result: %d objects were made", action, allocated)
+		}
 	}
+}
+
+// mallocs returns how many objects were made.
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
 }
