@@ -126,6 +126,7 @@ type call struct {
 	seen      *overlay       // what it would have stored so far; nil: it stores as it goes
 	markLast  bool           // its contacts get their marks at its end
 	shared    sharedContexts // of the contacts that its own ones match
+	others    map[string]int // how many contacts its errors do not name, by claims and those that they name
 	bad       problems       // what is wrong with the input
 	faults    []error        // the causes of server errors
 	tries     int            // how often its write was made

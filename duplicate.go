@@ -147,7 +147,8 @@ func (c *call) duplicateError(ctx context.Context, d duplicate) *Error {
 
 // countOthers returns how many contacts have the field's claims beside those that are
 // known. A store names no more than maxHolders of a claim. Where they cannot be counted,
-// the error says nothing of them.
+// the error says nothing of them. The many contacts of a call that are refused because of
+// the same claims have them counted once.
 func (c *call) countOthers(ctx context.Context, d duplicate, field string, known []uuid.UUID) int {
 	var keys []MatchKey
 	full := false
@@ -167,6 +168,10 @@ func (c *call) countOthers(ctx context.Context, d duplicate, field string, known
 	if !full {
 		return 0
 	}
+	of := fmt.Sprint(keys, known)
+	if others, counted := c.others[of]; counted {
+		return others
+	}
 	q := ContactQuery{AccountID: c.principal.AccountID, AllTeams: true, MatchKeys: keys, Limit: 1, Count: true}
 	all, err := c.store.ListContacts(ctx, q)
 	if err != nil {
@@ -177,5 +182,9 @@ func (c *call) countOthers(ctx context.Context, d duplicate, field string, known
 	if err != nil {
 		return 0
 	}
-	return max(0, all.Count-found.Count)
+	if c.others == nil {
+		c.others = make(map[string]int)
+	}
+	c.others[of] = max(0, all.Count-found.Count)
+	return c.others[of]
 }

@@ -109,11 +109,12 @@ func TestConflictNamesEveryHolder(t *testing.T) {
 }
 
 // TestConflictsThatAreNotNamedAreCounted: an error names 10 contacts for each field, and
-// says how many more there are.
+// says how many more there are. A call counts those of a key once.
 func TestConflictsThatAreNotNamedAreCounted(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {
-		w := newWorld(t, store, nil)
+		counted := &countingStore{Store: store}
+		w := newWorld(t, counted, nil)
 		in := contacts.CreateContactInput{FirstName: "Ada", Email: "team@example.com", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+12025550100"}}}
 		mail, both := contacts.CreateContactInput{FirstName: "Ada", Email: in.Email}, in
 		for range 12 {
@@ -126,9 +127,13 @@ func TestConflictsThatAreNotNamedAreCounted(t *testing.T) {
 		_, create := w.svc.CreateContact(t.Context(), w.writer, in)
 		_, update := w.svc.UpdateContact(t.Context(), w.writer, other.ID, contacts.UpdateContactInput{Email: &in.Email}, nil)
 		_, upsert := w.svc.UpsertContact(t.Context(), w.writer, contacts.UpsertContactInput{CreateContactInput: in})
-		batch, err := w.svc.CreateContacts(t.Context(), w.writer, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{mail, in}})
+		counted.keys.Store(0)
+		batch, err := w.svc.CreateContacts(t.Context(), w.writer, contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{mail, mail, mail, in}})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if n := counted.keys.Load(); n != 2+2 {
+			t.Errorf("the holders of two keys were counted with %d keys in all, want 4", n)
 		}
 		for name, c := range map[string]struct {
 			err        error
@@ -138,7 +143,7 @@ func TestConflictsThatAreNotNamedAreCounted(t *testing.T) {
 			"update":           {update, 10, 3},
 			"upsert":           {upsert, 20, 3 + 2},
 			"first of a batch": {batch[0].Err, 10, 3},
-			"last of a batch":  {batch[1].Err, 20, 3 + 2},
+			"last of a batch":  {batch[3].Err, 20, 3 + 2},
 		} {
 			e, ok := errors.AsType[*contacts.Error](c.err)
 			if !ok || len(e.Conflicts) != c.named || !strings.HasSuffix(e.Message, fmt.Sprintf("; %d more are not named", c.not)) {

@@ -175,10 +175,13 @@ func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate 
 			c := a.contacts[id]
 			h := contacts.Holder{Key: i, ContactID: id, TeamID: c.team(), Deleted: c.isDeleted()}
 			switch {
-			case !h.Deleted && len(live)-n < maxHolders:
+			case !h.Deleted:
 				live = append(live, h)
-			case h.Deleted && (deleted == nil || compareIDs(id, deleted[0].ContactID) > 0):
+			case deleted == nil || compareIDs(id, deleted[0].ContactID) > 0:
 				deleted = []contacts.Holder{h}
+			}
+			if len(live)-n == maxHolders {
+				break
 			}
 		}
 	}
