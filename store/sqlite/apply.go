@@ -253,6 +253,7 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 	if err != nil || o.Err != nil || o.Result != "" {
 		return o, err
 	}
+	clear(j.held)
 	for i := range m.changes {
 		if err := c.change(&m.changes[i], v.stored(i)); err != nil {
 			if o.Err, err = j.refusal(m, err); err != nil || lone {

@@ -57,48 +57,81 @@ const (
 	enoughHolders = 1000
 )
 
-// claims judges the claims of the mutation. The candidates are the contacts that
-// the look-ups name, and those that are not in the look-ups yet. Each is checked
-// against its row.
+// claims judges the claims of the mutation.
 func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, err error) {
 	var live, deleted []contacts.Holder
 	var last holder // one contact often has all keys of the mutation
 	for i, claim := range m.claims {
 		claim.entry.account = account
-		first := len(live)
-		see := func(seq int64) (more bool, err error) {
-			if last.seq != seq {
-				if last, err = j.holder(seq); err != nil {
-					return false, err
-				}
+		holders, known := j.held[claim]
+		if !known || slices.ContainsFunc(holders, m.changesHolder) {
+			if holders, err = j.holders(m, claim, &last); err != nil {
+				return o, err
 			}
-			if !slices.Contains(last.keys, claim.key) {
-				return true, nil
-			}
-			row := last.row
-			contact := id(row[holderID])
-			if slices.ContainsFunc(m.changes, func(c change) bool { return id(c.id) == contact }) {
-				return true, nil
-			}
-			h := contacts.Holder{Key: i, ContactID: contact, TeamID: integer(row[holderTeam]), Deleted: row[holderDeletedAt] != nil}
+		}
+		for _, h := range holders {
+			h.Key = i
 			switch {
-			case !h.Deleted && !slices.ContainsFunc(live[first:], func(l contacts.Holder) bool { return l.ContactID == contact }):
+			case !h.Deleted:
 				live = append(live, h)
-			case h.Deleted && (deleted == nil || bytes.Compare(contact[:], deleted[0].ContactID[:]) > 0):
+			case deleted == nil || bytes.Compare(h.ContactID[:], deleted[0].ContactID[:]) > 0:
 				deleted = []contacts.Holder{h}
 			}
-			return len(live)-first < enoughHolders, nil
 		}
-		if err := j.candidates(claim.entry, see); err != nil {
-			return o, err
-		}
-		slices.SortFunc(live[first:], func(a, b contacts.Holder) int { return bytes.Compare(a.ContactID[:], b.ContactID[:]) })
-		live = live[:min(len(live), first+maxHolders)]
 	}
 	if live != nil {
 		return contacts.MutationOutcome{Err: contacts.ErrDuplicate, Holders: live}, nil
 	}
 	return contacts.MutationOutcome{Holders: deleted}, nil
+}
+
+// changesHolder reports whether the mutation changes the contact of a holder.
+func (m *mutation) changesHolder(h contacts.Holder) bool {
+	return slices.ContainsFunc(m.changes, func(c change) bool { return id(c.id) == h.ContactID })
+}
+
+// holders returns the holders of a claim outside the mutation that an outcome may name:
+// live ones, and the newest deleted one. The candidates are the contacts that the
+// look-ups name, and those that are not in the look-ups yet. Each is checked against its
+// row. What is found holds for the next mutations of the batch until one is stored: many
+// may claim a key that very many contacts have.
+func (j *judge) holders(m *mutation, c claim, last *holder) (all []contacts.Holder, err error) {
+	var live, deleted []contacts.Holder
+	own := false
+	see := func(seq int64) (more bool, err error) {
+		if last.seq != seq {
+			if *last, err = j.holder(seq); err != nil {
+				return false, err
+			}
+		}
+		if !slices.Contains(last.keys, c.key) {
+			return true, nil
+		}
+		row := last.row
+		contact := id(row[holderID])
+		h := contacts.Holder{ContactID: contact, TeamID: integer(row[holderTeam]), Deleted: row[holderDeletedAt] != nil}
+		switch {
+		case m.changesHolder(h):
+			own = true
+		case !h.Deleted && !slices.ContainsFunc(live, func(l contacts.Holder) bool { return l.ContactID == contact }):
+			live = append(live, h)
+		case h.Deleted && (deleted == nil || bytes.Compare(contact[:], deleted[0].ContactID[:]) > 0):
+			deleted = []contacts.Holder{h}
+		}
+		return len(live) < enoughHolders, nil
+	}
+	if err := j.candidates(c.entry, see); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(live, func(a, b contacts.Holder) int { return bytes.Compare(a.ContactID[:], b.ContactID[:]) })
+	all = append(live[:min(len(live), maxHolders)], deleted...)
+	if all != nil && !own {
+		if j.held == nil {
+			j.held = make(map[claim][]contacts.Holder)
+		}
+		j.held[c] = all
+	}
+	return all, nil
 }
 
 // A holder is a contact that may hold a claim.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/mattn/go-sqlite3"
 
@@ -288,5 +289,52 @@ func TestClaimSeesTheCreateAfterABatchThatFailed(t *testing.T) {
 	}
 	if o := outcomes[2]; len(o) != 1 || !errors.Is(o[0].Err, contacts.ErrDuplicate) || o[0].Holders[0].ContactID != taken.Contact.ID {
 		t.Errorf("got %v, want the create before it as the holder", o)
+	}
+}
+
+// Mutations of a batch that claim one key look for its holders once, until one of the
+// batch is stored. The test is not parallel: it counts allocations.
+func TestHoldersOfAClaimAreReadOnceInABatch(t *testing.T) { //nolint:paralleltest // it counts allocations
+	s := open(t, storePath(t))
+	a := mustAccount(t, s)
+	const held, free, deleted = "held@example.com", "free@example.com", 500
+	batch := contacts.MutationBatch{Now: noon}
+	for range deleted {
+		r := withEmail(a, held)
+		r.Contact.DeletedAt = noon
+		batch.Mutations = append(batch.Mutations, createOf(r))
+	}
+	holder, next := withEmail(a, held), withEmail(a, held)
+	batch.Mutations = append(batch.Mutations, createOf(holder))
+	if err := applyBatch(t.Context(), s, batch); err != nil {
+		t.Fatal(err)
+	}
+	moved := *holder
+	moved.Contact.Email, moved.Contact.Version = free, holder.Contact.Version+1
+	refused := func() contacts.Mutation { return claiming(withEmail(a, held)) }
+	outcomes := outcomesOf(t, s, contacts.MutationBatch{Now: noon, Mutations: []contacts.Mutation{
+		refused(), refused(), updateOf(&moved, holder.Contact.Version), claiming(next), refused(),
+	}})
+	var got []uuid.UUID
+	for _, o := range outcomes {
+		var by uuid.UUID
+		if errors.Is(o.Err, contacts.ErrDuplicate) {
+			by = o.Holders[0].ContactID
+		}
+		got = append(got, by)
+	}
+	want := []uuid.UUID{holder.Contact.ID, holder.Contact.ID, uuid.Nil, uuid.Nil, next.Contact.ID}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("who holds the key (-want +got):\n%s", diff)
+	}
+	for _, dryRun := range []bool{false, true} {
+		batch := contacts.MutationBatch{Now: noon, DryRun: dryRun, Mutations: make([]contacts.Mutation, 100)}
+		for i := range batch.Mutations {
+			batch.Mutations[i] = refused()
+		}
+		n := testing.AllocsPerRun(1, func() { outcomesOf(t, s, batch) })
+		if n > 100*deleted {
+			t.Errorf("dry run %t: %v allocations for 100 claims of a key that %d contacts have", dryRun, n, deleted+1)
+		}
 	}
 }

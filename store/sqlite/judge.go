@@ -41,7 +41,8 @@ type judge struct {
 	application *application
 	keys        map[madeBy]bool // those that passed
 	journals    openJournals
-	used        map[int64]bool // hashes of the keys that have records; nil: not known
+	held        map[claim][]contacts.Holder // of claims, since a mutation was stored last
+	used        map[int64]bool              // hashes of the keys that have records; nil: not known
 }
 
 // A verdict is what a mutation that passed needs in order to be stored.
