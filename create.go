@@ -380,7 +380,7 @@ func (c *call) createMany(ctx context.Context, created *creation) error {
 	} else {
 		c.create(ctx, created)
 	}
-	c.shared = sharedContexts{}
+	c.shared, c.others = sharedContexts{}, nil
 	c.markAll(ctx, created)
 	for i := range created.contacts {
 		n := &created.contacts[i]
