@@ -81,7 +81,11 @@ func (in *Inspection) readSchema(ctx context.Context, path string) (int, error) 
 	err := persist(ctx, path, func(path string) error { return inspect(path, in.NewestSchema) })
 	switch {
 	case errors.Is(err, ErrNewerSchema):
-	case errors.Is(err, ErrNotDatabase), errors.Is(err, ErrForeign), errors.Is(err, ErrForeignLog):
+	case errors.Is(err, ErrForeignLog):
+		in.add(contacts.SeverityError, "foreign_file", err.Error(),
+			"If a backup was put in the place of the file, move the files away whose names end in -wal, -shm and -journal. Else put the file back that they belong to.")
+		return 0, nil
+	case errors.Is(err, ErrNotDatabase), errors.Is(err, ErrForeign):
 		in.add(contacts.SeverityError, "foreign_file", err.Error(), "Give the path of a file that this program made, and do not open this one.")
 		return 0, nil
 	case errors.Is(err, ErrCorrupt):

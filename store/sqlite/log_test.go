@@ -78,6 +78,11 @@ func TestBackupBesideTheLogOfAKilledProcessIsRefused(t *testing.T) {
 	backup, account, contact := killedStore(t, path)
 	copyFile(t, path, backup, 0o600)
 	wantForeignLog(t, path, "-wal")
+	found, err := sqlite.Inspect(t.Context(), path, nil)
+	wantErr(t, "Inspect", err, nil)
+	if len(found.Findings) != 1 || !strings.Contains(found.Findings[0].Advice, "-wal") {
+		t.Errorf("Inspect found %+v, want one finding that says what to do with the -wal file", found.Findings)
+	}
 	for _, suffix := range []string{"-wal", "-shm"} {
 		if err := os.Remove(path + suffix); err != nil {
 			t.Fatal(err)
