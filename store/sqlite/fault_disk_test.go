@@ -273,6 +273,13 @@ func fillDisk(t *testing.T, path string, known bool, fill, free func()) {
 		}
 	}
 	l.want(t, s)
+	fill()
+	if err := s.Close(); err != nil {
+		t.Errorf("Close on a full disk: %v", err)
+	}
+	free()
+	s = openFault(t, path)
+	l.want(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

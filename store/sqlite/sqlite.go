@@ -167,8 +167,8 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 // Close waits for the calls under way, finishes the look-ups, and copies what
 // SQLite still keeps in the -wal file into the main one. If nobody else has the file
 // open, it leaves only the main file; of two that close at once, each may leave the rest
-// to the other. Nothing depends on it: what was acknowledged is durable without it, and
-// the next Open finds it.
+// to the other. On a full disk it leaves the -wal file, and that is no error. Nothing
+// depends on it: what was acknowledged is durable without it, and the next Open finds it.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
 		s.fewReads.Drain()

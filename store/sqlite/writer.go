@@ -336,12 +336,12 @@ func (w *writer) close() error {
 	if w.conn == nil {
 		return err
 	}
-	// While others are reading, it copies what it can; one of them, or the next
-	// to open the file, does the rest. Into another file at the path nothing is
-	// copied, nor out of another log.
+	// While others are reading, and on a full disk, it copies what it can; one of
+	// them, or the next to open the file, does the rest. Into another file at the
+	// path nothing is copied, nor out of another log.
 	if moved == nil {
 		_, e := queryValue(w.conn.db, "PRAGMA wal_checkpoint(TRUNCATE)")
-		if !isBusy(e) {
+		if !isBusy(e) && !errors.Is(classify(e), ErrDiskFull) {
 			err = errors.Join(err, e)
 		}
 	}
