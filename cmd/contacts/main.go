@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errors io.Writer
 		return s.fail(err)
 	}
 	command, err := parser.Parse(args)
-	if err != nil && len(failuresOf(err)) == 0 { // nobody reads the help
+	if isUnwritten(err) { // it was the help
 		return s.fail(err)
 	}
 	if err != nil {

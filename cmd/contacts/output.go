@@ -22,8 +22,8 @@ type output struct {
 
 func newOutput(w io.Writer) *output { return &output{w: bufio.NewWriter(resultWriter{w})} }
 
-// A resultWriter knows the error of results that nobody reads from that of a server that
-// has closed its connection.
+// A resultWriter knows the errors of results from others: those that nobody reads from a
+// server that has closed its connection.
 type resultWriter struct{ io.Writer }
 
 // Write implements [io.Writer].
@@ -32,7 +32,22 @@ func (w resultWriter) Write(p []byte) (int, error) {
 	if errors.Is(err, syscall.EPIPE) {
 		err = errUnread
 	}
+	if err != nil {
+		err = unwrittenError{err}
+	}
 	return n, err
+}
+
+// An unwrittenError says why results could not be written.
+type unwrittenError struct{ error }
+
+// Unwrap returns the reason.
+func (e unwrittenError) Unwrap() error { return e.error }
+
+// isUnwritten reports whether results could not be written.
+func isUnwritten(err error) bool {
+	_, ok := errors.AsType[unwrittenError](err)
+	return ok
 }
 
 func (o *output) flush() error { return o.w.Flush() }

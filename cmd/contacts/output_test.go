@@ -79,3 +79,15 @@ func TestKeyThatCannotBePrintedIsRevoked(t *testing.T) {
 		t.Errorf("exit code %d, and the keys are\n%s%s", code, &list, said)
 	}
 }
+
+// The command line of a help that cannot be printed is right.
+func TestHelpThatCannotBePrinted(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--help"}, {"keys", "--help"}, {"keys", "--help", "--json"}} {
+		var errs bytes.Buffer
+		code := run(t.Context(), args, strings.NewReader(""), fullDisk{}, &errs)
+		if said := errs.String(); code != exitFailed || !strings.Contains(said, "no space left") || strings.Contains(said, "--help") {
+			t.Errorf("%q: exit code %d:\n%s", args, code, said)
+		}
+	}
+}
