@@ -51,7 +51,9 @@ type contactWriter interface {
 //
 // CSV is UTF-8 with CRLF; each contact has a row, and the header does not depend on
 // the data. JSON lines are contacts in their JSON form. vCards leave out status, stage,
-// team and contexts. What is exported as CSV or JSON lines can be imported again.
+// team and contexts, and have the types of phone numbers that vCards know. What is
+// exported as CSV or JSON lines can be imported again. With Raw, a text that begins with
+// '= loses its ' then.
 //
 // Its errors are those of Contacts and of w, and what was written is returned too. A
 // contact that is damaged is left out; the export goes on and returns the error at
