@@ -47,9 +47,10 @@ const maxEraseReason = 100
 // end. It says nothing of the disk: see the package of the store. Backups bring
 // the person back until [Admin.Reapply] has been called.
 //
-// Damage does not prevent it. An event that cannot be read is emptied, and readers of
-// events still refuse it. Of a contact that cannot be read whole, entries of the ledger
-// may be missed. The receipt has both in Kept.
+// A damaged contact and damaged events do not prevent it. An event that cannot be read
+// is emptied, and readers of events still refuse it. Of a contact that cannot be read
+// whole, entries of the ledger may be missed. The receipt has both in Kept. A damaged
+// entry of the ledger or receipt about the person is CodeServerError.
 //
 // For a contact that was purged, it removes what is left by the contact's id. A
 // second call returns the receipt of the first, unless the contact has come back

@@ -15,7 +15,8 @@ import (
 // empties it now. Until then the log has earlier states of what was erased or
 // changed, and the look-ups may have the digits of its phone numbers. ClearLog
 // returns false where a read, a backup or a write is in the way: call it again
-// later. It takes as long as copying the file. Close does the same in the end.
+// later. It takes as long as copying the file. Close does the same in the
+// end, unless the disk is full or others have the file open.
 func (s *Store) ClearLog(ctx context.Context) (bool, error) {
 	const op = "sqlite: clear the log: %w"
 	if err := s.gate.Enter(); err != nil {
