@@ -98,10 +98,16 @@ func (s *session) fail(err error) int {
 			fmt.Fprintf(s.errors, "contacts: %s\n", f.text())
 		}
 	}
-	if _, ok := errors.AsType[usageError](err); ok || errors.Is(err, contactsio.ErrOption) {
+	if isUsage(err) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// isUsage reports whether the command line is wrong, or an option that it hands on.
+func isUsage(err error) bool {
+	_, ok := errors.AsType[usageError](err)
+	return ok || errors.Is(err, contactsio.ErrOption)
 }
 
 // A failure is one thing that went wrong.
@@ -154,7 +160,7 @@ func failuresOf(err error) []failure {
 		return nil
 	}
 	code := codeFailed
-	if errors.Is(err, contactsio.ErrOption) {
+	if isUsage(err) {
 		code = codeUsage
 	}
 	return []failure{{Error: code, Message: err.Error()}}
