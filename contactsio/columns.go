@@ -38,6 +38,11 @@ type column struct {
 //	phone # value           the number is that of the column's name
 type role string
 
+// isPhone reports whether a column has phone numbers, and does not say which of them.
+func (r role) isPhone() bool {
+	return r == "phone" || strings.HasPrefix(string(r), "phone ") && !strings.HasPrefix(string(r), "phone #")
+}
+
 // plain brings the name of a column into the form in which names are compared.
 func plain(name string) string {
 	return strings.Map(func(c rune) rune {
@@ -380,7 +385,7 @@ func newColumnBuilder(p *person, s source, uses []use) *columnBuilder {
 			first = true
 		case u.role == "phone" && !phone:
 			phone = true
-		case u.role == "phone", strings.HasPrefix(string(u.role), "phone ") && !strings.HasPrefix(string(u.role), "phone #"):
+		case u.role.isPhone():
 			others = true
 		}
 	}

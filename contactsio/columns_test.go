@@ -112,18 +112,10 @@ func TestTwoLabels(t *testing.T) {
 	f := contactstest.New(t, nil)
 	const file = "First Name,Phone 1 - Label,Phone 1 - Type,Phone 1 - Value,Custom Field 1 - Label,Custom Field 1 - Type,Custom Field 1 - Value,E-mail 1 - Label,E-mail 1 - Type,E-mail 1 - Value\n" +
 		"Ann,Mobile,Work,+15551230001,Pet,Child,Rex,,Home,a@example.com\n"
-	r, err := contactsio.NewReader(strings.NewReader(file), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := r.Preview(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c := p.Rows[0].Contact; c.PhoneNumbers[0].PhoneType != "mobile" || c.CustomContext["Pet"] != "Rex" {
+	if c := read(t, strings.NewReader(file), nil)[0].Contact; c.PhoneNumbers[0].PhoneType != "mobile" || c.CustomContext["Pet"] != "Rex" {
 		t.Errorf("got %+v", c)
 	}
-	s, err := contactsio.Import(t.Context(), f.Service, f.Key, r, nil)
+	s, err := importFile(t, f, strings.NewReader(file), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

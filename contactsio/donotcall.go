@@ -183,12 +183,8 @@ func (l *numberList) numberColumn(names []string) int {
 
 // hasNumbers reports whether a column of that name has phone numbers.
 func hasNumbers(name string) bool {
-	switch r, _, _ := roleOf("", strings.TrimSpace(name)); {
-	case r == "phone_number", r == "phone #":
-		return true
-	default: // phone, or phone of a type; others are of a number with a place
-		return strings.HasPrefix(string(r), "phone") && r != "phone_type" && !strings.Contains(string(r), "#")
-	}
+	r, _, _ := roleOf("", strings.TrimSpace(name))
+	return r == "phone_number" || r == "phone #" || r.isPhone()
 }
 
 // hasMore reports whether a row has one more number than that.
