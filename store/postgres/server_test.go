@@ -365,10 +365,13 @@ func (s *server) stop() error {
 	return err
 }
 
-// remove ends the server at once and removes its folder.
+// remove ends the server at once and removes its folder. A server that is killed leaves
+// its shared memory to the machine, so this one is told to end.
 func (s *server) remove() error {
 	if s.process != nil {
-		s.kill()
+		s.process.Process.Signal(syscall.SIGQUIT)
+		<-s.ended
+		s.process = nil
 	}
 	var err error
 	if s.log != nil {
