@@ -31,7 +31,7 @@ func Extent(short, full int) int {
 	case "full":
 		return full
 	case "long":
-		const times = 4
+		const times = 3
 		return min(full, times*short)
 	default:
 		return short
