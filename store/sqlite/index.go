@@ -257,10 +257,11 @@ func (x *indexer) stop() {
 	x.busy.Wait()
 }
 
-// finish merges all that is left, unless another process is writing. The writer
-// has no jobs any more.
+// finish merges what is left, unless another process is writing. The writer has no
+// jobs any more. Close does not wait longer than a second for it: the next store that
+// has the file open merges the rest.
 func (x *indexer) finish(w *writer) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // for others' locks, not for the work
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	never := func() bool { return false }
 	return x.mergeAll(ctx, 1, 16_384, never, func(j func(*writeConn) error) error {
@@ -281,11 +282,16 @@ func (x *indexer) finish(w *writer) error {
 // notes of entries that are gone hold the digits of phone numbers. It returns false
 // where another process writes for long.
 func (w *writer) passLookups(ctx context.Context) (bool, error) {
-	wait, cancel := context.WithTimeout(ctx, time.Second) // for others' locks
-	defer cancel()
 	once := func() bool { return true }
-	err := w.index.mergeAll(ctx, 1, besideStep, once, w.stepsBeside(wait))
-	if err != nil && wait.Err() != nil && ctx.Err() == nil {
+	locked := false
+	err := w.index.mergeAll(ctx, 1, besideStep, once, func(step func(*writeConn) error) error {
+		wait, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		err := w.stepsBeside(wait)(step)
+		locked = err != nil && wait.Err() != nil && ctx.Err() == nil
+		return err
+	})
+	if locked {
 		return false, nil
 	}
 	return err == nil, err
