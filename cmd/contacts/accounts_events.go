@@ -13,7 +13,7 @@ type accountsEvents struct {
 	ID   uuid.UUID `arg:"" help:"The account."`
 	On   bool      `xor:"switch" help:"Record the changes of contacts as events from now on."`
 	Off  bool      `xor:"switch" help:"Record none from now on."`
-	Keep *duration `placeholder:"30d" help:"How long the events that come can be read: from 1h to 10 years; 0 is 30 days."`
+	Keep *duration `placeholder:"30d" help:"How long new events can be read: from 1h to 10 years; 0 is 30 days."`
 }
 
 // Run changes what is given, and prints what then holds.

@@ -25,7 +25,7 @@ type copyCommand struct {
 // Help is printed after the flags.
 func (copyCommand) Help() string {
 	return "For a short interruption: copy while the source is in use, stop what writes to it, then copy again with --again. " +
-		"What makes a create that is sent again the same create is not copied: for 24 hours, such a create may be stored twice."
+		"Idempotency keys are not copied: for 24 hours, a create that is sent again may be stored twice."
 }
 
 func (c *copyCommand) Run(ctx context.Context, s *session) error {
@@ -171,7 +171,7 @@ func (y *copier) copy(ctx context.Context, again bool) error {
 			return fmt.Errorf("the API keys of account %s: %w", id, err)
 		}
 	}
-	y.s.say("What makes a create that is sent again the same create is not copied: until %s such a create may be stored twice.",
+	y.s.say("Idempotency keys are not copied: until %s a create that is sent again may be stored twice.",
 		clock(time.Now().Add(24*time.Hour)))
 	return nil
 }

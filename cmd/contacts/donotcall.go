@@ -31,7 +31,7 @@ type doNotCallCheck struct {
 
 // Help is printed after the flags.
 func (doNotCallCheck) Help() string {
-	return "It ends with 0 if all may be called, with 4 if one must not be, and else with 1 if one could not be judged."
+	return "It ends with 0 if all may be called, and with 1 if none is forbidden and one could not be judged."
 }
 
 // Run ends with 0 only if all numbers may be called.

@@ -27,8 +27,8 @@ type doNotCallImport struct {
 	File       string   `arg:"" help:"The list: a number on each line, or CSV with a column for them; - is standard input."`
 	Source     string   `required:"" placeholder:"S" help:"Where the list comes from, such as list:ftc-2026-11."`
 	At         moment   `placeholder:"DATE" help:"The date of the list. Default: now."`
-	Expires    duration `placeholder:"31d" help:"How long the entries hold. Without --at, they end with the day. Default: until a grant."`
-	OverGrants bool     `help:"Forbid calls also to numbers whose owners have allowed them to you."`
+	Expires    duration `placeholder:"31d" help:"How long the entries hold. Without --at, they hold until the end of their last day (UTC). Default: until a grant."`
+	OverGrants bool     `help:"Forbid calls even to numbers that have a grant."`
 	Region     string   `placeholder:"US" help:"The region of national phone numbers."`
 	DryRun     bool     `help:"Say what the import would do. Store nothing."`
 }
@@ -129,8 +129,8 @@ func codes(byCode map[string]int) string {
 type doNotCallExport struct {
 	keyFlags
 	Output outName `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
-	All    bool    `help:"Every entry, those too that have ended, and grants."`
-	Source string  `placeholder:"S" help:"Entries of this source alone."`
+	All    bool    `help:"Every entry, including grants and blocks that have ended."`
+	Source string  `placeholder:"S" help:"Only entries of this source."`
 }
 
 func (c *doNotCallExport) Run(ctx context.Context, s *session) error {

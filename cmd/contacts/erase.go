@@ -28,7 +28,7 @@ type personFlags struct {
 	Number     string    `xor:"person" placeholder:"NUMBER" help:"A phone number of the contact, with + and country code."`
 	ExternalID string    `name:"external-id" xor:"person" placeholder:"X" help:"The external id of the contact."`
 	All        bool      `help:"All contacts that have the value. Without it, more than one is an error."`
-	Suppress   bool      `help:"Forbid calls to the numbers of the person for good, without keeping them. Give it where the person asked."`
+	Suppress   bool      `help:"Forbid calls to the numbers of the person for good, without keeping the numbers. Give it where the person asked."`
 	KeepNotes  bool      `help:"Keep the reasons and references of the do-not-call list, which may name the person."`
 	Reason     string    `placeholder:"WORD" help:"The cause, such as request or retention. It stays, so it must not name the person."`
 }
@@ -203,7 +203,7 @@ func (c *eraseVerify) Run(ctx context.Context, s *session) error {
 
 type eraseList struct {
 	accountFlag
-	Since moment `placeholder:"T" help:"Erasures of this time or later alone: a date, or a time of RFC 3339."`
+	Since moment `placeholder:"T" help:"Only erasures of this time or later: a date, or a time of RFC 3339."`
 }
 
 func (c *eraseList) Run(ctx context.Context, s *session) error {

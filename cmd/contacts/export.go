@@ -12,12 +12,12 @@ type exportCommand struct {
 	keyFlags
 	Output       outName  `short:"o" default:"-" placeholder:"FILE" help:"The new file, which must not exist; - is standard output."`
 	Format       string   `enum:"csv,jsonl,vcard3,vcard4" default:"csv" help:"csv, jsonl, vcard3 or vcard4."`
-	Stage        string   `placeholder:"STAGE" help:"Contacts of this stage alone."`
-	Status       string   `placeholder:"STATUS" help:"Contacts of this status alone."`
-	Tag          string   `placeholder:"TAG" help:"Contacts with this tag alone."`
-	Team         int64    `placeholder:"ID" help:"Contacts of this team alone."`
-	Search       string   `placeholder:"TEXT" help:"Contacts that a search finds alone."`
-	Deleted      bool     `help:"The deleted contacts."`
+	Stage        string   `placeholder:"STAGE" help:"Only contacts of this stage."`
+	Status       string   `placeholder:"STATUS" help:"Only contacts of this status."`
+	Tag          string   `placeholder:"TAG" help:"Only contacts with this tag."`
+	Team         int64    `placeholder:"ID" help:"Only contacts of this team."`
+	Search       string   `placeholder:"TEXT" help:"Only contacts that this search finds."`
+	Deleted      bool     `help:"The deleted contacts in place of the others."`
 	Columns      []string `placeholder:"A,B" help:"The columns of CSV, in their order. Default: all."`
 	PhoneColumns int      `default:"3" help:"How many phone numbers have columns of their own in CSV."`
 	Raw          bool     `help:"Write each cell as it is, also what a spreadsheet would run as a formula."`

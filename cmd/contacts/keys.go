@@ -13,7 +13,7 @@ import (
 )
 
 type keysCommand struct {
-	List   keysList   `cmd:"" help:"List the API keys of an account, those too that are no longer valid."`
+	List   keysList   `cmd:"" help:"List the API keys of an account, including those that are no longer valid."`
 	Issue  keysIssue  `cmd:"" help:"Issue an API key. It is printed this once, and stored nowhere."`
 	Revoke keysRevoke `cmd:"" help:"Make an API key invalid for good."`
 }

@@ -43,7 +43,7 @@ type grammar struct {
 // globals are the flags of every command.
 type globals struct {
 	DB    storeAddress `name:"db" env:"CONTACTS_DB" placeholder:"STORE" help:"The store: the path of a SQLite file, or postgres://… for PostgreSQL. env:NAME takes it from the variable NAME."`
-	JSON  bool         `name:"json" help:"Print one JSON object on a line, for programs."`
+	JSON  bool         `name:"json" help:"Print JSON, one object on each line, for programs."`
 	Quiet bool         `short:"q" help:"Print nothing but results and errors."`
 }
 
