@@ -45,7 +45,7 @@ type upsertFlags struct {
 	Upsert         bool                `help:"Change the contact that a row matches. Default: as the policy of the account says."`
 	MatchOn        []contacts.KeyKind  `placeholder:"KIND" help:"By which keys a row matches: external_id, email, phone_number. With --upsert."`
 	Mode           contacts.UpsertMode `enum:",fill,overwrite" default:"" placeholder:"MODE" help:"fill (the default) or overwrite. With --upsert."`
-	TagsMode       contacts.TagsMode   `enum:",add,replace" default:"" placeholder:"MODE" help:"add (the default) or replace. With --upsert."`
+	TagsMode       contacts.TagsMode   `enum:",add,replace" default:"" placeholder:"MODE" help:"add (the default) or, with --mode=overwrite, replace. With --upsert."`
 	UpdateOnly     bool                `help:"Refuse rows that match no contact. With --upsert."`
 	RestoreDeleted bool                `help:"Restore a deleted contact that a row matches, if no other does. With --upsert."`
 }
