@@ -58,6 +58,9 @@ func (f *upsertFlags) upsert() (*contacts.UpsertContactInput, error) {
 		}
 		return nil, nil
 	}
+	if f.TagsMode == contacts.TagsReplace && f.Mode != contacts.UpsertOverwrite {
+		return nil, usage("--tags-mode %s needs --mode %s", contacts.TagsReplace, contacts.UpsertOverwrite)
+	}
 	return &contacts.UpsertContactInput{
 		MatchOn: f.MatchOn, Mode: f.Mode, TagsMode: f.TagsMode, UpdateOnly: f.UpdateOnly, RestoreDeleted: f.RestoreDeleted,
 	}, nil
