@@ -346,7 +346,7 @@ func needsAccount(id uuid.UUID, bad *problems) {
 
 // noSuch says what was not found.
 func noSuch(what string) error {
-	e := newError(ErrNotFound, nil)
+	e := newError(ErrNotFound)
 	e.Message = "there is no such " + what
 	return e
 }

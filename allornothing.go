@@ -92,7 +92,7 @@ func (c *call) plan(ctx context.Context, created *creation) error {
 	}
 	for i := range created.contacts {
 		if n := &created.contacts[i]; n.err == nil {
-			n.err = newError(ErrBatchFailed, nil)
+			n.err = newError(ErrBatchFailed)
 		}
 	}
 	return nil
@@ -163,7 +163,7 @@ func (c *call) failBatch(ctx context.Context, created *creation) error {
 			}
 			missing[team] = err
 		}
-		n.err = newError(cmp.Or(err, ErrBatchFailed), nil)
+		n.err = newError(cmp.Or(err, ErrBatchFailed))
 	}
 	return nil
 }

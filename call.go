@@ -194,7 +194,7 @@ func (c *call) confirm(ctx context.Context) error {
 func (c *call) authenticate(ctx context.Context) error {
 	c.observed.account(uuid.Nil)
 	if strings.TrimSpace(c.key) == "" {
-		return newError(ErrAuthenticationRequired, nil)
+		return newError(ErrAuthenticationRequired)
 	}
 	if c.keys != nil {
 		k, err := c.keys.find(ctx, c.key)
@@ -226,11 +226,11 @@ func (c *call) permit(p *Principal, account *AccountRecord) error {
 	c.observed.account(p.AccountID)
 	need, known := c.permissions(c.op)
 	if !known {
-		return newError(ErrPermissionDenied, nil)
+		return newError(ErrPermissionDenied)
 	}
 	for _, permission := range need {
 		if permission != "" && !p.Can(permission) {
-			e := newError(ErrPermissionDenied, nil)
+			e := newError(ErrPermissionDenied)
 			e.Message = "the API key lacks the permission " + string(permission)
 			return e
 		}
@@ -248,7 +248,7 @@ func (c *call) authenticationError(err error) error {
 	case e == nil || e.Code == "" || e.Code == CodeServerError:
 		return c.fault(err)
 	case e.Code == CodeInvalidKey:
-		return newError(ErrInvalidKey, nil) // the same words for every reason
+		return newError(ErrInvalidKey) // the same words for every reason
 	default:
 		shown := *e
 		return &shown
@@ -515,7 +515,7 @@ func staleOnes(outcomes []MutationOutcome) (stale []int) {
 func (c *call) refusal(err error) error {
 	for _, known := range []error{ErrNotFound, ErrConflict, ErrTeamNotFound, ErrIdempotencyConflict, ErrBatchFailed} {
 		if errors.Is(err, known) {
-			return newError(known, nil)
+			return newError(known)
 		}
 	}
 	return c.fault(err)
@@ -529,7 +529,7 @@ func (c *call) find(ctx context.Context, id uuid.UUID) (*ContactRecord, error) {
 		if err := c.findAccount(ctx); err != nil { // without it everything is missing
 			return nil, c.fault(err)
 		}
-		return nil, newError(ErrNotFound, nil)
+		return nil, newError(ErrNotFound)
 	case err != nil:
 		return nil, c.fault(err)
 	}
@@ -546,7 +546,7 @@ func (c *call) checkTeam(ctx context.Context, id int64) error {
 	if err := c.needTeam(ctx, id); err != nil {
 		return err
 	}
-	return newError(ErrTeamAccessDenied, nil)
+	return newError(ErrTeamAccessDenied)
 }
 
 // needTeam refuses a team that the account does not have.
@@ -556,7 +556,7 @@ func (c *call) needTeam(ctx context.Context, id int64) error {
 	case err != nil:
 		return c.fault(err)
 	case !exists:
-		return newError(ErrTeamNotFound, nil)
+		return newError(ErrTeamNotFound)
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func (s *Service) GetContact(ctx context.Context, key string, id uuid.UUID) (_ *
 		return nil, err
 	}
 	if !record.Contact.DeletedAt.IsZero() {
-		return nil, newError(ErrNotFound, nil)
+		return nil, newError(ErrNotFound)
 	}
 	d := draft{record: record}
 	if damaged := d.load(); damaged != nil {

@@ -182,7 +182,7 @@ func (s *Service) CanCall(ctx context.Context, key, number string) (err error) {
 	}
 	if status.DoNotCall {
 		c.observed.listed()
-		e := newError(ErrDoNotCall, nil)
+		e := newError(ErrDoNotCall)
 		e.DoNotCall = &DoNotCallVerdict{Date: status.Date, Until: status.Until, Form: status.Form}
 		return e
 	}

@@ -102,7 +102,7 @@ type duplicate struct {
 
 // duplicateError returns the error of a duplicate.
 func (c *call) duplicateError(ctx context.Context, d duplicate) *Error {
-	e := newError(d.code, nil)
+	e := newError(d.code)
 	var fields []string
 	holders := make(map[string][]uuid.UUID) // by field
 	more := 0

@@ -140,7 +140,7 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 	case len(found) == 0:
 		return nil, noSuch("contact")
 	case len(found) > 1 && !in.All:
-		e := newError(ErrAmbiguous, nil)
+		e := newError(ErrAmbiguous)
 		e.Message = string(key.Kind) + ": more than one contact has it"
 		e.Conflicts = found[:min(len(found), maxConflicts)]
 		return nil, e

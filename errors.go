@@ -248,20 +248,21 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal((*body)(e))
 }
 
-// newError returns a new error with the sentinel's code and words and a cause, so
-// that no caller ever holds the sentinel itself.
-func newError(sentinel, cause error) *Error {
+// newError returns a new error with the sentinel's code and words, so that no caller
+// ever holds the sentinel itself.
+func newError(sentinel error) *Error {
 	s := sentinel.(*Error)
-	return &Error{Code: s.Code, Message: s.Message, cause: cause}
+	return &Error{Code: s.Code, Message: s.Message}
 }
 
-// newServerError is newError for ErrServer. A cause that is an Error of another
-// code is kept as text alone, because the whole must not match that code too.
+// newServerError is newError for ErrServer, with a cause. A cause that is an Error of
+// another code is kept as text alone, because the whole must not match that code too.
 func newServerError(cause error) *Error {
 	if e, _ := errors.AsType[*Error](cause); e != nil && e.Code != CodeServerError {
 		cause = errors.New(cause.Error())
 	}
-	e := newError(ErrServer, cause)
+	e := newError(ErrServer)
+	e.cause = cause
 	if damaged, _ := errors.AsType[*DamagedError](cause); damaged != nil {
 		e.Message = "the stored contact " + damaged.ContactID.String() + " is damaged and cannot be read"
 	}
@@ -273,7 +274,7 @@ func newServerError(cause error) *Error {
 // servers that refuse what is wrong with a request itself, in the words of a
 // [Service]. Without details the message is that of [ErrValidation].
 func NewValidationError(details ...FieldError) *Error {
-	e := newError(ErrValidation, nil)
+	e := newError(ErrValidation)
 	if len(details) == 0 {
 		return e
 	}

@@ -96,7 +96,7 @@ func (r *eventReader) stop(events []Event, next int64) ([]Event, bool, error) {
 	if events != nil {
 		return events, true, nil
 	}
-	e := newError(ErrEventsGone, nil)
+	e := newError(ErrEventsGone)
 	e.Message = fmt.Sprintf("the events after %d have ended; the next one that is there is %d", r.after, next)
 	e.NextSequence = next
 	return nil, false, e

@@ -274,10 +274,10 @@ func (s *Service) GetContactAsOf(ctx context.Context, key string, id uuid.UUID, 
 		case err != nil:
 			return nil, c.pastError(err)
 		case at.Before(v.contact.CreatedAt):
-			return nil, newError(ErrNotFound, nil)
+			return nil, newError(ErrNotFound)
 		case at.Before(v.contact.UpdatedAt):
 		case !v.contact.DeletedAt.IsZero():
-			return nil, newError(ErrNotFound, nil)
+			return nil, newError(ErrNotFound)
 		default:
 			if err := c.markAsOf(ctx, v.contact, at); err != nil {
 				return nil, c.fault(err)
@@ -286,7 +286,7 @@ func (s *Service) GetContactAsOf(ctx context.Context, key string, id uuid.UUID, 
 			return v.contact, nil
 		}
 	}
-	return nil, newError(ErrEventsGone, nil)
+	return nil, newError(ErrEventsGone)
 }
 
 // versions returns the versions of a contact that the principal may see.
@@ -319,7 +319,7 @@ func (a *Admin) ContactAfter(ctx context.Context, e Event) (*Contact, error) {
 		return nil, noStore()
 	}
 	if e.Version == 0 || e.ContactID == uuid.Nil {
-		return nil, newError(ErrNotFound, nil)
+		return nil, newError(ErrNotFound)
 	}
 	now, err := a.now()
 	if err != nil {
@@ -334,14 +334,14 @@ func (a *Admin) ContactAfter(ctx context.Context, e Event) (*Contact, error) {
 	for v, err := range past.all(ctx) {
 		switch {
 		case errors.Is(err, ErrNotFound):
-			return nil, newError(ErrNotFound, nil)
+			return nil, newError(ErrNotFound)
 		case err != nil:
 			return nil, newServerError(err)
 		case v.contact.Version == e.Version:
 			return v.contact, nil
 		}
 	}
-	return nil, newError(ErrEventsGone, nil)
+	return nil, newError(ErrEventsGone)
 }
 
 // clone returns a copy that shares nothing with the contact.

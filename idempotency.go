@@ -184,7 +184,7 @@ func (p *pass) replays(n *newContact) bool {
 	if result, same, found := seen.past.replay(n.once); found {
 		n.draft, n.replayed, n.result = draft{}, true, result
 		if !same {
-			n.err = newError(ErrIdempotencyConflict, nil)
+			n.err = newError(ErrIdempotencyConflict)
 		}
 		return true
 	}
@@ -193,7 +193,7 @@ func (p *pass) replays(n *newContact) bool {
 	case earlier == nil:
 		return false
 	case earlier.Input != n.once.Input:
-		n.err = newError(ErrIdempotencyConflict, nil)
+		n.err = newError(ErrIdempotencyConflict)
 	default:
 		p.finish(n, MutationOutcome{Result: earlier.Result})
 	}
@@ -228,12 +228,12 @@ func (c *call) checkReplays(ctx context.Context, created *creation) {
 		case err != nil:
 			n.err = newServerError(err)
 		case r != nil && !c.principal.CanAccessTeam(r.Contact.TeamID):
-			n.err = newError(ErrIdempotencyConflict, nil)
+			n.err = newError(ErrIdempotencyConflict)
 		case n.result == ResultCreated:
 		case isPastID(n.record.Contact.ID):
 			n.draft = draft{}
 		case r == nil || !r.Contact.DeletedAt.IsZero():
-			n.err = newError(ErrNotFound, nil)
+			n.err = newError(ErrNotFound)
 		case damaged[r.Contact.ID] != nil:
 			n.err = c.fault(damaged[r.Contact.ID])
 		default:
@@ -270,7 +270,7 @@ func (c *call) refuseReplays(ctx context.Context, created *creation) error {
 	for i := range created.contacts {
 		n := &created.contacts[i]
 		if n.once != nil && conflicts[idempotentInput{n.once.Key, n.once.Input}] {
-			n.err = newError(ErrIdempotencyConflict, nil)
+			n.err = newError(ErrIdempotencyConflict)
 		}
 	}
 	return err

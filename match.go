@@ -161,7 +161,7 @@ func (p *pass) restore(ctx context.Context) (creates []*newContact) {
 	}
 	for _, n := range others {
 		if p.of(n).UpdateOnly && !p.follows(n) {
-			n.err = newError(ErrNotFound, nil)
+			n.err = newError(ErrNotFound)
 		} else {
 			creates = append(creates, n)
 		}
@@ -597,7 +597,7 @@ func (p *pass) matchPast(ctx context.Context, m match) {
 // otherExternalID is the error of an input whose fields match a contact that has another
 // external id.
 func otherExternalID(matched []Conflict) *Error {
-	e := newError(ErrDuplicate, nil)
+	e := newError(ErrDuplicate)
 	e.Conflicts = matched
 	e.Message = matched[0].Field + ": the contact that has it has another external id"
 	return e

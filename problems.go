@@ -62,7 +62,7 @@ func (p *problems) err() error {
 	})
 	e := NewValidationError(p.list...)
 	if slices.ContainsFunc(p.list, func(f FieldError) bool { return f.Field == "first_name" && f.Code == FieldRequired }) {
-		missing := newError(ErrMissingFirstName, nil)
+		missing := newError(ErrMissingFirstName)
 		e.Code, e.Message = missing.Code, missing.Message
 	}
 	return e

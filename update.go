@@ -329,10 +329,10 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		}
 		was := &stored.Contact
 		if !ch.deletedToo && !was.DeletedAt.IsZero() {
-			return nil, newError(ErrNotFound, nil)
+			return nil, newError(ErrNotFound)
 		}
 		if !ch.opts.allow(was.Version) {
-			return nil, newError(ErrConflict, nil)
+			return nil, newError(ErrConflict)
 		}
 		next, err := ch.next(ctx, stored)
 		if err != nil {
