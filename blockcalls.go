@@ -1,6 +1,7 @@
 package contacts
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -117,8 +118,5 @@ func (b *blocking) append(ctx context.Context) error {
 		}
 	}
 	outcomes, err := b.send(ctx, MutationBatch{Mutations: []Mutation{m}, Now: b.now})
-	if err != nil || len(outcomes) == 0 {
-		return err
-	}
-	return outcomes[0].Err
+	return cmp.Or(err, outcomeAt(outcomes, 0).Err)
 }

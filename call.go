@@ -374,10 +374,7 @@ func (c *call) apply(ctx context.Context, batch write) ([]MutationOutcome, error
 			return outcomes, nil
 		}
 		for n, i := range stale {
-			outcomes[i] = MutationOutcome{}
-			if more != nil {
-				outcomes[i] = more[n]
-			}
+			outcomes[i] = outcomeAt(more, n)
 			batch.Mutations[i].Claims = again.Mutations[n].Claims
 		}
 	}
@@ -452,6 +449,15 @@ func (c *call) send(ctx context.Context, batch MutationBatch) ([]MutationOutcome
 		m.show(ctx, batch, outcomes)
 	}
 	return outcomes, err
+}
+
+// outcomeAt returns the outcome of the mutation at a place. A store returns none at all
+// where every mutation was stored.
+func outcomeAt(outcomes []MutationOutcome, place int) (o MutationOutcome) {
+	if place < len(outcomes) {
+		o = outcomes[place]
+	}
+	return o
 }
 
 // judged reports whether a KeyJudge has judged the key of the mutations, and taken it.

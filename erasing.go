@@ -82,10 +82,7 @@ func (e *erasing) run(ctx context.Context) (*Erasure, error) {
 		if err != nil {
 			return e.stored, newServerError(err)
 		}
-		var outcome MutationOutcome
-		if len(outcomes) > 0 {
-			outcome = outcomes[0]
-		}
+		outcome := outcomeAt(outcomes, 0)
 		refused := outcome.Err
 		switch {
 		case outcome.Result != "": // another call has stored this erasure
@@ -259,14 +256,12 @@ func (e *erasing) goOn(ctx context.Context) error {
 	}
 	m := Mutation{AccountID: e.account.ID, Settings: e.account.SettingsVersion, Idempotency: once}
 	outcomes, err := e.store.Apply(ctx, MutationBatch{Mutations: []Mutation{m}, Now: e.now, DryRun: true})
-	if err != nil || len(outcomes) == 0 {
-		return err
-	}
-	if outcomes[0].Result == "" {
-		return outcomes[0].Err
+	outcome := outcomeAt(outcomes, 0)
+	if err != nil || outcome.Result == "" {
+		return cmp.Or(err, outcome.Err)
 	}
 	var note eraseNote
-	if err := json.Unmarshal([]byte(outcomes[0].Result), &note); err != nil {
+	if err := json.Unmarshal([]byte(outcome.Result), &note); err != nil {
 		return fmt.Errorf("the idempotency record of an erasure: %w", err)
 	}
 	found, err := e.ledger.findSubjects(ctx, note.Subjects)

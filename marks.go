@@ -347,9 +347,9 @@ func (m *marks) show(ctx context.Context, batch MutationBatch, outcomes []Mutati
 	var blocks []ledgerEntry
 	for i := range batch.Mutations {
 		contact := batch.Mutations[i].written()
-		switch {
-		case contact == nil || outcomes != nil && outcomes[i].Err != nil:
-		case outcomes != nil && outcomes[i].Result != "": // by another call, which may have added blocks
+		switch o := outcomeAt(outcomes, i); {
+		case contact == nil || o.Err != nil:
+		case o.Result != "": // by another call, which may have added blocks
 			again = append(again, contact)
 		default:
 			asked := m.blocksOf(i, contact)
@@ -375,7 +375,7 @@ func (m *marks) show(ctx context.Context, batch MutationBatch, outcomes []Mutati
 	}
 	for i := range batch.Mutations {
 		contact := batch.Mutations[i].written()
-		if contact != nil && (outcomes == nil || outcomes[i].Err == nil) {
+		if contact != nil && outcomeAt(outcomes, i).Err == nil {
 			view.mark(contact, m.now)
 		}
 	}

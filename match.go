@@ -314,10 +314,7 @@ func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 		p.note(err)
 	}
 	for i, next := range steps {
-		var o MutationOutcome
-		if outcomes != nil {
-			o = outcomes[i]
-		}
+		o := outcomeAt(outcomes, i)
 		claims := batch.Mutations[i].Claims
 		next.claims = claims
 		if p.seen != nil && (o.Err == nil && o.Result == "" || errors.Is(o.Err, ErrDuplicate)) {

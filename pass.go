@@ -213,10 +213,7 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 		return
 	}
 	for i, n := range contacts {
-		var o MutationOutcome
-		if outcomes != nil {
-			o = outcomes[i]
-		}
+		o := outcomeAt(outcomes, i)
 		switch {
 		case o.Err == nil && o.Result != "":
 			n.draft.record = n.change[0].Record // with its marks

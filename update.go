@@ -368,21 +368,21 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			MutationBatch: MutationBatch{Now: now, Mutations: mutations},
 			stored:        []*ContactRecord{stored},
 		})
-		switch {
+		switch o := outcomeAt(outcomes, 0); {
 		case err != nil:
 			return nil, c.fault(err)
-		case len(outcomes) == 0 || outcomes[0].Err == nil:
+		case o.Err == nil:
 			c.observed.wrote(ch.result(), false, nil)
 			if before != nil {
 				ch.opts.Before(before)
 			}
 			return c.result(next), nil
-		case errors.Is(outcomes[0].Err, ErrConflict) && try < maxTries:
+		case errors.Is(o.Err, ErrConflict) && try < maxTries:
 			c.tries++
-		case errors.Is(outcomes[0].Err, ErrDuplicate):
-			return nil, c.duplicateError(ctx, duplicate{code: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: outcomes[0].Holders})
+		case errors.Is(o.Err, ErrDuplicate):
+			return nil, c.duplicateError(ctx, duplicate{code: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: o.Holders})
 		default:
-			return nil, c.refusal(outcomes[0].Err)
+			return nil, c.refusal(o.Err)
 		}
 	}
 }
