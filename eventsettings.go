@@ -54,11 +54,7 @@ const settingEvents = "events"
 
 // eventSettings returns the settings of the account.
 func (a *AccountRecord) eventSettings() (EventSettings, error) {
-	text, ok := a.Settings[settingEvents]
-	if !ok { // as for most accounts: nothing is allocated
-		return EventSettings{}, nil
-	}
-	return parseEventSettings(text)
+	return settingOf(a, settingEvents, parseEventSettings)
 }
 
 func parseEventSettings(text string) (s EventSettings, err error) {

@@ -81,11 +81,7 @@ type ledgerSetting struct {
 
 // ledgerSetting returns the setting; nil: the account has no ledger.
 func (a *AccountRecord) ledgerSetting() (*ledgerSetting, error) {
-	text, ok := a.Settings[settingDoNotCall]
-	if !ok {
-		return nil, nil
-	}
-	return parseLedgerSetting(text)
+	return settingOf(a, settingDoNotCall, parseLedgerSetting)
 }
 
 func parseLedgerSetting(text string) (*ledgerSetting, error) {

@@ -19,14 +19,19 @@ type memo[T any] struct {
 // maxMemo bounds what a memo remembers.
 const maxMemo = 10_000
 
-// setting returns the setting of that name as parse reads it; the zero value: the
-// account has none.
-func (m *memo[T]) setting(a *AccountRecord, name string, parse func(string) (T, error)) (value T, err error) {
+// settingOf returns the setting of that name as parse reads it; the zero value: the
+// account has none, as most do.
+func settingOf[T any](a *AccountRecord, name string, parse func(string) (T, error)) (value T, err error) {
 	text, ok := a.Settings[name]
 	if !ok {
 		return value, nil
 	}
-	return m.read(text, parse)
+	return parse(text)
+}
+
+// setting is settingOf for what the memo remembers.
+func (m *memo[T]) setting(a *AccountRecord, name string, parse func(string) (T, error)) (T, error) {
+	return settingOf(a, name, func(text string) (T, error) { return m.read(text, parse) })
 }
 
 // read returns the parsed text, which the caller must not change. It calls parse for a

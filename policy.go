@@ -150,11 +150,7 @@ const settingDuplicatePolicy = "duplicate_policy"
 
 // duplicatePolicy returns the policy of the account.
 func (a *AccountRecord) duplicatePolicy() (DuplicatePolicy, error) {
-	text, ok := a.Settings[settingDuplicatePolicy]
-	if !ok {
-		return DuplicatePolicy{}, nil
-	}
-	return parseDuplicatePolicy(text)
+	return settingOf(a, settingDuplicatePolicy, parseDuplicatePolicy)
 }
 
 func parseDuplicatePolicy(text string) (p DuplicatePolicy, err error) {
