@@ -315,10 +315,9 @@ func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 	}
 	for i, next := range steps {
 		o := outcomeAt(outcomes, i)
-		claims := batch.Mutations[i].Claims
-		next.claims = claims
+		next.claims = batch.Mutations[i].Claims
 		if p.seen != nil && (o.Err == nil && o.Result == "" || errors.Is(o.Err, ErrDuplicate)) {
-			o = MutationOutcome{Holders: p.seen.holdersOf(claims, o.Holders, next.before.Contact.ID)}
+			o = MutationOutcome{Holders: p.seen.holdersOf(next.claims, o.Holders, next.before.Contact.ID)}
 			if len(o.Holders) > 0 {
 				o.Err = ErrDuplicate
 			}
@@ -328,11 +327,11 @@ func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 			next.err = newServerError(err)
 		case o.Err == nil && o.Result == "":
 			p.done(next)
-		case errors.Is(o.Err, ErrDuplicate) && p.awaitsMove(next.newContact, claims, o.Holders):
+		case errors.Is(o.Err, ErrDuplicate) && p.awaitsMove(next.newContact, next.claims, o.Holders):
 			p.repeat(next.newContact, errAgain)
-		case errors.Is(o.Err, ErrDuplicate) && p.refuses(&next, claims, o.Holders):
+		case errors.Is(o.Err, ErrDuplicate) && p.refuses(&next, o.Holders):
 			next.err = p.duplicateError(ctx, duplicate{
-				code: ErrDuplicate, contact: next.given(), claims: claims, holders: o.Holders, created: p.created,
+				code: ErrDuplicate, contact: next.given(), claims: next.claims, holders: o.Holders, created: p.created,
 			})
 		case o.Err == nil, comesAgain(o.Err):
 			p.repeat(next.newContact, o.Err)
@@ -431,12 +430,12 @@ type merged struct {
 // refuses reports whether the contact cannot be changed because others have keys
 // that it would get. Where they have keys by which it was found, it is looked for
 // again.
-func (p *pass) refuses(m *merged, claims []MatchKey, holders []Holder) bool {
+func (p *pass) refuses(m *merged, holders []Holder) bool {
 	found := m.on
 	if m.result == ResultRestored { // no live contact had a key of the input
 		found = p.policy.withForms(m.record.MatchKeys())
 	}
-	return !slices.ContainsFunc(holders, func(h Holder) bool { return slices.Contains(found, claims[h.Key]) })
+	return !slices.ContainsFunc(holders, func(h Holder) bool { return slices.Contains(found, m.claims[h.Key]) })
 }
 
 // given returns the contact whose fields an error names: the input, which has every
