@@ -124,12 +124,8 @@ func ledgerTime(t time.Time, field string, bad *problems) time.Time {
 // listedNumber returns the number in the form in which the ledger has it.
 func (r *rules) listedNumber(number string, bad *problems) string {
 	e164, why := r.phones.listed(number)
-	switch {
-	case why == "" || bad.has("phone_number"):
-	case trim(number) == "":
-		bad.add("phone_number", FieldRequired, "is required")
-	default:
-		bad.add("phone_number", FieldInvalid, why)
+	if why != "" {
+		refuseNumber("phone_number", number, why, bad)
 	}
 	return e164
 }

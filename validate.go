@@ -482,13 +482,13 @@ func checkPhoneNumbers(phones []PhoneNumber, bad *problems) {
 func (r *rules) phoneNumber(i int, number string, bad *problems) string {
 	e164, why := r.phones.normalise(number)
 	if why != "" {
-		r.refuseNumber(i, number, why, bad)
+		refuseNumber(element("phone_numbers", i)+".phone_number", number, why, bad)
 	}
 	return e164
 }
 
-func (r *rules) refuseNumber(i int, number, why string, bad *problems) {
-	field := element("phone_numbers", i) + ".phone_number"
+// refuseNumber adds why a number is refused, unless the field is wrong already.
+func refuseNumber(field, number, why string, bad *problems) {
 	switch {
 	case bad.has(field):
 	case trim(number) == "":
