@@ -43,7 +43,7 @@ func (b body) decode(ctx context.Context) error {
 	}
 	r.finish()
 	if r.err != nil {
-		return r.explain(text)
+		return r.explain()
 	}
 	return nil
 }

@@ -279,7 +279,8 @@ func (r *jsonReader) finish() {
 
 // explain says what is wrong with the text, and where. Of the text itself it
 // repeats one character at most.
-func (r *jsonReader) explain(text []byte) error {
+func (r *jsonReader) explain() error {
+	text := r.text
 	if len(bytes.TrimSpace(text)) == 0 {
 		return invalidJSON("the body is empty", nil)
 	}
