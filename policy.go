@@ -213,12 +213,10 @@ func (a *Admin) account(ctx context.Context, id uuid.UUID) (*AccountRecord, erro
 
 // set stores the next version of the account's settings. If another setting came
 // first, it takes the version after that one.
-func (a *Admin) set(ctx context.Context, setting SettingRecord) error {
-	now, err := a.clock.read()
-	if err != nil {
-		return newServerError(err)
+func (a *Admin) set(ctx context.Context, setting SettingRecord) (err error) {
+	if setting.At, err = a.now(); err != nil {
+		return err
 	}
-	setting.At = now
 	if setting.Actor, err = a.who(); err != nil {
 		return err
 	}
