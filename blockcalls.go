@@ -94,10 +94,7 @@ func (f *formEntries) covers(block *ledgerEntry, now time.Time) bool {
 		if !e.ExpiresAt.IsZero() && (block.ExpiresAt.IsZero() || e.ExpiresAt.Before(block.ExpiresAt)) {
 			continue
 		}
-		if !e.At.Before(block.At) {
-			return true
-		}
-		if slices.Contains(active, e) {
+		if !e.At.Before(block.At) || slices.Contains(active, e) {
 			return true
 		}
 	}

@@ -201,13 +201,12 @@ func (a *storeKeys) find(ctx context.Context, key string) (*KeyRecord, error) {
 		return nil, errNilStore
 	}
 	k, err := a.store.FindKey(ctx, hash)
-	if err != nil {
-		if errors.Is(err, ErrNotFound) {
-			return nil, ErrInvalidKey
-		}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, ErrInvalidKey
+	case err != nil:
 		return nil, err
-	}
-	if a.ended(k) || !k.RevokedAt.IsZero() || !k.Account.DisabledAt.IsZero() {
+	case a.ended(k) || !k.RevokedAt.IsZero() || !k.Account.DisabledAt.IsZero():
 		return nil, ErrInvalidKey
 	}
 	a.remember(hash, k)
