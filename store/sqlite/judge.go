@@ -119,22 +119,30 @@ func (j *judge) key(m *mutation) (refused, err error) {
 	if m.madeBy.key == uuid.Nil || j.keys[m.madeBy] {
 		return nil, nil
 	}
-	var row [2]driver.Value
-	found, err := j.conn.row(judgeKey, row[:1], m.madeBy.key[:], m.account)
+	var one [1]driver.Value
+	found, err := j.conn.row(judgeKey, one[:], m.madeBy.key[:], m.account)
 	if err != nil {
 		return nil, err
 	}
-	if found {
-		j.keys[m.madeBy] = true
-		return nil, nil
-	}
-	if found, err = j.conn.row(judgeAccount, row[:], m.account); err != nil {
-		return nil, err
-	}
 	if !found {
-		return contacts.ErrNotFound, nil
+		return j.stale(m)
 	}
-	return contacts.ErrStale, nil
+	j.keys[m.madeBy] = true
+	return nil, nil
+}
+
+// stale returns ErrStale, or ErrNotFound if the account of the mutation does not exist.
+func (j *judge) stale(m *mutation) (refused, err error) {
+	var row [2]driver.Value
+	found, err := j.conn.row(judgeAccount, row[:], m.account)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return contacts.ErrNotFound, nil
+	default:
+		return contacts.ErrStale, nil
+	}
 }
 
 // contacts returns the rows of the contacts that the mutation changes. They are
@@ -235,16 +243,7 @@ func (j *judge) refusal(m *mutation, err error) (refused, fault error) {
 		// The one column that is ever given NULL where it does not take it is
 		// the number of an account that does not exist, or that has another
 		// settings version.
-		var row [2]driver.Value
-		found, err := j.conn.row(judgeAccount, row[:], m.account)
-		switch {
-		case err != nil:
-			return nil, err
-		case !found:
-			return contacts.ErrNotFound, nil
-		default:
-			return contacts.ErrStale, nil
-		}
+		return j.stale(m)
 	default:
 		return nil, err
 	}
