@@ -24,21 +24,13 @@ type connector struct {
 	connected func(*sqlite3.SQLiteConn) error
 }
 
-// Connect implements [driver.Connector].
-func (c *connector) Connect(ctx context.Context) (driver.Conn, error) { return c.open(ctx) }
-
-// Driver implements [driver.Connector].
-func (c *connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
-
 func (c *connector) open(ctx context.Context) (*sqlite3.SQLiteConn, error) {
 	var conn *sqlite3.SQLiteConn
-	err := retry(ctx, func() error {
+	err := retry(ctx, func() (err error) {
 		// mode=rw: a file that went away is not created anew.
-		opened, err := c.Driver().Open(uri(c.path, "mode=rw"))
-		if err != nil {
+		if conn, err = openConn(c.path, "mode=rw"); err != nil {
 			return err
 		}
-		conn = opened.(*sqlite3.SQLiteConn)
 		for _, s := range c.settings {
 			if err = s.apply(conn); err != nil {
 				break
@@ -56,6 +48,16 @@ func (c *connector) open(ctx context.Context) (*sqlite3.SQLiteConn, error) {
 		return nil, err
 	}
 	return conn, nil
+}
+
+// openConn opens a connection to the file at path without any settings. The parameters
+// are those of its uri.
+func openConn(path, parameters string) (*sqlite3.SQLiteConn, error) {
+	c, err := (&sqlite3.SQLiteDriver{}).Open(uri(path, parameters))
+	if err != nil {
+		return nil, err
+	}
+	return c.(*sqlite3.SQLiteConn), nil
 }
 
 // uri returns the name that makes SQLite open the file at path, an absolute
@@ -192,10 +194,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return ctx.Err()
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return ctx.Err()
 }
 
 // isBusy reports whether a lock was in the way, and nothing else.

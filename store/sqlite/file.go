@@ -300,12 +300,11 @@ const immutable = "mode=ro&immutable=1"
 // closes the file would then delete the -wal file that we use
 // (sqlite.org/howtocorrupt.html, 2.2).
 func readMain(path string) (m mainFile, err error) {
-	opened, err := (&sqlite3.SQLiteDriver{}).Open(uri(path, immutable))
+	c, err := openConn(path, immutable)
 	if err != nil {
 		return m, err
 	}
-	defer opened.Close()
-	c := opened.(*sqlite3.SQLiteConn)
+	defer c.Close()
 	if m.marks, err = readMarks(c); err != nil {
 		return m, err
 	}

@@ -115,11 +115,10 @@ func openBackup(ctx context.Context, path string, newest int) (*sqlite3.SQLiteCo
 	if err := m.check(newest); err != nil {
 		return nil, err
 	}
-	opened, err := (&sqlite3.SQLiteDriver{}).Open(uri(target, immutable))
+	db, err := openConn(target, immutable)
 	if err != nil {
 		return nil, err
 	}
-	db := opened.(*sqlite3.SQLiteConn)
 	if err := checkContent(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -209,15 +208,13 @@ func hold(path string, newest int) (held, error) {
 	if err := inspect(path, newest); errors.Is(err, ErrForeignLog) || errors.Is(err, fs.ErrNotExist) {
 		return held{}, nil // no store can open it, and SQLite must not
 	}
-	opened, err := (&sqlite3.SQLiteDriver{}).Open(uri(path, "mode=rw"))
+	db, err := openConn(path, "mode=rw")
 	if err == nil {
-		h := held{db: opened.(*sqlite3.SQLiteConn)}
-		if _, err = h.db.Exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT", nil); err == nil {
-			_, err := queryValue(h.db, "PRAGMA wal_checkpoint(TRUNCATE)")
-			h.empty = err == nil
-			return h, nil
+		if _, err = db.Exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT", nil); err == nil {
+			_, err := queryValue(db, "PRAGMA wal_checkpoint(TRUNCATE)")
+			return held{db: db, empty: err == nil}, nil
 		}
-		_ = h.db.Close() // it has failed already
+		_ = db.Close() // it has failed already
 	}
 	if isBusy(err) {
 		return held{}, ErrInUse
