@@ -160,11 +160,10 @@ func (c *writeConn) addTeam(t *contacts.Team) error {
 		if err != nil {
 			return err
 		}
-		n := max(last, 0)
-		if n == math.MaxInt64 {
+		if last == math.MaxInt64 {
 			return errors.New("the account has a team with the highest id there is, so none can be assigned")
 		}
-		t.ID = n + 1
+		t.ID = max(last, 0) + 1
 	}
 	return existsOr(c.exec(insertTeam, account, t.ID, t.Name, micros(t.CreatedAt)))
 }

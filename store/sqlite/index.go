@@ -115,10 +115,7 @@ func (x *indexer) next(c *writeConn) error {
 		x.written = 0
 		x.working = true
 		x.busy.Go(func() {
-			r, err := x.prepare(x.ctx, x.runLength)
-			if err != nil {
-				r = nil // the next one will read the same contacts
-			}
+			r, _ := x.prepare(x.ctx, x.runLength) // where it fails, the next one will read the same contacts
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			x.prepared, x.working = r, false
