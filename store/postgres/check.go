@@ -89,12 +89,8 @@ func (s *Store) seeing(ctx context.Context, account uuid.UUID, f func(context.Co
 		return err
 	}
 	defer s.gate.Leave()
-	err := s.readOnly(ctx, func(ctx context.Context, t *transaction) error {
+	return classify(ctx, s.readOnly(ctx, func(ctx context.Context, t *transaction) error {
 		s.allow(t, []uuid.UUID{account})
 		return f(ctx, t)
-	})
-	if err != nil {
-		return classify(ctx, err)
-	}
-	return nil
+	}))
 }

@@ -158,7 +158,7 @@ func newServerError(e *pgconn.PgError) error {
 func class(state string) string { return state[:min(2, len(state))] }
 
 // classify makes an error for callers: it matches what the package promises and
-// the context's error where that ended the call, and it holds no data.
+// the context's error where that ended the call, and it holds no data. nil stays nil.
 func classify(ctx context.Context, err error) error {
 	unknown, cause := errors.Is(err, contacts.ErrOutcomeUnknown), ctx.Err()
 	ended := cause != nil && (unknown || errors.Is(err, cause) || isLost(err) || state(err) == stateCancelled)

@@ -86,10 +86,7 @@ func (s *Store) find(ctx context.Context, search *search) error {
 	if errors.Is(err, contacts.ErrOutcomeUnknown) {
 		return ctx.Err() // it would have changed nothing
 	}
-	if err != nil {
-		return classify(ctx, err)
-	}
-	return nil
+	return classify(ctx, err)
 }
 
 // findAll runs the searches of a group with one query of each kind. The query

@@ -227,8 +227,5 @@ func (s *Store) repairLookups(ctx context.Context, account uuid.UUID, entries lo
 		come.exec(t, s.statements.insertLookups)
 		return nil
 	})
-	if err != nil {
-		return classify(ctx, err)
-	}
-	return nil
+	return classify(ctx, err)
 }
