@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -55,7 +54,7 @@ const (
 type contactKey struct{ account, id uuid.UUID }
 
 func (k contactKey) compare(other contactKey) int {
-	return cmp.Or(bytes.Compare(k.account[:], other.account[:]), bytes.Compare(k.id[:], other.id[:]))
+	return cmp.Or(compareIDs(k.account, other.account), compareIDs(k.id, other.id))
 }
 
 // contactKeyArrays returns the keys as contactKeysGiven has them.

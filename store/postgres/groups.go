@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"example.com/contacts"
 	"example.com/contacts/store/internal/grouplist"
@@ -91,7 +90,7 @@ func (s *Store) listGroups(ctx context.Context, q *contacts.ContactQuery) (list 
 // addGroups adds the groups that have one of the values, until the page is full.
 func (s *Store) addGroups(ctx context.Context, page *grouplist.Page, q *contacts.ContactQuery, values []uuid.UUID) error {
 	var b queryBuilder
-	b.add(groupsSQL, pgUUID(q.AccountID), column(values, func(v uuid.UUID) pgtype.UUID { return pgUUID(v) }))
+	b.add(groupsSQL, pgUUID(q.AccountID), column(values, pgUUID))
 	addLookups(&b, lookupValues(q))
 	addMatchKeys(&b, q)
 	addConditions(&b, q)

@@ -32,7 +32,7 @@ type onceKey struct {
 }
 
 func (k onceKey) compare(other onceKey) int {
-	return cmp.Or(bytes.Compare(k.account[:], other.account[:]), bytes.Compare(k.key[:], other.key[:]))
+	return cmp.Or(compareIDs(k.account, other.account), bytes.Compare(k.key[:], other.key[:]))
 }
 
 // An idempotency is an idempotency record in the form of the tables.
@@ -71,8 +71,6 @@ func (st *onceState) record(now time.Time) *idempotency {
 	}
 	return nil
 }
-
-func (st *onceState) keep(i *idempotency) { st.kept = i }
 
 func (j *judge) readOnce(t *transaction, s *statements) {
 	if len(j.once) == 0 {

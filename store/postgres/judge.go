@@ -240,7 +240,7 @@ func (j *judge) store(m *mutation) {
 		}
 	}
 	if m.idempotency != nil {
-		j.once[m.idempotency.onceKey].keep(m.idempotency)
+		j.once[m.idempotency.onceKey].kept = m.idempotency
 	}
 	a.append(m)
 }

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"slices"
@@ -91,7 +90,7 @@ type lookups []lookup
 type lookup struct{ account, value, id uuid.UUID }
 
 func (l lookup) compare(other lookup) int {
-	return cmp.Or(bytes.Compare(l.account[:], other.account[:]), bytes.Compare(l.value[:], other.value[:]), bytes.Compare(l.id[:], other.id[:]))
+	return cmp.Or(compareIDs(l.account, other.account), compareIDs(l.value, other.value), compareIDs(l.id, other.id))
 }
 
 func (l *lookups) add(k contactKey, values ...uuid.UUID) {
