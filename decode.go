@@ -145,17 +145,11 @@ func (r *contactReader) contact(in *CreateContactInput) {
 
 func (r *contactReader) tags(dst *[]string, field string) {
 	r.array(field, func(i int) {
-		var tag string
 		if r.bad.full() || r.over() {
 			r.skip()
 			return
 		}
-		if r.kind() == 'n' {
-			r.wrongType(element(field, i), "a string")
-		} else {
-			r.string(&tag, element(field, i))
-		}
-		*dst = append(*dst, tag)
+		*dst = append(*dst, r.stringNotNull(element(field, i)))
 	})
 }
 

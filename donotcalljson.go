@@ -169,13 +169,7 @@ func (r *doNotCallReader) numbers() (numbers []string) {
 				r.skip()
 				return
 			}
-			var number string
-			if r.kind() != '"' {
-				r.wrongType(element(field, i), "a string")
-			} else {
-				r.string(&number, element(field, i))
-			}
-			numbers = append(numbers, number)
+			numbers = append(numbers, r.stringNotNull(element(field, i)))
 		})
 	}
 	if !given && r.err == nil {

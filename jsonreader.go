@@ -89,6 +89,16 @@ func (r *jsonReader) string(dst *string, field string) {
 	}
 }
 
+// stringNotNull reads an element of a list, in which null does not mean absent.
+func (r *jsonReader) stringNotNull(field string) (s string) {
+	if r.kind() == 'n' {
+		r.wrongType(field, "a string")
+	} else {
+		r.string(&s, field)
+	}
+	return s
+}
+
 func (r *jsonReader) boolean(dst *bool, field string) {
 	switch r.kind() {
 	case 't', 'f':
