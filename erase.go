@@ -116,13 +116,9 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 	if err != nil {
 		return nil, err
 	}
-	account, err := a.account(ctx, in.AccountID)
+	policy, err := a.DuplicatePolicy(ctx, in.AccountID)
 	if err != nil {
 		return nil, err
-	}
-	policy, err := account.duplicatePolicy()
-	if err != nil {
-		return nil, newServerError(err)
 	}
 	var found []Conflict
 	seen := make(map[uuid.UUID]bool)

@@ -96,13 +96,5 @@ func (a *Admin) SetEvents(ctx context.Context, accountID uuid.UUID, s EventSetti
 // EventSettings returns the settings that an account has now. Its errors:
 // CodeNotFound for an unknown account, CodeServerError.
 func (a *Admin) EventSettings(ctx context.Context, accountID uuid.UUID) (EventSettings, error) {
-	account, err := a.account(ctx, accountID)
-	if err != nil {
-		return EventSettings{}, err
-	}
-	s, err := account.eventSettings()
-	if err != nil {
-		return s, newServerError(err)
-	}
-	return s, nil
+	return settingNow(ctx, a, accountID, (*AccountRecord).eventSettings)
 }

@@ -185,15 +185,19 @@ func (a *Admin) SetDuplicatePolicy(ctx context.Context, accountID uuid.UUID, p D
 // DuplicatePolicy returns the policy that an account has now. Its errors:
 // CodeNotFound for an unknown account, CodeServerError.
 func (a *Admin) DuplicatePolicy(ctx context.Context, accountID uuid.UUID) (DuplicatePolicy, error) {
+	return settingNow(ctx, a, accountID, (*AccountRecord).duplicatePolicy)
+}
+
+// settingNow returns a setting that an account has now.
+func settingNow[T any](ctx context.Context, a *Admin, accountID uuid.UUID, of func(*AccountRecord) (T, error)) (value T, err error) {
 	account, err := a.account(ctx, accountID)
 	if err != nil {
-		return DuplicatePolicy{}, err
+		return value, err
 	}
-	p, err := account.duplicatePolicy()
-	if err != nil {
-		return p, newServerError(err)
+	if value, err = of(account); err != nil {
+		return value, newServerError(err)
 	}
-	return p, nil
+	return value, nil
 }
 
 // account returns an account with its settings.
