@@ -130,13 +130,9 @@ func (w *groupWalk) part(ctx context.Context) error {
 // groupsOf returns the groups of a value, after the position. Nearly always there
 // is one at most, since few texts have the same hash.
 func (w *groupWalk) groupsOf(ctx context.Context, c *conn, account, value int64) ([]group, error) {
-	seqs := w.unmerged.seqs(value)
-	err := c.each(findHits, func(row []driver.Value) bool {
-		seqs = append(seqs, integer(row[0]))
-		return ctx.Err() == nil
-	}, account, int64(w.kind), value)
-	if err != nil || ctx.Err() != nil {
-		return nil, cmp.Or(err, ctx.Err())
+	seqs, err := c.appendHits(ctx, w.unmerged.seqs(value), lookup{account: account, kind: w.kind, value: value})
+	if err != nil {
+		return nil, err
 	}
 	slices.Sort(seqs)
 	if seqs = slices.Compact(seqs); len(seqs) < 2 {

@@ -4,9 +4,9 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -422,33 +422,38 @@ func (s *Store) chooseNamed(q *contacts.ContactQuery) func(context.Context, *con
 // rowsWithEntries returns rows of lookupColumns, of the contacts that may have one
 // of the entries.
 func (s *Store) rowsWithEntries(ctx context.Context, c *conn, accountID uuid.UUID, entries []lookup) ([][]driver.Value, error) {
-	account, seqs, err := s.unmergedHits(c, accountID[:], entries)
+	seqs, err := s.unmergedHits(c, accountID[:], entries)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		err := c.each(findHits, func(row []driver.Value) bool {
-			seqs = append(seqs, integer(row[0]))
-			return ctx.Err() == nil
-		}, account, int64(e.kind), e.value)
-		if err := errors.Join(err, ctx.Err()); err != nil {
+		if seqs, err = c.appendHits(ctx, seqs, e); err != nil {
 			return nil, err
 		}
 	}
 	return c.rows(ctx, chooseKeys, accountID[:], jsonNumbers(seqs))
 }
 
-// unmergedHits returns the number of an account, and its contacts that may have one of
-// the entries and that the look-ups may not name yet.
-func (s *Store) unmergedHits(c *conn, accountID driver.Value, entries []lookup) (account int64, seqs []int64, err error) {
-	if account, err = c.number(accountNumber, accountID); err != nil {
-		return 0, nil, err
+// appendHits appends the contacts that the look-ups name for an entry.
+func (c *conn) appendHits(ctx context.Context, seqs []int64, e lookup) ([]int64, error) {
+	err := c.each(findHits, func(row []driver.Value) bool {
+		seqs = append(seqs, integer(row[0]))
+		return ctx.Err() == nil
+	}, e.account, int64(e.kind), e.value)
+	return seqs, cmp.Or(err, ctx.Err())
+}
+
+// unmergedHits sets the account of the entries, and returns its contacts that may have
+// one of them and that the look-ups may not name yet.
+func (s *Store) unmergedHits(c *conn, accountID driver.Value, entries []lookup) ([]int64, error) {
+	account, err := c.number(accountNumber, accountID)
+	if err != nil {
+		return nil, err
 	}
 	for i := range entries {
 		entries[i].account = account
 	}
-	seqs, err = s.unmerged.candidates(c, entries, nil)
-	return account, seqs, err
+	return s.unmerged.candidates(c, entries, nil)
 }
 
 // chooseUnmerged chooses the contacts that may have the entry and are not in the
@@ -461,7 +466,7 @@ func (s *Store) chooseUnmerged(e lookup) func(context.Context, *conn, listArgs) 
 		if !s.unmerged.inUse() {
 			return nil
 		}
-		_, seqs, err := s.unmergedHits(c, args[argAccount], []lookup{e})
+		seqs, err := s.unmergedHits(c, args[argAccount], []lookup{e})
 		args[argSeqs], args[argTail] = jsonNumbers(seqs), int64(math.MaxInt64)
 		return err
 	}
