@@ -162,15 +162,8 @@ func (s *Store) assignIDs(ctx context.Context, t *transaction, teams []contacts.
 	if !slices.ContainsFunc(teams, func(t contacts.Team) bool { return t.ID == 0 }) {
 		return nil
 	}
-	last := make(map[uuid.UUID]int64)
-	t.query(func(rows pgx.Rows) error {
-		var account uuid.UUID
-		var id int64
-		err := rows.Scan((*[16]byte)(&account), &id)
-		last[account] = id
-		return err
-	}, s.statements.lastTeams, column(teams, func(t contacts.Team) pgtype.UUID { return pgUUID(t.AccountID) }))
-	if err := t.flush(ctx); err != nil {
+	last, err := t.numbers(ctx, s.statements.lastTeams, column(teams, func(t contacts.Team) pgtype.UUID { return pgUUID(t.AccountID) }))
+	if err != nil {
 		return err
 	}
 	for i := range teams {
@@ -184,6 +177,19 @@ func (s *Store) assignIDs(ctx context.Context, t *transaction, teams []contacts.
 		last[t.AccountID] = max(last[t.AccountID], t.ID)
 	}
 	return nil
+}
+
+// numbers returns the number that a statement has for each of some accounts.
+func (t *transaction) numbers(ctx context.Context, sql string, accounts []pgtype.UUID) (map[uuid.UUID]int64, error) {
+	found := make(map[uuid.UUID]int64)
+	t.query(func(rows pgx.Rows) error {
+		var account uuid.UUID
+		var n int64
+		err := rows.Scan((*[16]byte)(&account), &n)
+		found[account] = n
+		return err
+	}, sql, accounts)
+	return found, t.flush(ctx)
 }
 
 func (s *Store) addKeys(ctx context.Context, t *transaction, keys []contacts.KeyRecord) error {
@@ -200,16 +206,8 @@ func (s *Store) addSettings(ctx context.Context, t *transaction, settings []cont
 	if len(settings) == 0 {
 		return nil
 	}
-	accounts := column(settings, func(r contacts.SettingRecord) pgtype.UUID { return pgUUID(r.AccountID) })
-	newest := make(map[uuid.UUID]int64)
-	t.query(func(rows pgx.Rows) error {
-		var id uuid.UUID
-		var version int64
-		err := rows.Scan((*[16]byte)(&id), &version)
-		newest[id] = version
-		return err
-	}, s.statements.settingsVersions, accounts)
-	if err := t.flush(ctx); err != nil {
+	newest, err := t.numbers(ctx, s.statements.settingsVersions, column(settings, func(r contacts.SettingRecord) pgtype.UUID { return pgUUID(r.AccountID) }))
+	if err != nil {
 		return err
 	}
 	for _, r := range settings {
