@@ -241,7 +241,7 @@ func (a *account) put(id uuid.UUID, r stored) {
 	}
 	switch {
 	case len(a.contacts) > n:
-		if n := len(a.ids); n > 0 && compareIDs(a.ids[n-1], id) > 0 {
+		if last := len(a.ids) - 1; last >= 0 && compareIDs(a.ids[last], id) > 0 {
 			a.sorted = false
 		}
 		a.ids = append(a.ids, id)

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"bytes"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -41,7 +40,7 @@ func (a *account) pruneIfDue(now time.Time) {
 func (a *account) prune(now time.Time, limit int) (n int) {
 	until := now.Add(-clockSkew)
 	ended := make([]*contacts.IdempotencyRecord, 0, len(a.idempotency))
-	for r := range maps.Values(a.idempotency) {
+	for _, r := range a.idempotency {
 		if !r.EndsAt.After(until) {
 			ended = append(ended, r)
 		}
