@@ -62,7 +62,7 @@ func (p *pass) lookFor(ctx context.Context, contacts []*newContact) (others []*n
 // mayChange reports whether the principal may change the stored contact, or learn of
 // it, and the team of the input is known to exist.
 func (p *pass) mayChange(n *newContact, stored *ContactRecord) bool {
-	how, team := p.of(n), n.record.Contact.TeamID
+	how, team := p.howOf(n), n.record.Contact.TeamID
 	return p.principal.CanAccessTeam(stored.Contact.TeamID) &&
 		(how.needs == "" || p.principal.Can(how.needs)) &&
 		(team == 0 || team == stored.Contact.TeamID)

@@ -50,7 +50,7 @@ func (m *match) matches(h Holder) bool { return slices.Contains(m.on, m.claims[h
 
 // decide says what becomes of a contact of which others have a key.
 func (p *pass) decide(ctx context.Context, m match) {
-	how := p.of(m.newContact)
+	how := p.howOf(m.newContact)
 	var found []uuid.UUID
 	hidden := false
 	for _, h := range m.holders {
@@ -79,7 +79,7 @@ func (p *pass) decide(ctx context.Context, m match) {
 func (p *pass) reconsider() {
 	first := make(map[uuid.UUID]*newContact) // that changes a contact
 	for _, m := range p.found {
-		if n := first[m.id]; !p.of(m.newContact).leaves && (n == nil || m.place < n.place) {
+		if n := first[m.id]; !p.howOf(m.newContact).leaves && (n == nil || m.place < n.place) {
 			first[m.id] = m.newContact
 		}
 	}
@@ -109,7 +109,7 @@ func (p *pass) awaitsMove(n *newContact, claims []MatchKey, holders []Holder) bo
 		if other.isDone() || other.wait <= n.wait || last != nil && other.wait <= last.wait {
 			continue
 		}
-		if how := p.of(other); how != nil && how.Mode == UpsertOverwrite && other.record.Contact.Email != "" {
+		if how := p.howOf(other); how != nil && how.Mode == UpsertOverwrite && other.record.Contact.Email != "" {
 			last = other
 		}
 	}
@@ -138,7 +138,7 @@ func (p *pass) restore(ctx context.Context) (creates []*newContact) {
 	for _, n := range p.absent {
 		on := p.keysOf(n)
 		var deleted []*ContactRecord
-		if p.of(n).RestoreDeleted && len(on) > 0 {
+		if p.howOf(n).RestoreDeleted && len(on) > 0 {
 			var err error
 			if deleted, err = p.deleted(ctx, on); err != nil {
 				n.err = p.fault(err)
@@ -160,7 +160,7 @@ func (p *pass) restore(ctx context.Context) (creates []*newContact) {
 		}
 	}
 	for _, n := range others {
-		if p.of(n).UpdateOnly && !p.follows(n) {
+		if p.howOf(n).UpdateOnly && !p.follows(n) {
 			n.err = newError(ErrNotFound)
 		} else {
 			creates = append(creates, n)
@@ -449,7 +449,7 @@ func (m *merged) given() *Contact {
 
 // merge returns what becomes of the contact that was found.
 func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, err error) {
-	how, was := p.of(m.newContact), &m.stored.Contact
+	how, was := p.howOf(m.newContact), &m.stored.Contact
 	next = merged{step: step{newContact: m.newContact, before: m.stored, on: m.on}, result: ResultExisting}
 	next.matched = p.matched(m, p.dryRun)
 	if m.damaged != nil {
@@ -483,7 +483,7 @@ func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, 
 
 // mergeInto changes the contact by the rules of an upsert.
 func (p *pass) mergeInto(ctx context.Context, next *merged, m match, before *draft) error {
-	how, was, input := p.of(m.newContact), &m.stored.Contact, m.record
+	how, was, input := p.howOf(m.newContact), &m.stored.Contact, m.record
 	if was.ExternalID != "" && input.Contact.ExternalID != "" && was.ExternalID != input.Contact.ExternalID {
 		return otherExternalID(p.matched(m, p.hides()))
 	}
@@ -543,7 +543,7 @@ func (p *pass) hides() bool { return p.created.allOrNothing || p.dryRun }
 // matchPast says what becomes of a contact that matches one of an earlier part of the
 // stream, of which nothing is kept but its keys.
 func (p *pass) matchPast(ctx context.Context, m match) {
-	n, how := m.newContact, p.of(m.newContact)
+	n, how := m.newContact, p.howOf(m.newContact)
 	var had, others []MatchKey
 	n.found = new(finding)
 	for _, h := range m.holders {

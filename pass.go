@@ -155,7 +155,7 @@ func (p *pass) run(ctx context.Context, contacts []*newContact) {
 	}
 	var creates, probes []*newContact
 	for _, n := range p.lookAhead(ctx, contacts) {
-		how := p.of(n)
+		how := p.howOf(n)
 		switch {
 		case how != nil && how.UpdateOnly && len(p.keysOf(n)) == 0:
 			n.err = NewValidationError(FieldError{"match_on", FieldRequired, "must name a key that the contact has, because of update_only"})
@@ -178,8 +178,8 @@ func (p *pass) run(ctx context.Context, contacts []*newContact) {
 	p.change(ctx)
 }
 
-// of returns how a contact changes the one that it matches; nil: it does not.
-func (p *pass) of(n *newContact) *matching {
+// howOf returns how a contact changes the one that it matches; nil: it does not.
+func (p *pass) howOf(n *newContact) *matching {
 	if n.how != nil {
 		return n.how
 	}
@@ -188,7 +188,7 @@ func (p *pass) of(n *newContact) *matching {
 
 // keysOf returns the keys by which the contact that it matches is found.
 func (p *pass) keysOf(n *newContact) []MatchKey {
-	how := p.of(n)
+	how := p.howOf(n)
 	if how == nil {
 		return nil
 	}
