@@ -310,7 +310,7 @@ const maxStale = 3
 type write struct {
 	MutationBatch
 	stored []*ContactRecord // the contact of each mutation as it was; nil: all are new
-	match  [][]MatchKey     // what each claims beside the keys that must be unique; nil: none does
+	on     [][]MatchKey     // what each claims beside the keys that must be unique; nil: none does
 }
 
 // add adds a step. A store sees its contact with that version.
@@ -321,7 +321,7 @@ func (w *write) add(s step, version int64) {
 		m.Contacts = s.change[:]
 	}
 	w.Mutations = append(w.Mutations, m)
-	w.stored, w.match = append(w.stored, s.before), append(w.match, s.on)
+	w.stored, w.on = append(w.stored, s.before), append(w.on, s.on)
 }
 
 // before returns the contact of a mutation as it was; nil: it is new.
@@ -341,8 +341,8 @@ func (w *write) part(places []int) write {
 		if w.stored != nil {
 			part.stored = append(part.stored, w.stored[i])
 		}
-		if w.match != nil {
-			part.match = append(part.match, w.match[i])
+		if w.on != nil {
+			part.on = append(part.on, w.on[i])
 		}
 	}
 	return part
@@ -404,11 +404,11 @@ func (c *call) claim(ctx context.Context, policy DuplicatePolicy, w write) ([]Mu
 		if len(w.Mutations[i].Contacts) == 0 {
 			continue
 		}
-		var match []MatchKey
-		if w.match != nil {
-			match = w.match[i]
+		var on []MatchKey
+		if w.on != nil {
+			on = w.on[i]
 		}
-		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, w.before(i), match)
+		w.Mutations[i].Claims = policy.claims(w.Mutations[i].Contacts[0].Record, w.before(i), on)
 		w.Mutations[i].Journal = nil
 	}
 	if err := c.recordEvents(ctx, w); err != nil {

@@ -222,8 +222,8 @@ func (p *pass) create(ctx context.Context, contacts []*newContact, probe bool) {
 			p.repeat(n, o.Err)
 		case o.Err == nil || errors.Is(o.Err, ErrDuplicate):
 			m := match{newContact: n, claims: batch.Mutations[i].Claims}
-			if batch.match != nil {
-				m.on = batch.match[i]
+			if batch.on != nil {
+				m.on = batch.on[i]
 			}
 			if o, ok := p.concludes(ctx, &m, o, probe); ok {
 				p.finish(n, o)
@@ -246,7 +246,7 @@ func (p *pass) creates(contacts []*newContact, probe bool) write {
 		batch.Mutations = make([]Mutation, 0, len(contacts))
 	}
 	if p.how != nil || contacts[0].how != nil {
-		batch.match = make([][]MatchKey, 0, len(contacts))
+		batch.on = make([][]MatchKey, 0, len(contacts))
 	}
 	for _, n := range contacts {
 		record := n.record
@@ -258,8 +258,8 @@ func (p *pass) creates(contacts []*newContact, probe bool) write {
 		n.change[0] = ContactChange{ID: record.Contact.ID, Record: record}
 		batch.Mutations = append(batch.Mutations, Mutation{Idempotency: n.once, Contacts: n.change[:]})
 		batch.Now = n.record.Contact.CreatedAt
-		if batch.match != nil {
-			batch.match = append(batch.match, p.keysOf(n))
+		if batch.on != nil {
+			batch.on = append(batch.on, p.keysOf(n))
 		}
 	}
 	return batch
