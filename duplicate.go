@@ -93,16 +93,16 @@ const (
 
 // A duplicate is a contact that was refused because its match keys are taken.
 type duplicate struct {
-	code    error // ErrDuplicate or ErrAmbiguous
-	contact *Contact
-	claims  []MatchKey
-	holders []Holder
-	created *creation // the call; nil: it creates nothing
+	sentinel error // ErrDuplicate or ErrAmbiguous
+	contact  *Contact
+	claims   []MatchKey
+	holders  []Holder
+	created  *creation // the call; nil: it creates nothing
 }
 
 // duplicateError returns the error of a duplicate.
 func (c *call) duplicateError(ctx context.Context, d duplicate) *Error {
-	e := newError(d.code)
+	e := newError(d.sentinel)
 	var fields []string
 	holders := make(map[string][]uuid.UUID) // by field
 	more := 0

@@ -122,7 +122,7 @@ func (p *pass) awaitsMove(n *newContact, claims []MatchKey, holders []Holder) bo
 // conflict returns an error with the code of a sentinel that names those of the
 // holders that are wanted.
 func (p *pass) conflict(ctx context.Context, sentinel error, m match, wanted func(Holder) bool) error {
-	d := duplicate{code: sentinel, contact: &m.record.Contact, claims: m.claims, created: p.created}
+	d := duplicate{sentinel: sentinel, contact: &m.record.Contact, claims: m.claims, created: p.created}
 	for _, h := range m.holders {
 		if wanted(h) {
 			d.holders = append(d.holders, h)
@@ -331,7 +331,7 @@ func (p *pass) storeChanges(ctx context.Context, steps []merged) {
 			p.repeat(next.newContact, errAgain)
 		case errors.Is(o.Err, ErrDuplicate) && p.refuses(&next, o.Holders):
 			next.err = p.duplicateError(ctx, duplicate{
-				code: ErrDuplicate, contact: next.given(), claims: next.claims, holders: o.Holders, created: p.created,
+				sentinel: ErrDuplicate, contact: next.given(), claims: next.claims, holders: o.Holders, created: p.created,
 			})
 		case o.Err == nil, comesAgain(o.Err):
 			p.repeat(next.newContact, o.Err)

@@ -380,7 +380,7 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		case errors.Is(o.Err, ErrConflict) && try < maxTries:
 			c.tries++
 		case errors.Is(o.Err, ErrDuplicate):
-			return nil, c.duplicateError(ctx, duplicate{code: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: o.Holders})
+			return nil, c.duplicateError(ctx, duplicate{sentinel: ErrDuplicate, contact: contact, claims: mutations[0].Claims, holders: o.Holders})
 		default:
 			return nil, c.refusal(o.Err)
 		}
