@@ -12,8 +12,8 @@ import (
 
 type accountsPolicy struct {
 	ID         uuid.UUID                 `arg:"" help:"The account."`
-	Set        *contacts.DuplicateAction `placeholder:"ACTION" help:"What happens to a contact whose match key is taken: allow, reject, return_existing or upsert."`
-	Keys       []contacts.KeyKind        `placeholder:"KIND" help:"What must be unique besides external ids: email, phone_number. With --set. Default: email."`
+	Set        *contacts.DuplicateAction `enum:"allow,reject,return_existing,upsert" placeholder:"ACTION" help:"What happens to a contact whose match key is taken: allow, reject, return_existing or upsert."`
+	Keys       keyKinds                  `placeholder:"KIND" help:"What must be unique besides external ids: email, phone_number. With --set. Default: email."`
 	Mode       contacts.UpsertMode       `enum:",fill,overwrite" default:"" placeholder:"MODE" help:"How upsert changes the contact: fill (the default) or overwrite. With --set."`
 	TagsMode   contacts.TagsMode         `enum:",add,replace" default:"" placeholder:"MODE" help:"What upsert does with tags: add (the default) or, with --mode=overwrite, replace. With --set."`
 	PhoneForms bool                      `help:"Equivalent forms of a phone number match too, such as with and without Brazil's ninth digit. With --set."`

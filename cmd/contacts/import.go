@@ -40,10 +40,28 @@ type importCommand struct {
 	DryRun     bool              `help:"Say what the import would do, row by row with --report. Store nothing."`
 }
 
+// keyKinds are kinds of match keys.
+type keyKinds []contacts.KeyKind
+
+// Validate refuses what every row would be refused for. The parser calls it.
+func (k keyKinds) Validate() error {
+	for i, kind := range k {
+		switch kind {
+		case contacts.KeyExternalID, contacts.KeyEmail, contacts.KeyPhoneNumber:
+		default:
+			return fmt.Errorf("%q is no kind of match key: give %s, %s or %s", kind, contacts.KeyExternalID, contacts.KeyEmail, contacts.KeyPhoneNumber)
+		}
+		if slices.Contains(k[:i], kind) {
+			return fmt.Errorf("%s is given twice", kind)
+		}
+	}
+	return nil
+}
+
 // upsertFlags say how rows change the contacts that they match.
 type upsertFlags struct {
 	Upsert         bool                `help:"Change the contact that a row matches. Default: as the policy of the account says."`
-	MatchOn        []contacts.KeyKind  `placeholder:"KIND" help:"By which keys a row matches: external_id, email, phone_number. With --upsert."`
+	MatchOn        keyKinds            `placeholder:"KIND" help:"By which keys a row matches: external_id, email, phone_number. With --upsert."`
 	Mode           contacts.UpsertMode `enum:",fill,overwrite" default:"" placeholder:"MODE" help:"fill (the default) or overwrite. With --upsert."`
 	TagsMode       contacts.TagsMode   `enum:",add,replace" default:"" placeholder:"MODE" help:"add (the default) or, with --mode=overwrite, replace. With --upsert."`
 	UpdateOnly     bool                `help:"Refuse rows that match no contact. With --upsert."`
