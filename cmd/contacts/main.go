@@ -34,6 +34,7 @@ type grammar struct {
 	Erase      eraseCommand      `cmd:"" help:"Remove a person for good, with a receipt."`
 	Events     eventsCommand     `cmd:"" help:"Print what happened to contacts."`
 	Backup     backupCommand     `cmd:"" help:"Write all that is stored to a new file, while others go on writing. For SQLite."`
+	Restore    restoreCommand    `cmd:"" help:"Put a backup in the place of the store, or where there is none yet. For SQLite."`
 	Copy       copyCommand       `cmd:"" help:"Copy all of a store into another one, of any kind."`
 	Doctor     doctorCommand     `cmd:"" help:"Look for what is wrong with the store. It ends with 5 if there is anything."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the store to the schema of this program."`

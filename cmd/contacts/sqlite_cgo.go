@@ -37,3 +37,8 @@ func backUp(ctx context.Context, path, to string) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return store.Backup(ctx, to)
 }
+
+// restore puts what is in a backup at path.
+func restore(ctx context.Context, backup, path string) error {
+	return sqlite.Restore(ctx, backup, path)
+}

@@ -18,3 +18,5 @@ func openSQLite(context.Context, string) (contacts.Store, error) { return nil, e
 func inspectSQLite(context.Context, string) (inspection, error) { return inspection{}, errNoSQLite }
 
 func backUp(context.Context, string, string) error { return errNoSQLite }
+
+func restore(context.Context, string, string) error { return errNoSQLite }

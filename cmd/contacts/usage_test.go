@@ -89,6 +89,8 @@ func TestUsage(t *testing.T) {
 		{"accounts disable STORE " + id, "--yes"},
 		{"keys revoke STORE " + id, "--yes"},
 		{"backup --db postgres://localhost/x -o f", "pg_dump"},
+		{"restore f --db postgres://localhost/x --yes", "pg_restore"},
+		{"restore STORE --yes", "<backup>"},
 		{"serve STORE --addr 0.0.0.0:0", "--insecure"},
 		{"serve STORE --addr nonsense", "HOST:PORT"},
 		{"serve STORE --tls-cert c.pem", "--tls-key"},

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+type restoreCommand struct {
+	Backup string `arg:"" help:"The backup. It stays as it is."`
+	confirmation
+}
+
+// Run asks only if there is something to lose. What may be replaced, and when, the store
+// says.
+func (c *restoreCommand) Run(ctx context.Context, s *session) error {
+	address, err := s.DB.resolve("--db")
+	if err != nil {
+		return err
+	}
+	if address.isURL() {
+		return usage("restore is for SQLite; for PostgreSQL use pg_restore with the same URL")
+	}
+	if _, err := os.Lstat(string(address)); !errors.Is(err, fs.ErrNotExist) {
+		if err := c.ask(ctx, s, fmt.Sprintf("All that is stored in %s is gone then, and what is in %s takes its place.", address, c.Backup)); err != nil {
+			return err
+		}
+	}
+	if err := restore(ctx, c.Backup, string(address)); err != nil {
+		return err
+	}
+	s.say("people who were erased since the backup are back: erase them again with contacts erase reapply")
+	return nil
+}
