@@ -57,11 +57,11 @@ type DoNotCallSummary struct {
 // an API key. It needs what [contacts.Service.BlockCallsStream] needs, or with Grants
 // [contacts.Service.GrantCalls]. The list has one number on each line, or it is a CSV
 // file with a column for them; the columns reason, reference, at and expires_at are read
-// if they are there. A row with two numbers is refused, unless Column says which one is
-// meant. The same list of blocks given twice adds nothing; a grant is one
-// more each time. Where a column type says that a row is a grant, only an import with
-// Grants takes it; where it says block, only one without. Any other text in that column
-// says nothing.
+// if they are there. A column source is not: a list has one source, that of the options.
+// A row with two numbers is refused, unless Column says which one is meant. The same list
+// of blocks given twice adds nothing; a grant is one more each time. Where a column type
+// says that a row is a grant, only an import with Grants takes it; where it says block,
+// only one without. Any other text in that column says nothing.
 //
 // A refused row is no error. An error of the Service, of the file or of a writer ends
 // the import, and the summary of what was recorded is returned with it. Give the whole
@@ -449,7 +449,8 @@ type DoNotCallExportOptions struct {
 // ExportDoNotCall writes the numbers that must not be called as CSV, and returns how
 // many. It needs what [contacts.Service.DoNotCallEntries] needs. An entry of a person
 // that was erased has no number. The file can be imported again; one with All twice,
-// because grants are an import of their own.
+// because grants are an import of their own. The entries then have the source of that
+// import. To keep their sources, export each with Source, and import each by itself.
 func ExportDoNotCall(ctx context.Context, svc *contacts.Service, key string, w io.Writer, opts *DoNotCallExportOptions) (int, error) {
 	if opts == nil {
 		opts = new(DoNotCallExportOptions)
