@@ -208,7 +208,7 @@ func (p *person) finishName() {
 }
 
 // splitName splits a full name at its comma, or else at its last space. The comma of
-// "Martin King, Jr." splits no name.
+// "Martin King, Jr." splits no name, nor does the last space of "Martin King Jr.".
 func splitName(name string) (first, last string) {
 	before, after, comma := strings.Cut(name, ",")
 	suffix := comma && isSuffix(after)
@@ -219,11 +219,23 @@ func splitName(name string) (first, last string) {
 	if suffix {
 		words = strings.TrimSpace(before)
 	}
-	if i := strings.LastIndexByte(words, ' '); i > 0 {
-		return strings.TrimSpace(name[:i]), name[i+1:]
+	at := strings.LastIndexByte(words, ' ')
+	for at > 0 && isSuffix(words[at+1:]) && !isLastName(words[at+1:]) {
+		words = strings.TrimRight(words[:at], " ")
+		before := strings.LastIndexByte(words, ' ')
+		if before < 0 {
+			break
+		}
+		at = before
+	}
+	if at > 0 {
+		return strings.TrimSpace(name[:at]), name[at+1:]
 	}
 	return name, ""
 }
+
+// isLastName reports whether a suffix, as it is written, is the name of a family too.
+func isLastName(suffix string) bool { return suffix == "Mba" || suffix == "Ii" }
 
 // isSuffix reports whether text is one that stands after the name of a person or of a
 // company, and is no name.

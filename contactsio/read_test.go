@@ -515,6 +515,11 @@ func TestNames(t *testing.T) {
 		{",van Dyke,Dick van Dyke,,,", "Dick", "van Dyke"},
 		{",,\"Martin King, Jr.\",,,", "Martin", "King, Jr."},
 		{",,\"King, Jr.\",,,", "King, Jr.", ""},
+		{",,Martin Luther King  Jr.,,,", "Martin Luther", "King  Jr."},
+		{",,Martin King III PhD,,,", "Martin", "King III PhD"},
+		{",,\"Martin King III, PhD\",,,", "Martin", "King III, PhD"},
+		{",,King Jr.,,,", "King", "Jr."},
+		{",,Joseph Owona Mba,,,", "Joseph Owona", "Mba"},
 		{",,\"Acme, Inc.\",,,", "Acme, Inc.", ""},
 		{",,\"Doe, Ann, Ph.D.\",,,", "Ann, Ph.D.", "Doe"},
 		{"John,,John Doe,,,", "John", ""}, // the file says that there is no last name
