@@ -51,6 +51,9 @@ func chooseColumns(all []csvColumn, names []string) ([]csvColumn, error) {
 	for i := range all {
 		known[i] = all[i].name
 	}
+	if len(names) == 0 {
+		return nil, wrongOption("ExportOptions.Columns is empty; give some of %s", strings.Join(known, ", "))
+	}
 	chosen := make([]csvColumn, len(names))
 	for i, name := range names {
 		place := slices.Index(known, name)

@@ -21,7 +21,8 @@ type ExportOptions struct {
 	VCardVersion string                     // "3.0" or "4.0"; "": 3.0
 	Filter       contacts.ListContactsInput // Limit, Cursor and Page are ignored; Deleted exports the deleted contacts
 
-	// Columns are those of a CSV file, in their order. nil: all.
+	// Columns are those of a CSV file, in their order. nil: all; an empty
+	// list is an error.
 	Columns []string
 	// PhoneColumns is how many phone numbers have columns of their own. The others
 	// are in the column more_phone_numbers. 0: 3; at most 50.

@@ -41,6 +41,9 @@ func (c *exportCommand) options() *contactsio.ExportOptions {
 }
 
 func (c *exportCommand) Run(ctx context.Context, s *session) error {
+	if c.Format != string(contactsio.FormatCSV) && (c.Columns != nil || c.Raw || c.BOM) {
+		return usage("--columns, --raw and --bom are for --format csv")
+	}
 	need := mayRead
 	if c.History {
 		if c.Format != string(contactsio.FormatJSONLines) {

@@ -43,8 +43,11 @@ type importCommand struct {
 // keyKinds are kinds of match keys.
 type keyKinds []contacts.KeyKind
 
-// Validate refuses what every row would be refused for. The parser calls it.
+// Validate refuses kinds by which no row would match, or each would be refused. The parser calls it.
 func (k keyKinds) Validate() error {
+	if len(k) == 0 { // a variable that is not set: nothing would match
+		return fmt.Errorf("give %s, %s or %s", contacts.KeyExternalID, contacts.KeyEmail, contacts.KeyPhoneNumber)
+	}
 	for i, kind := range k {
 		switch kind {
 		case contacts.KeyExternalID, contacts.KeyEmail, contacts.KeyPhoneNumber:
