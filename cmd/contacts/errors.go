@@ -189,10 +189,15 @@ func allAbout(about string, errs ...error) (all []failure) {
 	return all
 }
 
-// failureOf returns an error of the library, with the cause of a server error.
+// failureOf returns an error of the library, with the cause of a server error. What a
+// signal has ended is none.
 func failureOf(e *contacts.Error) failure {
+	cause := errors.Unwrap(e)
+	if e.Code == contacts.CodeServerError && errors.Is(cause, context.Canceled) {
+		return failure{Error: codeFailed, Message: cause.Error()}
+	}
 	f := failure{Error: e.Code, Message: e.Message, Details: e.Details, Conflicts: e.Conflicts, NextSequence: e.NextSequence}
-	if cause := errors.Unwrap(e); e.Code == contacts.CodeServerError && cause != nil {
+	if e.Code == contacts.CodeServerError && cause != nil {
 		f.Cause = cause.Error()
 	}
 	return f
@@ -237,8 +242,8 @@ var secrets = regexp.MustCompile(`\b[0-9a-z]{1,16}_[0-9A-Za-z]{43,}|(://[^/@\s:]
 // secretFree cuts API keys and passwords out of a text.
 func secretFree(text string) string { return secrets.ReplaceAllString(text, "$1$2…") }
 
-// flags are what people give for options of the library.
-var flags = strings.NewReplacer(
+// words are what people know for those of the library: flags for options.
+var words = strings.NewReplacer(
 	"ReadOptions.Map", "--map",
 	"ReadOptions.Comma", "--comma",
 	"ReadOptions.Encoding", "--encoding",
@@ -251,8 +256,9 @@ var flags = strings.NewReplacer(
 	"DoNotCallImportOptions.Column", "--column",
 	"Options.DefaultRegion", "--default-region",
 	"Options.DoNotCallSecrets", "--do-not-call-secret",
+	context.Canceled.Error(), "interrupted", // by a signal: nothing else cancels
 )
 
-// shown returns a text of the library for people: without secrets, and with flags in
-// place of options.
-func shown(text string) string { return flags.Replace(secretFree(text)) }
+// shown returns a text of the library for people: without secrets, and in the words of
+// the command.
+func shown(text string) string { return words.Replace(secretFree(text)) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
+	"example.com/contacts/store/memory"
 )
 
 // Each error that is joined with others is printed, with what it is about.
@@ -22,6 +24,9 @@ func TestEveryErrorIsPrinted(t *testing.T) {
 	refused := contacts.NewValidationError(contacts.FieldError{Field: "name", Code: "required", Message: "is required"})
 	lost := errors.New("what was written is in x")
 	broken := fmt.Errorf("receive message: %w", &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, stopped := contacts.NewAdmin(memory.New(), nil).CreateAccount(ctx, "Acme")
 	for _, test := range []struct {
 		name       string
 		err        error
@@ -47,6 +52,10 @@ func TestEveryErrorIsPrinted(t *testing.T) {
 		{
 			"a server that has gone", broken, exitFailed,
 			"contacts: receive message: write tcp: broken pipe\n", `{"error":"failed","message":"receive message: write tcp: broken pipe"}` + "\n",
+		},
+		{
+			"what a signal has ended", fmt.Errorf("account 1: %w", stopped), exitFailed,
+			"contacts: account 1: interrupted\n", `{"error":"failed","message":"account 1: interrupted"}` + "\n",
 		},
 		{"results that nobody reads", advisedError{errors.Join(errUnread), "people.csv", "import it again"}, exitFailed, "", ""},
 	} {
@@ -89,6 +98,7 @@ func TestErrorsNameFlags(t *testing.T) {
 		"name it in DoNotCallImportOptions.Column":         "name it in --column",
 		"Options.DoNotCallSecrets[0] has 6 bytes":          "--do-not-call-secret[0] has 6 bytes",
 		"the file is not the one of ReadOptions.From":      "the file is not the one of --checkpoint",
+		`sqlite: back up to "x": context canceled`:         `sqlite: back up to "x": interrupted`,
 		"Options.Schema must be a name":                    "Options.Schema must be a name",
 	} {
 		if got := shown(text); got != want {

@@ -32,11 +32,11 @@ func TestIdleInputIsInterrupted(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"accounts create Acme", ""},
 		{"import - --as-admin", "-: the import was interrupted"},
-		{"import - --preview", "context canceled"},
-		{"export --key-file -", "the API key: context canceled"},
+		{"import - --preview", "interrupted"},
+		{"export --key-file -", "the API key: interrupted"},
 		{"do-not-call import - --source s --as-admin", "-: the import was interrupted"},
 		{"do-not-call grant --file - --reference x --as-admin", "-: the import was interrupted"},
-		{"erase reapply - --yes", "receipt 1 cannot be read: context canceled; nothing was done"},
+		{"erase reapply - --yes", "receipt 1 cannot be read: interrupted; nothing was done"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var out, said bytes.Buffer
