@@ -277,7 +277,7 @@ func (c *csvRows) mapColumns() error {
 		col := &c.columns[i]
 		col.name, col.set = name, func(*person, string) {}
 		if code, _ := c.text.misread([]byte(name)); code != "" {
-			return fmt.Errorf("contactsio: the name of column %d cannot be read in %s; name the encoding of the file in the option Encoding", i+1, c.text.encoding)
+			return fmt.Errorf("contactsio: the name of column %d cannot be read in %s; name the encoding of the file in ReadOptions.Encoding", i+1, c.text.encoding)
 		}
 		field, mapped := c.reader.mapped(name)
 		if name == "" && field == "" {
@@ -410,7 +410,7 @@ func (b *columnBuilder) value(kind, n string) int {
 // take marks a field that has one value as taken by a column.
 func (b *columnBuilder) take(field, name, column string) error {
 	if other, taken := b.taken[field]; taken {
-		return fmt.Errorf("and the column %q are both the field %s; give one of them another field with the option Map, or \"\" to ignore it", other, name)
+		return fmt.Errorf("and the column %q are both the field %s; give one of them another field with ReadOptions.Map, or \"\" to ignore it", other, name)
 	}
 	b.taken[field] = column
 	return nil

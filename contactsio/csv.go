@@ -130,7 +130,7 @@ func (c *csvRows) findHeader(head []byte, skip int, full bool) (header, error) {
 	case first.names == nil:
 		return header{}, errEmptyFile
 	case known(first.names) == 0:
-		return header{}, fmt.Errorf("contactsio: no line of the first %d names columns that are known, and the first one is %q; give the option Map for the names, or the options NoHeader and Map for a file without names",
+		return header{}, fmt.Errorf("contactsio: no line of the first %d names columns that are known, and the first one is %q; give ReadOptions.Map for the names, or ReadOptions.NoHeader and ReadOptions.Map for a file without names",
 			maxTitleLines, shorten(strings.Join(first.names, string(c.comma))))
 	}
 	return first, nil

@@ -245,6 +245,7 @@ func secretFree(text string) string { return secrets.ReplaceAllString(text, "$1$
 // words are what people know for those of the library: flags for options.
 var words = strings.NewReplacer(
 	"ReadOptions.Map", "--map",
+	"ReadOptions.NoHeader", "--no-header",
 	"ReadOptions.Comma", "--comma",
 	"ReadOptions.Encoding", "--encoding",
 	"ReadOptions.Region", "--region",
