@@ -34,8 +34,11 @@ type doNotCallImport struct {
 }
 
 func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
-	if c.File == "-" && c.KeyFile == "-" {
+	switch {
+	case c.File == "-" && c.KeyFile == "-":
 		return usage("standard input cannot be the file and the API key")
+	case strings.TrimSpace(c.Source) == "": // else it would be that of single calls
+		return usage("--source is empty: say where the list comes from, such as list:ftc-2026-11")
 	}
 	return c.act(ctx, s, mayManage, func(svc *contacts.Service, key string) error {
 		if c.DryRun {

@@ -129,6 +129,7 @@ func TestUsage(t *testing.T) {
 		{"do-not-call grant STORE --as-admin +15551234567 --file f", "--file"},
 		{"do-not-call grant STORE --as-admin +15551234567 --reason r --reference x --refused r", "--column and --refused need --file"},
 		{"do-not-call import STORE --as-admin f", "--source"},
+		{"do-not-call import STORE --as-admin f --source=", "--source is empty"},
 		{"do-not-call import STORE --key-file - --source s -", "standard input"},
 		{"do-not-call block STORE --as-admin +15551234567 --at yesterday", `"yesterday" is no time`},
 		{"duplicates STORE --as-admin --kind name", "--kind"},
