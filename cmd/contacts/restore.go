@@ -13,6 +13,12 @@ type restoreCommand struct {
 	confirmation
 }
 
+// Help is printed after the flags.
+func (restoreCommand) Help() string {
+	return "A backup brings back the people who were erased after it, and their receipts are gone with the store. " +
+		"Keep them before, with contacts erase list --json. Give them to contacts erase reapply afterwards."
+}
+
 // Run asks only if there is something to lose. What may be replaced, and when, the store
 // says.
 func (c *restoreCommand) Run(ctx context.Context, s *session) error {
@@ -24,7 +30,7 @@ func (c *restoreCommand) Run(ctx context.Context, s *session) error {
 		return usage("restore is for SQLite; for PostgreSQL use pg_restore with the same URL")
 	}
 	if _, err := os.Lstat(string(address)); !errors.Is(err, fs.ErrNotExist) {
-		if err := c.ask(ctx, s, fmt.Sprintf("All that is stored in %s is gone then, and what is in %s takes its place.", address, c.Backup)); err != nil {
+		if err := c.ask(ctx, s, fmt.Sprintf("All that is stored in %s is gone then, with the receipts of contacts erase list. What is in %s takes its place.", address, c.Backup)); err != nil {
 			return err
 		}
 	}
