@@ -85,10 +85,18 @@ func (f *keyFlags) given(ctx context.Context, s *session) (string, error) {
 		return "", fmt.Errorf("the API key: %w", err)
 	}
 	key := strings.TrimSpace(string(text))
-	if key == "" {
+	switch {
+	case key == "":
 		return "", usage("no API key was given: set CONTACTS_KEY, or give --key-file or --as-admin")
+	case strings.ContainsFunc(key, isNoPartOfKey): // such as two keys, and a file in UTF-16
+		return "", usage("an API key has letters, digits and _ alone, and what was given has more: give one key as contacts keys issue prints it, in UTF-8 without a byte order mark")
 	}
 	return key, nil
+}
+
+// isNoPartOfKey reports whether no API key has the character.
+func isNoPartOfKey(r rune) bool {
+	return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
 
 // readKey returns the beginning of a file, which is longer than any API key.
