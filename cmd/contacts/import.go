@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,12 +93,14 @@ func (c *importCommand) check() error {
 	switch {
 	case len(c.Files) > 1 && (c.Refused != "" || c.Report != "" || c.Checkpoint != ""):
 		return usage("--refused, --report and --checkpoint are for one file at a time")
-	case c.Refused != "" && c.Refused == c.Report:
+	case c.Refused != "" && filepath.Clean(string(c.Refused)) == filepath.Clean(string(c.Report)):
 		return usage("--refused and --report are the same file")
 	case c.Comma != "" && utf8.RuneCountInString(c.Comma) != 1:
 		return usage("--comma is %q: give one character", c.Comma)
 	case c.KeyFile == "-" && slices.Contains(c.Files, "-"):
 		return usage("standard input cannot be the file and the API key")
+	case len(c.Files) > 1 && slices.Contains(c.Files[slices.Index(c.Files, "-")+1:], "-"):
+		return usage("standard input is given twice, and can be read once")
 	case c.Checkpoint != "" && c.Files[0] == "-":
 		return usage("--checkpoint needs a file: standard input cannot be read again")
 	case c.Checkpoint != "" && c.DryRun:

@@ -103,6 +103,8 @@ func TestUsage(t *testing.T) {
 		{"import STORE --as-admin f g --checkpoint c", "one file at a time"},
 		{"import STORE --as-admin f g --refused r", "one file at a time"},
 		{"import STORE --as-admin f --refused r --report r", "the same file"},
+		{"import STORE --as-admin f --refused r --report ./r", "the same file"},
+		{"import STORE --as-admin - f -", "given twice"},
 		{"backup STORE -o -", "standard output"},
 		{"import STORE --as-admin f --refused -", "standard output"},
 		{"import STORE --as-admin f --report -", "standard output"},
