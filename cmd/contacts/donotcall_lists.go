@@ -29,7 +29,7 @@ type doNotCallImport struct {
 	At         moment   `placeholder:"DATE" help:"The date of the list. Default: now."`
 	Expires    duration `placeholder:"31d" help:"How long the entries hold. Default: until a grant. Without --at, they hold until the end of their last day (UTC): the list given again on a later day is recorded again, with a later end."`
 	OverGrants bool     `help:"Forbid calls even to numbers that have a grant."`
-	Region     string   `placeholder:"US" help:"The region of national phone numbers."`
+	Region     region   `placeholder:"US" help:"The region of national phone numbers."`
 	DryRun     bool     `help:"Say what the import would do. Store nothing."`
 }
 
@@ -45,7 +45,7 @@ func (c *doNotCallImport) Run(ctx context.Context, s *session) error {
 			svc = svc.DryRun()
 		}
 		return s.importNumbers(ctx, svc, key, c.File, c.listFlags, contactsio.DoNotCallImportOptions{
-			Source: c.Source, At: c.At.Time, ExpiresAt: c.end(), OverGrants: c.OverGrants, Region: c.Region,
+			Source: c.Source, At: c.At.Time, ExpiresAt: c.end(), OverGrants: c.OverGrants, Region: string(c.Region),
 		})
 	})
 }

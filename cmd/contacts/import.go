@@ -28,7 +28,7 @@ type importCommand struct {
 	Encoding   string            `placeholder:"NAME" help:"The encoding, such as windows-1252. Default: as the first bytes say."`
 	NoHeader   bool              `help:"The first line of CSV is a contact. Columns have numbers, from 1."`
 	Map        map[string]string `mapsep:"none" placeholder:"HEADER=FIELD" help:"What a column becomes, such as Mobile=phone_number_2. Nothing after the = ignores it. May be given more than once."`
-	Region     string            `placeholder:"US" help:"The region of national phone numbers."`
+	Region     region            `placeholder:"US" help:"The region of national phone numbers."`
 	UID        bool              `name:"uid" help:"The UID of a vCard becomes the external id."`
 	Default    map[string]string `mapsep:"none" placeholder:"FIELD=VALUE" help:"What a contact has if its row lacks it. May be given more than once."`
 	Tag        []string          `sep:"none" placeholder:"TAG" help:"A tag for every contact. May be given more than once."`
@@ -221,7 +221,7 @@ func (c *importCommand) read(ctx context.Context, s *session, name string, from 
 		return nil, nil, 0, err
 	}
 	opts := &contactsio.ReadOptions{
-		Format: contactsio.Format(c.Format), Encoding: c.Encoding, NoHeader: c.NoHeader, Map: c.Map, Region: c.Region, UID: c.UID, Size: size, From: from,
+		Format: contactsio.Format(c.Format), Encoding: c.Encoding, NoHeader: c.NoHeader, Map: c.Map, Region: string(c.Region), UID: c.UID, Size: size, From: from,
 	}
 	for _, comma := range c.Comma {
 		opts.Comma = comma

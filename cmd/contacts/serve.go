@@ -28,7 +28,7 @@ type serveCommand struct {
 	Insecure         bool     `help:"Serve other machines without TLS, for a proxy in front that has it."`
 	KeyInQuery       bool     `help:"Accept the API key in the query too. Queries appear in logs."`
 	Docs             bool     `help:"Serve the reference page of the API at PREFIX/docs."`
-	DefaultRegion    string   `placeholder:"US" help:"The region whose national phone numbers are accepted too."`
+	DefaultRegion    region   `placeholder:"US" help:"The region whose national phone numbers are accepted too."`
 	ValidNumbersOnly bool     `help:"Refuse phone numbers that are in no assigned range."`
 	Grace            duration `default:"10s" help:"How long requests under way may take once the server is told to stop."`
 	Log              string   `enum:"json,text" default:"json" help:"The form of the log on standard error: json or text."`
@@ -46,7 +46,7 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 	log := c.logger(s)
 	return untilSignal(ctx, s.withNewStore(ctx, func(store contacts.Store) error {
 		svc, err := contacts.New(store, &contacts.Options{
-			DefaultRegion: c.DefaultRegion, ValidNumbersOnly: c.ValidNumbersOnly, DoNotCallSecrets: secrets, Logger: log,
+			DefaultRegion: string(c.DefaultRegion), ValidNumbersOnly: c.ValidNumbersOnly, DoNotCallSecrets: secrets, Logger: log,
 		})
 		if err != nil {
 			return err

@@ -95,6 +95,8 @@ func TestUsage(t *testing.T) {
 		{"serve STORE --addr nonsense", "HOST:PORT"},
 		{"serve STORE --tls-cert c.pem", "--tls-key"},
 		{"serve STORE --log xml", "--log"},
+		{"serve STORE --default-region usa", "--default-region: must be two upper-case letters"},
+		{"import STORE --as-admin f --region us", "--region: must be two upper-case letters"},
 		{"export STORE --as-admin --history", "--format jsonl"},
 		{"export STORE --as-admin --format jsonl --columns email", "--format csv"},
 		{"export STORE --as-admin --key-file f", "can't be used together"},
