@@ -139,10 +139,15 @@ func (c *call) duplicateError(ctx context.Context, d duplicate) *Error {
 	default:
 		e.Message = naming(fields) + ": other contacts of the account have them"
 	}
-	if more > 0 {
-		e.Message += fmt.Sprintf("; %d more are not named", more)
-	}
+	e.leaveOut(more)
 	return e
+}
+
+// leaveOut says how many contacts Conflicts does not name.
+func (e *Error) leaveOut(n int) {
+	if n > 0 {
+		e.Message += fmt.Sprintf("; %d more are not named", n)
+	}
 }
 
 // countOthers returns how many contacts have the field's claims beside those that are

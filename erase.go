@@ -96,8 +96,8 @@ type ErasePersonInput struct {
 // number or an external id, as EraseContact does. It returns a receipt for each of
 // those that were erased, also with an error.
 //
-// Its errors are those of EraseContact, and CodeAmbiguousMatch with the ids of the
-// contacts, of which it erases none. CodeNotFound: no contact has the value, so a
+// Its errors are those of EraseContact, and CodeAmbiguousMatch with the ids of up to
+// 100 of the contacts, of which it erases none. CodeNotFound: no contact has the value, so a
 // second call returns no receipt. EraseContact does, by the id of the contact.
 func (a *Admin) ErasePerson(ctx context.Context, in ErasePersonInput) ([]Erasure, error) {
 	return a.eachOfPerson(ctx, &in, a.EraseContact)
@@ -139,6 +139,7 @@ func (a *Admin) eachOfPerson(ctx context.Context, in *ErasePersonInput, erase fu
 		e := newError(ErrAmbiguous)
 		e.Message = string(key.Kind) + ": more than one contact has it"
 		e.Conflicts = found[:min(len(found), maxConflicts)]
+		e.leaveOut(len(found) - len(e.Conflicts))
 		return nil, e
 	}
 	var erasures []Erasure

@@ -464,6 +464,22 @@ func TestEraseOfAPurgedContact(t *testing.T) {
 	})
 }
 
+// An error names up to 100 of the contacts that have a value, and says how many others
+// there are.
+func TestErasePersonCountsTheContactsThatItDoesNotName(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	twins := slices.Repeat([]contacts.CreateContactInput{{FirstName: "Ana", Email: "ana@example.com"}}, 103)
+	if _, err := w.svc.CreateContacts(t.Context(), w.key, contacts.CreateContactsInput{Contacts: twins}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.admin.ErasePerson(t.Context(), contacts.ErasePersonInput{EraseInput: contacts.EraseInput{AccountID: w.acme.ID}, Email: "ana@example.com"})
+	wantError(t, err, contacts.CodeAmbiguousMatch)
+	if e := err.(*contacts.Error); len(e.Conflicts) != 100 || !strings.HasSuffix(e.Message, "; 3 more are not named") {
+		t.Errorf("got %d conflicts and %q, want 100 and that 3 more are not named", len(e.Conflicts), e.Message)
+	}
+}
+
 func TestErasePerson(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {

@@ -88,8 +88,8 @@ type Error struct {
 	Message string       `json:"message"`
 	Details []FieldError `json:"details,omitempty"`
 
-	// Conflicts are of CodeDuplicateContact and CodeAmbiguousMatch: at most 10 for each
-	// field, and 100 in all. Message says how many more there are.
+	// Conflicts are of CodeDuplicateContact and CodeAmbiguousMatch: at most 100, and of
+	// a [Service] at most 10 for each field. Message says how many more there are.
 	Conflicts []Conflict `json:"conflicts,omitempty"`
 
 	// NextSequence is that of the next event that is there, of CodeEventsGone from
