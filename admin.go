@@ -16,7 +16,7 @@ import (
 // An IssueKeyInput says what a new API key may do.
 type IssueKeyInput struct {
 	AccountID   uuid.UUID
-	Name        string       // for people; may be empty
+	Name        string       // for people, up to 200 characters; may be empty
 	Permissions []Permission // none: the key may do nothing
 	TeamIDs     []int64      // the teams it may access, whether they exist already or not
 	AllTeams    bool         // every team of the account, later ones too
@@ -106,7 +106,8 @@ const (
 	maxPermission = 64
 )
 
-// CreateAccount creates an account. Its name is trimmed and need not be unique.
+// CreateAccount creates an account. Its name is trimmed, has 1 to 200 characters and
+// need not be unique.
 func (a *Admin) CreateAccount(ctx context.Context, name string) (*Account, error) {
 	var bad problems
 	id, now, err := a.newRecord()
@@ -151,9 +152,9 @@ func allAccounts(ctx context.Context, store Store) iter.Seq2[Account, error] {
 		func(q *DirectoryQuery, last Account) { q.After = last.ID })
 }
 
-// CreateTeam creates a team of an account that exists. With ID 0 it gets the
-// next id of the account, counted from 1; an id that is taken is a
-// CodeValidationError that matches [ErrExists].
+// CreateTeam creates a team of an account that exists. Its name is trimmed and has up
+// to 200 characters. With ID 0 it gets the next id of the account, counted from 1; an
+// id that is taken is a CodeValidationError that matches [ErrExists].
 func (a *Admin) CreateTeam(ctx context.Context, team Team) (*Team, error) {
 	var bad problems
 	team.Name = text(team.Name, "name", maxAdminName, &bad)

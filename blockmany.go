@@ -140,8 +140,8 @@ func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, how blockin
 // Unchanged then.
 //
 // An error beside the result is one of those of [Service.BlockCallsBatch], and ends
-// the stream. The key is checked once for each step. It needs
-// Options.DoNotCallPermission. A nil source holds nothing.
+// the stream. The key is checked before the source is read, and again for each step.
+// It needs Options.DoNotCallPermission. A nil source holds nothing.
 func (s *Service) BlockCallsStream(ctx context.Context, key string, source iter.Seq[DoNotCallInput], opts *BlockCallsOptions) iter.Seq2[BlockCallsResult, error] {
 	return func(yield func(BlockCallsResult, error) bool) {
 		list := blockList{Service: s, key: key, yield: yield, texts: make(map[entryText]uint32)}

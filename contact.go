@@ -42,9 +42,11 @@ type CreateContactInput struct {
 
 	// IdempotencyKey makes it safe to send the create again. If the account
 	// used the key before for the same input, nothing is stored and the first
-	// result is returned again, even if the contact has changed since. With
-	// another input it is CodeIdempotencyConflict. It is any text of up to 255
-	// bytes, and is kept for Options.IdempotencyRetention. "": none.
+	// result is returned again: a contact that was created as it was then, and one
+	// that was found as it is now. With another input it is CodeIdempotencyConflict,
+	// and also if the contact is by now in a team that the API key may not access.
+	// It is any text of up to 255 bytes, and is kept for
+	// Options.IdempotencyRetention. "": none.
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
 }
 

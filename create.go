@@ -33,9 +33,9 @@ func (s *Service) CreateContact(ctx context.Context, key string, in CreateContac
 	return r.Contact, err
 }
 
-// CreateContactResult is CreateContact, and says more: whether the contact is a
-// replay, and whether a deleted contact has one of its keys. Its error is that of
-// the result.
+// CreateContactResult is CreateContact, and says more: what the account's policy did,
+// whether the contact is a replay, and whether a deleted contact has one of its keys.
+// Its error is that of the result.
 func (s *Service) CreateContactResult(ctx context.Context, key string, in CreateContactInput) (_ CreateResult, err error) {
 	ctx, c, err := s.beginOne(ctx, key, OpCreateContact, in.IdempotencyKey == "")
 	defer c.end(ctx, &err)

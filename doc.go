@@ -23,9 +23,9 @@
 //
 // # Errors
 //
-// Every error is an [*Error] with one of the documented codes. See [CodeOf],
-// [Code.HTTPStatus], and the Err variables for [errors.Is]. Its Details name all
-// wrong fields at once. Its JSON form is the documented body.
+// Every error of a [Service] and of an [Admin] is an [*Error] with a [Code]. See
+// [CodeOf], [Code.HTTPStatus], and the Err variables for [errors.Is]. Its Details name
+// all wrong fields at once. Its JSON form is the documented body.
 //
 // # Stores
 //

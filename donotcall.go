@@ -17,18 +17,18 @@ type DoNotCallInput struct {
 	PhoneNumber string    `json:"phone_number"`
 	At          time.Time `json:"at,omitzero"`         // when the person said so, at most 5 minutes ahead; zero: now
 	ExpiresAt   time.Time `json:"expires_at,omitzero"` // from then on it says nothing; after At; zero: never
-	Source      string    `json:"source,omitempty"`    // where it comes from, such as "list:ftc-2026-11", up to 100 characters; "": "api"
+	Source      string    `json:"source,omitempty"`    // where it comes from, such as "list:ftc-2026-11", up to 100 characters, not "contact" or "erasure"; "": "api"
 	Reason      string    `json:"reason,omitempty"`    // up to 500 characters; may have line breaks
 	Reference   string    `json:"reference,omitempty"` // the call, form or list that proves it, up to 255 characters
 }
 
 // A DoNotCallStatus says whether a number may be called.
 type DoNotCallStatus struct {
-	PhoneNumber string    `json:"phone_number"` // E.164
-	DoNotCall   bool      `json:"do_not_call"`  // it must not be called
-	Date        time.Time `json:"dnc_date,omitzero"`
-	Reason      string    `json:"dnc_reason,omitempty"`
-	Until       time.Time `json:"until,omitzero"` // it may be called then, if nothing is added; zero: there is no such time
+	PhoneNumber string    `json:"phone_number"`         // E.164; with Err the text that was given
+	DoNotCall   bool      `json:"do_not_call"`          // it must not be called
+	Date        time.Time `json:"dnc_date,omitzero"`    // when the person said so last; zero: not listed
+	Reason      string    `json:"dnc_reason,omitempty"` // "": none, or not listed
+	Until       time.Time `json:"until,omitzero"`       // it may be called then, if nothing is added; zero: there is no such time
 
 	// Form is the name of the equivalent form that is listed, where the number
 	// itself is not; see [PhoneForms]. A grant on the number does not open it: the

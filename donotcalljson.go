@@ -69,7 +69,8 @@ func (s *Service) BlockCallsBatchJSON(ctx context.Context, key string, reader io
 }
 
 // CanCallManyJSON is CanCallMany for the JSON body {"phone_numbers": [...]}, of at
-// most Limits.BatchBytes, as in BlockCallsJSON.
+// most Limits.BatchBytes, as in BlockCallsJSON. An element that is no string is a
+// CodeValidationError of the whole call.
 func (s *Service) CanCallManyJSON(ctx context.Context, key string, reader io.Reader) (results []DoNotCallStatus, err error) {
 	ctx, c, err := s.begin(ctx, key, OpCanCallMany, 0)
 	defer c.end(ctx, &err)

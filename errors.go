@@ -12,9 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Code names one kind of failure. The codes are the documented ones of the
-// REST call, so a server can send them as they are. Act on the code, never on
-// the text of an error.
+// A Code names one kind of failure, in the form of the REST call, so that a server
+// can send it as it is. Act on the code, never on the text of an error.
 type Code string
 
 // The codes. Those up to CodeServerError are the documented ones of the
@@ -140,8 +139,9 @@ var (
 	ErrServer                 error = &Error{Code: CodeServerError, Message: "an unexpected server error"}
 )
 
-// ErrBodyTooLarge is what a CodeInvalidJSON matches too when the body has more
-// than Limits.BodyBytes, for servers that answer that with 413.
+// ErrBodyTooLarge is what a CodeInvalidJSON matches too when the body has more than
+// Limits.BodyBytes, or that of a batch more than Limits.BatchBytes. It is for servers
+// that answer that with 413.
 var ErrBodyTooLarge = errors.New("contacts: body too large")
 
 // What a [Store] returns, wrapped as it likes, to say what happened, beside

@@ -16,7 +16,7 @@ const (
 	SeverityError                       // what is stored is wrong, or cannot be used
 )
 
-// String returns "note", "warning" or "error".
+// String returns "note", "warning" or "error", and "unknown" for any other value.
 func (s Severity) String() string {
 	switch s {
 	case SeverityNote:

@@ -100,7 +100,7 @@ type Options struct {
 
 // Limits bound what a contact may hold. They count characters after
 // normalisation, unless a field says otherwise. The zero value of a field is its
-// default.
+// default. A limit is at most 16,777,216, and ContextDepth at most 63.
 type Limits struct {
 	Name         int // first name; 100
 	LastName     int // 200

@@ -234,7 +234,7 @@ const (
 )
 
 // PhoneForms returns the numbers that reach the line of a number in E.164: the
-// number itself first, and at most two more. Numbers of Brazil have them with and
+// number itself first, and at most one more. Numbers of Brazil have them with and
 // without the ninth digit of mobile numbers, those of Argentina with and without
 // the 9 after +54, and those of Mexico with and without the 1 after +52. They serve
 // comparisons alone: nothing that is stored is rewritten. The do-not-call ledger

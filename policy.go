@@ -167,8 +167,9 @@ func parseDuplicatePolicy(text string) (p DuplicatePolicy, err error) {
 //
 // On PostgreSQL, a create without claims that began before may be stored after.
 //
-// Its errors: CodeValidationError for an unknown action, kind or mode, CodeNotFound
-// for an unknown account, CodeServerError.
+// Its errors: CodeValidationError for an unknown action, kind or mode, for a kind
+// given twice, or for TagsReplace without UpsertOverwrite; CodeNotFound for an unknown
+// account; CodeServerError.
 func (a *Admin) SetDuplicatePolicy(ctx context.Context, accountID uuid.UUID, p DuplicatePolicy) error {
 	var bad problems
 	p.check(&bad)

@@ -21,7 +21,8 @@ type PurgeInput struct {
 // do-not-call entries of a contact: to erase a person, call [Admin.EraseContact]. A
 // live contact is left alone. After an error, those counted are removed.
 //
-// Its errors: CodeValidationError if no field of in is set, CodeServerError.
+// Its errors: CodeValidationError if no field of in is set or DeletedBefore is not in
+// the years 1 to 9999, CodeServerError. An unknown account has no contacts.
 func (a *Admin) PurgeContacts(ctx context.Context, in PurgeInput) (int, error) {
 	if a.store == nil {
 		return 0, noStore()

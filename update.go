@@ -59,7 +59,7 @@ type UpdatePhoneNumber struct {
 	PhoneNumber *string
 	PhoneType   *string
 	Primary     *bool
-	DoNotCall   *bool
+	DoNotCall   *bool // false: refused for a listed number, which only [Service.GrantCalls] takes off the list
 }
 
 // ChangeOptions are the options of a change. The zero value, and nil, change the
@@ -70,8 +70,8 @@ type ChangeOptions struct {
 	Version int64
 
 	// Versions are several versions, of which the contact must have one. With
-	// Version, that is one more. nil: any. Empty but not nil: none, so the change
-	// is CodeConflict.
+	// Version, that is one more. nil: Version alone counts. Empty but not nil: none, so
+	// the change is CodeConflict.
 	Versions []int64
 
 	// Shown returns what clients are shown of a contact, for the forms that read
@@ -179,7 +179,7 @@ func (c *call) update(p *patch) nextFunc {
 // phone numbers that are named by their ID or occur again. It needs
 // Options.WritePermission. The contact's version goes up by one.
 //
-// Its errors are those of UpdateContact.
+// Its errors are those of UpdateContact. An IdempotencyKey is CodeValidationError.
 func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, in CreateContactInput, opts *ChangeOptions) (_ *Contact, err error) {
 	ctx, c, err := s.begin(ctx, key, OpReplaceContact, 1)
 	defer c.end(ctx, &err)

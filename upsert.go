@@ -111,7 +111,8 @@ type UpsertResult struct {
 // CodeAmbiguousMatch, CodeDuplicateContact, CodeNotFound, CodeServerError.
 // CodeDuplicateContact means that another contact has a key that must be unique,
 // that the contact has another external id, or that the key may not see the
-// contact.
+// contact. CodeNotFound means that nothing matches an UpdateOnly, or that the upsert
+// is a replay and the contact that it found is gone.
 func (s *Service) UpsertContact(ctx context.Context, key string, in UpsertContactInput) (_ *UpsertResult, err error) {
 	ctx, c, err := s.beginOne(ctx, key, OpUpsertContact, false)
 	defer c.end(ctx, &err)
