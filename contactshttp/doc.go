@@ -72,7 +72,9 @@
 //	GET    /openapi.json           the description of the API: 200, without a key
 //	GET    /docs                   a page for people, with Options.Docs: 200, without a key
 //
-// A path that takes GET takes HEAD too. OPTIONS returns the methods of a path. In a
+// A path that takes GET takes HEAD too. OPTIONS returns the methods of a path. The
+// header Contacts-Result of a create and an upsert says what was done, such as created
+// or existing, and Contacts-Deleted-Twin is [contacts.CreateResult.DeletedTwin]. In a
 // larger server, give the handler its path as the prefix:
 //
 //	mux.Handle("/crm/v1/", contactshttp.NewHandler(svc, &contactshttp.Options{Prefix: "/crm/v1"}))
@@ -104,8 +106,8 @@
 //     key (429);
 //  3. no key or an invalid one (401), or one without the permission (403);
 //  4. the media type and the encoding of the body (415);
-//  5. the query, of at most 16 KiB, with unknown and repeated parameters, up to 20 of
-//     them, and headers: Idempotency-Key, for example (400);
+//  5. the query, of at most 16 KiB: unknown and repeated parameters; and headers:
+//     Idempotency-Key, for example (400, with up to 20 details);
 //  6. the body, which is not read before: its size (413), its JSON (400);
 //  7. the checks of the Service: the contact exists (404), it has the version
 //     (412), its fields and the values of parameters are valid (400), and the rest.

@@ -211,11 +211,11 @@ type DuplicatePage struct {
 	Groups     []DuplicateGroup `json:"groups"`
 }
 
-// A DuplicateGroup is the contacts that share one.
+// A DuplicateGroup is the contacts that share one address or number.
 type DuplicateGroup struct {
 	Key      contacts.KeyKind `json:"key"`               // of what they share
-	Count    int              `json:"count"`             // of all of them
-	Contacts []ContactSummary `json:"contacts"`          // the oldest 100
+	Count    int              `json:"count"`             // of all that the key may see
+	Contacts []ContactSummary `json:"contacts"`          // the oldest of them, at most 100, the oldest first
 	Damaged  []uuid.UUID      `json:"damaged,omitempty"` // those of the oldest that cannot be read
 }
 
