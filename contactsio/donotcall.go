@@ -65,7 +65,9 @@ type DoNotCallSummary struct {
 //
 // A refused row is no error. An error of the Service, of the file or of a writer ends
 // the import, and the summary of what was recorded is returned with it. Give the whole
-// list again then; with Grants, give the rows after the first Added and Refused ones.
+// list again then; with Grants, give the rows after the first Added and Refused ones. The
+// summary is nil if the import ends before the first row: an option is wrong, or the
+// start of the file cannot be read or has no column of numbers.
 func ImportDoNotCall(ctx context.Context, svc *contacts.Service, key string, r io.Reader, opts *DoNotCallImportOptions) (*DoNotCallSummary, error) {
 	if opts == nil {
 		opts = new(DoNotCallImportOptions)

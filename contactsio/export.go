@@ -56,7 +56,9 @@ type contactWriter interface {
 // exported as CSV or JSON lines can be imported again. With Raw, a text that begins with
 // '= loses its ' then.
 //
-// Its errors are those of Contacts and of w, and what was written is returned too. A
+// Its errors are those of Contacts and of w, with History those of
+// [contacts.Service.History] too, and [ErrOption]. They come with the number so far, of
+// which w may lack the last ones. A
 // contact that is damaged is left out; the export goes on and returns the error at
 // the end.
 func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer, opts *ExportOptions) (int, error) {

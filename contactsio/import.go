@@ -29,7 +29,7 @@ type ImportOptions struct {
 	// created, and the account's duplicate policy decides what a match means.
 	Upsert *contacts.UpsertContactInput
 
-	// Defaults are for what a row lacks.
+	// Defaults are for what a row lacks. Their IdempotencyKey is ignored.
 	Defaults contacts.CreateContactInput
 	// Tags are added to those of every row.
 	Tags []string
@@ -89,12 +89,12 @@ const stepRows = 1000
 // imported again: rows that were stored are Replayed, within
 // [contacts.Options.IdempotencyRetention]. Equal rows of a file are one contact.
 //
-// A server error, an error of Checkpoint, of a writer or of the file ends the
-// import, and it is returned. When ctx is done, reading ends, what the Service was
+// A server error, an error of the key such as CodeInvalidKey, an error of Checkpoint, of
+// a writer or of the file ends the import, and it is returned. When ctx is done, reading ends, what the Service was
 // given is finished, and the error is that of ctx. Each time, and after StopAfter, the
 // summary is returned too, and its Next says where to go on: after an error of
-// ImportOptions.Refused, before the rows that may be missing there. Import waits for
-// the Read of the file that is under way.
+// ImportOptions.Refused, before the rows that may be missing there. With an [ErrOption]
+// there is no summary. Import waits for the Read of the file that is under way.
 func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, opts *ImportOptions) (*Summary, error) {
 	if opts == nil {
 		opts = new(ImportOptions)

@@ -28,10 +28,12 @@
 //
 //   - contacts.operation.duration: seconds, by contacts.operation and error.type
 //   - contacts.items: by contacts.operation and contacts.result
-//   - contacts.do_not_call.checks: by contacts.verdict
+//   - contacts.do_not_call.checks: by contacts.verdict, which is allowed, do_not_call or
+//     error
 //   - db.client.operation.duration: seconds, of transactions
 //   - contacts.store.transaction.size: mutations
-//   - contacts.store.wait.duration: seconds until the transaction of a write begins
+//   - contacts.store.wait.duration: seconds that the first write of a transaction waited
+//     until it began
 //
 // [Instrumentation.Watch] adds the counters of a store.
 //
