@@ -112,17 +112,20 @@ type givenNumber struct {
 	text string // of its cells, as CSV; "": it is not needed
 }
 
+// listOptions is what an error calls the options of a list.
+const listOptions = "DoNotCallImportOptions"
+
 // maxGiven is how many bytes of the text of rows are held for the file of refused rows.
 const maxGiven = 64 << 20
 
 // open finds the columns.
 func (l *numberList) open(r io.Reader) error {
 	if l.opts.Region != "" {
-		if err := checkRegion(l.opts.Region); err != nil {
+		if err := checkRegion(listOptions, l.opts.Region); err != nil {
 			return err
 		}
 	}
-	text, err := newTextReader(r, l.opts.Encoding, FormatCSV, defaultMaxRow)
+	text, err := newTextReader(r, listOptions, l.opts.Encoding, FormatCSV, defaultMaxRow)
 	if err != nil {
 		return err
 	}
@@ -131,7 +134,7 @@ func (l *numberList) open(r io.Reader) error {
 		return err
 	}
 	comma, lines, size := separatorOf(head, l.opts.Comma)
-	if err := checkComma("DoNotCallImportOptions", comma); err != nil {
+	if err := checkComma(listOptions, comma); err != nil {
 		return err
 	}
 	l.records = newCSVRecords(text, comma, &l.summary.Blank)

@@ -289,6 +289,12 @@ func TestListErrors(t *testing.T) {
 			t.Errorf("%q: %v, want %q", file, err, want)
 		}
 	}
+	for _, opts := range []contactsio.DoNotCallImportOptions{{Region: "us"}, {Encoding: "klingon"}, {Comma: '"'}} {
+		summary, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader("+15551230001\n"), &opts)
+		if summary != nil || !errors.Is(err, contactsio.ErrOption) || !strings.HasPrefix(err.Error(), "contactsio: DoNotCallImportOptions.") {
+			t.Errorf("%+v: got %v, %v, want an error about that option", opts, summary, err)
+		}
+	}
 	if _, err := contactsio.ImportDoNotCall(t.Context(), f.Service, "no key", strings.NewReader("+15551230001\n"), nil); contacts.CodeOf(err) != contacts.CodeInvalidKey {
 		t.Errorf("another key: %v", err)
 	}

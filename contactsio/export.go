@@ -58,9 +58,8 @@ type contactWriter interface {
 //
 // Its errors are those of Contacts and of w, with History those of
 // [contacts.Service.History] too, and [ErrOption]. They come with the number so far, of
-// which w may lack the last ones. A
-// contact that is damaged is left out; the export goes on and returns the error at
-// the end.
+// which w may lack the last ones. A contact that is damaged is left out; the export goes
+// on and returns the error at the end.
 func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer, opts *ExportOptions) (int, error) {
 	if opts == nil {
 		opts = new(ExportOptions)

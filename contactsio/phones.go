@@ -11,10 +11,10 @@ import (
 )
 
 // checkRegion rejects a region whose phone numbers are not known.
-func checkRegion(region string) error {
+func checkRegion(options, region string) error {
 	_, err := contacts.ParsePhoneNumber("", region)
 	if details := detailsOf(err); len(details) > 0 && details[0].Field == "region" {
-		return wrongOption("ReadOptions.Region %s", details[0].Message)
+		return wrongOption("%s.Region %s", options, details[0].Message)
 	}
 	return nil
 }

@@ -213,7 +213,7 @@ func NewReader(r io.Reader, opts *ReadOptions) (*Reader, error) {
 		return nil, wrongOption("ReadOptions.MaxRow is %d; give the bytes that a row may have, or 0 for %d", o.MaxRow, defaultMaxRow)
 	}
 	if o.Region != "" {
-		if err := checkRegion(o.Region); err != nil {
+		if err := checkRegion("ReadOptions", o.Region); err != nil {
 			return nil, err
 		}
 	}
@@ -232,7 +232,7 @@ func NewReader(r io.Reader, opts *ReadOptions) (*Reader, error) {
 
 // open reads the head of the file.
 func (r *Reader) open(file io.Reader) (err error) {
-	if r.text, err = newTextReader(file, r.opts.Encoding, r.opts.Format, r.opts.MaxRow); err != nil {
+	if r.text, err = newTextReader(file, "ReadOptions", r.opts.Encoding, r.opts.Format, r.opts.MaxRow); err != nil {
 		return err
 	}
 	head, err := r.text.head()

@@ -72,16 +72,16 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newTextReader finds out the encoding, unless a name is given. The format helps, if
-// it is known.
-func newTextReader(r io.Reader, name string, format Format, limit int) (*textReader, error) {
+// newTextReader finds out the encoding, unless a name is given, as an error of the
+// options says. The format helps, if it is known.
+func newTextReader(r io.Reader, options, name string, format Format, limit int) (*textReader, error) {
 	t := &textReader{file: &countingReader{Reader: r}, number: 1, max: limit}
 	raw := bufio.NewReaderSize(t.file, headBytes)
 	head, err := peek(raw)
 	if err != nil {
 		return nil, err
 	}
-	code, found, err := encodingOf(head, name, format)
+	code, found, err := encodingOf(head, options, name, format)
 	if err != nil {
 		return nil, err
 	}
@@ -146,13 +146,13 @@ func peek(r *bufio.Reader) ([]byte, error) {
 
 // encodingOf returns the encoding of a file that starts with head, and its name. A
 // nil encoding is UTF-8.
-func encodingOf(head []byte, name string, format Format) (encoding.Encoding, string, error) {
+func encodingOf(head []byte, options, name string, format Format) (encoding.Encoding, string, error) {
 	utf16 := func(order unicode.Endianness) encoding.Encoding { return unicode.UTF16(order, unicode.IgnoreBOM) }
 	switch {
 	case name != "":
 		code, err := htmlindex.Get(name)
 		if err != nil {
-			return nil, "", wrongOption("ReadOptions.Encoding is %q; give a name of the WHATWG list such as utf-8 or windows-1252, or \"\" to find it out", name)
+			return nil, "", wrongOption("%s.Encoding is %q; give a name of the WHATWG list such as utf-8 or windows-1252, or \"\" to find it out", options, name)
 		}
 		if found, err := htmlindex.Name(code); err == nil {
 			name = found

@@ -255,6 +255,7 @@ var words = strings.NewReplacer(
 	"ExportOptions.Columns", "--columns",
 	"ExportOptions.PhoneColumns", "--phone-columns",
 	"DoNotCallImportOptions.Column", "--column",
+	"DoNotCallImportOptions.Region", "--region",
 	"Options.DefaultRegion", "--default-region",
 	"Options.DoNotCallSecrets", "--do-not-call-secret",
 	context.Canceled.Error(), "interrupted", // by a signal: nothing else cancels

@@ -96,6 +96,7 @@ func TestErrorsNameFlags(t *testing.T) {
 		"ExportOptions.PhoneColumns is 99":                 "--phone-columns is 99",
 		"Options.DefaultRegion is x":                       "--default-region is x",
 		"name it in DoNotCallImportOptions.Column":         "name it in --column",
+		"DoNotCallImportOptions.Region must be":            "--region must be",
 		"Options.DoNotCallSecrets[0] has 6 bytes":          "--do-not-call-secret[0] has 6 bytes",
 		"the file is not the one of ReadOptions.From":      "the file is not the one of --checkpoint",
 		`sqlite: back up to "x": context canceled`:         `sqlite: back up to "x": interrupted`,
