@@ -48,9 +48,9 @@ type Event struct {
 	Version   int64     `json:"version"`             // of the contact after the event; 0: the contact is removed, or a block or grant
 	Actor     Actor     `json:"actor"`
 
-	// Batch is the same for all events of one call of a [Service] that was given
-	// several contacts; a stream has one for each 1,000. Zero: the event is the only
-	// one of its call.
+	// Batch is the same for all events of one call that was given several contacts; a
+	// stream has one for each 1,000, and a purge one for up to 500. Zero: the event is
+	// the only one of those.
 	Batch  uuid.UUID `json:"batch,omitzero"`
 	Source string    `json:"source,omitempty"` // as [WithEventSource] said
 

@@ -16,7 +16,7 @@ import (
 type EventsInput struct {
 	After     int64       // those after this sequence
 	ContactID uuid.UUID   // those of this contact; zero: of all
-	Types     []EventType // those of one of these types; nil: of all
+	Types     []EventType // those of one of these types; nil: of all; empty: of none
 	Limit     int         // how many; 0: 100, at most 1,000
 }
 

@@ -19,8 +19,8 @@ type UpsertMode string
 // The modes.
 const (
 	// UpsertFill stores a given field if that of the contact is blank. A default
-	// is not blank. New phone numbers do not become primary. Members that a
-	// context does not have are added, at every depth.
+	// is not blank. New phone numbers do not become primary, unless the contact has
+	// none. Members that a context does not have are added, at every depth.
 	UpsertFill UpsertMode = "fill"
 	// UpsertOverwrite stores every given field. A primary phone number takes the
 	// mark. Contexts are merged by RFC 7396, but null changes nothing.
