@@ -106,6 +106,14 @@ func ExampleAdmin_SetEvents() {
 	// {true 2160h0m0s} <nil>
 }
 
+// Events are off until they are switched on.
+func ExampleAdmin_EventSettings() {
+	_, admin, acme, _ := serve(nil)
+	settings, err := admin.EventSettings(context.Background(), acme.ID)
+	fmt.Println(settings.On, settings.Keep, err)
+	// Output: false 0s <nil>
+}
+
 func ExampleAdmin_PruneEvents() {
 	_, admin, acme, _ := listen(time.Hour)
 	fmt.Println(admin.PruneEvents(context.Background(), acme.ID))
