@@ -74,7 +74,8 @@ type Options struct {
 
 	// Statuses, Stages and PhoneTypes close the vocabularies: other values are
 	// refused. Letter case counts. The default status and stage are always
-	// allowed, and so is no phone type. nil: open, as documented.
+	// allowed, and so is no phone type. nil: open, as documented. New refuses an
+	// empty list.
 	Statuses, Stages, PhoneTypes []string
 
 	// Logger gets one line for each server error, with its cause. nil: nothing
