@@ -27,7 +27,8 @@
 // # Safety
 //
 // A file can be of any size and any content. Memory is bounded by two thousand rows of
-// at most ReadOptions.MaxRow bytes. A row that is broken is refused, and reading goes
-// on. No text is guessed: bytes that are invalid in the encoding of the file refuse
-// their row.
+// at most ReadOptions.MaxRow bytes. [ImportDoNotCall] holds up to a million numbers. With
+// a file for refused rows it also holds the text of their rows: up to 64 MiB, and in a dry
+// run all of it. A row that is broken is refused, and reading goes on. No text is guessed:
+// bytes that are invalid in the encoding of the file refuse their row.
 package contactsio
