@@ -47,8 +47,8 @@ type ImportOptions struct {
 	// again until it gets one. Text of a card with a charset of its own may be without
 	// it there, as UTF-8.
 	Refused io.Writer
-	// Report gets a JSON object on a line for each row: what became of it, its
-	// contact, its problems and notes. It holds personal data. nil: none.
+	// Report gets a JSON object on a line for each row: what became of it, the id of its
+	// contact, its changes, problems and notes. It holds personal data. nil: none.
 	Report io.Writer
 
 	// Progress is called after each thousand rows and at the end. nil: never.
@@ -59,7 +59,7 @@ type ImportOptions struct {
 	Checkpoint func(Position) error
 
 	// StopAfter ends the import when it has refused that many rows. What was read by
-	// then is finished. 0: never.
+	// then, up to a thousand rows more, is finished. 0: never.
 	StopAfter int
 }
 
