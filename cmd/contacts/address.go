@@ -34,6 +34,16 @@ func (a storeAddress) resolve(what string) (storeAddress, error) {
 	return a, nil
 }
 
+// sqliteFile resolves the address for a command that is for SQLite alone, and says with
+// what PostgreSQL has the same.
+func (a storeAddress) sqliteFile(command, instead string) (storeAddress, error) {
+	address, err := a.resolve("--db")
+	if err == nil && address.isURL() {
+		err = usage("%s is for SQLite; for PostgreSQL use %s with the same URL", command, instead)
+	}
+	return address, err
+}
+
 func (a storeAddress) isURL() bool {
 	return strings.HasPrefix(string(a), "postgres://") || strings.HasPrefix(string(a), "postgresql://")
 }

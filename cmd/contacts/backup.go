@@ -10,12 +10,9 @@ type backupCommand struct {
 }
 
 func (c *backupCommand) Run(ctx context.Context, s *session) error {
-	address, err := s.DB.resolve("--db")
+	address, err := s.DB.sqliteFile("backup", "pg_dump --format=custom")
 	if err != nil {
 		return err
-	}
-	if address.isURL() {
-		return usage("backup is for SQLite; for PostgreSQL use pg_dump --format=custom with the same URL")
 	}
 	if err := address.mustBeStore(ctx); err != nil {
 		return err

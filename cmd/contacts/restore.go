@@ -22,12 +22,9 @@ func (restoreCommand) Help() string {
 // Run asks only if there is something to lose. What may be replaced, and when, the store
 // says.
 func (c *restoreCommand) Run(ctx context.Context, s *session) error {
-	address, err := s.DB.resolve("--db")
+	address, err := s.DB.sqliteFile("restore", "pg_restore")
 	if err != nil {
 		return err
-	}
-	if address.isURL() {
-		return usage("restore is for SQLite; for PostgreSQL use pg_restore with the same URL")
 	}
 	if _, err := os.Lstat(string(address)); !errors.Is(err, fs.ErrNotExist) {
 		if err := c.ask(ctx, s, fmt.Sprintf("All that is stored in %s is gone then, with the receipts of contacts erase list. What is in %s takes its place.", address, c.Backup)); err != nil {
