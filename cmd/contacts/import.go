@@ -41,27 +41,6 @@ type importCommand struct {
 	DryRun     bool              `help:"Say what the import would do, row by row with --report. Store nothing."`
 }
 
-// keyKinds are kinds of match keys.
-type keyKinds []contacts.KeyKind
-
-// Validate refuses kinds by which no row would match, or each would be refused. The parser calls it.
-func (k keyKinds) Validate() error {
-	if len(k) == 0 { // a variable that is not set: nothing would match
-		return fmt.Errorf("give %s, %s or %s", contacts.KeyExternalID, contacts.KeyEmail, contacts.KeyPhoneNumber)
-	}
-	for i, kind := range k {
-		switch kind {
-		case contacts.KeyExternalID, contacts.KeyEmail, contacts.KeyPhoneNumber:
-		default:
-			return fmt.Errorf("%q is no kind of match key: give %s, %s or %s", kind, contacts.KeyExternalID, contacts.KeyEmail, contacts.KeyPhoneNumber)
-		}
-		if slices.Contains(k[:i], kind) {
-			return fmt.Errorf("%s is given twice", kind)
-		}
-	}
-	return nil
-}
-
 // upsertFlags say how rows change the contacts that they match.
 type upsertFlags struct {
 	Upsert         bool                `help:"Change the contact that a row matches. Default: as the policy of the account says."`
