@@ -355,11 +355,14 @@ func processState(pid int) (state, parent string) {
 }
 
 // stop ends the server and waits for it.
-func (s *server) stop() error {
+func (s *server) stop() error { return s.end(syscall.SIGINT) }
+
+// end tells the server to end, and waits for it.
+func (s *server) end(how syscall.Signal) error {
 	if s.process == nil {
 		return nil
 	}
-	s.process.Process.Signal(syscall.SIGINT)
+	s.process.Process.Signal(how)
 	err := <-s.ended
 	s.process = nil
 	return err
@@ -368,11 +371,7 @@ func (s *server) stop() error {
 // remove ends the server at once and removes its folder. A server that is killed leaves
 // its shared memory to the machine, so this one is told to end.
 func (s *server) remove() error {
-	if s.process != nil {
-		s.process.Process.Signal(syscall.SIGQUIT)
-		<-s.ended
-		s.process = nil
-	}
+	_ = s.end(syscall.SIGQUIT) // it ends with an error then
 	var err error
 	if s.log != nil {
 		s.log.Close()
