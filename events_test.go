@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/memory"
 )
 
@@ -315,6 +316,7 @@ func TestReaderStops(t *testing.T) {
 
 func TestPageOfLargeEventsIsShort(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	w := newWorld(t, closing(t, memory.New()), nil)
 	w.switchOn(t, 0)
 	key, _, err := w.admin.IssueKey(t.Context(), contacts.IssueKeyInput{AccountID: w.acme.ID, Permissions: all, AllTeams: true})
@@ -430,6 +432,7 @@ func TestSmallPagePassesOverWhatHasEndedAtOnce(t *testing.T) {
 // A reader of large events does not read most of them more than once.
 func TestLargeEventsAreReadFewAtATime(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	store := &countedJournal{Store: closing(t, memory.New())}
 	p := newPast(t, store)
 	const events = 100

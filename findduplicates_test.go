@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/memory"
 )
 
@@ -139,6 +140,7 @@ func TestGroupShowsTheOldestThatTheKeyMaySee(t *testing.T) {
 
 func TestPageOfLargeGroupsIsShort(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	onEveryStore(t, func(t *testing.T, store contacts.Store) {
 		w := newWorld(t, store, nil)
 		large := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}

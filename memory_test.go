@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -24,6 +25,7 @@ func live() uint64 {
 // TestHostileBatchTakesLittleMemory is not parallel: it measures the memory of the
 // whole process.
 func TestHostileBatchTakesLittleMemory(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	longtest.SkipShort(t)
 	const count = 10 // contacts
 	store, w := countedWorld(t, nil)
 	for name, value := range map[string]string{"numbers": "1", "objects": `{"a":1}`} {
@@ -61,6 +63,7 @@ func TestHostileBatchTakesLittleMemory(t *testing.T) { //nolint:paralleltest // 
 // TestContactsThatMatchTheSameOneShareItsContexts is not parallel: it measures the
 // memory of the whole process, and what it allocates.
 func TestContactsThatMatchTheSameOneShareItsContexts(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
+	longtest.SkipShort(t)
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "contacts.db"), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/memory"
 	"example.com/contacts/store/sqlite"
 )
@@ -28,7 +29,7 @@ func TestStoresAnswerAlike(t *testing.T) {
 	runs := 0
 	failed := false // then rapid lives on, to find a shorter life
 	rapid.Check(t, func(rt *rapid.T) {
-		if runs++; runs > 25 && !runsLong() && !failed { // .ci/run has all
+		if runs++; runs > 25 && !longtest.Long() && !failed { // .ci/run has all
 			return
 		}
 		defer func() { failed = failed || rt.Failed() }()

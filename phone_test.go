@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 )
 
 func TestPhoneNumbersBecomeE164(t *testing.T) {
@@ -358,10 +359,7 @@ func TestFastPathNeverDisagreesWithTheParser(t *testing.T) {
 func TestFastPathAgreesForEveryCallingCodeAndLength(t *testing.T) {
 	t.Parallel()
 	fast, possible := 0, 0
-	step := 3 // which has every first and every second digit
-	if runsLong() {
-		step = 1
-	}
+	step := longtest.Size(3, 1) // 3 has every first and every second digit
 	for code := range phonenumbers.GetSupportedCallingCodes() {
 		for first := 0; first < 40; first += step {
 			for length := 3; length <= 13; length++ {

@@ -2,7 +2,6 @@ package contacts_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,9 +12,6 @@ import (
 	"example.com/contacts/store/memory"
 	"example.com/contacts/store/sqlite"
 )
-
-// runsLong reports whether the tests may take long, as in .ci/run.
-func runsLong() bool { return os.Getenv("CONTACTS_FAULTS") != "" }
 
 // onEveryStore runs the test on a fresh store of each kind that this package's
 // users have.

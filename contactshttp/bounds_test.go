@@ -14,6 +14,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/contactshttp"
+	"example.com/contacts/internal/longtest"
 )
 
 // parameters returns a query with that many different names.
@@ -195,6 +196,7 @@ func (s *world) recordEvents(t *testing.T) (key string) {
 
 func TestPageOfALargeHistoryIsShort(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	s := newWorld(t, nil)
 	key := s.recordEvents(t)
 	id := s.create(t, s.writer, `{"first_name": "John"}`)
@@ -273,6 +275,7 @@ func (w *partWriter) Write(p []byte) (int, error) {
 // Small contacts that all match a large one make a large answer, which is not held.
 func TestLargeAnswerToASmallBatchIsSentInParts(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	s := newWorld(t, nil)
 	if err := s.admin.SetDuplicatePolicy(t.Context(), s.acme.ID, contacts.DuplicatePolicy{Action: contacts.DuplicateReturnExisting}); err != nil {
 		t.Fatal(err)

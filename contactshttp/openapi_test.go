@@ -29,6 +29,7 @@ import (
 	"example.com/contacts"
 	"example.com/contacts/contactshttp"
 	"example.com/contacts/contactstest"
+	"example.com/contacts/internal/longtest"
 )
 
 func ExampleOpenAPI() {
@@ -1198,8 +1199,10 @@ func proveBodyLimits(t *testing.T, s *proof) {
 		}
 		r := s.valid(op.id)
 		r.body += strings.Repeat(" ", limit-len(r.body))
-		if a := s.send(r); a.status >= 300 {
-			t.Errorf("%s: a body at its limit: %d %s", op.id, a.status, a.text)
+		if limit <= 1<<20 || longtest.Long() {
+			if a := s.send(r); a.status >= 300 {
+				t.Errorf("%s: a body at its limit: %d %s", op.id, a.status, a.text)
+			}
 		}
 		r.body += " "
 		s.want(413, "body_too_large", r)

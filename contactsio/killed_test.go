@@ -13,6 +13,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/contactsio"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -65,11 +66,7 @@ func TestKilledImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	times := 1
-	if os.Getenv("CONTACTS_FAULTS") != "" { // long or full: .ci/run
-		times = 20
-	}
-	for range times {
+	for range longtest.Size(1, 20) {
 		db := filepath.Join(t.TempDir(), "contacts.db")
 		store, err := sqlite.Open(t.Context(), db, nil)
 		if err != nil {

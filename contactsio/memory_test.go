@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/contactsio"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/memory"
 )
 
@@ -33,10 +33,7 @@ func TestMemory(t *testing.T) {
 // are read over: the memory of all of it is a few times MaxRow.
 func testMemoryOfLongRows(t *testing.T) {
 	const maxRow = 64 << 10
-	size := int64(16 << 20)
-	if os.Getenv("CONTACTS_FAULTS") == "full" {
-		size = 1 << 30
-	}
+	size := int64(longtest.Extent(16<<20, 1<<30))
 	for name, tc := range map[string]struct {
 		begin string
 		rest  repeating
@@ -198,15 +195,8 @@ func (r repeating) Read(p []byte) (int, error) {
 // testMemoryOfManyRows imports and exports ten times as many rows, which takes hardly
 // more memory. The store takes none: it keeps nothing.
 func testMemoryOfManyRows(t *testing.T) {
-	var rows int
-	switch os.Getenv("CONTACTS_FAULTS") {
-	case "full":
-		rows = 100_000
-	case "":
-		t.Skip("it takes long: set CONTACTS_FAULTS=long")
-	default:
-		rows = 10_000
-	}
+	longtest.SkipShort(t)
+	rows := longtest.Extent(3_333, 100_000)
 	for name, peak := range map[string]func(*testing.T, int) int64{"import": importPeak, "export": exportPeak} {
 		t.Run(name, func(t *testing.T) {
 			peak(t, rows/10) // what is kept for good is there then
@@ -223,9 +213,7 @@ func testMemoryOfManyRows(t *testing.T) {
 // testMemoryOfWideList imports a list of numbers whose rows are long. It holds their
 // text for the file of refused rows, up to a bound.
 func testMemoryOfWideList(t *testing.T) {
-	if os.Getenv("CONTACTS_FAULTS") == "" {
-		t.Skip("it takes long: set CONTACTS_FAULTS=long")
-	}
+	longtest.SkipShort(t)
 	const rows, width, refused = 3000, 64 << 10, 1000 // each so many
 	f := listing(t)
 	junk := strings.Repeat("x", width)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"example.com/contacts"
 	"example.com/contacts/contactsio"
 	"example.com/contacts/contactstest"
+	"example.com/contacts/internal/longtest"
 )
 
 func TestImportUpserts(t *testing.T) {
@@ -85,10 +85,7 @@ func dirtyRows(n int) string {
 // TestPreviewEqualsImport compares a dry run with the import, row by row.
 func TestPreviewEqualsImport(t *testing.T) {
 	t.Parallel()
-	n := 1200
-	if os.Getenv("CONTACTS_FAULTS") != "" { // long or full: .ci/run
-		n = 10_000
-	}
+	n := longtest.Size(1200, 10_000)
 	file := dirtyRows(n)
 	for name, tc := range map[string]struct {
 		policy contacts.DuplicateAction

@@ -6,21 +6,19 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 )
 
 // TestCopyOverPostgres copies a SQLite file to a server while others write, cut off
 // again and again, and from there to a new file. The files hold the same.
 func TestCopyOverPostgres(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("CONTACTS_FAULTS") == "" {
-		t.Skip("it takes long: set CONTACTS_FAULTS=long")
-	}
+	longtest.SkipShort(t)
 	address := newPostgres(t, "fsync=off", "full_page_writes=off").url("postgres", "postgres")
 	folder := t.TempDir()
 	ctx := t.Context()

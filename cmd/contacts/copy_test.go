@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/memory"
 )
 
@@ -378,6 +379,7 @@ func (s *cutComparison) ListDirectory(ctx context.Context, q contacts.DirectoryQ
 // TestCopyRefuses copies where it would lose something.
 func TestCopyRefuses(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	scripts(t, "testdata/copy")
 	w := memoryWorld(t, 10)
 	target := memory.New()

@@ -8,15 +8,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"example.com/contacts/internal/longtest"
 )
 
 // TestDoctorOverPostgres plants each finding in a database of its own, and checks that
 // doctor finds it.
 func TestDoctorOverPostgres(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("CONTACTS_FAULTS") == "" {
-		t.Skip("it takes long: set CONTACTS_FAULTS=long")
-	}
+	longtest.SkipShort(t)
 	server := newPostgres(t)
 	server.query(t, "postgres", "CREATE DATABASE patient")
 	fillPatient(t, storeAddress(server.url("patient", "postgres")))

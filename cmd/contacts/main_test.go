@@ -2,28 +2,43 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"example.com/contacts/internal/longtest"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"contacts": main})
 }
 
-// scripts runs scripts of a folder. They have two commands beside those of testscript:
+// scripts runs scripts of a folder. They have a condition and two commands beside those of
+// testscript:
 //
+//	[all]                         tests run that take too long for go test ./...
 //	code N program [argument…]    runs a program that must end with the exit code N
 //	capture NAME pattern          sets a variable to what the group in the pattern matches in stdout
 func scripts(t *testing.T, folder string) {
 	t.Helper()
-	testscript.Run(t, testscript.Params{Dir: folder, RequireExplicitExec: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){
-		"code":    code,
-		"capture": capture,
-	}})
+	testscript.Run(t, testscript.Params{
+		Dir:                 folder,
+		RequireExplicitExec: true,
+		Condition: func(condition string) (bool, error) {
+			if condition != "all" {
+				return false, fmt.Errorf("unknown condition %q", condition)
+			}
+			return longtest.All(), nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code":    code,
+			"capture": capture,
+		},
+	})
 }
 
 func code(s *testscript.TestScript, negated bool, args []string) {

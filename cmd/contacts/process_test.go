@@ -25,6 +25,7 @@ import (
 
 	"example.com/contacts"
 	"example.com/contacts/contactsio"
+	"example.com/contacts/internal/longtest"
 )
 
 // A process is a run of the command.
@@ -104,12 +105,9 @@ func goOnFile() string {
 // on with its checkpoint, until it is through.
 func TestImportGoesOn(t *testing.T) {
 	t.Parallel()
-	rounds := 1
-	if os.Getenv("CONTACTS_FAULTS") != "" { // long or full: .ci/run
-		rounds = 8
-	}
+	longtest.SkipShort(t)
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
-		for range rounds {
+		for range longtest.Size(1, 8) {
 			t.Run(signal.String(), func(t *testing.T) {
 				t.Parallel()
 				importGoesOn(t, signal)
@@ -201,6 +199,7 @@ func (p *process) cutOff(t *testing.T, file string, slow *slowFile, signal sysca
 // A signal ends an import whose standard input, or file, has more to come.
 func TestImportOfAnIdlePipeIsInterrupted(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		for _, name := range []string{"-", "slow.csv"} {
 			folder := t.TempDir()
@@ -244,6 +243,7 @@ func readCheckpoint(t *testing.T, folder string) (p contactsio.Position) {
 // The checkpoint of an import is for no other one until the first has ended.
 func TestCheckpointIsLocked(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	folder := t.TempDir()
 	file := goOnFile()
 	do(t, folder, "accounts", "create", "Acme")
@@ -297,6 +297,7 @@ func lines(t *testing.T, r *bufio.Scanner, text string) string {
 // TestEventsTail reads events as they come.
 func TestEventsTail(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	folder := t.TempDir()
 	id, _, _ := strings.Cut(strings.Split(do(t, folder, "accounts", "create", "Acme"), "\n")[1], " ")
 	do(t, folder, "accounts", "events", id, "--on")
@@ -339,6 +340,7 @@ func TestSignalBeforeTheBeginning(t *testing.T) {
 // Where nobody reads the results, the command ends with 1 and says nothing.
 func TestResultsThatNobodyReads(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	folder := t.TempDir()
 	do(t, folder, "accounts", "create", "Acme")
 	for _, args := range [][]string{{"accounts", "list"}, {"accounts", "list", "--json"}, {"export", "--as-admin"}, {"--help"}, {"keys", "issue", "--help"}} {
@@ -467,6 +469,7 @@ func TestStopsServing(t *testing.T) {
 // process.
 func TestNoSecretInArguments(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("left out: the arguments of a process are read in /proc, which Linux has")
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/memory"
 )
 
@@ -29,9 +30,7 @@ var methodColours = map[string]color.NRGBA{
 // for the colours of their methods in it. It is not parallel to the other test, so that
 // there is one browser at a time.
 func TestScreenshotInBrowser(t *testing.T) {
-	if os.Getenv("CONTACTS_FAULTS") == "" {
-		t.Skip("it takes long: set CONTACTS_FAULTS=long")
-	}
+	longtest.SkipShort(t)
 	browser := findBrowser(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // A mutation that fails in the middle of a random batch leaves neither its change nor
@@ -21,7 +21,7 @@ func TestEventIsAtomic(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	failed := make(map[error]int)
 	undone := 0
-	for range faulttest.Extent(6, 1000) {
+	for range longtest.Extent(6, 1000) {
 		s, accounts := withAccounts(t, 1)
 		f := &faulty{account: accounts[0], random: random, versions: make(map[uuid.UUID]int64)}
 		for range 50 {

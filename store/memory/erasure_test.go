@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/erasetest"
-	"example.com/contacts/store/internal/faulttest"
 )
 
 // contents returns all that the store has, as text.
@@ -109,5 +109,5 @@ func TestErasure(t *testing.T) {
 func TestSharedNumber(t *testing.T) {
 	t.Parallel()
 	w := erasetest.New(t, New())
-	erasetest.SharedNumber(t, w, faulttest.Extent(50, 5000), w.Relative(t))
+	erasetest.SharedNumber(t, w, longtest.Extent(50, 5000), w.Relative(t))
 }

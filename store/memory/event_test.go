@@ -3,8 +3,8 @@ package memory_test
 import (
 	"testing"
 
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/eventtest"
-	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/memory"
 )
 
@@ -12,7 +12,7 @@ import (
 func TestNoGapNoSkip(t *testing.T) {
 	t.Parallel()
 	w := eventtest.New(t, memory.New())
-	eventtest.NoGapNoSkip(t, w, func() { eventtest.Many(t, faulttest.Extent(40, 5000), w, w, w, w) })
+	eventtest.NoGapNoSkip(t, w, func() { eventtest.Many(t, longtest.Extent(40, 5000), w, w, w, w) })
 }
 
 // A host that stores the number of its last event with its data has all contacts
@@ -20,13 +20,13 @@ func TestNoGapNoSkip(t *testing.T) {
 func TestExactlyOnce(t *testing.T) {
 	t.Parallel()
 	w := eventtest.New(t, memory.New())
-	deaths := faulttest.Extent(8, 200)
+	deaths := longtest.Extent(8, 200)
 	eventtest.ExactlyOnce(t, w, deaths, func() { eventtest.Many(t, 5*deaths, w, w, w, w) })
 }
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	eventtest.Scenarios(t, memory.New(), faulttest.Extent(40, 100))
+	eventtest.Scenarios(t, memory.New(), longtest.Extent(40, 100))
 }
 
 func TestRetention(t *testing.T) {

@@ -3,7 +3,7 @@ package memory_test
 import (
 	"testing"
 
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/identitytest"
 	"example.com/contacts/store/memory"
 )
@@ -11,7 +11,7 @@ import (
 // Concurrent callers get the answers of calls that are made one after the other.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	identitytest.Run(t, faulttest.Extent(20, 2000), identitytest.Policies(), memory.New())
+	identitytest.Run(t, longtest.Extent(20, 2000), identitytest.Policies(), memory.New())
 }
 
 func TestIdentity(t *testing.T) {

@@ -3,14 +3,14 @@ package memory_test
 import (
 	"testing"
 
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/ledgertest"
 	"example.com/contacts/store/memory"
 )
 
 func TestNothingClears(t *testing.T) {
 	t.Parallel()
-	ledgertest.NothingClears(t, memory.New(), faulttest.Extent(5, 150))
+	ledgertest.NothingClears(t, memory.New(), longtest.Extent(5, 150))
 }
 
 func TestBornListed(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -160,6 +161,7 @@ func waitForLock(t *testing.T, url, schema string) {
 // A record that the server does not take fails its own caller alone.
 func TestFailureStaysWithItsCaller(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	s := open(t, url, newSchema(t, url))
 	account := addAccount(t, s)

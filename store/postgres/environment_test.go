@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -45,6 +46,7 @@ func refuseCarelessCommits(t testing.TB, url, schema string) {
 // whatever its role has set.
 func TestSettingsOfTheRole(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	_, direct := newCarelessRole(t)
 	schema := newSchema(t, serverURL(t))
 	open(t, direct, schema).Close()
@@ -63,6 +65,7 @@ func TestSettingsOfTheRole(t *testing.T) {
 // Functions and operators of a schema that the role looks into first are not used.
 func TestSearchPath(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	base := serverURL(t)
 	wrong := "wrong_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	execute(t, base, "CREATE SCHEMA "+wrong)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/eventtest"
 )
 
@@ -118,5 +119,6 @@ func TestRetention(t *testing.T) {
 // However few contacts an account has, and however regular the times of its changes are.
 func TestEndedEventsGoWithLaterWrites(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	eventtest.LaterWrites(t, openNew(t))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -52,7 +52,7 @@ func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDa
 // nor with the plan for any, without policies on the tables and with them.
 func TestNoSequentialScan(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	role := newOwner(t, url)
 	opts := &postgres.Options{Schema: newSchema(t, url)}
@@ -66,6 +66,7 @@ func TestNoSequentialScan(t *testing.T) {
 // planned while the tables are small: the server keeps that plan when they grow.
 func TestNoSequentialScanOfWritesInSmallTables(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	opts := &postgres.Options{Schema: newSchema(t, url)}
 	accounts := fill(t, url, opts.Schema, open(t, url, opts.Schema), 1000)
@@ -75,6 +76,7 @@ func TestNoSequentialScanOfWritesInSmallTables(t *testing.T) {
 // The server plans the statements of most calls a few times and then no more.
 func TestStatementsArePlannedOnce(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const calls, tries = 12, 5 // tries: plans for its arguments that the server makes first
 	url := serverURL(t)
 	schema := newSchema(t, url)
@@ -356,6 +358,7 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 // statistics of the journal: it does not read all entries of the account.
 func TestEntriesOfASubjectAreFoundByTheirIndex(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	s, sent := openRecorded(t, url, &postgres.Options{Schema: newSchema(t, url)})
 	account := addAccount(t, s)

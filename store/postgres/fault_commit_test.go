@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -218,6 +219,7 @@ func writings(t *testing.T, through, direct *postgres.Store) map[string]writing 
 // The connection is lost during the commit: nobody knows how it went.
 func TestFaultConnectionLostInCommit(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	p, through, direct := openThrough(t, "COMMIT\x00", nil)
 	for name, w := range writings(t, through, direct) {
 		for _, how := range []cut{cutBefore, cutAfter} {
@@ -240,6 +242,7 @@ func TestFaultConnectionLostInCommit(t *testing.T) {
 // it again on another.
 func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	p, through, direct := openThrough(t, "BEGIN", nil)
 	for name, w := range writings(t, through, direct) {
 		if w.oneTrip {
@@ -260,6 +263,7 @@ func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 // is then sent on another connection.
 func TestFaultConnectionsClosedWhileIdle(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	p, through, direct := openThrough(t, "nothing that is sent", nil)
 	account := addAccount(t, direct)
 	for range extent(3, 30) {

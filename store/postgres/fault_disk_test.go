@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -122,7 +122,7 @@ func fillDisk(t *testing.T, s contacts.Store, account uuid.UUID, l *ledger) (ref
 // as there is space.
 func TestFaultDiskFull(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	server := ownServer(t)
 	dir := newSmallDisk(t, server, "tables", 32)
 	execute(t, server.url(), "CREATE TABLESPACE small LOCATION '"+dir+"'")
@@ -171,7 +171,7 @@ func isServerGone(err error) bool {
 // is back the same store goes on.
 func TestFaultLogDiskFull(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	const patience = time.Minute
 	server := ownServer(t)
 	dir := newSmallDisk(t, server, "log-disk", 64)

@@ -9,14 +9,14 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // The server is killed under load and comes back; the same store goes on. Its own
 // commits are not durable.
 func TestFaultServerKilled(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	const writers, patience = 16, time.Minute
 	careless := []string{"synchronous_commit=off", "wal_writer_delay=10s"}
 	server := ownServer(t, careless...)

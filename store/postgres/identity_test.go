@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/identitytest"
 	"example.com/contacts/store/postgres"
 )
@@ -33,12 +33,12 @@ func TestIdentity(t *testing.T) {
 
 func TestConcurrentCreateStoresOne(t *testing.T) {
 	t.Parallel()
-	identitytest.Processes(t, extent(4, 500), func() string { return newPlace(t) }, func(place string) contacts.Store { return openAt(t, place) })
+	identitytest.Processes(t, extent(2, 500), func() string { return newPlace(t) }, func(place string) contacts.Store { return openAt(t, place) })
 }
 
 func TestBatchesOfTwoProcesses(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	identitytest.BatchProcesses(t, func() string { return newPlace(t) }, func(place string) contacts.Store { return openAt(t, place) })
 }
 

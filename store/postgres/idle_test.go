@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -47,6 +48,7 @@ func endIdle(t *testing.T, pool *pgxpool.Pool, c *pgx.Conn, name string) {
 // The server ends connections that are idle. The next call goes over another.
 func TestIdleConnectionsThatTheServerEnds(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	base := serverURL(t)
 	name := "test " + uuid.NewString()
 	s, pool := openOnPool(t, with(t, base, "application_name", name), &postgres.Options{Schema: newSchema(t, base)}, func(*pgxpool.Config) {})
@@ -109,6 +111,7 @@ func (p *pause) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData)
 // that it is made again.
 func TestIdleTransactionIsMadeAgain(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	base := serverURL(t)
 	name := "test " + uuid.NewString()
 	c := connect(t, base)

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/erasetest"
-	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/internal/ledgertest"
 	"example.com/contacts/store/postgres"
 )
@@ -155,7 +155,7 @@ func eachWriteFails(t *testing.T, url, schema string, least int, call func() err
 // Each of them is there with all that was stored with it, or gone with all of it.
 func TestFaultServerKilledLeavesNoHalves(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	const callers, enough, patience = 8, 40, time.Minute
 	server := ownServer(t)
 	w := erasetest.New(t, open(t, server.url(), "contacts"))

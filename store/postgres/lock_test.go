@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -82,6 +83,7 @@ func renamings(records []*contacts.ContactRecord) (all []contacts.Mutation) {
 // has no contact while it waits for one with a lower id.
 func TestContactsAreLockedInOneOrder(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	schema := takeSchema(t)
 	s := open(t, url, schema)
@@ -114,6 +116,7 @@ func TestContactsAreLockedInOneOrder(t *testing.T) {
 // A batch inserts contacts in the order of their ids too.
 func TestContactsAreInsertedInOneOrder(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	for name, prepare := range map[string]func(*contacts.Mutation){
 		"plain":  func(*contacts.Mutation) {},
@@ -157,6 +160,7 @@ func TestContactsAreInsertedInOneOrder(t *testing.T) {
 // in the order of their keys.
 func TestAccountsAndKeysAreLockedInOneOrder(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const n = 20
 	url := serverURL(t)
 	for name, c := range map[string]struct {
@@ -428,6 +432,7 @@ func (u *inUse) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData)
 // Close returns when the transactions have ended whose callers have given up.
 func TestCloseWaitsForCallsThatGaveUp(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	schema := newSchema(t, url)
 	config, err := pgxpool.ParseConfig(url)

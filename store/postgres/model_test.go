@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/modeltest"
 	"example.com/contacts/store/postgres"
 )
@@ -16,6 +17,7 @@ import (
 // policies bind and with one that they do not.
 func TestTwoStoresOnASchemaDoWhatTheStoreInMemoryDoes(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	owner := newOwner(t, url)
 	opts := postgres.Options{Schema: newSchema(t, url), RowSecurity: true}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -46,6 +47,7 @@ func with(t testing.TB, base, key, value string) string {
 // Ten processes that start at once make the tables once.
 func TestOpenByManyAtOnce(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	schema := newSchema(t, url)
 	var wg sync.WaitGroup
@@ -73,6 +75,7 @@ func TestOpenByManyAtOnce(t *testing.T) {
 // others find it taken, although they saw the older version before.
 func TestUpdateByManyAtOnce(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	pool := newPool(t, url)
 	for range extent(3, 30) {

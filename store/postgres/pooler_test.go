@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -84,6 +85,7 @@ func newPoolerBefore(t testing.TB, server, role string) string {
 // connections are left as they were.
 func TestPooler(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const callers, creates = 40, 8
 	role, direct := newCarelessRole(t)
 	through := newPooler(t, role)
@@ -129,6 +131,7 @@ func TestPooler(t *testing.T) {
 // names the setting.
 func TestNewBehindAPooler(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	role, _ := newCarelessRole(t)
 	through := newPooler(t, role)
 	opts := &postgres.Options{Schema: newSchema(t, serverURL(t))}
@@ -150,6 +153,7 @@ func TestNewBehindAPooler(t *testing.T) {
 // A setting in the URL that PgBouncer does not know is named.
 func TestPoolerRefusesASetting(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	role, _ := newCarelessRole(t)
 	through := newPooler(t, role)
 	if err := openErr(t, with(t, through, "statement_timeout", "5000"), nil, nil); !strings.Contains(err.Error(), "statement_timeout") {
@@ -161,6 +165,7 @@ func TestPoolerRefusesASetting(t *testing.T) {
 // it went, whatever the pooler says. Before it the store does it again.
 func TestFaultPoolerLosesTheServer(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	base := serverURL(t)
 	if shared.server == nil {
 		t.Skip("left out: the proxy needs the socket of a server of the tests' own")

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 	"example.com/contacts/store/storetest"
 )
@@ -35,7 +35,7 @@ func newRole(t testing.TB, url string) (role, as string) {
 
 // The whole contract holds with row-level security.
 func TestStoreWithRowSecurity(t *testing.T) {
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	t.Parallel()
 	storetest.Run(t, newHarness(t, newOwner(t, serverURL(t)), postgres.Options{RowSecurity: true}))
 }

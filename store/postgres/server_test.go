@@ -22,12 +22,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
 func TestMain(m *testing.M) {
-	faulttest.FewerChecks()
+	longtest.FewerChecks()
 	code := m.Run()
 	if err := errors.Join(shared.stop(), os.RemoveAll(template.dir)); err != nil {
 		fmt.Fprintln(os.Stderr, "stop the server of the tests:", err)

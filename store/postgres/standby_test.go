@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
@@ -16,7 +16,7 @@ import (
 // same store writes.
 func TestFaultStandby(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	primary := ownServer(t)
 	if _, err := os.Stat(filepath.Join(primary.bin, "pg_basebackup")); err != nil {
 		t.Skip("left out: the program pg_basebackup is not installed")

@@ -15,14 +15,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/postgres"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
 // extent returns how often a fault test does what it does.
-func extent(short, full int) int { return faulttest.Extent(short, full) }
+func extent(short, full int) int { return longtest.Extent(short, full) }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 

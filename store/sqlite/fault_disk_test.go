@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -25,6 +26,7 @@ import (
 // holds after a crash at that moment too, and the store goes on.
 func TestFaultEachWriteAndSyncFails(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path, yes := inAnotherProcess()
 	if !yes {
 		path := newPath(t)
@@ -160,6 +162,7 @@ func copyAsAfterCrash(t *testing.T, path string) string {
 // A file that could not be made is made by the next Open.
 func TestFaultEachWriteAndSyncOfOpenFails(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path, yes := inAnotherProcess()
 	if !yes {
 		path := newPath(t)
@@ -319,6 +322,7 @@ func TestFaultNoSpaceLeft(t *testing.T) {
 
 func TestFaultFileSizeLimit(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path, yes := inAnotherProcess()
 	if !yes {
 		relay(t, again(t, newPath(t)))
@@ -342,6 +346,7 @@ func TestFaultFileSizeLimit(t *testing.T) {
 // A real disk that is full: a small one in memory, where one may be mounted.
 func TestFaultSmallDisk(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path, yes := inAnotherProcess()
 	if !yes {
 		apart := func(cmd *exec.Cmd) {

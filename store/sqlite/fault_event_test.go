@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/eventtest"
-	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -19,7 +19,7 @@ func TestFaultEventIsAtomic(t *testing.T) {
 	t.Parallel()
 	path, yes := inAnotherProcess()
 	if !yes {
-		faulttest.SkipShort(t)
+		longtest.SkipShort(t)
 		path := newPath(t)
 		relay(t, again(t, path, newShim(t).under(t, path)))
 		return
@@ -76,7 +76,7 @@ func TestFaultPowerCutLeavesNoEventAlone(t *testing.T) {
 		writeEventsAndMark(t, path)
 		return
 	}
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	cutPower(t, cutPlan{runs: 1, moments: extent(5, 200), check: func(t *testing.T, s *sqlite.Store, _ string, marks [][]byte) (lost int) {
 		if len(marks) > 0 {
 			eventtest.Join(t, s).WantReplay(t)

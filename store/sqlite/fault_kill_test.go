@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 )
 
 // createUntilKilled opens the store at path and creates with many writers at
@@ -116,6 +117,7 @@ func TestFaultKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 // Neither of two processes notices the other, not even when it dies.
 func TestFaultProcessKilledBesideAnother(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const writers = 8
 	if path, yes := inAnotherProcess(); yes {
 		createUntilKilled(t, path, writers)
@@ -201,6 +203,7 @@ func createWithKey(ctx context.Context, s contacts.Store, key string) (string, e
 // and no key has two.
 func TestFaultKilledProcessesCreateOneContactForAKey(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const writers = 4
 	if path, yes := inAnotherProcess(); yes {
 		createWithKeys(t, path, writers)

@@ -18,8 +18,8 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/erasetest"
-	"example.com/contacts/store/internal/faulttest"
 	"example.com/contacts/store/internal/ledgertest"
 	"example.com/contacts/store/sqlite"
 )
@@ -33,6 +33,7 @@ import (
 
 func TestFaultPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	if path, yes := inAnotherProcess(); yes {
 		createAndMark(t, path, faultPlan, nil)
 		return
@@ -47,6 +48,7 @@ func TestFaultPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 // them is there with all that was stored with it, or gone with all of it.
 func TestFaultPowerCutLeavesNoHalves(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	if path, yes := inAnotherProcess(); yes {
 		log := openLog(t)
 		inFourStores(t, path, faultPlan, false, func(s *sqlite.Store) {
@@ -97,7 +99,7 @@ func TestFaultPowerCutLeavesNoHalves(t *testing.T) {
 // not copy that part again when the sync of the rest has failed.
 func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	if path, yes := inAnotherProcess(); yes {
 		c := newControl(t)
 		createAndMark(t, path, faultPlan, func() {
@@ -118,7 +120,7 @@ func TestFaultPowerCutAfterSyncsFailed(t *testing.T) {
 
 func TestFaultPowerCutIsSeenWithoutSyncs(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	if path, yes := inAnotherProcess(); yes {
 		createAndMark(t, path, func() *sqlite.Plan { return faultPlan().Set("synchronous", "NORMAL", "1") }, nil)
 		return

@@ -17,12 +17,14 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 )
 
 // Whenever a context ends, before the create, while it waits, in the middle of
 // its commit or after it, the caller is told the truth.
 func TestFaultStormOfCancelledCreates(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	type call struct {
 		cancel   context.CancelFunc
 		returned chan struct{}
@@ -125,6 +127,7 @@ func TestFaultStormOfCancelledCreates(t *testing.T) {
 // Close in the middle of all that a store does: each call is done or refused,
 // and nothing is left. No test runs beside this one, which is not parallel.
 func TestFaultCloseInTheMiddle(t *testing.T) {
+	longtest.SkipShort(t)
 	descriptors := func() int {
 		entries, err := os.ReadDir("/dev/fd")
 		if err != nil {
@@ -217,6 +220,7 @@ func TestFaultCloseInTheMiddle(t *testing.T) {
 // nothing of theirs is stored, however many they are.
 func TestFaultLockHeldAgainstManyCallers(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path := newPath(t)
 	s := openWithAccount(t, path)
 	l := newLedger()

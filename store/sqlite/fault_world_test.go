@@ -21,12 +21,12 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
 // extent returns how often a fault test does what it does.
-func extent(short, full int) int { return faulttest.Extent(short, full) }
+func extent(short, full int) int { return longtest.Extent(short, full) }
 
 const againVariable = "SQLITE_TEST_AGAIN"
 

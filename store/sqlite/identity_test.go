@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/identitytest"
 )
 
@@ -26,12 +26,12 @@ func TestIdentity(t *testing.T) {
 
 func TestConcurrentCreateStoresOne(t *testing.T) {
 	t.Parallel()
-	identitytest.Processes(t, extent(4, 500), func() string { return storePath(t) }, func(path string) contacts.Store { return openFault(t, path) })
+	identitytest.Processes(t, extent(2, 500), func() string { return storePath(t) }, func(path string) contacts.Store { return openFault(t, path) })
 }
 
 func TestBatchesOfTwoProcesses(t *testing.T) {
 	t.Parallel()
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	identitytest.BatchProcesses(t, func() string { return storePath(t) }, func(path string) contacts.Store { return openFault(t, path) })
 }
 

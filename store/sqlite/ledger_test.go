@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/erasetest"
 	"example.com/contacts/store/internal/ledgertest"
 )
@@ -169,6 +170,7 @@ func contents(t testing.TB, db *sql.DB) map[string][]string {
 // Each of them is there with all that was stored with it, or gone with all of it.
 func TestFaultKilledProcessLeavesNoHalves(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	if path, yes := inAnotherProcess(); yes {
 		w := erasetest.Join(t, openFault(t, path))
 		crowd(4, func() {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/modeltest"
 	"example.com/contacts/store/sqlite"
 )
@@ -18,6 +19,7 @@ import (
 // in the middle.
 func TestTwoStoresOnAFileDoWhatTheStoreInMemoryDoes(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path := storePath(t)
 	modeltest.Run(t, func(rt *rapid.T) func(context.Context) (contacts.Store, error) {
 		plan := sqlite.NewPlan().

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -172,6 +173,7 @@ func read(t *testing.T, name string) []byte {
 // A store that only reads notices it within a second.
 func TestReadsNoticeAFileThatGoesAway(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path := newPath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)

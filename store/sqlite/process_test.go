@@ -22,6 +22,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -178,6 +179,7 @@ func dyingPlan(f func()) *sqlite.Plan {
 
 func TestEightProcessesCreate(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	for range extent(1, 5) {
 		path := newPath(t)
 		var all []*process
@@ -238,6 +240,7 @@ func TestEightStoresCreate(t *testing.T) {
 // SQLite have a second look before they do, so the test looks at the lock itself.
 func TestLocksSurviveAnotherOpen(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path := newPath(t)
 	s := open(t, path)
 	a := mustAccount(t, s)
@@ -618,6 +621,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 // A place that a user who is not root cannot write.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("the other user is nobody, 65534 on Linux")
 	}

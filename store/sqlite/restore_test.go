@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -215,6 +216,7 @@ func TestRestoreCancelled(t *testing.T) {
 // old store, or the new one, or it is refused; and another Restore puts it right.
 func TestRestoreThatDies(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	for name, kill := range map[string]bool{"beside a closed store": false, "beside a killed store": true} {
 		for moment := 1; ; moment++ {
 			_, backup, account, contact := backedUp(t, newPath(t))

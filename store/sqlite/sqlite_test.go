@@ -9,7 +9,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 	"example.com/contacts/store/storetest"
 )
@@ -54,7 +54,7 @@ func TestStore(t *testing.T) { storetest.Run(t, harness(sqlite.NewPlan(), storeP
 // The contract holds if nothing shares a transaction, a list has many parts, and
 // the look-ups come in short runs.
 func TestStoreInSmallParts(t *testing.T) {
-	faulttest.SkipShort(t)
+	longtest.SkipShort(t)
 	plan := sqlite.NewPlan().MaxPerTransaction(1).WalkPart(2).MaxLookupHits(0).RunLength(10)
 	storetest.Run(t, harness(plan, storePath))
 }

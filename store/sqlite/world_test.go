@@ -20,7 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -33,7 +33,7 @@ const roleVariable, pathVariable = "SQLITE_TEST_ROLE", "SQLITE_TEST_PATH"
 func TestMain(m *testing.M) {
 	name := os.Getenv(roleVariable)
 	if name == "" {
-		faulttest.FewerChecks()
+		longtest.FewerChecks()
 		os.Exit(m.Run())
 	}
 	if err := roles[name](context.Background(), os.Getenv(pathVariable)); err != nil {

@@ -10,10 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/storetest"
 )
 
-func TestHealthyStore(t *testing.T) { storetest.Run(t, harness(nil)) }
+func TestHealthyStore(t *testing.T) {
+	longtest.SkipShort(t)
+	storetest.Run(t, harness(nil))
+}
 
 // brokenStores is set in the processes that run cases on broken stores, to the
 // names of the faults.

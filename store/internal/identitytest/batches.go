@@ -10,12 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // tens returns contacts of which three in ten share an address.
 func tens() []contacts.CreateContactInput {
-	batch := make([]contacts.CreateContactInput, faulttest.Size(50, 1000))
+	batch := make([]contacts.CreateContactInput, longtest.Size(50, 1000))
 	for i := range batch {
 		batch[i] = named(fmt.Sprint(i))
 		batch[i].Tags = []string{fmt.Sprint(i)}

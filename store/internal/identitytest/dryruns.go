@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // dryRunMakesNoSecret makes the first block of an account, dry. The answer has the mark,
@@ -87,7 +87,7 @@ func dryRunMakesNoSecret(t *testing.T, s *scene) {
 // pastOverlay: a dry run of a stream that has forgotten some keys says so. It is right
 // about what is stored, and about what it has kept.
 func pastOverlay(t *testing.T, s *scene) {
-	keys := faulttest.Size(96, 1000)
+	keys := longtest.Size(96, 1000)
 	part, each := keys/2, keys/8
 	s.use(t, contacts.Options{Limits: contacts.Limits{Batch: part, DryRunKeys: keys}})
 	upsert := func(address, city string) contacts.UpsertContactInput {

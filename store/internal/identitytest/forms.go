@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // lines are pairs of numbers that reach one line, by each rule in both directions.
@@ -231,7 +231,7 @@ func said(r contacts.CreateResult) string {
 // stored, and the others name it.
 func formsAtTheSameTime(t *testing.T, s *scene) {
 	s.setPolicy(t, WithForms(Both(contacts.DuplicateReject)))
-	for round := range faulttest.Extent(5, 500) {
+	for round := range longtest.Extent(5, 500) {
 		const callers = 4
 		var ids, named [callers][]uuid.UUID
 		var wait sync.WaitGroup

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"example.com/contacts/examples/customstore"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/internal/identitytest"
 )
 
@@ -32,7 +32,7 @@ func TestIdentity(t *testing.T) {
 
 func TestModel(t *testing.T) {
 	t.Parallel()
-	identitytest.Run(t, faulttest.Extent(3, 300), identitytest.Policies(), openCustom(t))
+	identitytest.Run(t, longtest.Extent(3, 300), identitytest.Policies(), openCustom(t))
 }
 
 func TestDryRunIsTheRealRun(t *testing.T) {

@@ -48,7 +48,7 @@ func Processes(t *testing.T, rounds int, place func() string, open func(place st
 				t.Fatal(err)
 			}
 		}
-		killed := round%10 == 3
+		killed := round%10 == 1
 		if killed { // in the middle of its calls
 			kill := all[victim].cmd.Process.Kill
 			time.AfterFunc(rand.N(5*time.Millisecond), func() { _ = kill() }) // if it has not ended

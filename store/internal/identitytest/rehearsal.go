@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // DryRuns lives random lives. Each call is made twice, dry and then really: the answers
@@ -21,14 +21,14 @@ import (
 // stored nothing. The stores have the same data, and take turns.
 func DryRuns(t *testing.T, rounds int, stores ...contacts.Store) {
 	t.Helper()
-	tries(t, faulttest.Extent(rounds, 100), func(rt *rapid.T) {
+	tries(t, longtest.Extent(rounds, 100), func(rt *rapid.T) {
 		r := newRehearsal(t, stores, rt, small)
 		for range 8 {
 			r.act(rt, callsOfALife)
 		}
 	})
 	t.Run("many contacts in a call", func(t *testing.T) {
-		faulttest.SkipShort(t)
+		longtest.SkipShort(t)
 		tries(t, 4, func(rt *rapid.T) {
 			r := newRehearsal(t, stores, rt, large)
 			for range 4 {

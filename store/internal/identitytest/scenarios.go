@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // Scenarios makes the calls of each scenario in an account of its own. The stores have
@@ -325,7 +325,7 @@ func putKeepsExternalID(t *testing.T, s *scene) {
 // All callers of all stores create one address at the same time.
 func concurrentCreateStoresOne(t *testing.T, s *scene) {
 	s.setPolicy(t, Both(contacts.DuplicateReject))
-	for round := range faulttest.Extent(2, 500) {
+	for round := range longtest.Extent(2, 500) {
 		all := make([][]Told, len(s.services))
 		var wait sync.WaitGroup
 		for i, service := range s.services {

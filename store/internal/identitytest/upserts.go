@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
-	"example.com/contacts/store/internal/faulttest"
+	"example.com/contacts/internal/longtest"
 )
 
 // storedForUpsert is the contact that a case of the table meets. Each has an e-mail
@@ -174,7 +174,7 @@ func blankNeverClears(t *testing.T, s *scene) {
 	blank := rapid.SampledFrom([]string{"", " ", "\u3164", "\u200b"})
 	said := rapid.OneOf(blank, rapid.SampledFrom([]string{"a", "b"}))
 	people := 0
-	tries(t, faulttest.Extent(10, 100), func(rt *rapid.T) {
+	tries(t, longtest.Extent(10, 100), func(rt *rapid.T) {
 		people++
 		address, externalID := fmt.Sprintf("ada.%d@example.com", people), fmt.Sprint(people)
 		input := func(text *rapid.Generator[string]) (in contacts.UpsertContactInput) {

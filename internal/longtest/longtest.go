@@ -1,6 +1,6 @@
-// Package faulttest says how long the tests run that kill processes, cut the
-// power and break the disk, and which tests run only then.
-package faulttest
+// Package longtest says how long tests run, and which run only where they may take
+// long. What go test ./... leaves out, .ci/run does.
+package longtest
 
 import (
 	"flag"
@@ -15,17 +15,23 @@ import (
 //	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/sqlite ./store/postgres
 const variable = "CONTACTS_FAULTS"
 
+// All reports whether tests run that take too long for go test ./....
+func All() bool { return os.Getenv(variable) != "" }
+
+// Long reports whether tests may take longer than in go test ./....
+func Long() bool { return os.Getenv(variable) == "long" || os.Getenv(variable) == "full" }
+
 // SkipShort skips a test that takes too long for go test ./..., such as one that
-// runs the conformance suite once more.
+// starts many processes.
 func SkipShort(t testing.TB) {
 	t.Helper()
-	if os.Getenv(variable) == "" {
+	if !All() {
 		t.Skip("it takes long: set " + variable + "=long")
 	}
 }
 
-// Extent returns how often a fault test does what it does. full may be the
-// smaller one, where it is a step.
+// Extent returns how often a test does what it does. full may be the smaller one, where
+// it is a step.
 func Extent(short, full int) int {
 	switch os.Getenv(variable) {
 	case "full":
@@ -41,19 +47,17 @@ func Extent(short, full int) int {
 // Size returns how much a test makes: long where tests may take longer than in go test
 // ./..., and else short.
 func Size(short, long int) int {
-	switch os.Getenv(variable) {
-	case "full", "long":
+	if Long() {
 		return long
-	default:
-		return short
 	}
+	return short
 }
 
 // FewerChecks has rapid try 25 random cases of each property in go test ./..., in
 // place of its 100. TestMain calls it before the flags are read, so that
 // -rapid.checks still says how many.
 func FewerChecks() {
-	if os.Getenv(variable) != "" {
+	if Long() {
 		return
 	}
 	if err := flag.Set("rapid.checks", "25"); err != nil {
