@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 
 	"github.com/google/uuid"
 
@@ -48,7 +49,8 @@ type contactWriter interface {
 
 // Export writes the contacts of a list, newest first, and returns how many. It needs
 // what [contacts.Service.Contacts] needs. A contact that was there all the time is
-// written exactly once, whatever others change meanwhile. Memory is that of one page.
+// written exactly once, whatever others change meanwhile. A goroutine reads the next page
+// of the list while one is written, so memory is that of two pages.
 //
 // CSV is UTF-8 with CRLF; each contact has a row, and the header does not depend on
 // the data. JSON lines are contacts in their JSON form. vCards leave out status, stage,
@@ -92,23 +94,28 @@ func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer,
 	text := format.begin(nil)
 	n := 0
 	var damaged error
-	for c, err := range svc.Contacts(ctx, key, filter) {
-		if _, is := errors.AsType[*contacts.DamagedError](err); is {
-			damaged = cmp.Or(damaged, err)
-			continue
-		}
-		if err != nil {
-			return n, errors.Join(err, out.Flush())
-		}
-		if text, err = format.contact(text, c); err != nil {
-			return n, errors.Join(err, out.Flush())
-		}
-		if _, err := out.Write(text); err != nil {
-			return n, err
-		}
-		text = text[:0]
-		if n++; n%stepRows == 0 && opts.Progress != nil {
-			opts.Progress(n)
+	ctx, cancel := context.WithCancel(ctx)
+	pages, stop := ahead(listed(svc.Contacts(ctx, key, filter)))
+	defer func() { cancel(); stop() }()
+	for page := range pages {
+		for _, l := range page {
+			if _, is := errors.AsType[*contacts.DamagedError](l.err); is {
+				damaged = cmp.Or(damaged, l.err)
+				continue
+			}
+			if l.err != nil {
+				return n, errors.Join(l.err, out.Flush())
+			}
+			if text, err = format.contact(text, l.contact); err != nil {
+				return n, errors.Join(err, out.Flush())
+			}
+			if _, err := out.Write(text); err != nil {
+				return n, err
+			}
+			text = text[:0]
+			if n++; n%stepRows == 0 && opts.Progress != nil {
+				opts.Progress(n)
+			}
 		}
 	}
 	_, err = out.Write(text) // the header, if there is no contact
@@ -119,6 +126,22 @@ func Export(ctx context.Context, svc *contacts.Service, key string, w io.Writer,
 		opts.Progress(n)
 	}
 	return n, damaged
+}
+
+// A listedContact is what a walk yields.
+type listedContact struct {
+	contact *contacts.Contact
+	err     error
+}
+
+func listed(walk iter.Seq2[*contacts.Contact, error]) iter.Seq[listedContact] {
+	return func(yield func(listedContact) bool) {
+		for c, err := range walk {
+			if !yield(listedContact{c, err}) {
+				return
+			}
+		}
+	}
 }
 
 // writer returns what writes the format.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"iter"
 	"slices"
-	"sync"
 	"time"
 
 	"example.com/contacts"
@@ -184,7 +183,7 @@ func (i *importing) source(ctx context.Context) iter.Seq[contacts.CreateContactI
 	return func(yield func(contacts.CreateContactInput) bool) {
 		at := i.reader.at
 		var chunk []inputRow
-		chunks, stop := i.readAhead(ctx)
+		chunks, stop := ahead(i.rows(ctx)) // nobody else uses the reader until stop returns
 		defer func() { i.reader.giveBack(append(chunk, stop()...), at) }()
 		for chunk = range chunks {
 			for len(chunk) > 0 {
@@ -221,46 +220,21 @@ type inputRow struct {
 	err   error
 }
 
-// readAhead reads the next thousand rows while the stream stores those before them.
-// stop ends it, and returns what was read in vain: after that nobody else uses the
-// reader. A panic of the file's reader comes out of stop, where the caller can recover
-// it.
-func (i *importing) readAhead(ctx context.Context) (_ <-chan []inputRow, stop func() []inputRow) {
-	chunks := make(chan []inputRow)
-	going, end := context.WithCancel(context.WithoutCancel(ctx))
-	var reading sync.WaitGroup
-	var left []inputRow
-	var panicked any
-	reading.Go(func() {
-		defer close(chunks)
-		defer func() { panicked = recover() }()
+// rows yields the rows of the file, and at last the error that reading ended with.
+func (i *importing) rows(ctx context.Context) iter.Seq[inputRow] {
+	return func(yield func(inputRow) bool) {
 		for ended := false; !ended; {
-			chunk := make([]inputRow, 0, stepRows)
-			for !ended && len(chunk) < stepRows && going.Err() == nil { // the file may be slow
-				var row inputRow
-				if row.err = ctx.Err(); row.err == nil {
-					row.readRow, row.err = i.reader.next()
-				}
-				if ended = row.err != nil; !ended && row.Problems == nil {
-					row.input = i.input(row.Contact)
-				}
-				chunk = append(chunk, row)
+			var row inputRow
+			if row.err = ctx.Err(); row.err == nil {
+				row.readRow, row.err = i.reader.next()
 			}
-			select {
-			case chunks <- chunk:
-			case <-going.Done():
-				left = chunk
+			if ended = row.err != nil; !ended && row.Problems == nil {
+				row.input = i.input(row.Contact)
+			}
+			if !yield(row) {
 				return
 			}
 		}
-	})
-	return chunks, func() []inputRow {
-		end()
-		reading.Wait()
-		if panicked != nil {
-			panic(panicked)
-		}
-		return left
 	}
 }
 
