@@ -29,7 +29,8 @@ import (
 
 // TestDocsInBrowser opens the page in a browser that reaches no other server. A
 // script of the test waits until all operations are there, and posts what it sees. It
-// enters an API key, creates a contact and lists what is there.
+// enters an API key, creates a contact and lists what is there, and in one place it opens
+// each operation.
 func TestDocsInBrowser(t *testing.T) {
 	t.Parallel()
 	longtest.SkipShort(t)
