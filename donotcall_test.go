@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/memory"
 )
 
@@ -174,6 +175,7 @@ func TestDryRunBlocksNothing(t *testing.T) {
 // number of an earlier step, which nothing has recorded.
 func TestDryListIsTheRealList(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const step, repeated = 10_000, 40
 	for _, ledger := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ledger=%t", ledger), func(t *testing.T) {

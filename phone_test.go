@@ -235,6 +235,7 @@ func eachExample(t *testing.T, do func(region string, n *phonenumbers.PhoneNumbe
 
 func TestZeroThatPeopleWriteAfterTheCountryCodeIsNotStored(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	written, taken := 0, 0
 	eachExample(t, func(region string, n *phonenumbers.PhoneNumber) {
 		e164 := phonenumbers.Format(n, phonenumbers.E164)
@@ -265,6 +266,7 @@ func TestZeroThatPeopleWriteAfterTheCountryCodeIsNotStored(t *testing.T) {
 
 func TestRegionsOwnCountryCodeIsNotAddedTwice(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	written, taken := 0, 0
 	eachExample(t, func(region string, n *phonenumbers.PhoneNumber) {
 		if region == "001" {
@@ -288,6 +290,7 @@ func TestRegionsOwnCountryCodeIsNotAddedTwice(t *testing.T) {
 
 func TestNationalNumbersAreTakenAsTheirRegionWritesThem(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	eachExample(t, func(region string, n *phonenumbers.PhoneNumber) {
 		if region == "001" {
 			return
@@ -358,6 +361,7 @@ func TestFastPathNeverDisagreesWithTheParser(t *testing.T) {
 // to chance.
 func TestFastPathAgreesForEveryCallingCodeAndLength(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	fast, possible := 0, 0
 	step := longtest.Size(3, 1) // 3 has every first and every second digit
 	for code := range phonenumbers.GetSupportedCallingCodes() {

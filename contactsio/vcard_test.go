@@ -13,6 +13,7 @@ import (
 	"example.com/contacts"
 	"example.com/contacts/contactsio"
 	"example.com/contacts/contactstest"
+	"example.com/contacts/internal/longtest"
 )
 
 // TestVCard21 reads what phones write.
@@ -114,6 +115,7 @@ func TestBrokenCards(t *testing.T) {
 // TestWrittenCards writes contacts as cards and reads them.
 func TestWrittenCards(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	for _, version := range []string{"3.0", "4.0"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

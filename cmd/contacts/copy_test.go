@@ -172,6 +172,7 @@ func (w *world) wantCopy(t *testing.T, what string, target contacts.Store, again
 // TestCopy copies a store into one of another kind and back, while it changes.
 func TestCopy(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	ctx := context.Background()
 	w := memoryWorld(t, severalBatches)
 	target, err := openSQLite(ctx, filepath.Join(t.TempDir(), "contacts.db"))

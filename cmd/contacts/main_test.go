@@ -78,6 +78,7 @@ func TestEveryCommand(t *testing.T) {
 // TestExitCodes gets each exit code from the commands that can give it.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	scripts(t, "testdata/codes")
 }
 
@@ -96,5 +97,6 @@ func TestReceipt(t *testing.T) {
 // TestProgress looks for a bar where there is a terminal, and where there is none.
 func TestProgress(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	scripts(t, "testdata/progress")
 }

@@ -15,8 +15,11 @@ import (
 //	CONTACTS_FAULTS=full go test -run Fault -count 1 -timeout 60m -v ./store/sqlite ./store/postgres
 const variable = "CONTACTS_FAULTS"
 
-// All reports whether tests run that take too long for go test ./....
-func All() bool { return os.Getenv(variable) != "" }
+// All reports whether tests run that take too long for go test ./...: where the variable
+// is set, and where -run chooses tests.
+func All() bool {
+	return os.Getenv(variable) != "" || flag.Lookup("test.run").Value.String() != ""
+}
 
 // Long reports whether tests may take longer than in go test ./....
 func Long() bool { return os.Getenv(variable) == "long" || os.Getenv(variable) == "full" }
@@ -26,7 +29,7 @@ func Long() bool { return os.Getenv(variable) == "long" || os.Getenv(variable) =
 func SkipShort(t testing.TB) {
 	t.Helper()
 	if !All() {
-		t.Skip("it takes long: set " + variable + "=long")
+		t.Skip("it takes long: choose it with -run, or set " + variable + "=long")
 	}
 }
 

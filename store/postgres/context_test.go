@@ -29,6 +29,7 @@ func lockRow(t *testing.T, url, schema string, r *contacts.ContactRecord) (relea
 // A statement that waits in the server ends with the caller's context.
 func TestStatementEndsWithContext(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	base := serverURL(t)
 	schema := newSchema(t, base)
 	name := "test " + uuid.NewString()

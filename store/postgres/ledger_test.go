@@ -201,6 +201,7 @@ func TestFaultServerKilledLeavesNoHalves(t *testing.T) {
 // that have ended. A role that has only SELECT changes nothing.
 func TestRightsOnTheJournal(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	url := serverURL(t)
 	schema := newSchema(t, url)
 	if err := open(t, url, schema).Close(); err != nil {

@@ -221,6 +221,7 @@ func TestAccountsAndKeysAreLockedInOneOrder(t *testing.T) {
 // A batch that lost a deadlock is made again.
 func TestDeadlockIsTriedAgain(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	base := serverURL(t)
 	schema := takeSchema(t)
 	s := open(t, with(t, base, "deadlock_timeout", "500ms"), schema) // so that it is the store that loses

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -21,6 +22,7 @@ import (
 // file, and after reopening.
 func TestGroupsAreTheSameHoweverFarTheLookupsHaveCome(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path := storePath(t)
 	plan := func(rt *rapid.T) *sqlite.Plan {
 		return sqlite.NewPlan().

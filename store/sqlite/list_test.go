@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -73,6 +74,7 @@ func TestSearchFoldsAsTheContractDoes(t *testing.T) {
 // connection as it was.
 func TestListingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const many = 5000
 	var calls atomic.Int64
 	var cancel func()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -106,6 +107,7 @@ func used(t *testing.T, path string, n int) {
 
 func TestLogOfAnotherFileIsRefused(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	for name, arrange := range map[string]func(t *testing.T, path string){
 		"another store": func(t *testing.T, path string) {
 			other := newPath(t)

@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -28,6 +29,7 @@ import (
 // own in the same file.
 func TestSearchFindsTheSameHoweverFarTheLookupsHaveCome(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	path := storePath(t)
 	var stores [2]*sqlite.Store
 	defer func() {
@@ -118,6 +120,7 @@ func mustOpen(t rapid.TB, plan *sqlite.Plan, path string) *sqlite.Store {
 // The look-ups keep up with contacts of many numbers and tags.
 func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	const length = 50
 	s := mustOpen(t, sqlite.NewPlan().RunLength(length), storePath(t))
 	defer s.Close()
@@ -229,6 +232,7 @@ func TestMarkNeverGoesBack(t *testing.T) {
 // search that has too many contacts to read one by one has them merged.
 func TestSearchBringsTheLookupsOfAnIdleStoreUpToTheContacts(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	now := &clock{}
 	s := mustOpen(t, sqlite.NewPlan().Clock(now.read), storePath(t))
 	defer s.Close()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/sqlite"
 )
 
@@ -84,6 +85,7 @@ func TestSettingNotTaken(t *testing.T) {
 
 func TestPathIsLiteral(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	for _, name := range []string{
 		"plain.db", "file:x.db", "file:x?mode=memory", "a?b.db", "?", "a#b.db", "100%.db", "%41.db", "a&b=c.db",
 		"with space", "tab\tnewline\n", `quote'"\.db`, "Käse-日本-🙂", "\xff\xfe", ":memory:x", "-wal", "a+b;c,d@e!",

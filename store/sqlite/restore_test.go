@@ -37,6 +37,7 @@ func backedUp(t *testing.T, path string) (s *sqlite.Store, backup string, accoun
 
 func TestRestorePutsABackupInThePlaceOfWhatIsThere(t *testing.T) {
 	t.Parallel()
+	longtest.SkipShort(t)
 	for name, arrange := range map[string]func(t *testing.T, path string){
 		"nothing":                 func(*testing.T, string) {},
 		"an empty file":           func(t *testing.T, path string) { write(t, path, "") },

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/internal/longtest"
 	"example.com/contacts/store/storetest"
 )
 
@@ -21,6 +22,7 @@ const outputOf = "STORETEST_OUTPUT_OF"
 // TestOutput checks what the author of a store reads: where to begin, and for one
 // fault one failure with its rule. A difference between records is left out.
 func TestOutput(t *testing.T) {
+	longtest.SkipShort(t)
 	stores := map[string]struct {
 		harness storetest.Harness
 		want    string
