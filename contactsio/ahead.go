@@ -1,6 +1,7 @@
 package contactsio
 
 import (
+	"context"
 	"iter"
 	"sync"
 )
@@ -10,46 +11,37 @@ import (
 // does nothing more. A panic of the source comes out of stop, where the caller can recover
 // it.
 func ahead[T any](source iter.Seq[T]) (_ <-chan []T, stop func() []T) {
-	chunks, stopped := make(chan []T), make(chan struct{})
+	chunks := make(chan []T)
+	going, end := context.WithCancel(context.Background())
 	var making sync.WaitGroup
-	var left []T
+	left := make([]T, 0, stepRows)
 	var panicked any
+	send := func() bool {
+		select {
+		case chunks <- left:
+			left = make([]T, 0, stepRows)
+			return true
+		case <-going.Done():
+			return false
+		}
+	}
 	making.Go(func() {
 		defer close(chunks)
 		defer func() { panicked = recover() }()
 		for v := range source {
 			left = append(left, v)
-			if len(left) < stepRows && !isClosed(stopped) { // the source may be slow
-				continue
-			}
-			select {
-			case chunks <- left:
-				left = make([]T, 0, stepRows)
-			case <-stopped:
+			if (len(left) == stepRows || going.Err() != nil) && !send() { // the source may be slow
 				return
 			}
 		}
-		select {
-		case chunks <- left:
-			left = nil
-		case <-stopped:
-		}
+		send()
 	})
 	return chunks, func() []T {
-		close(stopped)
+		end()
 		making.Wait()
 		if panicked != nil {
 			panic(panicked)
 		}
 		return left
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
