@@ -196,7 +196,7 @@ func (r repeating) Read(p []byte) (int, error) {
 // more memory. The store takes none: it keeps nothing.
 func testMemoryOfManyRows(t *testing.T) {
 	longtest.SkipShort(t)
-	rows := longtest.Extent(3_333, 100_000)
+	rows := longtest.Extent(4_000, 100_000)
 	for name, peak := range map[string]func(*testing.T, int) int64{"import": importPeak, "export": exportPeak} {
 		t.Run(name, func(t *testing.T) {
 			peak(t, rows/10) // what is kept for good is there then
