@@ -18,7 +18,8 @@ import (
 // transaction, except those that are all or nothing.
 //
 // A transaction takes two round trips: the first locks and reads what has to be
-// known, the second writes and commits. A transaction of plain creates takes one.
+// known, the second writes and commits. A transaction of plain creates and their
+// events takes one.
 func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]contacts.MutationOutcome, error) {
 	const op = "postgres: apply: %w"
 	if err := s.gate.Enter(); err != nil {
@@ -134,9 +135,11 @@ func (w *write) locks() (accounts []uuid.UUID) {
 	return accounts
 }
 
-// isPlain reports whether the mutation creates one contact and does nothing else.
+// isPlain reports whether the mutation creates one contact, appends journal entries if
+// it has any, and does nothing else.
 func (m *mutation) isPlain() bool {
-	return len(m.changes) == 1 && m.changes[0].version == 0 && m.changes[0].row != nil && m.idempotency == nil && !m.locks()
+	return len(m.changes) == 1 && m.changes[0].version == 0 && m.changes[0].row != nil && m.idempotency == nil && len(m.claims) == 0 &&
+		!slices.ContainsFunc(m.journal, func(e contacts.JournalEntry) bool { return e.Sequence != 0 })
 }
 
 // locks reports whether the mutation needs the lock of its account.
@@ -224,7 +227,7 @@ func (s *Store) apply(ctx context.Context, t *transaction, all ...*write) error 
 	for _, part := range s.parts(mutations) {
 		plain, others := s.divide(part)
 		j := newJudge(others)
-		j.lock(t, &s.statements)
+		j.lock(t, &s.statements, plain)
 		s.createPlain(t, plain)
 		if len(others) > 0 {
 			j.read(t, &s.statements, true)
@@ -259,7 +262,8 @@ func accountsOf(mutations []*mutation) []uuid.UUID {
 
 // divide parts the plain creates from the mutations that have to be judged.
 // Creates that an earlier or a later mutation may be about are not plain: it has
-// their id, or it claims a match key of their account.
+// their id, or it claims a match key of their account. Nor are those with journal
+// entries where others number entries of their account.
 func (s *Store) divide(mutations []*mutation) (plain, others []*mutation) {
 	if s.citus {
 		return nil, mutations // no statement there creates contacts and judges them
@@ -274,8 +278,17 @@ func (s *Store) divide(mutations []*mutation) (plain, others []*mutation) {
 			claimed[m.account] = true
 		}
 	}
+	isPlain := func(m *mutation) bool {
+		return m.isPlain() && named[m.changes[0].contactKey] == 1 && !claimed[m.account]
+	}
+	numbered := make(map[uuid.UUID]bool) // accounts
 	for _, m := range mutations {
-		if m.isPlain() && named[m.changes[0].contactKey] == 1 && !claimed[m.account] {
+		if len(m.journal) > 0 && !isPlain(m) {
+			numbered[m.account] = true
+		}
+	}
+	for _, m := range mutations {
+		if isPlain(m) && (len(m.journal) == 0 || !numbered[m.account]) {
 			plain = append(plain, m)
 		} else {
 			others = append(others, m)

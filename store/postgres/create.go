@@ -15,7 +15,27 @@ import (
 // an account with a settings version, a team and an API key. In the usual case all
 // homes exist and no contact is refused. Then the conditions that count are all that
 // is evaluated for a row.
-const createPlainSQL = `WITH homes AS (
+const createPlainSQL = storePlainSQL + refusedPlainSQL
+
+// createRecordedSQL is createPlainSQL for contacts of which some have journal entries.
+// Those of one that was refused are not appended. The accounts are locked. So the
+// newest numbers of the account_state table are right, and where one is missing there
+// is an error, because a number is never NULL.
+const createRecordedSQL = storePlainSQL + `, appended AS (
+		INSERT INTO {schema}.journal (account_id, sequence, kind, head, subject, at, ends_at, data)
+		SELECT n.account_id, (SELECT a.sequence FROM {schema}.account_state AS a WHERE a.account_id = n.account_id)
+			+ row_number() OVER (PARTITION BY n.account_id ORDER BY n.place), n.kind, n.head, n.subject, n.at, n.ends_at, n.data
+		FROM unnest($34::uuid[], $35::uuid[], $36::smallint[], $37::bigint[], $38::bytea[], $39::bigint[], $40::bigint[], $41::text[]) WITH ORDINALITY
+			AS n (account_id, contact_id, kind, head, subject, at, ends_at, data, place)
+		WHERE ` + isStoredSQL + `
+		RETURNING account_id, sequence
+	), numbered AS (
+		UPDATE {schema}.account_state AS a SET sequence = n.newest
+		FROM (SELECT account_id, max(sequence) FROM appended GROUP BY account_id LIMIT cardinality($30::uuid[])) AS n (account_id, newest)
+		WHERE a.account_id = n.account_id
+	)` + refusedPlainSQL
+
+const storePlainSQL = `WITH homes AS (
 		SELECT h.home FROM (SELECT * FROM unnest($30::uuid[], $31::bigint[], $32::bigint[], $33::uuid[]) WITH ORDINALITY AS given LIMIT cardinality($30::uuid[]))
 			AS h (account_id, settings_version, team_id, key_id, home)
 		JOIN {schema}.account AS a ON a.account_id = h.account_id AND a.settings_version = h.settings_version
@@ -30,8 +50,13 @@ const createPlainSQL = `WITH homes AS (
 	), found AS (
 		INSERT INTO {schema}.contact_lookup (account_id, value, contact_id)
 		SELECT n.account_id, n.value, n.contact_id FROM unnest($27::uuid[], $28::uuid[], $29::uuid[]) AS n (account_id, value, contact_id)
-		WHERE (SELECT count(*) FROM stored) = cardinality($1::uuid[]) OR EXISTS (SELECT 1 FROM stored AS s WHERE s.account_id = n.account_id AND s.id = n.contact_id)
-	)
+		WHERE ` + isStoredSQL + `)`
+
+// isStoredSQL is the condition that the contact of a row is stored.
+const isStoredSQL = `(SELECT count(*) FROM stored) = cardinality($1::uuid[])
+			OR EXISTS (SELECT 1 FROM stored AS s WHERE s.account_id = n.account_id AND s.id = n.contact_id)`
+
+const refusedPlainSQL = `
 	SELECT n.place - 1, a.account_id IS NULL,
 		a.settings_version IS DISTINCT FROM ($31::bigint[])[n.home] OR ($33::uuid[])[n.home] IS NOT NULL AND (a.disabled_at <> 0 OR NOT EXISTS (
 			SELECT 1 FROM {schema}.api_key AS k WHERE k.id = ($33::uuid[])[n.home] AND k.account_id = n.account_id AND k.revoked_at = 0)),
@@ -55,6 +80,7 @@ func (s *Store) createPlain(t *transaction, plain []*mutation) {
 	if len(plain) == 0 {
 		return
 	}
+	sql, entries := s.statements.createPlain, plainEntries(plain)
 	// In the order of their keys, so that no two transactions wait for each
 	// other.
 	slices.SortFunc(plain, func(a, b *mutation) int { return a.changes[0].compare(b.changes[0].contactKey) })
@@ -80,6 +106,11 @@ func (s *Store) createPlain(t *transaction, plain []*mutation) {
 		column(homes, func(h home) int64 { return h.settings }),
 		column(homes, func(h home) int64 { return h.team }),
 		column(homes, func(h home) pgtype.UUID { return pgtype.UUID{Bytes: h.key, Valid: h.key != uuid.Nil} }))
+	if len(entries) > 0 {
+		sql = s.statements.createRecorded
+		args = append(args, entries.accounts(), column(entries, func(r journalRow) pgtype.UUID { return pgUUID(r.contact) }))
+		args = append(args, entries.rest()...)
+	}
 	t.query(func(rows pgx.Rows) error {
 		var place int
 		var noAccount, stale, taken, noTeam bool
@@ -99,5 +130,15 @@ func (s *Store) createPlain(t *transaction, plain []*mutation) {
 			m.outcome.Err = contacts.ErrExists
 		}
 		return nil
-	}, s.statements.createPlain, args...)
+	}, sql, args...)
+}
+
+// plainEntries returns the journal entries of plain creates, in their order.
+func plainEntries(plain []*mutation) (rows journalRows) {
+	for _, m := range plain {
+		for _, e := range m.journal {
+			rows = append(rows, journalRow{account: m.account, contact: m.changes[0].id, JournalEntry: e})
+		}
+	}
+	return rows
 }

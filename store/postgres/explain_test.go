@@ -98,7 +98,10 @@ func TestStatementsArePlannedOnce(t *testing.T) {
 			t.Fatal(key)
 		}
 		_, found := s.FindAccount(t.Context(), account)
-		if err := errors.Join(found, create(t.Context(), s, r)); err != nil {
+		recorded := newContact(account)
+		m := creation(recorded)
+		m.Journal = []contacts.JournalEntry{event(recorded)}
+		if err := errors.Join(found, create(t.Context(), s, r), apply(t.Context(), s, m)); err != nil {
 			t.Fatal(err)
 		}
 		if !isWhole(t, s, r) {
@@ -281,6 +284,10 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 	if apply(ctx, s, current(creation(r))) == nil {
 		t.Error("a contact was created twice")
 	}
+	recorded := newContact(account)
+	m := current(creation(recorded))
+	m.Journal = []contacts.JournalEntry{event(recorded)}
+	must(apply(ctx, s, m))
 	var many []*contacts.ContactRecord
 	var mutations []contacts.Mutation
 	for i := range 200 {

@@ -19,8 +19,9 @@ const (
 	entryColumns = `j.sequence, j.kind, j.subject, j.at, j.ends_at, j.data`
 
 	// The newest numbers of the accounts, in the order of all transactions.
-	readStatesSQL  = `SELECT account_id, sequence FROM {schema}.account_state WHERE account_id = ANY($1) ORDER BY account_id`
-	lockStatesSQL  = readStatesSQL + ` FOR UPDATE`
+	readStatesSQL = `SELECT s.account_id, s.sequence FROM (SELECT * FROM unnest($1::uuid[]) AS given` + givenRows + `) AS n (account_id)
+		JOIN {schema}.account_state AS s ON s.account_id = {account} ORDER BY s.account_id`
+	lockStatesSQL  = readStatesSQL + ` FOR UPDATE OF s`
 	writeStatesSQL = `UPDATE {schema}.account_state AS s SET sequence = n.sequence
 		FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given` + givenRows + `) AS n (account_id, sequence) WHERE s.account_id = {account}`
 
@@ -45,8 +46,10 @@ type entryState struct {
 	data     string
 }
 
-func (j *judge) readStates(t *transaction, sql string) {
-	var locked []pgtype.UUID
+// readStates queues the reading of the newest numbers, also of other accounts than
+// those of its mutations.
+func (j *judge) readStates(t *transaction, sql string, others []uuid.UUID) {
+	locked := column(others, pgUUID)
 	for id, a := range j.accounts {
 		if a.locked {
 			locked = append(locked, pgUUID(id))
@@ -59,7 +62,9 @@ func (j *judge) readStates(t *transaction, sql string) {
 		var id uuid.UUID
 		var sequence int64
 		err := rows.Scan((*[16]byte)(&id), &sequence)
-		j.accounts[id].sequence, j.accounts[id].newest = sequence, sequence
+		if a := j.accounts[id]; a != nil {
+			a.sequence, a.newest = sequence, sequence
+		}
 		return err
 	}, sql, locked)
 }
@@ -139,9 +144,9 @@ func (j *judge) writeJournal(t *transaction, s *statements) {
 				if st.replaced {
 					e.Data = st.data
 				}
-				appended = append(appended, journalRow{id, e})
+				appended = append(appended, journalRow{account: id, JournalEntry: e})
 			case st.replaced:
-				replaced = append(replaced, journalRow{id, contacts.JournalEntry{Sequence: sequence, Data: st.data}})
+				replaced = append(replaced, journalRow{account: id, JournalEntry: contacts.JournalEntry{Sequence: sequence, Data: st.data}})
 			}
 		}
 	}
@@ -151,13 +156,7 @@ func (j *judge) writeJournal(t *transaction, s *statements) {
 	}
 	if len(appended) > 0 {
 		appended.sort()
-		t.exec(s.appendEntries, appended.accounts(), appended.sequences(),
-			column(appended, func(r journalRow) int16 { return int16(r.Kind) }),
-			column(appended, func(r journalRow) int64 { return head(r.Subject) }),
-			column(appended, func(r journalRow) []byte { return r.Subject[:] }),
-			column(appended, func(r journalRow) int64 { return micros(r.At) }),
-			column(appended, func(r journalRow) int64 { return micros(r.EndsAt) }),
-			column(appended, func(r journalRow) string { return r.Data }))
+		t.exec(s.appendEntries, append([]any{appended.accounts(), appended.sequences()}, appended.rest()...)...)
 	}
 	if len(accounts) > 0 {
 		t.exec(s.writeStates, accounts, newest)
@@ -167,6 +166,7 @@ func (j *judge) writeJournal(t *transaction, s *statements) {
 // A journalRow is an entry of an account.
 type journalRow struct {
 	account uuid.UUID
+	contact uuid.UUID // that it is stored with, if it is an entry of a plain create
 	contacts.JournalEntry
 }
 
@@ -184,6 +184,18 @@ func (rows journalRows) accounts() []pgtype.UUID {
 
 func (rows journalRows) sequences() []int64 {
 	return column(rows, func(r journalRow) int64 { return r.Sequence })
+}
+
+// rest returns the columns after the account and the sequence.
+func (rows journalRows) rest() []any {
+	return []any{
+		column(rows, func(r journalRow) int16 { return int16(r.Kind) }),
+		column(rows, func(r journalRow) int64 { return head(r.Subject) }),
+		column(rows, func(r journalRow) []byte { return r.Subject[:] }),
+		column(rows, func(r journalRow) int64 { return micros(r.At) }),
+		column(rows, func(r journalRow) int64 { return micros(r.EndsAt) }),
+		column(rows, func(r journalRow) string { return r.Data }),
+	}
 }
 
 // head returns the first 8 bytes of a subject, which are in the index.

@@ -65,3 +65,27 @@ func TestLedgerCannotBeEdited(t *testing.T) {
 		}
 	}
 }
+
+// Where the newest number of an account is missing, nothing is stored with entries:
+// there is no telling which number is the next.
+func TestNoEntryWithoutItsNumber(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := takeSchema(t)
+	s := open(t, url, schema)
+	r := newContact(addAccount(t, s))
+	if _, err := connect(t, url).Exec(t.Context(), "DELETE FROM "+pgx.Identifier{schema, "account_state"}.Sanitize()); err != nil {
+		t.Fatal(err)
+	}
+	m := creation(r)
+	m.Journal = []contacts.JournalEntry{event(r)}
+	if err := apply(t.Context(), s, m); err == nil {
+		t.Error("a contact with an event is stored without an error")
+	}
+	if isWhole(t, s, r) {
+		t.Error("the contact of an event that is not stored is there")
+	}
+	if err := create(t.Context(), s, r); err != nil {
+		t.Errorf("without an event: %v", err)
+	}
+}

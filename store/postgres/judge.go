@@ -99,17 +99,25 @@ func newJudge(mutations []*mutation) *judge {
 	return j
 }
 
-// lock queues the locking of the accounts that need it. It comes before all other
-// statements: in READ COMMITTED these then see everything that was committed
-// before the lock was granted.
-func (j *judge) lock(t *transaction, s *statements) { j.readStates(t, s.lockStates) }
+// lock queues the locking of the accounts that need it, and of those of plain creates
+// with journal entries. It comes before all other statements: in READ COMMITTED these
+// then see everything that was committed before the lock was granted.
+func (j *judge) lock(t *transaction, s *statements, plain []*mutation) {
+	recorded := make(map[uuid.UUID]bool)
+	for _, m := range plain {
+		if m.locks() {
+			recorded[m.account] = true
+		}
+	}
+	j.readStates(t, s.lockStates, slices.Collect(maps.Keys(recorded)))
+}
 
 // read queues the reading of all that is to be known. With lock, nobody else
 // changes the contacts until the transaction ends.
 func (j *judge) read(t *transaction, s *statements, lock bool) {
 	contactsSQL := s.lockContacts
 	if !lock {
-		j.readStates(t, s.readStates)
+		j.readStates(t, s.readStates, nil)
 		contactsSQL = s.readContacts
 	}
 	j.readOnce(t, s)

@@ -8,20 +8,20 @@ const givenRows = ` LIMIT cardinality($1::uuid[])`
 // statements are those whose text does not depend on a query, with the schema in
 // them.
 type statements struct {
-	createPlain, readContacts, lockContacts, insertContacts, updateContacts, deleteContacts, findContact string
-	insertLookups, deleteLookups, holders, places, validKeys, sharedValues                               string
-	readOnce, insertOnce, deleteOnce, pruneOnce                                                          string
-	readStates, lockStates, writeStates, readEntries, appendEntries, replaceEntries, pruneEntries        string
-	prunable, findEntries                                                                                string
-	insertAccount, insertState, insertTeam, insertKey, insertSetting                                     string
-	setVersion, settingsVersions, lastTeams                                                              string
-	listAccounts, listTeams, listKeys, listSettings, findKeys, findAccounts, findSettings                string
-	revokeKey, disableAccount, enableAccount                                                             string
+	createPlain, createRecorded, readContacts, lockContacts, insertContacts, updateContacts, deleteContacts, findContact string
+	insertLookups, deleteLookups, holders, places, validKeys, sharedValues                                               string
+	readOnce, insertOnce, deleteOnce, pruneOnce                                                                          string
+	readStates, lockStates, writeStates, readEntries, appendEntries, replaceEntries, pruneEntries                        string
+	prunable, findEntries                                                                                                string
+	insertAccount, insertState, insertTeam, insertKey, insertSetting                                                     string
+	setVersion, settingsVersions, lastTeams                                                                              string
+	listAccounts, listTeams, listKeys, listSettings, findKeys, findAccounts, findSettings                                string
+	revokeKey, disableAccount, enableAccount                                                                             string
 }
 
 func newStatements(sql func(string) string) statements {
 	return statements{
-		createPlain: sql(createPlainSQL), readContacts: sql(readContactsSQL), lockContacts: sql(lockContactsSQL),
+		createPlain: sql(createPlainSQL), createRecorded: sql(createRecordedSQL), readContacts: sql(readContactsSQL), lockContacts: sql(lockContactsSQL),
 		insertContacts: sql(insertContactsSQL), updateContacts: sql(updateContactsSQL), deleteContacts: sql(deleteContactsSQL),
 		findContact:   sql(findContactSQL),
 		insertLookups: sql(insertLookupsSQL), deleteLookups: sql(deleteLookupsSQL), holders: sql(holdersSQL), places: sql(placesSQL), validKeys: sql(validKeysSQL),

@@ -43,6 +43,28 @@ var journalCases = []testCase{
 			long := newEntries(10_000)
 			s.apply(t, journal(b, long...), journal(b, newEntry(7)))
 			s.wantEntries(t, b, numbered(1, slices.Concat(newEntries(1), newEntries(2), long, []contacts.JournalEntry{newEntry(7)}))...)
+			// New contacts, not in the order of their ids. Those that are refused have none.
+			c, d := s.tenant(t), s.tenant(t)
+			var creates []contacts.Mutation
+			for i, account := range []uuid.UUID{c, d, c, c, d} {
+				r := newContact(account)
+				r.Contact.ID[0] = byte(0xff - i)
+				if i%2 == 0 {
+					r.Contact.TeamID = 9
+				}
+				m := create(r)
+				m.Journal = []contacts.JournalEntry{newEntry(2 * i), newEntry(2*i + 1)}
+				creates = append(creates, m)
+			}
+			wantErrs(t, s.outcomes(t, batchOf(creates...)), contacts.ErrTeamNotFound, nil, contacts.ErrTeamNotFound, nil, contacts.ErrTeamNotFound)
+			s.wantEntries(t, c, numbered(1, creates[3].Journal)...)
+			s.wantEntries(t, d, numbered(1, creates[1].Journal)...)
+			for _, i := range []int{4, 2, 0} {
+				creates[i].Contacts[0].Record.Contact.TeamID = 0
+			}
+			s.apply(t, creates[2], creates[4], creates[0])
+			s.wantEntries(t, c, numbered(1, slices.Concat(creates[3].Journal, creates[2].Journal, creates[0].Journal))...)
+			s.wantEntries(t, d, numbered(1, slices.Concat(creates[1].Journal, creates[4].Journal))...)
 		},
 	},
 	{
@@ -452,6 +474,9 @@ func journalTogether(t *test, stores ...*store) {
 			var batch []contacts.Mutation
 			for j, account := range accounts {
 				m := contacts.Mutation{AccountID: account}
+				if (i+round)%3 == 0 {
+					m = create(newContact(account))
+				}
 				for k := range n {
 					e := newEntry(i)
 					e.Data = fmt.Sprintf("%d %d %d %d", i, round, k, n)

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -271,8 +272,7 @@ func (q *Queue[J]) lead(own *waiter[J]) {
 func (q *Queue[J]) next() (ctx context.Context, crowd bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var p passed
-	if !slices.ContainsFunc(q.queue, func(w *waiter[J]) bool { return q.isFree(w, &p) }) {
+	if !q.anyFree() {
 		if q.busy--; q.busy == 0 {
 			q.idle.Broadcast()
 		}
@@ -321,6 +321,7 @@ func (q *Queue[J]) take() *flight[J] {
 	var f *flight[J]
 	size := 0
 	var p passed
+	mine := q.share()
 	kept := q.queue[:0]
 	for i, w := range q.queue {
 		if err := w.ctx.Err(); err != nil {
@@ -332,7 +333,7 @@ func (q *Queue[J]) take() *flight[J] {
 			continue
 		}
 		if f != nil {
-			if !q.alike(f.waiters[0], w) {
+			if !q.alike(f.waiters[0], w) || !mine.hasRoom(w.locks) {
 				kept = append(kept, w)
 				continue
 			}
@@ -345,6 +346,7 @@ func (q *Queue[J]) take() *flight[J] {
 		}
 		f.waiters, f.jobs = append(f.waiters, w), append(f.jobs, w.job)
 		size += w.size
+		mine.add(w.locks)
 	}
 	clear(q.queue[len(kept):])
 	q.queue = kept
@@ -352,7 +354,59 @@ func (q *Queue[J]) take() *flight[J] {
 		return nil
 	}
 	q.depart(f)
+	if q.busy < q.config.Lanes && q.anyFree() { // the share of a lane that had nothing to do
+		q.busy++
+		go q.lead(nil)
+	}
 	return f
+}
+
+// A share is the accounts that a flight locks. The lanes share all that are needed. If
+// one flight locked them all, the other lanes would have nothing to do until it ends.
+type share struct {
+	size     int // of the accounts; 0: there is no need to share
+	accounts map[uuid.UUID]bool
+}
+
+// share returns that of the next flight, which has no accounts yet. The caller holds mu.
+func (q *Queue[J]) share() share {
+	needed := make(map[uuid.UUID]bool)
+	for _, w := range q.queue {
+		for _, l := range w.locks {
+			needed[l] = true
+		}
+	}
+	if q.config.Lanes == 1 || len(needed) == 0 {
+		return share{}
+	}
+	maps.Copy(needed, q.locked)
+	return share{size: (len(needed) + q.config.Lanes - 1) / q.config.Lanes}
+}
+
+// hasRoom reports whether the share stays small enough with the accounts.
+func (s *share) hasRoom(accounts []uuid.UUID) bool {
+	more := 0
+	for _, a := range accounts {
+		if !s.accounts[a] {
+			more++
+		}
+	}
+	return s.size == 0 || more == 0 || len(s.accounts)+more <= s.size
+}
+
+func (s *share) add(accounts []uuid.UUID) {
+	for _, a := range accounts {
+		if s.accounts == nil {
+			s.accounts = make(map[uuid.UUID]bool)
+		}
+		s.accounts[a] = true
+	}
+}
+
+// anyFree reports whether a flight could take a waiter. The caller holds mu.
+func (q *Queue[J]) anyFree() bool {
+	var p passed
+	return slices.ContainsFunc(q.queue, func(w *waiter[J]) bool { return q.isFree(w, &p) })
 }
 
 // passed are the accounts of waiters that others pass. Nobody passes them who needs

@@ -136,32 +136,69 @@ func TestFlightTakesJobsLikeItsFirst(t *testing.T) {
 func TestFlightLeavesWhatAnotherHasLocked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const a, b = 1, 2 // bits of job.key
-		w, d := newWorld(groupcommit.Config[*job]{Lanes: 2, Max: 9, Locks: func(j *job) (accounts []uuid.UUID) {
-			for _, bit := range []int{a, b} {
-				if j.key&bit != 0 {
-					accounts = append(accounts, uuid.UUID{byte(bit)})
-				}
-			}
-			return accounts
-		}}), newDoor()
+		w, d := newWorld(groupcommit.Config[*job]{Lanes: 2, Max: 9, Locks: locksOf}), newDoor()
 		w.commit = func(_ context.Context, f flight) error {
 			if f.jobs[0].n == 0 {
 				d.pass()
 			}
 			return nil
 		}
-		first := w.start(t.Context(), &job{n: 0, size: 1, key: a}, w.Do)
+		first := w.start(t.Context(), &job{n: 0, size: 1, key: lockA}, w.Do)
 		<-d.at
-		locking := w.enqueue(t.Context(), &job{n: 1, key: a}, &job{n: 2, key: a | b}, &job{n: 3, key: b})
+		locking := w.enqueue(t.Context(), &job{n: 1, key: lockA}, &job{n: 2, key: lockA | lockB}, &job{n: 3, key: lockB})
 		for _, c := range locking {
 			c.underWay(t)
 		}
 		wantAll(t, w.enqueue(t.Context(), &job{n: 4}), nil)
 		close(d.open)
 		wantAll(t, append(locking, first), nil)
-		w.wantFlights(t, []int{4}, []int{0}, []int{1, 2, 3})
+		w.wantFlights(t, []int{4}, []int{0}, []int{1}, []int{2, 3})
 	})
+}
+
+// A flight leaves a part of the accounts to the other lanes, also to one that had
+// nothing to do before.
+func TestLanesShareTheAccounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, first, second := newWorld(groupcommit.Config[*job]{Lanes: 2, Max: 9, Locks: locksOf}), newDoor(), newDoor()
+		w.commit = func(_ context.Context, f flight) error {
+			if f.jobs[0].n == 0 {
+				first.pass()
+			} else {
+				second.pass()
+			}
+			return nil
+		}
+		calls := w.enqueue(t.Context(), &job{n: 0, key: lockA | lockB | lockC})
+		<-first.at
+		calls = append(calls, w.enqueue(t.Context(), &job{n: 1, key: lockA}, &job{n: 2, key: lockB}, &job{n: 3, key: lockC}, &job{n: 4, key: lockA})...)
+		close(first.open)
+		<-second.at
+		<-second.at
+		if w.Waiting() != 0 {
+			t.Errorf("%d jobs wait, want none", w.Waiting())
+		}
+		close(second.open)
+		wantAll(t, calls, nil)
+		got := w.numbers()
+		slices.SortFunc(got, slices.Compare)
+		if diff := cmp.Diff([][]int{{0}, {1, 2, 4}, {3}}, got); diff != "" {
+			t.Errorf("flights (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Accounts that the jobs of a test lock: bits of their keys.
+const lockA, lockB, lockC = 1, 2, 4
+
+func locksOf(j *job) (accounts []uuid.UUID) {
+	for _, bit := range []int{lockA, lockB, lockC} {
+		if j.key&bit != 0 {
+			accounts = append(accounts, uuid.UUID{byte(bit)})
+		}
+	}
+	return accounts
 }
 
 func TestLoneCallerThatNothingCallsAwayLeadsItself(t *testing.T) {
