@@ -328,8 +328,8 @@ func TestQueryPlans(t *testing.T) {
 		living    = "INDEX sqlite_autoindex_contact_data_1 (account=? AND id"
 		deleted   = "INDEX contact_deleted (account=? AND id"
 		numbered  = "SEARCH journal USING INDEX sqlite_autoindex_journal_1 (account=? AND sequence"
-		subject   = "SEARCH journal USING INDEX journal_subject (account=? AND kind=? AND head=?)"
-		ofOne     = "SEARCH journal USING INDEX journal_subject (account=? AND kind=? AND head=? AND rowid>? AND rowid<?)"
+		subject   = "SEARCH journal USING INDEX journal_subject (head=? AND account=? AND kind=?)"
+		ofOne     = "SEARCH journal USING INDEX journal_subject (head=? AND account=? AND kind=? AND rowid>? AND rowid<?)"
 		byHash    = "USING PRIMARY KEY (hash=? AND n=?)"
 
 		lastBefore  = "SEARCH journal USING COVERING INDEX sqlite_autoindex_journal_1 (account=? AND sequence<?)"
