@@ -277,6 +277,9 @@ func (p *Plan) RunLength(contacts int) *Plan {
 	return p
 }
 
+// RunLength returns how many contacts the next run has.
+func (s *Store) RunLength() int { return s.writer.index.length() }
+
 // RecentHashes sets how many hashes of idempotency records stay in the small table.
 func (p *Plan) RecentHashes(n int) *Plan {
 	p.recentHashes = n

@@ -25,7 +25,7 @@ type run struct {
 // beside the writer, which then merges it, a part in each of its transactions.
 type indexer struct {
 	readers      *readers
-	runLength    int              // contacts in a run
+	runLength    int              // contacts in a run of a small file
 	catchUpAfter int              // contacts not in the look-ups from which on a search has them merged
 	now          func() time.Time // the clock
 	ctx          context.Context
@@ -49,8 +49,9 @@ type indexer struct {
 }
 
 const (
-	// defaultRunLength lets some six entries share a page at a million contacts.
-	// A search reads at most one or two runs of contacts one by one.
+	// defaultRunLength is half of the contacts in a run at a million contacts, where some
+	// twelve entries share a page. A search reads at most one or two runs of contacts
+	// one by one.
 	defaultRunLength = 32_768
 
 	// defaultCatchUpAfter takes a search some milliseconds to read.
@@ -106,7 +107,7 @@ func (x *indexer) next(c *writeConn) error {
 	switch {
 	case x.prepared != nil:
 		x.run, x.prepared = x.prepared, nil
-	case !x.working && x.written >= x.runLength && x.ctx.Err() == nil:
+	case !x.working && x.written >= x.length() && x.ctx.Err() == nil:
 		var state [2]driver.Value
 		if _, err := c.row(lookupState, state[:]); err != nil {
 			return err
@@ -114,14 +115,21 @@ func (x *indexer) next(c *writeConn) error {
 		x.mark, x.newest = integer(state[0]), integer(state[1])-c.created // what other processes did, too
 		x.written = 0
 		x.working = true
+		length := x.length()
 		x.busy.Go(func() {
-			r, _ := x.prepare(x.ctx, x.runLength) // where it fails, the next one will read the same contacts
+			r, _ := x.prepare(x.ctx, length) // where it fails, the next one will read the same contacts
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			x.prepared, x.working = r, false
 		})
 	}
 	return nil
+}
+
+// length returns how many contacts a run has. In a larger file the entries of a run are
+// spread over more pages, so it takes a longer one for some of them to share a page.
+func (x *indexer) length() int {
+	return min(max(x.runLength, int(x.newest/16)), 2*x.runLength)
 }
 
 // wroteContacts is told that the transaction of the connection is in the file.

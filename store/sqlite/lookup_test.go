@@ -149,6 +149,33 @@ func TestLookupsCatchUpWithContactsOfManyEntries(t *testing.T) {
 	}
 }
 
+// The entries of longer runs share the pages of a larger file.
+func TestRunsAreLongerInALargerFile(t *testing.T) {
+	t.Parallel()
+	path := storePath(t)
+	s := mustOpen(t, sqlite.NewPlan().RunLength(20), path)
+	a := mustAccount(t, s)
+	var got []int
+	for _, n := range []int{0, 160, 320, 320} {
+		var all []contacts.Mutation
+		for range n {
+			all = append(all, createOf(newContact(a)))
+		}
+		if err := apply(t.Context(), s, all...); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, s.RunLength())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, sqlite.NewPlan().RunLength(20), path)
+	defer s.Close()
+	if diff := cmp.Diff([]int{20, 20, 30, 40, 40}, append(got, s.RunLength())); diff != "" {
+		t.Errorf("contacts in a run, with 0, 160, 480 and 800 in the file, and opened again (-want +got):\n%s", diff)
+	}
+}
+
 // A seq that was given twice would be one that the look-ups have passed.
 func TestContactCreatedAfterTheNewestWasPurgedIsFound(t *testing.T) {
 	t.Parallel()
