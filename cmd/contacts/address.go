@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -30,8 +31,17 @@ func (a storeAddress) resolve(what string) (storeAddress, error) {
 		return "", usage("%s is empty: give the path of a SQLite file, or postgres://…", what)
 	case a == "":
 		return "", usage("no store was given: set %s or CONTACTS_DB to the path of a SQLite file, or to postgres://…", what)
+	case a.hasKeywords():
+		return "", usage("%s has the form host=… of PostgreSQL: give a URL, postgres://…", what)
 	}
 	return a, nil
+}
+
+// hasKeywords reports whether the address is a PostgreSQL connection string that is no
+// URL. A file of such a name can be given as ./host=…
+func (a storeAddress) hasKeywords() bool {
+	keyword, _, ok := strings.Cut(string(a), "=")
+	return ok && slices.Contains([]string{"host", "hostaddr", "port", "dbname", "user", "password", "service", "sslmode"}, strings.TrimSpace(keyword))
 }
 
 // sqliteFile resolves the address for a command that is for SQLite alone, and says with
