@@ -86,7 +86,7 @@ func (r *rules) mergePhoneNumbers(m merging, phones []PhoneNumber) []PhoneNumber
 	overwrite := m.mode == UpsertOverwrite
 	merged := slices.Clone(phones)
 	for _, p := range m.made.record.Contact.PhoneNumbers {
-		primary := overwrite && p.Primary && m.defaulted&phoneNumbersField == 0
+		primary := p.Primary && (len(phones) == 0 || overwrite && m.defaulted&phoneNumbersField == 0)
 		at := slices.IndexFunc(merged, func(q PhoneNumber) bool { return q.PhoneNumber == p.PhoneNumber })
 		if at < 0 {
 			p.Primary = false

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/contacts"
+	"example.com/contacts/store/memory"
 )
 
 func (w *world) upsert(t testing.TB, in contacts.UpsertContactInput) *contacts.UpsertResult {
@@ -49,6 +50,30 @@ func TestUpsertCreatesWhereNoContactMatches(t *testing.T) {
 			func(u *contacts.UpsertContactInput) { u.UpdateOnly = true }))
 		wantError(t, err, contacts.CodeValidationError, wrong("match_on", contacts.FieldRequired))
 	})
+}
+
+// The first numbers of a contact come with the mark that they were given.
+func TestFirstNumbersOfAContactKeepTheirMark(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []contacts.UpsertMode{contacts.UpsertFill, contacts.UpsertOverwrite} {
+		w := newWorld(t, memory.New(), nil)
+		ada := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}
+		w.create(t, ada)
+		for _, want := range [][]bool{{false, true}, {false, true, false}} { // a later fill moves no mark
+			ada.PhoneNumbers = []contacts.PhoneNumberInput{{PhoneNumber: "+12025550100"}, {PhoneNumber: "+12025550111", Primary: true}}
+			if len(want) == 3 {
+				ada.PhoneNumbers = []contacts.PhoneNumberInput{{PhoneNumber: "+12025550122", Primary: mode == contacts.UpsertFill}}
+			}
+			r := w.upsert(t, upsertOf(ada, func(u *contacts.UpsertContactInput) { u.Mode = mode }))
+			var got []bool
+			for _, p := range r.Contact.PhoneNumbers {
+				got = append(got, p.Primary)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: which numbers are primary (-want +got):\n%s", mode, diff)
+			}
+		}
+	}
 }
 
 func TestAmbiguousNamesBoth(t *testing.T) {
