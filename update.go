@@ -345,19 +345,10 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			c.observed.wrote(ResultUnchanged, false, nil)
 			return c.result(next), nil
 		}
-		now, err := c.clock.read()
+		contact := &next.record.Contact
+		now, err := c.nextVersion(ch, was, contact)
 		if err != nil {
 			return nil, c.fault(err)
-		}
-		contact := &next.record.Contact
-		if err := c.assignPhoneIDs(contact.PhoneNumbers, now); err != nil {
-			return nil, c.fault(err)
-		}
-		contact.Version, contact.UpdatedAt = was.Version+1, timeOfChange(was, now)
-		if ch.deletes {
-			contact.DeletedAt = contact.UpdatedAt
-		} else if !inCalendar(contact.CreatedAt) {
-			return nil, c.fault(&DamagedError{was.ID, errors.New("its time of creation " + wrongYear)})
 		}
 		before, err := c.before(ctx, ch.opts, stored)
 		if err != nil {
@@ -385,6 +376,21 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 			return nil, c.refusal(o.Err)
 		}
 	}
+}
+
+// nextVersion makes the contact the version after the one that it was, and returns the
+// time.
+func (c *call) nextVersion(ch change, was, contact *Contact) (now time.Time, err error) {
+	if now, err = c.clock.read(); err != nil {
+		return now, err
+	}
+	contact.Version, contact.UpdatedAt = was.Version+1, timeOfChange(was, now)
+	if ch.deletes {
+		contact.DeletedAt = contact.UpdatedAt
+	} else if !inCalendar(contact.CreatedAt) {
+		return now, &DamagedError{was.ID, errors.New("its time of creation " + wrongYear)}
+	}
+	return now, c.assignPhoneIDs(contact.PhoneNumbers, now)
 }
 
 // before returns a stored contact for [ChangeOptions.Before]; nil: nobody asks, or it
