@@ -215,14 +215,9 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 		return nil, nil
 	}
 	if asked && !batch.DryRun {
-		if c.recalled && !c.ledgers.isReady(c.account) {
-			return nil, ErrStale // so that the key is checked before the ledger is begun
-		}
-		account, err := c.ledgers.prepare(ctx, c.account)
-		if err != nil {
+		if err := c.beginLedger(ctx); err != nil {
 			return nil, err
 		}
-		c.account = account
 	}
 	ledger, err := c.ledgers.open(c.account)
 	if err != nil || ledger == nil && !asked {
@@ -241,24 +236,45 @@ func (c *call) addBlocks(ctx context.Context, batch MutationBatch) (*marks, erro
 	if m.view, err = m.ledger.look(ctx, numbers); err != nil || batch.DryRun {
 		return m, err
 	}
-	if asked {
-		m.blocks = make([][]ledgerEntry, len(batch.Mutations))
+	if err := m.addTo(batch.Mutations, asked); err != nil {
+		return nil, err
 	}
-	for i := range batch.Mutations {
-		mutation := &batch.Mutations[i]
+	return m, nil
+}
+
+// beginLedger begins the ledger of the account, if it has none.
+func (c *call) beginLedger(ctx context.Context) error {
+	if c.recalled && !c.ledgers.isReady(c.account) {
+		return ErrStale // so that the key is checked first
+	}
+	account, err := c.ledgers.prepare(ctx, c.account)
+	if err == nil {
+		c.account = account
+	}
+	return err
+}
+
+// addTo adds to each mutation the blocks that its contact asks for, if any contact asks,
+// in place of those of an earlier try.
+func (m *marks) addTo(mutations []Mutation, asked bool) error {
+	if asked {
+		m.blocks = make([][]ledgerEntry, len(mutations))
+	}
+	for i := range mutations {
+		mutation := &mutations[i]
 		contact := mutation.written()
 		if contact == nil {
 			continue
 		}
-		mutation.Journal = slices.DeleteFunc(mutation.Journal, func(e JournalEntry) bool { return e.Kind == JournalDoNotCall }) // of an earlier try
+		mutation.Journal = slices.DeleteFunc(mutation.Journal, func(e JournalEntry) bool { return e.Kind == JournalDoNotCall })
 		if asked {
 			m.blocks[i] = m.asked(contact)
 			if err := m.append(mutation, contact.ID, m.blocks[i]); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // append adds the blocks of a contact to its mutation, each with its companion.
