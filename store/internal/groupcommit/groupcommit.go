@@ -235,6 +235,7 @@ func (q *Queue[J]) abandon(w *waiter[J]) error {
 	if len(q.queue) == 0 {
 		q.endBeginning()
 	}
+	q.wake() // those after it may have been left for it
 	return w.ctx.Err()
 }
 
@@ -354,11 +355,17 @@ func (q *Queue[J]) take() *flight[J] {
 		return nil
 	}
 	q.depart(f)
-	if q.busy < q.config.Lanes && q.anyFree() { // the share of a lane that had nothing to do
+	q.wake() // the lanes that share the accounts had nothing to do before
+	return f
+}
+
+// wake starts a lane that has nothing to do if there is something for it now. The
+// caller holds mu.
+func (q *Queue[J]) wake() {
+	if q.busy < q.config.Lanes && q.anyFree() {
 		q.busy++
 		go q.lead(nil)
 	}
-	return f
 }
 
 // A share is the accounts that a flight locks. The lanes share all that are needed. If

@@ -156,6 +156,33 @@ func TestFlightLeavesWhatAnotherHasLocked(t *testing.T) {
 	})
 }
 
+// A job that waited for the account of a flight no longer keeps others from passing it
+// when its caller gives up.
+func TestJobThatIsDroppedHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, d := newWorld(groupcommit.Config[*job]{Lanes: 2, Max: 9, Locks: locksOf}), newDoor()
+		w.commit = func(_ context.Context, f flight) error {
+			if f.jobs[0].n == 0 {
+				d.pass()
+			}
+			return nil
+		}
+		calls := w.enqueue(t.Context(), &job{n: 0, key: lockA})
+		<-d.at
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := w.enqueue(ctx, &job{n: 1, key: lockA | lockB})
+		passing := w.enqueue(t.Context(), &job{n: 2, key: lockB})
+		passing[0].underWay(t)
+		cancel()
+		wantAll(t, gone, context.Canceled)
+		synctest.Wait()
+		w.wantFlights(t, []int{2})
+		close(d.open)
+		wantAll(t, append(calls, passing...), nil)
+	})
+}
+
 // A flight leaves a part of the accounts to the other lanes, also to one that had
 // nothing to do before.
 func TestLanesShareTheAccounts(t *testing.T) {
