@@ -67,7 +67,13 @@ func isOurField(name string) bool {
 		"more_phone_numbers", "custom_context", "industry_context":
 		return true
 	}
-	return slices.Contains(textFieldNames[:], name)
+	return slices.Contains(textFieldNames[:], name) || isContextMember(name)
+}
+
+// isContextMember reports whether it is custom_context.NAME or industry_context.NAME.
+func isContextMember(name string) bool {
+	context, member, _ := strings.Cut(name, ".")
+	return (context == "custom_context" || context == "industry_context") && member != ""
 }
 
 // maxNumbers is the highest number of a column of our own files.
@@ -212,6 +218,9 @@ var numberedNames = sync.OnceValue(func() map[string]role {
 
 // roleOf returns what a column of that name is for, with the number in its name.
 func roleOf(s source, name string) (r role, n string, known bool) {
+	if isContextMember(name) {
+		return role(name), "", true
+	}
 	name = plain(name)
 	if r, known = namesOf(s)[name]; known {
 		return r, "", r != ""
@@ -330,11 +339,6 @@ func roleOfField(field string) (r role, n string, err error) {
 	}
 	if strings.HasPrefix(field, "variable.") {
 		return "", "", fmt.Errorf("%q; names that start with variable. are reserved", field)
-	}
-	for _, context := range [...]string{"custom_context.", "industry_context."} {
-		if member, ok := strings.CutPrefix(field, context); ok && member != "" {
-			return role(field), "", nil
-		}
 	}
 	if field == "full_name" {
 		return role(field), "", nil

@@ -22,6 +22,7 @@ func TestHeaderMaps(t *testing.T) {
 			country=country; status=status; stage=stage; team_id=team_id; tags=tags; full_name=full_name; phone_number=phone_number;
 			phone_type=phone_type; primary=primary; do_not_call=do_not_call; phone_number_2=phone_number; phone_type_50=phone_type;
 			more_phone_numbers=more_phone_numbers; custom_context=custom_context; industry_context=industry_context;
+			custom_context.Pet=custom_context.Pet; industry_context.plan.v2=industry_context.plan.v2;
 			id=; account_id=; version=; created_at=; updated_at=; dnc_date=; dnc_reason_2=; error_line=; error_field=; error_code=; error_message=`},
 		{"google", "Phone 1 - Label,First Name", `
 			Middle Name=first_name; Last Name=last_name; Organization Name=company; Organization Title=custom_context.title; Notes=custom_context.note;

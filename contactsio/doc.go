@@ -16,8 +16,9 @@
 // phone_type, primary and do_not_call of the second number phone_number_2 and so on.
 // Tags are separated by semicolons; a backslash in front of one makes it part of the
 // tag. Columns of Google, Outlook, HubSpot, Salesforce and Mailchimp are known by
-// their names. ReadOptions.Map names all others. A column that is not known is
-// ignored, and [Summary] names it.
+// their names. A column custom_context.NAME or industry_context.NAME is the member NAME
+// of that context, as a string. ReadOptions.Map names all others. A column that is not
+// known is ignored, and [Summary] names it.
 //
 // A column do_not_call without a number is about the first number of our own files,
 // and about the person of all others: every number of the row is marked. So it is
