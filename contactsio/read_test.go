@@ -61,6 +61,8 @@ func TestDialects(t *testing.T) {
 		"utf-16be with a mark":       {"\xfe\xff" + utf16Text(plain, binary.BigEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16be"},
 		"utf-16le":                   {utf16Text(plain, binary.LittleEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16le"},
 		"utf-16be":                   {utf16Text(plain, binary.BigEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16be"},
+		"utf-16le, a byte of it NUL": {utf16Text(strings.Replace(plain, "Müller", "Ā😀", 1), binary.LittleEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16le"},
+		"utf-16be, a byte of it NUL": {utf16Text(strings.Replace(plain, "Müller", "Ā😀", 1), binary.BigEndian), contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "utf-16be"},
 		"windows-1252":               {"first_name,last_name\nJ\xfcrgen,\x80\n", contactsio.ReadOptions{}, []string{"Jürgen"}, ',', "windows-1252"},
 		"named":                      {"first_name,last_name\n\xcf\xf0\xe8\xe2\xe5\xf2,x\n", contactsio.ReadOptions{Encoding: "windows-1251"}, []string{"Привет"}, ',', "windows-1251"},
 		"titles above the header":    {"My contacts\n\n,,\nfirst_name,last_name\nA,B\n", contactsio.ReadOptions{}, []string{"A"}, ',', "utf-8"},

@@ -174,10 +174,12 @@ func encodingOf(head []byte, options, name string, format Format) (encoding.Enco
 			nuls[i%2]++
 		}
 	}
-	switch half := len(head) / 4; { // half of every second byte: the text may have other letters
-	case nuls[0] == 0 && nuls[1] > half:
+	// Half of every second byte: the text may have other letters. The other byte of a few,
+	// such as U+0100 and U+1F600, is a NUL too.
+	switch half, few := len(head)/4, len(head)/16; {
+	case nuls[0] <= few && nuls[1] > half:
 		return utf16(unicode.LittleEndian), "utf-16le", nil
-	case nuls[1] == 0 && nuls[0] > half:
+	case nuls[1] <= few && nuls[0] > half:
 		return utf16(unicode.BigEndian), "utf-16be", nil
 	case utf8.Valid(wholeRunes(head)), cmp.Or(format, formatOf(head)) == FormatJSONLines: // JSON is UTF-8
 		return nil, utf8Name, nil
