@@ -39,18 +39,16 @@ func (p *person) finishPhones() {
 			PhoneNumber: cell.text, PhoneType: cmp.Or(cell.label, column.kind),
 			Primary: cell.primary || column.primary, DoNotCall: cell.doNotCall || p.doNotCall,
 		}
-		if p.ours {
-			p.addPhone(n)
-			continue
-		}
-		label, marked := strings.CutPrefix(cell.label, "* ")
-		n.PhoneType, n.Primary = phoneType(label), n.Primary || marked
-		if isBlank(label) {
-			n.PhoneType = column.kind
-		}
-		if isFax(n.PhoneType) {
-			p.ignored.add(strings.TrimSpace(column.name + " (" + n.PhoneType + ")"))
-			continue
+		if !p.ours {
+			label, marked := strings.CutPrefix(cell.label, "* ")
+			n.PhoneType, n.Primary = phoneType(label), n.Primary || marked
+			if isBlank(label) {
+				n.PhoneType = column.kind
+			}
+			if isFax(n.PhoneType) {
+				p.ignored.add(strings.TrimSpace(column.name + " (" + n.PhoneType + ")"))
+				continue
+			}
 		}
 		for n.PhoneNumber = range strings.SplitSeq(cell.text, googleSeparator) {
 			p.addPhone(n)

@@ -439,6 +439,23 @@ func TestPhones(t *testing.T) {
 	}
 }
 
+// TestNumbersInOneCell finds two numbers in one cell, in the files of every source. Only
+// the types of our own files stay as they are.
+func TestNumbersInOneCell(t *testing.T) {
+	t.Parallel()
+	for header, kind := range map[string]string{
+		"First Name,Phone 1 - Label,Phone 1 - Value": "home",
+		"Forename,phone_type,Phone":                  "home",
+		"first_name,phone_type,phone_number":         "HOME",
+	} {
+		row := read(t, strings.NewReader(header+"\nA,HOME,+15551230001 ::: +15551230002\n"), nil)[0]
+		want := []contacts.PhoneNumberInput{{PhoneNumber: "+15551230001", PhoneType: kind}, {PhoneNumber: "+15551230002", PhoneType: kind}}
+		if diff := cmp.Diff(want, row.Contact.PhoneNumbers); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", header, diff)
+		}
+	}
+}
+
 // TestExtensionOfARepeatedNumber keeps an extension that only the second cell of a number
 // has, and of two the first one.
 func TestExtensionOfARepeatedNumber(t *testing.T) {
