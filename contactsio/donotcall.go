@@ -161,7 +161,9 @@ func (l *numberList) open(r io.Reader) error {
 				l.moreNumbers = append(l.moreNumbers, i)
 			}
 		}
-	} else if l.opts.Column != "" || !strings.ContainsAny(first[0], "0123456789") {
+	} else if l.opts.Column != "" {
+		return fmt.Errorf("contactsio: DoNotCallImportOptions.Column is %q, and the first line of the list is %q; give the name of one of its columns", l.opts.Column, shorten(strings.Join(first, string(comma))))
+	} else if !strings.ContainsAny(first[0], "0123456789") {
 		return fmt.Errorf("contactsio: the first line of the list is %q, which is no number and names no column of numbers; name it in DoNotCallImportOptions.Column", shorten(strings.Join(first, string(comma))))
 	}
 	for range lines {

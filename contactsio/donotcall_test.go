@@ -284,9 +284,14 @@ func TestRefusedGrantThatIsNotWrittenDoesNotCount(t *testing.T) {
 func TestListErrors(t *testing.T) {
 	t.Parallel()
 	f := listing(t)
-	for file, want := range map[string]string{"": "the list is empty", "name,city\nA,B\n": "names no column of numbers"} {
-		if _, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(file), nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", file, err, want)
+	for _, tc := range []struct{ file, column, want string }{
+		{"", "", "the list is empty"},
+		{"name,city\nA,B\n", "", "names no column of numbers"},
+		{"phone,city\n+15551230001,B\n", "mobile", `DoNotCallImportOptions.Column is "mobile", and the first line of the list is "phone,city"`},
+	} {
+		opts := contactsio.DoNotCallImportOptions{Column: tc.column}
+		if _, err := contactsio.ImportDoNotCall(t.Context(), f.Service, f.Key, strings.NewReader(tc.file), &opts); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q: %v, want %q", tc.file, err, tc.want)
 		}
 	}
 	for _, opts := range []contactsio.DoNotCallImportOptions{{Region: "us"}, {Encoding: "klingon"}, {Comma: '"'}} {
