@@ -16,9 +16,9 @@ type entryFlags struct {
 type doNotCallBlock struct {
 	keyFlags
 	entryFlags
-	Number  string   `arg:"" help:"The number, with + and country code."`
-	At      moment   `placeholder:"T" help:"When the person said so: a date, or a time of RFC 3339. Default: now."`
-	Expires duration `placeholder:"31d" help:"How long it holds. Default: until a grant."`
+	Number  string `arg:"" help:"The number, with + and country code."`
+	At      moment `placeholder:"T" help:"When the person said so: a date, or a time of RFC 3339. Default: now."`
+	Expires period `placeholder:"31d" help:"How long it holds. Default: until a grant."`
 }
 
 func (c *doNotCallBlock) Run(ctx context.Context, s *session) error {

@@ -24,13 +24,13 @@ type listFlags struct {
 type doNotCallImport struct {
 	keyFlags
 	listFlags
-	File       string   `arg:"" help:"The list: a number on each line, or CSV with a column for them; - is standard input."`
-	Source     string   `required:"" placeholder:"S" help:"Where the list comes from, such as list:ftc-2026-11. Its entries get this source, also where a column names another."`
-	At         moment   `placeholder:"DATE" help:"The date of the list. Default: now."`
-	Expires    duration `placeholder:"31d" help:"How long the entries hold. Default: until a grant. Without --at, they hold until the end of their last day (UTC): the list given again on a later day is recorded again, with a later end."`
-	OverGrants bool     `help:"Forbid calls even to numbers that have a grant."`
-	Region     region   `placeholder:"US" help:"The region of national phone numbers."`
-	DryRun     bool     `help:"Say what the import would do. Store nothing."`
+	File       string `arg:"" help:"The list: a number on each line, or CSV with a column for them; - is standard input."`
+	Source     string `required:"" placeholder:"S" help:"Where the list comes from, such as list:ftc-2026-11. Its entries get this source, also where a column names another."`
+	At         moment `placeholder:"DATE" help:"The date of the list. Default: now."`
+	Expires    period `placeholder:"31d" help:"How long the entries hold. Default: until a grant. Without --at, they hold until the end of their last day (UTC): the list given again on a later day is recorded again, with a later end."`
+	OverGrants bool   `help:"Forbid calls even to numbers that have a grant."`
+	Region     region `placeholder:"US" help:"The region of national phone numbers."`
+	DryRun     bool   `help:"Say what the import would do. Store nothing."`
 }
 
 func (c *doNotCallImport) Run(ctx context.Context, s *session) error {

@@ -52,3 +52,18 @@ func (d duration) String() string {
 	}
 	return text
 }
+
+// A period is a duration of more than 0. The zero value is for a flag that is not given,
+// which means no end.
+type period duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *period) UnmarshalText(text []byte) error {
+	if err := (*duration)(p).UnmarshalText(text); err != nil {
+		return err
+	}
+	if *p == 0 {
+		return fmt.Errorf("%q is no time: give more than 0, or leave it out for no end", text)
+	}
+	return nil
+}

@@ -69,7 +69,7 @@ type keysIssue struct {
 	Can      []contacts.Permission `required:"" placeholder:"PERMISSION" help:"What it may do: can_read_contacts, can_write_contacts, can_read_events, can_manage_do_not_call."`
 	Teams    []int64               `xor:"teams" placeholder:"N" help:"The teams that it may access. Default: none; it sees what is in no team."`
 	AllTeams bool                  `xor:"teams" help:"It may access every team, later ones too."`
-	Expires  *duration             `placeholder:"90d" help:"How long it is valid. Default: until it is revoked."`
+	Expires  period                `placeholder:"90d" help:"How long it is valid. Default: until it is revoked."`
 }
 
 // issued is an API key for programs.
@@ -81,19 +81,15 @@ type issued struct {
 // Run prints the key alone, so that a shell can take it. A key that cannot be printed
 // is of no use, and is revoked.
 func (c *keysIssue) Run(ctx context.Context, s *session) error {
-	if c.Expires != nil && *c.Expires == 0 {
-		return usage("--expires is 0: give how long the API key is valid, or leave it out for a key that is valid until it is revoked")
-	}
 	return s.asHost(ctx, func(admin *contacts.Admin) error {
 		account, err := c.choose(ctx, admin)
 		if err != nil {
 			return err
 		}
-		in := contacts.IssueKeyInput{AccountID: account, Name: c.Name, Permissions: c.Can, TeamIDs: c.Teams, AllTeams: c.AllTeams}
-		if c.Expires != nil {
-			in.ExpiresAt = time.Now().Add(time.Duration(*c.Expires))
-		}
-		secret, key, err := admin.IssueKey(ctx, in)
+		secret, key, err := admin.IssueKey(ctx, contacts.IssueKeyInput{
+			AccountID: account, Name: c.Name, Permissions: c.Can, TeamIDs: c.Teams, AllTeams: c.AllTeams,
+			ExpiresAt: moment{}.after(c.Expires),
+		})
 		if err != nil {
 			return err
 		}

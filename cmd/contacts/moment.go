@@ -18,15 +18,15 @@ func (m *moment) UnmarshalText(text []byte) (err error) {
 	return fmt.Errorf("%q is no time: give a date such as 2026-11-27, or a time such as 2026-11-27T08:30:00Z", text)
 }
 
-// after returns the end of a duration that begins at the moment, or now where that is
-// zero. The zero duration has none.
-func (m moment) after(d duration) time.Time {
+// after returns the end of a period that begins at the moment, or now where that is
+// zero. The zero period has none.
+func (m moment) after(p period) time.Time {
 	start := m.Time
 	switch {
-	case d == 0:
+	case p == 0:
 		return time.Time{}
 	case start.IsZero():
 		start = time.Now()
 	}
-	return start.Add(time.Duration(d))
+	return start.Add(time.Duration(p))
 }
