@@ -50,8 +50,8 @@ type AdminOptions struct {
 	// stored: the call is CodeServerError. nil: time.Now.
 	Now func() time.Time
 
-	// NewID returns the id of the next account or key, as Options.NewID does.
-	// nil: UUIDv7s of the time of Now, in ascending order.
+	// NewID returns the id of the next account, key, erasure or batch of events, as
+	// Options.NewID does. nil: UUIDv7s of the time of Now, in ascending order.
 	NewID func() uuid.UUID
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// An idSource makes the ids of contacts, phone numbers, accounts and keys. It may
-// be used from many goroutines at once.
+// An idSource makes the ids of contacts, phone numbers, accounts, keys, erasures and
+// batches of events. It may be used from many goroutines at once.
 type idSource struct {
 	host   func() uuid.UUID // NewID of the options; nil: the ids are made here
 	series uint64           // tells the ids from those of other sources with the same clock

@@ -91,9 +91,9 @@ type Options struct {
 	// gets no time before those that the contact has. nil: time.Now.
 	Now func() time.Time
 
-	// NewID returns the id of the next contact or phone number: another one
-	// each time, and never the zero id. Lists are in the order of the ids, so
-	// make them ascend. It may be called from many goroutines at once. nil:
+	// NewID returns the id of the next contact, phone number or batch of events:
+	// another one each time, and never the zero id. Lists are in the order of the
+	// ids, so make them ascend. It may be called from many goroutines at once. nil:
 	// UUIDv7s of the time of Now, which ascend within the Service even where
 	// the clock stands still or goes back.
 	NewID func() uuid.UUID
