@@ -70,17 +70,11 @@ func (c *cardRows) next() (Row, error) {
 // cut reads the text of the next card. Of a card that cannot be read it says why.
 func (c *cardRows) cut() (Row, error) {
 	text := c.reader.text
-	var (
-		row      Row
-		open     bool
-		depth    int  // of cards inside the card
-		agent    bool // the last line announces a card inside this one
-		dropping bool // the last line is one of a property that is not kept
-		over     bool // the card is too long
-		breaks   softBreaks
-		goesOn   bool // the last line ends with a soft line break
-	)
-	c.text = c.text[:0]
+	var row Row
+	open := false
+	depth := 0 // of cards inside the card
+	kept := cardText{text: c.text[:0], max: text.max, ignored: &c.reader.ignored}
+	defer func() { c.text = kept.text }()
 	for {
 		l, err := text.next()
 		if errors.Is(err, io.EOF) && open {
@@ -90,16 +84,16 @@ func (c *cardRows) cut() (Row, error) {
 		if err != nil {
 			return Row{}, err
 		}
-		announced, continued := agent, goesOn
-		agent, goesOn = false, false
+		announced, continued := kept.agent, kept.goesOn
+		kept.agent, kept.goesOn = false, false
 		// A folded line of the card is text, whatever it looks like.
 		folded := open && depth == 0 && !announced && isFolded(l.bytes)
 		begins, ends := !folded && isMark(l.bytes, "BEGIN:VCARD"), !folded && isMark(l.bytes, "END:VCARD")
 		switch {
 		case !open && begins:
 			open, row.Line, row.Offset = true, l.number, l.offset
+			kept.add(l, continued)
 		case !open:
-			continue
 		case begins && !announced:
 			l.bytes = bytes.Clone(l.bytes)
 			text.unread([]line{l})
@@ -107,52 +101,68 @@ func (c *cardRows) cut() (Row, error) {
 			return row, nil
 		case begins:
 			depth++
-			continue
 		case depth > 0 && ends:
 			depth--
-			continue
 		case depth > 0:
-			agent = propertyName(l.bytes) == "AGENT"
-			continue
-		case ends:
-			if over {
-				row.Problems = problem("", contacts.FieldTooLong, fmt.Sprintf("the card has more than %d bytes without its pictures", text.max))
-				return row, nil
-			}
-			c.text = append(c.text, cardEnd...)
+			kept.agent = propertyName(l.bytes) == "AGENT"
+		case ends && kept.over:
+			row.Problems = problem("", contacts.FieldTooLong, fmt.Sprintf("the card has more than %d bytes without its pictures", text.max))
 			return row, nil
+		case ends:
+			kept.text = append(kept.text, cardEnd...)
+			return row, nil
+		default:
+			kept.add(l, continued)
 		}
-		name := ""
-		if !continued {
-			name = propertyName(l.bytes)
-		}
-		switch {
-		case len(bytes.TrimSpace(l.bytes)) == 0 && !continued:
-			continue
-		case dropping && name == "":
-			goesOn = breaks.follow(l.bytes)
-			continue
-		}
-		if !continued && !isFolded(l.bytes) {
-			breaks.begin()
-		}
-		goesOn = breaks.follow(l.bytes)
-		dropping = false
-		switch name {
-		case "PHOTO", "LOGO", "SOUND", "KEY", "AGENT":
-			dropping, agent = true, name == "AGENT"
-			c.reader.ignored.add(name)
-			continue
-		case errorProperty: // of an earlier import
-			dropping = true
-			continue
-		}
-		if l.cut || len(c.text)+len(l.bytes) > text.max {
-			over = true
-			continue
-		}
-		c.text = append(c.text, l.bytes...)
 	}
+}
+
+// A cardText is what is kept of the text of a card: not its pictures, and not what an
+// import wrote into it.
+type cardText struct {
+	text    []byte
+	max     int
+	ignored *nameSet // properties
+
+	agent    bool // the last line announces a card inside this one
+	dropping bool // the last line is one of a property that is not kept
+	over     bool // the card is too long
+	breaks   softBreaks
+	goesOn   bool // the last line ends with a soft line break
+}
+
+// add adds a line of the card. continued: it goes on after a soft line break.
+func (t *cardText) add(l line, continued bool) {
+	name := ""
+	if !continued {
+		name = propertyName(l.bytes)
+	}
+	switch {
+	case len(bytes.TrimSpace(l.bytes)) == 0 && !continued:
+		return
+	case t.dropping && name == "":
+		t.goesOn = t.breaks.follow(l.bytes)
+		return
+	}
+	if !continued && !isFolded(l.bytes) {
+		t.breaks.begin()
+	}
+	t.goesOn = t.breaks.follow(l.bytes)
+	t.dropping = false
+	switch name {
+	case "PHOTO", "LOGO", "SOUND", "KEY", "AGENT":
+		t.dropping, t.agent = true, name == "AGENT"
+		t.ignored.add(name)
+		return
+	case errorProperty: // of an earlier import
+		t.dropping = true
+		return
+	}
+	if l.cut || len(t.text)+len(l.bytes) > t.max {
+		t.over = true
+		return
+	}
+	t.text = append(t.text, l.bytes...)
 }
 
 // A softBreaks follows the lines of a property and finds the soft line breaks of
