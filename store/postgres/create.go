@@ -20,14 +20,17 @@ const createPlainSQL = storePlainSQL + refusedPlainSQL
 // createRecordedSQL is createPlainSQL for contacts of which some have journal entries.
 // Those of one that was refused are not appended. The accounts are locked. So the
 // newest numbers of the account_state table are right, and where one is missing there
-// is an error, because a number is never NULL.
+// is an error, because a number is never NULL. Each is read once, for the first entry of
+// its account: it has many old versions while others have a long transaction.
 const createRecordedSQL = storePlainSQL + `, appended AS (
 		INSERT INTO {schema}.journal (account_id, sequence, kind, head, subject, at, ends_at, data)
-		SELECT n.account_id, (SELECT a.sequence FROM {schema}.account_state AS a WHERE a.account_id = n.account_id)
-			+ row_number() OVER (PARTITION BY n.account_id ORDER BY n.place), n.kind, n.head, n.subject, n.at, n.ends_at, n.data
-		FROM unnest($34::uuid[], $35::uuid[], $36::smallint[], $37::bigint[], $38::bytea[], $39::bigint[], $40::bigint[], $41::text[]) WITH ORDINALITY
-			AS n (account_id, contact_id, kind, head, subject, at, ends_at, data, place)
-		WHERE ` + isStoredSQL + `
+		SELECT e.account_id, max(e.newest) OVER (PARTITION BY e.account_id) + e.number, e.kind, e.head, e.subject, e.at, e.ends_at, e.data
+		FROM (SELECT n.*, row_number() OVER account AS number, CASE row_number() OVER account WHEN 1 THEN (
+				SELECT a.sequence FROM {schema}.account_state AS a WHERE a.account_id = n.account_id) END AS newest
+			FROM unnest($34::uuid[], $35::uuid[], $36::smallint[], $37::bigint[], $38::bytea[], $39::bigint[], $40::bigint[], $41::text[]) WITH ORDINALITY
+				AS n (account_id, contact_id, kind, head, subject, at, ends_at, data, place)
+			WHERE ` + isStoredSQL + `
+			WINDOW account AS (PARTITION BY n.account_id ORDER BY n.place)) AS e
 		RETURNING account_id, sequence
 	), numbered AS (
 		UPDATE {schema}.account_state AS a SET sequence = n.newest

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"example.com/contacts"
+	"example.com/contacts/store/postgres"
 )
 
 // Nobody removes or rewrites entries that are not events, not even the owner of the
@@ -87,5 +88,60 @@ func TestNoEntryWithoutItsNumber(t *testing.T) {
 	}
 	if err := create(t.Context(), s, r); err != nil {
 		t.Errorf("without an event: %v", err)
+	}
+}
+
+// The newest number of an account is read and written once for all entries of a batch of
+// new contacts. It has many old versions while others have a long transaction.
+func TestNewestNumberIsReadOnceForManyEntries(t *testing.T) {
+	t.Parallel()
+	url := serverURL(t)
+	schema := takeSchema(t)
+	s, sent := openRecorded(t, url, &postgres.Options{Schema: schema})
+	account := addAccount(t, s)
+	const entries = 20
+	var mutations []contacts.Mutation
+	for range entries {
+		r := newContact(account)
+		m := creation(r)
+		m.Journal = []contacts.JournalEntry{event(r)}
+		mutations = append(mutations, m)
+	}
+	if err := apply(t.Context(), s, mutations...); err != nil {
+		t.Fatal(err)
+	}
+
+	tx, err := connect(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := tx.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	number := func(sql string, args ...any) (n int) {
+		t.Helper()
+		if err := tx.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	name := pgx.Identifier{schema}.Sanitize()
+	for _, table := range []string{"journal", "contact_lookup", "contact"} {
+		execute("DELETE FROM " + name + "." + table)
+	}
+	for sql, args := range sent.sent {
+		if strings.Contains(sql, "INSERT INTO "+name+".journal") {
+			execute(sql, args...)
+		}
+	}
+	const scans = "SELECT seq_scan + idx_scan FROM pg_stat_xact_user_tables WHERE schemaname = $1 AND relname = 'account_state'"
+	if n := number(scans, schema); n != 2 {
+		t.Errorf("the numbers are looked up %d times, want 2", n)
+	}
+	if n := number("SELECT count(*) FROM " + name + ".journal"); n != entries {
+		t.Errorf("%d entries, want %d", n, entries)
 	}
 }
