@@ -4,7 +4,7 @@
 //
 // Writes that wait at the same time share a transaction, so many callers cost
 // less than few. A single caller waits for nobody. A plain create takes one round
-// trip to the server, every other write takes two.
+// trip to the server, also with events. Every other write takes two.
 //
 // # Rights
 //
