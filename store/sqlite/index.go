@@ -25,7 +25,7 @@ type run struct {
 // beside the writer, which then merges it, a part in each of its transactions.
 type indexer struct {
 	readers      *readers
-	runLength    int              // contacts in a run of a small file
+	runLength    int              // contacts in a run of a small file; see length
 	catchUpAfter int              // contacts not in the look-ups from which on a search has them merged
 	now          func() time.Time // the clock
 	ctx          context.Context
@@ -49,9 +49,9 @@ type indexer struct {
 }
 
 const (
-	// defaultRunLength is half of the contacts in a run at a million contacts, where some
-	// twelve entries share a page. A search reads at most one or two runs of contacts
-	// one by one.
+	// defaultRunLength is that of files of up to half a million contacts. At a million a
+	// run is twice as long, and some twelve entries share a page. A search reads at most
+	// one or two runs of contacts one by one.
 	defaultRunLength = 32_768
 
 	// defaultCatchUpAfter takes a search some milliseconds to read.
@@ -68,7 +68,7 @@ const (
 )
 
 func newIndexer(r *readers, c *config) *indexer {
-	x := &indexer{readers: r, runLength: c.runLength, catchUpAfter: c.catchUpAfter, now: c.now, written: c.runLength}
+	x := &indexer{readers: r, runLength: c.runLength, catchUpAfter: c.catchUpAfter, now: c.now, written: 2 * c.runLength}
 	x.ctx, x.cancel = context.WithCancel(context.Background())
 	return x
 }
