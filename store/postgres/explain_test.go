@@ -98,10 +98,7 @@ func TestStatementsArePlannedOnce(t *testing.T) {
 			t.Fatal(key)
 		}
 		_, found := s.FindAccount(t.Context(), account)
-		recorded := newContact(account)
-		m := creation(recorded)
-		m.Journal = []contacts.JournalEntry{event(recorded)}
-		if err := errors.Join(found, create(t.Context(), s, r), apply(t.Context(), s, m)); err != nil {
+		if err := errors.Join(found, create(t.Context(), s, r), apply(t.Context(), s, recorded(newContact(account)))); err != nil {
 			t.Fatal(err)
 		}
 		if !isWhole(t, s, r) {
@@ -284,10 +281,7 @@ func useAll(t *testing.T, s contacts.Store, account uuid.UUID) {
 	if apply(ctx, s, current(creation(r))) == nil {
 		t.Error("a contact was created twice")
 	}
-	recorded := newContact(account)
-	m := current(creation(recorded))
-	m.Journal = []contacts.JournalEntry{event(recorded)}
-	must(apply(ctx, s, m))
+	must(apply(ctx, s, current(recorded(newContact(account)))))
 	var many []*contacts.ContactRecord
 	var mutations []contacts.Mutation
 	for i := range 200 {

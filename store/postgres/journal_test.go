@@ -78,9 +78,7 @@ func TestNoEntryWithoutItsNumber(t *testing.T) {
 	if _, err := connect(t, url).Exec(t.Context(), "DELETE FROM "+pgx.Identifier{schema, "account_state"}.Sanitize()); err != nil {
 		t.Fatal(err)
 	}
-	m := creation(r)
-	m.Journal = []contacts.JournalEntry{event(r)}
-	if err := apply(t.Context(), s, m); err == nil {
+	if err := apply(t.Context(), s, recorded(r)); err == nil {
 		t.Error("a contact with an event is stored without an error")
 	}
 	if isWhole(t, s, r) {
@@ -102,10 +100,7 @@ func TestNewestNumberIsReadOnceForManyEntries(t *testing.T) {
 	const entries = 20
 	var mutations []contacts.Mutation
 	for range entries {
-		r := newContact(account)
-		m := creation(r)
-		m.Journal = []contacts.JournalEntry{event(r)}
-		mutations = append(mutations, m)
+		mutations = append(mutations, recorded(newContact(account)))
 	}
 	if err := apply(t.Context(), s, mutations...); err != nil {
 		t.Fatal(err)

@@ -78,19 +78,15 @@ func TestRoundTrips(t *testing.T) {
 		}},
 		{"a create", 1, func() error { return create(t.Context(), s, newContact(account)) }},
 		{"a create with an event", 1, func() error {
-			other := newContact(account)
-			m := creation(other)
-			e := event(other)
-			e.Subject[15] |= 1 // after some entries the store removes what has ended
-			m.Journal = []contacts.JournalEntry{e}
+			m := recorded(newContact(account))
+			m.Journal[0].Subject[15] |= 1 // after some entries the store removes what has ended
 			return apply(t.Context(), s, m)
 		}},
 		{"a create with a claim and an event", 2, func() error {
 			other := newContact(account)
-			m := creation(other)
-			e := event(other)
-			e.Subject[15] |= 1 // after some entries the store removes what has ended
-			m.Claims, m.Journal = other.MatchKeys(), []contacts.JournalEntry{e}
+			m := recorded(other)
+			m.Claims = other.MatchKeys()
+			m.Journal[0].Subject[15] |= 1
 			return apply(t.Context(), s, m)
 		}},
 		{"a change", 2, func() (err error) {

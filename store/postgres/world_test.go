@@ -91,6 +91,13 @@ func creation(r *contacts.ContactRecord) contacts.Mutation {
 	return contacts.Mutation{AccountID: r.Contact.AccountID, Contacts: []contacts.ContactChange{{ID: r.Contact.ID, Record: r}}}
 }
 
+// recorded is creation with an event.
+func recorded(r *contacts.ContactRecord) contacts.Mutation {
+	m := creation(r)
+	m.Journal = []contacts.JournalEntry{event(r)}
+	return m
+}
+
 // change returns a mutation that changes the contact by f, and the record that it
 // then has.
 func change(r *contacts.ContactRecord, f func(*contacts.Contact)) (contacts.Mutation, *contacts.ContactRecord) {
