@@ -371,22 +371,21 @@ func (q *Queue[J]) wake() {
 // A share is the accounts that a flight locks. The lanes share all that are needed. If
 // one flight locked them all, the other lanes would have nothing to do until it ends.
 type share struct {
-	size     int // of the accounts; 0: there is no need to share
+	size     int // of the accounts; 0: none is needed, or there is one lane
 	accounts map[uuid.UUID]bool
 }
 
 // share returns that of the next flight, which has no accounts yet. The caller holds mu.
 func (q *Queue[J]) share() share {
-	needed := make(map[uuid.UUID]bool)
+	if q.config.Locks == nil || q.config.Lanes == 1 {
+		return share{}
+	}
+	needed := maps.Clone(q.locked)
 	for _, w := range q.queue {
 		for _, l := range w.locks {
 			needed[l] = true
 		}
 	}
-	if q.config.Lanes == 1 || len(needed) == 0 {
-		return share{}
-	}
-	maps.Copy(needed, q.locked)
 	return share{size: (len(needed) + q.config.Lanes - 1) / q.config.Lanes}
 }
 
