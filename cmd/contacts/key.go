@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"example.com/contacts"
 )
 
@@ -66,7 +68,24 @@ func (f *keyFlags) asAdmin(ctx context.Context, admin *contacts.Admin, permissio
 			err = errors.Join(err, advisedError{failed, "the API key of this run is still valid", "revoke it with contacts keys revoke " + issued.ID.String()})
 		}
 	}()
-	return work(secret)
+	if err = work(secret); !errors.Is(err, contacts.ErrInvalidKey) {
+		return err
+	}
+	disabled, failed := isDisabled(whole, admin, account)
+	if disabled {
+		err = advisedError{err, "the account is disabled", "enable it with contacts accounts enable " + account.String()}
+	}
+	return errors.Join(err, failed)
+}
+
+// isDisabled reports whether the account is disabled, and so every API key of it invalid.
+func isDisabled(ctx context.Context, admin *contacts.Admin, id uuid.UUID) (bool, error) {
+	for account, err := range admin.Accounts(ctx) {
+		if err != nil || account.ID == id {
+			return err == nil && !account.DisabledAt.IsZero(), err
+		}
+	}
+	return false, nil
 }
 
 // given returns the API key that was given; "" with --as-admin.
