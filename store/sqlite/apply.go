@@ -62,15 +62,23 @@ var errBatchFailed = errors.New("a mutation of the batch was refused")
 // undoable runs f, and undoes what f did, and nothing else of the transaction, if
 // its batch failed.
 func (c *writeConn) undoable(f func(*writeConn) error) error {
-	if err := errors.Join(c.writeJournals(), c.exec(savepoint)); err != nil {
+	err := c.flush()
+	if err == nil {
+		err = c.exec(savepoint)
+	}
+	if err != nil {
 		return err
 	}
-	before, created := c.unmerged.position(), c.created
+	before, created, packs := c.unmerged.position(), c.created, c.hashes.to
 	switch err := f(c); {
 	case errors.Is(err, errBatchFailed):
 		c.unmerged.undoTo(before)
 		c.created = created
 		clear(c.journals)
+		c.pack.clear()
+		if c.hashes.to != packs {
+			c.hashes.reset()
+		}
 		if err := c.exec(rollbackTo); err != nil {
 			return err
 		}
@@ -78,6 +86,14 @@ func (c *writeConn) undoable(f func(*writeConn) error) error {
 		return err // the whole transaction ends
 	}
 	return c.exec(release)
+}
+
+// flush writes what waits to be written once for all mutations of a transaction.
+func (c *writeConn) flush() error {
+	if err := c.storePack(); err != nil {
+		return err
+	}
+	return c.writeJournals()
 }
 
 // An application is a batch in the form of the file, and what becomes of it. It
@@ -168,8 +184,7 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 // apply judges the mutations in their order and stores those that pass.
 func (a *application) apply(c *writeConn) error {
 	a.outcomes, a.failed = nil, false // those of an earlier run are void
-	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, created: &c.created, application: a, keys: c.keys, journals: c.journals}
-	c.forget() // those of an application that failed
+	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, hashes: &c.hashes, created: &c.created, application: a, keys: c.keys, journals: c.journals}
 	if err := a.judge.findUsed(a.mutations); err != nil {
 		return err
 	}
@@ -179,9 +194,6 @@ func (a *application) apply(c *writeConn) error {
 			return err
 		}
 		a.note(i, o)
-	}
-	if err := c.rememberAll(); err != nil {
-		return err
 	}
 	if len(a.mutations) == 0 {
 		c.stored(a.now, tally{maxPruned / 2, maxPruned / 2})
@@ -236,10 +248,11 @@ func (a *application) fail() bool {
 // saves a read for each of them.
 func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOutcome, err error) {
 	var v verdict
-	if i := m.idempotency; i != nil && j.used[i.hash] {
-		if err := c.rememberAll(); err != nil { // it may be among them
+	if i := m.idempotency; i != nil && c.pack.has(i.hash()) {
+		if err := c.storePack(); err != nil {
 			return o, err
 		}
+		j.use(i)
 	}
 	lone := len(m.changes) == 1 && m.claims == nil && !m.replaces && m.changes[0].row != nil
 	switch {
@@ -269,9 +282,10 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 		c.stored(j.application.now, tally{entries: len(m.journal)})
 	}
 	if m.idempotency != nil {
-		if err := c.remember(j, m); err != nil {
+		if err := c.remember(m.idempotency); err != nil {
 			return o, err
 		}
+		j.use(m.idempotency)
 		c.stored(j.application.now, tally{idempotencies: 1})
 	}
 	return o, nil
@@ -322,7 +336,7 @@ func (s *Store) dryRun(ctx context.Context, a *application) error {
 
 func (a *application) dryRunOn(ctx context.Context, c *conn, unmerged *unmergedKeys) error {
 	a.outcomes, a.failed = nil, false
-	a.judge = judge{conn: c, unmerged: unmerged, application: a, keys: make(map[madeBy]bool), journals: make(openJournals)}
+	a.judge = judge{conn: c, unmerged: unmerged, hashes: new(recentHashes), application: a, keys: make(map[madeBy]bool), journals: make(openJournals)}
 	if err := a.judge.findUsed(a.mutations); err != nil {
 		return err
 	}

@@ -91,14 +91,18 @@ func TestCheck(t *testing.T) {
 			"UPDATE lookup_state SET seq = seq - 1", "INSERT INTO lookup SELECT 1, 3, 42, max(seq) FROM contact_data", "DELETE FROM lookup WHERE kind = 2 AND seq = (SELECT max(seq) FROM contact_data)",
 			"DELETE FROM lookup WHERE kind = 2 AND seq = (SELECT min(seq) FROM contact_data)", // which alone is wrong
 		}, []string{"lookup_missing"}, []string{"lookup_missing"}, false},
-		{"no hash of an idempotency record", []string{"DELETE FROM idempotency_recent"}, nil, []string{"lookup_missing"}, true},
-		{"a hash of no idempotency record", []string{"INSERT INTO idempotency_recent VALUES (-7, 1)", "INSERT INTO idempotency_lookup VALUES (7, 99)"}, nil, []string{"lookup_extra"}, true},
-		{"a hash in both tables", []string{"INSERT INTO idempotency_lookup SELECT * FROM idempotency_recent"}, nil, []string{"lookup_extra"}, true},
-		{"a hash that was changed by hand", []string{"UPDATE idempotency SET hash = hash + 1"}, nil, []string{"lookup_extra", "lookup_missing"}, true},
-		{"hashes of many idempotency records", []string{
-			"WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i LIMIT 5000) INSERT INTO idempotency (hash, account, key, input, result, ends_at) SELECT random(), 1, x'', x'', '', 9e15 FROM i",
-			"INSERT INTO idempotency_lookup SELECT * FROM idempotency_recent WHERE n % 3", "DELETE FROM idempotency_recent WHERE n % 3 <> 1",
+		{"no hash of an idempotency record", []string{"UPDATE idempotency_moved SET n = 99"}, nil, []string{"lookup_missing"}, true},
+		{"a hash of no idempotency record", []string{"INSERT INTO idempotency_lookup VALUES (-7, 1), (7, 99)"}, nil, []string{"lookup_extra"}, true},
+		{"hashes that have not moved", []string{"UPDATE idempotency SET n = n + 1000"}, nil, nil, true},
+		{"hashes that were changed by hand", []string{
+			"UPDATE idempotency_moved SET n = 99", "INSERT INTO idempotency_lookup SELECT 42, n FROM idempotency",
+			"UPDATE idempotency SET hashes = randomblob(length(hashes))",
 		}, nil, []string{"lookup_extra", "lookup_missing"}, true},
+		{"hashes of many idempotency records", []string{
+			"WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i LIMIT 5000) INSERT INTO idempotency (hashes, records, ends_at) SELECT randomblob(8), zeroblob(74), 9e15 FROM i",
+			"UPDATE idempotency_moved SET n = 3000", "INSERT INTO idempotency_lookup SELECT n, n FROM idempotency WHERE n % 3",
+		}, nil, []string{"lookup_extra", "lookup_missing"}, true},
+		{"idempotency records that cannot be read", []string{"UPDATE idempotency SET records = zeroblob(7)"}, nil, []string{"integrity"}, false},
 		{"a counter below the newest number", []string{"UPDATE journal_state SET sequence = sequence - 1"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"no counter", []string{"DELETE FROM journal_state"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"a number below 1", []string{"INSERT INTO journal (account, sequence, kind, head, subject, data) VALUES (1, 0, 1, 0, zeroblob(32), '{}')"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},

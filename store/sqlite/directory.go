@@ -368,7 +368,7 @@ func decodeKey(row []driver.Value) (*contacts.KeyRecord, error) {
 			AccountID: id(row[9]),
 		},
 	}
-	hash, _ := row[1].([]byte)
+	hash := blob(row[1])
 	copy(k.Hash[:], hash)
 	if err := decodeJSON(row[3], &k.Permissions); err != nil {
 		return nil, damaged("permissions", err)

@@ -107,9 +107,9 @@ func TestEveryTableIsKnown(t *testing.T) {
 		// Events and entries of the ledger lose what they say of the person.
 		"journal": "n account sequence kind head subject at data ends_at",
 		// Hashes and ids, until they end.
-		"idempotency":        "n hash account key input result ends_at",
-		"idempotency_recent": "hash n",
+		"idempotency":        "n hashes records ends_at",
 		"idempotency_lookup": "hash n",
+		"idempotency_moved":  "part n",
 		// What the host sets up, and counters.
 		"account":           "n id name created_at disabled_at settings_version",
 		"team":              "account id name created_at",

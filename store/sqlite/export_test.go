@@ -135,8 +135,6 @@ func Queries() (byName map[string]string, others int) {
 		"find lookups":                findLookups,
 		"list lookups":                listLookups,
 		"lookup owner":                lookupOwner,
-		"keyed records":               keyedRecords,
-		"keyed hashes":                keyedHashes,
 		"list living":                 listLiving,
 		"list deleted":                listDeleted,
 		"list found":                  listFound,
@@ -167,13 +165,22 @@ func Queries() (byName map[string]string, others int) {
 		"judge key":                   judgeKey,
 		"judge contact":               judgeContact,
 		"find team":                   findTeam,
-		"find idempotency":            findIdempotency,
+		"list packs":                  listPacks,
+		"list hashes":                 listHashes,
+		"find hash":                   findHash,
+		"find hash packs":             findHashPacks,
 		"find used hashes":            findUsedHashes,
-		"copy recent":                 copyRecent,
-		"drop recent":                 dropRecent,
-		"delete recent":               deleteRecent,
+		"packs after":                 packsAfter,
+		"find pack":                   findPack,
+		"ended packs":                 endedPacks,
+		"delete pack":                 deletePack,
+		"pack hashes":                 packHashes,
+		"find moved":                  findMoved,
+		"set moved":                   setMoved,
+		"insert hash":                 insertHash,
+		"insert hashes":               insertHashes,
 		"delete hash":                 deleteHash,
-		"restore hash":                restoreHash,
+		"least moved":                 leastMoved,
 		"find hits":                   findHits,
 		"find holder":                 findHolder,
 		"find journal":                findJournal,
@@ -194,8 +201,6 @@ func Queries() (byName map[string]string, others int) {
 		"unnote lookup":               unnoteLookup,
 		"noted lookups":               notedLookups,
 		"unnote lookups":              unnoteLookups,
-		"insert idempotency":          insertIdempotency,
-		"prune idempotencies":         pruneIdempotencies,
 		"replace entry":               replaceEntry,
 		"ended entries":               endedEntries,
 		"delete entry":                deleteEntry,
@@ -280,10 +285,37 @@ func (p *Plan) RunLength(contacts int) *Plan {
 // RunLength returns how many contacts the next run has.
 func (s *Store) RunLength() int { return s.writer.index.length() }
 
-// RecentHashes sets how many hashes of idempotency records stay in the small table.
+// RecentHashes sets how many hashes of idempotency records stay in memory before they
+// move to the table.
 func (p *Plan) RecentHashes(n int) *Plan {
 	p.recentHashes = n
 	return p
+}
+
+// A PackedRecord is an idempotency record.
+type PackedRecord struct {
+	Account    uuid.UUID
+	Key, Input [32]byte
+	Result     string
+	EndsAt     int64
+}
+
+// Pack returns the columns of a pack with the records.
+func Pack(records []PackedRecord) (hashes, packed []byte, endsAt int64) {
+	var p pack
+	for _, r := range records {
+		p.add(&idempotency{r.Account, r.Key, r.Input, r.Result, r.EndsAt})
+	}
+	return p.hashes, p.records, p.endsAt
+}
+
+// Unpack returns the records of a pack.
+func Unpack(hashes, packed []byte) (records []PackedRecord, err error) {
+	all, err := unpack(1, hashes, packed)
+	for _, i := range all {
+		records = append(records, PackedRecord{i.account, i.key, i.input, i.result, i.endsAt})
+	}
+	return records, err
 }
 
 // CatchUpAfter sets how many contacts must be missing in the look-ups before a

@@ -5,102 +5,169 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"database/sql/driver"
 	"math"
-	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 )
 
-// Idempotency records are found by hashes, which come in random order. In one large
-// table each would change a page of its own. So new ones come into a small table. When
-// that has enough, those of one part of the range move to the large table with each
-// few hundred that come. They are neighbours there, and share the pages that they
-// change.
+// Idempotency records are found by their hashes, which come in random order. In one
+// large table each would change a page of its own. So a hash first is in its pack alone,
+// and each process that looks for hashes keeps the new ones in memory. When these are
+// enough, those of one part of the range move to the table. They are neighbours there,
+// and share the pages that they change.
 //
-// Each transaction leaves every hash in one of the two, and a search looks in both. So
-// it is always complete, in every process.
+// For each part, idempotency_moved says up to which pack its hashes are in the table. So
+// a search in the table and in the packs after the least of these is always complete, in
+// every process.
 const (
-	hashesSQL      = `(SELECT hash, n FROM idempotency_recent UNION ALL SELECT hash, n FROM idempotency_lookup)`
-	countRecentSQL = `SELECT count(*) FROM idempotency_recent`
-	copyRecentSQL  = `INSERT INTO idempotency_lookup SELECT hash, n FROM idempotency_recent WHERE hash BETWEEN ? AND ? ORDER BY hash, n`
-	dropRecentSQL  = `DELETE FROM idempotency_recent WHERE hash BETWEEN ? AND ?`
-
-	// Pages of the idempotency records, with how often each has its hash in the two
-	// tables, and of the hashes, with how many records each has.
-	keyedRecordsSQL = `SELECT hash, n, (SELECT count(*) FROM idempotency_recent WHERE hash = i.hash AND n = i.n)
-			+ (SELECT count(*) FROM idempotency_lookup WHERE hash = i.hash AND n = i.n), (SELECT id FROM account WHERE n = i.account)
-		FROM idempotency AS i WHERE n > ?2 ORDER BY n LIMIT ?3`
-	keyedHashesSQL = `SELECT hash, n, (SELECT count(*) FROM idempotency WHERE n = h.n AND hash = h.hash), NULL
-		FROM (SELECT hash, n FROM idempotency_recent WHERE (hash, n) > (?1, ?2)
-			UNION ALL SELECT hash, n FROM idempotency_lookup WHERE (hash, n) > (?1, ?2) ORDER BY hash, n LIMIT ?3) AS h`
-
-	deleteRecentSQL = `DELETE FROM idempotency_recent WHERE hash = ? AND n = ?`
-	deleteHashSQL   = `DELETE FROM idempotency_lookup WHERE hash = ? AND n = ?`
-	restoreHashSQL  = `INSERT INTO idempotency_lookup SELECT hash, n FROM idempotency WHERE hash = ? AND n = ?`
-)
-
-const (
-	// defaultRecentHashes lets eight hashes that move share a page at a million
-	// records. The small table has some 130 pages then.
-	defaultRecentHashes = 32_768
-
-	// hashParts is how many parts the range of the hashes has. With fewer, more would
-	// move in one transaction, for which others wait.
 	hashParts = 64
+
+	findHashPacksSQL = `SELECT n FROM idempotency_lookup WHERE hash = ?`
+	leastMovedSQL    = `SELECT part, n FROM idempotency_moved ORDER BY n LIMIT 1`
+	findMovedSQL     = `SELECT n FROM idempotency_moved WHERE part = ?`
+	setMovedSQL      = `UPDATE idempotency_moved SET n = ? WHERE part = ?`
+
+	// Another process may have removed the pack, or moved the hash.
+	insertHashSQL = insertHashFromSQL + `)` + ofPacksSQL
+	deleteHashSQL = `DELETE FROM idempotency_lookup WHERE hash = ? AND n = ?`
+
+	insertHashFromSQL = `INSERT OR IGNORE INTO idempotency_lookup SELECT column1, column2 FROM (VALUES (?, ?)`
+	ofPacksSQL        = ` WHERE EXISTS (SELECT 1 FROM idempotency WHERE n = column2)`
+
+	findHashSQL   = `SELECT EXISTS (SELECT 1 FROM idempotency_lookup WHERE hash = ? AND n = ?)`
+	listHashesSQL = `SELECT hash, n, (SELECT hashes FROM idempotency WHERE n = l.n)
+		FROM idempotency_lookup AS l WHERE (hash, n) > (?, ?) ORDER BY hash, n LIMIT ?`
 )
 
-// A hashMover moves hashes from the small table to the large one. The flight of the
-// writer alone uses it. What it remembers may be of a transaction that was undone, or
-// be out of date in another process: then it moves a part a little sooner or later.
-type hashMover struct {
-	recent int    // how many stay in the small table
-	stored int    // since parts were moved last
-	part   uint64 // is moved next
-}
+// hashesAtOnce is how many hashes one statement moves.
+const hashesAtOnce = 16
 
-// newHashMover returns one that begins anywhere, so that programs which store few
-// records and end move all parts together.
-func newHashMover(recent int) hashMover {
-	return hashMover{recent: recent, stored: rand.IntN(max(1, recent/hashParts)), part: rand.Uint64N(hashParts)}
-}
+var insertHashesSQL = insertHashFromSQL + strings.Repeat(", (?, ?)", hashesAtOnce-1) + `)` + ofPacksSQL
 
-// move is told how many records the transaction has stored. It reports whether it
-// wrote anything.
-func (h *hashMover) move(c *writeConn, stored int) (wrote bool, err error) {
-	const width = math.MaxUint64/hashParts + 1
-	each := max(1, h.recent/hashParts)
-	for h.stored += stored; h.stored >= each; h.stored -= each {
-		recent, err := c.number(countRecent)
-		if err != nil {
-			return wrote, err
-		}
-		if recent <= int64(h.recent) {
-			h.stored = 0
-			break
-		}
-		first := int64(h.part*width + 1<<63)
-		last := first + width - 1
-		if err := c.exec(copyRecent, first, last); err != nil {
-			return true, err // it may have ended the transaction, so nothing may follow
-		}
-		if err := c.exec(dropRecent, first, last); err != nil {
-			return true, err
-		}
-		wrote = true
-		h.part = (h.part + 1) % hashParts
-	}
-	return wrote, nil
-}
+// defaultRecentHashes lets a dozen hashes that move share a page at a million records.
+// They take half a MiB of memory.
+const defaultRecentHashes = 32_768
 
-// A hashed is an idempotency record as the two tables have it.
+// A hashed is the hash of an idempotency record, and the pack that has the record.
 type hashed struct{ hash, n int64 }
 
 func (h hashed) compare(o hashed) int {
 	return cmp.Or(cmp.Compare(h.hash, o.hash), cmp.Compare(h.n, o.n))
 }
 
-// A wrongHash is a hash that a record misses, or that is there without a record or
-// twice.
+// hashPart returns the part of the range that a hash is in.
+func hashPart(hash int64) int { return int(uint64(hash) / (1 << 64 / hashParts)) }
+
+// recentHashes are the hashes that may not be in the table yet, as a transaction shows
+// them. One that was undone may have added some. So all are read anew after it.
+type recentHashes struct {
+	known bool  // they were read
+	stale bool  // there may be more of them now
+	to    int64 // the pack up to which they were read
+	next  int   // the part that moves next
+	count int
+	parts [hashParts][]hashed
+}
+
+// catchUp reads the hashes that have come since.
+func (r *recentHashes) catchUp(c *conn) error {
+	if !r.known {
+		var row [2]driver.Value
+		if _, err := c.row(leastMoved, row[:]); err != nil {
+			return err
+		}
+		r.next, r.to = int(integer(row[0])), integer(row[1])
+		r.known, r.stale = true, true
+	}
+	if !r.stale {
+		return nil
+	}
+	r.stale = false
+	return c.each(packsAfter, func(row []driver.Value) bool {
+		r.to = integer(row[0])
+		for hash := range eachHash(blob(row[1])) {
+			part := &r.parts[hashPart(hash)]
+			*part = append(*part, hashed{hash, r.to})
+			r.count++
+		}
+		return true
+	}, r.to)
+}
+
+// reset forgets all.
+func (r *recentHashes) reset() { *r = recentHashes{} }
+
+// has reports whether one of the hashes is that.
+func (r *recentHashes) has(hash int64) bool {
+	return slices.ContainsFunc(r.parts[hashPart(hash)], func(h hashed) bool { return h.hash == hash })
+}
+
+// packs returns the packs that may have records with the hash, the newest first.
+func (r *recentHashes) packs(c *conn, hash int64) (packs []int64, err error) {
+	if err := r.catchUp(c); err != nil {
+		return nil, err
+	}
+	for _, h := range r.parts[hashPart(hash)] {
+		if h.hash == hash {
+			packs = append(packs, h.n)
+		}
+	}
+	err = c.each(findHashPacks, func(row []driver.Value) bool {
+		packs = append(packs, integer(row[0]))
+		return true
+	}, hash)
+	slices.SortFunc(packs, func(a, b int64) int { return cmp.Compare(b, a) })
+	return slices.Compact(packs), err
+}
+
+// moveHashes moves hashes to the table until no more than keep are left. It reports
+// whether it wrote anything.
+func (c *writeConn) moveHashes(keep int) (wrote bool, err error) {
+	r := &c.hashes
+	if err := r.catchUp(&c.conn); err != nil {
+		return false, err
+	}
+	for ; r.count > keep; r.next = (r.next + 1) % hashParts {
+		if err := c.movePart(r.next); err != nil {
+			return true, err
+		}
+		wrote = true
+	}
+	return wrote, nil
+}
+
+func (c *writeConn) movePart(part int) error {
+	moved, err := c.number(findMoved, int64(part))
+	if err != nil {
+		return err
+	}
+	r := &c.hashes
+	r.count -= len(r.parts[part])
+	hashes := slices.DeleteFunc(r.parts[part], func(h hashed) bool { return h.n <= moved })
+	r.parts[part] = hashes[:0]
+	slices.SortFunc(hashes, hashed.compare)
+	values := make([]driver.Value, 0, 2*hashesAtOnce)
+	for len(hashes) > 0 {
+		insert, n := insertHashes, hashesAtOnce
+		if len(hashes) < n {
+			insert, n = insertHash, 1
+		}
+		values = values[:0]
+		for _, h := range hashes[:n] {
+			values = append(values, h.hash, h.n)
+		}
+		if err := c.exec(insert, values...); err != nil {
+			return err
+		}
+		hashes = hashes[n:]
+	}
+	return c.exec(setMoved, r.to, int64(part))
+}
+
+// A wrongHash is a hash that the table misses, or that it has without a record.
 type wrongHash struct {
 	hashed
 	missing   bool
@@ -110,36 +177,81 @@ type wrongHash struct {
 // wrongHashes calls f with each hash that is wrong, after the state that it was seen
 // in is let go.
 func (s *Store) wrongHashes(ctx context.Context, f func(wrongHash) error) error {
-	for _, q := range []query{keyedRecords, keyedHashes} {
-		page := func(from hashed) (wrong []wrongHash, last hashed, err error) {
-			err = s.seeing(ctx, func(c *conn) error {
-				wrong, last = nil, from
-				rows, err := c.rows(ctx, q, from.hash, from.n, int64(checkPage))
-				for _, row := range rows {
-					last = hashed{integer(row[0]), integer(row[1])}
-					if n := integer(row[2]); n != 1 {
-						wrong = append(wrong, wrongHash{last, n == 0 && q == keyedRecords, id(row[3])})
-					}
-				}
-				return err
-			})
-			return wrong, last, err
-		}
-		if err := inPages(hashed{math.MinInt64, math.MinInt64}, page, f); err != nil {
-			return err
-		}
+	if err := inPages(int64(0), func(from int64) ([]wrongHash, int64, error) { return s.missingHashes(ctx, from) }, f); err != nil {
+		return err
 	}
-	return nil
+	first := hashed{math.MinInt64, math.MinInt64}
+	return inPages(first, func(from hashed) ([]wrongHash, hashed, error) { return s.extraHashes(ctx, from) }, f)
 }
 
-// repairHashes leaves each hash in the large table if its record is there by now, and
-// nowhere else.
-func repairHashes(c *writeConn, hashes []hashed) error {
-	for _, h := range hashes {
-		for _, q := range []query{deleteRecent, deleteHash, restoreHash} {
-			if err := c.exec(q, h.hash, h.n); err != nil {
+// missingHashes returns the hashes that the table misses of some packs, and the last of
+// those.
+func (s *Store) missingHashes(ctx context.Context, from int64) (page []wrongHash, last int64, err error) {
+	err = s.seeing(ctx, func(c *conn) error {
+		page, last = nil, from
+		rows, err := c.rows(ctx, listPacks, from, int64(checkPage/packSize))
+		for _, row := range rows {
+			last = integer(row[0])
+			records, err := unpack(last, blob(row[1]), blob(row[2]))
+			if err != nil {
 				return err
 			}
+			for _, i := range records {
+				h := hashed{i.hash(), last}
+				missing, err := c.misses(h)
+				if err != nil {
+					return err
+				}
+				if missing {
+					page = append(page, wrongHash{h, true, i.account})
+				}
+			}
+		}
+		return err
+	})
+	return page, last, err
+}
+
+// misses reports whether the table misses the hash of a record.
+func (c *conn) misses(h hashed) (bool, error) {
+	moved, err := c.number(findMoved, int64(hashPart(h.hash)))
+	if err != nil || h.n > moved {
+		return false, err
+	}
+	there, err := c.number(findHash, h.hash, h.n)
+	return there == 0, err
+}
+
+// extraHashes returns the hashes of a page of the table that have no record, and the
+// last of the page.
+func (s *Store) extraHashes(ctx context.Context, from hashed) (page []wrongHash, last hashed, err error) {
+	err = s.seeing(ctx, func(c *conn) error {
+		page, last = nil, from
+		rows, err := c.rows(ctx, listHashes, from.hash, from.n, int64(checkPage))
+		for _, row := range rows {
+			last = hashed{integer(row[0]), integer(row[1])}
+			if !hasHash(blob(row[2]), last.hash) {
+				page = append(page, wrongHash{hashed: last})
+			}
+		}
+		return err
+	})
+	return page, last, err
+}
+
+// repairHashes leaves each hash in the table if its pack has it by now.
+func repairHashes(c *writeConn, hashes []hashed) error {
+	for _, h := range hashes {
+		var row [1]driver.Value
+		if _, err := c.row(packHashes, row[:], h.n); err != nil {
+			return err
+		}
+		repair := deleteHash
+		if hasHash(blob(row[0]), h.hash) {
+			repair = insertHash
+		}
+		if err := c.exec(repair, h.hash, h.n); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -3,8 +3,10 @@
 package sqlite
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -14,36 +16,9 @@ import (
 	"example.com/contacts"
 )
 
-const (
-	findIdempotencySQL = `SELECT input, result FROM idempotency
-		WHERE n IN (SELECT n FROM ` + hashesSQL + ` WHERE hash = ?1)
-			AND account = ` + accountOf2SQL + ` AND key = ?3 AND ends_at > ?4
-		ORDER BY n DESC LIMIT 1`
-
-	idempotencyRow       = `(?, (SELECT n FROM account WHERE id = ?), ?, ?, ?, ?)`
-	insertIdempotencySQL = `INSERT INTO idempotency (hash, account, key, input, result, ends_at) VALUES ` + idempotencyRow
-
-	pruneIdempotenciesSQL = `DELETE FROM idempotency WHERE n IN (
-		SELECT n FROM idempotency WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2)`
-
-	accountOf2SQL = `(SELECT n FROM account WHERE id = ?2)`
-)
-
-// keysAtOnce is how many keys one statement looks for or inserts. An import gives each
-// contact a key. With a statement for each, the keys took as long as the contacts.
-const keysAtOnce = 16
-
-// idempotencyColumns is how many values a row has.
-const idempotencyColumns = 6
-
-var (
-	findUsedHashesSQL      = `SELECT hash FROM ` + hashesSQL + ` WHERE hash IN (?` + strings.Repeat(", ?", keysAtOnce-1) + `)`
-	insertIdempotenciesSQL = insertIdempotencySQL + strings.Repeat(", "+idempotencyRow, keysAtOnce-1)
-)
-
 // An idempotency is an idempotency record in the form of the file.
 type idempotency struct {
-	hash       int64 // by which it is found
+	account    uuid.UUID
 	key, input [32]byte
 	result     string
 	endsAt     int64
@@ -55,36 +30,59 @@ func encodeIdempotency(m *contacts.Mutation) *idempotency {
 		return nil
 	}
 	return &idempotency{
-		hash:   idempotencyHash(m.AccountID, m.Idempotency.Key),
-		key:    m.Idempotency.Key,
-		input:  m.Idempotency.Input,
-		result: m.Idempotency.Result,
-		endsAt: m.Idempotency.EndsAt.UnixMicro(),
+		account: m.AccountID,
+		key:     m.Idempotency.Key,
+		input:   m.Idempotency.Input,
+		result:  m.Idempotency.Result,
+		endsAt:  m.Idempotency.EndsAt.UnixMicro(),
 	}
 }
 
-// idempotencyHash is short, so that finding records by it dirties few pages. Many
-// accounts use the same keys, "1" and "2" and so on. So the end of the account's id,
-// which is random, is a part of it.
-func idempotencyHash(account uuid.UUID, key [32]byte) int64 {
-	return int64(binary.BigEndian.Uint64(key[:]) ^ binary.BigEndian.Uint64(account[8:]))
+// hash is what the record is found by. It is short, so that an index of it has few
+// pages. Many accounts use the same keys, "1" and "2" and so on. So it depends on the
+// account, too.
+func (i *idempotency) hash() int64 {
+	return int64(binary.BigEndian.Uint64(i.key[:]) ^ accountBits(i.account))
 }
 
-// findUsed finds out which keys have records, if the mutations have many keys.
+// accountBits is the end of the account's id, which is random.
+func accountBits(account uuid.UUID) uint64 { return binary.BigEndian.Uint64(account[8:]) }
+
+// isOf reports whether the record is of the account and the key of another, and has not
+// ended.
+func (i *idempotency) isOf(other *idempotency, now int64) bool {
+	return i.key == other.key && i.account == other.account && i.endsAt > now
+}
+
+// keysAtOnce is how many keys one statement looks for. An import gives each contact a
+// key.
+const keysAtOnce = 16
+
+var findUsedHashesSQL = `SELECT hash FROM idempotency_lookup WHERE hash IN (?` + strings.Repeat(", ?", keysAtOnce-1) + `)`
+
+// findUsed finds out which hashes have records, if the mutations have many keys.
 func (j *judge) findUsed(mutations []mutation) error {
 	var hashes []driver.Value
 	for i := range mutations {
 		if key := mutations[i].idempotency; key != nil {
-			hashes = append(hashes, key.hash)
+			hashes = append(hashes, key.hash())
 		}
 	}
 	if len(hashes) < keysAtOnce {
 		return nil
 	}
+	if err := j.hashes.catchUp(j.conn); err != nil {
+		return err
+	}
+	j.used = make(map[int64]bool)
+	for _, hash := range hashes {
+		if h := integer(hash); j.hashes.has(h) {
+			j.used[h] = true
+		}
+	}
 	for len(hashes)%keysAtOnce != 0 {
 		hashes = append(hashes, hashes[0])
 	}
-	j.used = make(map[int64]bool)
 	for some := range slices.Chunk(hashes, keysAtOnce) {
 		err := j.conn.each(findUsedHashes, func(row []driver.Value) bool {
 			j.used[integer(row[0])] = true
@@ -97,37 +95,88 @@ func (j *judge) findUsed(mutations []mutation) error {
 	return nil
 }
 
-// remember stores the idempotency record of the mutation. Of many mutations it does so
-// with others, or when it is asked for, or at their end.
-func (c *writeConn) remember(j *judge, m *mutation) error {
-	i := m.idempotency
-	c.remembered = append(c.remembered, i.hash, m.account, i.key[:], i.input[:], i.result, i.endsAt)
-	if j.used == nil {
-		return c.rememberAll()
+// use notes that the key of a record is used.
+func (j *judge) use(i *idempotency) {
+	if j.used != nil {
+		j.used[i.hash()] = true
 	}
-	j.used[i.hash] = true
-	if len(c.remembered) < keysAtOnce*idempotencyColumns {
-		return nil
-	}
-	defer c.forget()
-	return c.exec(insertIdempotencies, c.remembered...)
 }
 
-// rememberAll stores the idempotency records that wait.
-func (c *writeConn) rememberAll() error {
-	defer c.forget()
-	for row := range slices.Chunk(c.remembered, idempotencyColumns) {
-		if err := c.exec(insertIdempotency, row...); err != nil {
-			return err
+// replay returns the outcome of a mutation whose idempotency key was used before.
+func (j *judge) replay(m *mutation) (o contacts.MutationOutcome, err error) {
+	i := m.idempotency
+	if i == nil || j.used != nil && !j.used[i.hash()] {
+		return o, nil
+	}
+	found, err := j.findIdempotency(i)
+	switch {
+	case err != nil || found == nil:
+	case bytes.Equal(found.input[:], i.input[:]):
+		o.Result = found.result
+	default:
+		o.Err = contacts.ErrIdempotencyConflict
+	}
+	return o, err
+}
+
+// findIdempotency returns the newest record of the account and the key of another, nil
+// if there is none that has not ended.
+func (j *judge) findIdempotency(i *idempotency) (*idempotency, error) {
+	packs, err := j.hashes.packs(j.conn, i.hash())
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range packs {
+		if err := j.openPack(n); err != nil {
+			return nil, err
 		}
+		records := j.opened.records
+		for k := len(records) - 1; k >= 0; k-- {
+			if r := &records[k]; r.isOf(i, j.application.now) {
+				return r, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// An openedPack is the pack that a judge has read last. Calls that are sent again often
+// come in the order in which they came first.
+type openedPack struct {
+	n       int64
+	records []idempotency
+}
+
+func (j *judge) openPack(n int64) error {
+	if j.opened.n == n {
+		return nil
+	}
+	var row [2]driver.Value
+	if _, err := j.conn.row(findPack, row[:], n); err != nil {
+		return err
+	}
+	records, err := unpack(n, blob(row[0]), blob(row[1]))
+	j.opened = openedPack{n, records}
+	return err
+}
+
+// remember has the idempotency record stored with others of the transaction.
+func (c *writeConn) remember(i *idempotency) error {
+	c.pack.add(i)
+	if c.pack.isFull() {
+		return c.storePack()
 	}
 	return nil
 }
 
-// forget drops the idempotency records that wait.
-func (c *writeConn) forget() {
-	clear(c.remembered)
-	c.remembered = c.remembered[:0]
+// storePack stores the idempotency records that wait.
+func (c *writeConn) storePack() error {
+	if len(c.pack.hashes) == 0 {
+		return nil
+	}
+	c.hashes.stale = true
+	defer c.pack.clear()
+	return c.exec(insertPack, c.pack.hashes, c.pack.records, c.pack.endsAt)
 }
 
 // clockSkew is how long ago a row must have ended before it is removed. The
@@ -139,28 +188,63 @@ const clockSkew = time.Hour
 // That takes some milliseconds, for which others wait.
 const maxPruned = 1000
 
-// A tally counts rows that end some day.
+// A tally counts what ends some day.
 type tally struct{ idempotencies, entries int }
 
-// stored notes that rows were stored which end some day.
+// stored notes that so much was stored which ends some day.
 func (c *writeConn) stored(now int64, rows tally) {
 	c.pruneAt = min(c.pruneAt, now)
 	c.pruneFor.idempotencies += rows.idempotencies
 	c.pruneFor.entries += rows.entries
 }
 
-// prune removes rows that have ended, two for each that the flight has stored. So
+// prune removes what has ended, two for each that the flight has stored. So
 // they become fewer without any other process to see to it. Of jobs with several
 // times the earliest counts.
 func (c *writeConn) prune() error {
 	rows, ended := c.pruneFor, c.pruneAt-clockSkew.Microseconds()
 	if rows.idempotencies > 0 {
-		if err := c.exec(pruneIdempotencies, ended, int64(2*rows.idempotencies)); err != nil {
+		if err := c.prunePacks(ended, 2*rows.idempotencies); err != nil {
 			return err
 		}
 	}
 	if rows.entries > 0 {
 		return c.pruneEntries(ended, 2*rows.entries)
+	}
+	return nil
+}
+
+// prunePacks removes about n records that ended by a time, in whole packs. A pack that
+// has more than are left of n goes with a chance: programs which store one record and
+// end remove packs, too.
+func (c *writeConn) prunePacks(by int64, n int) error {
+	type pack struct {
+		n      driver.Value
+		hashes []byte
+	}
+	var ended []pack
+	err := c.each(endedPacks, func(row []driver.Value) bool {
+		p := pack{row[0], blob(row[1])}
+		records := max(1, len(p.hashes)/hashBytes)
+		if rand.IntN(records) >= n {
+			return false
+		}
+		n -= records
+		ended = append(ended, p)
+		return true
+	}, by)
+	if err != nil {
+		return err
+	}
+	for _, p := range ended {
+		for hash := range eachHash(p.hashes) {
+			if err := c.exec(deleteHash, hash, p.n); err != nil {
+				return err
+			}
+		}
+		if err := c.exec(deletePack, p.n); err != nil {
+			return err
+		}
 	}
 	return nil
 }

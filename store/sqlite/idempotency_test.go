@@ -72,7 +72,7 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got int
-		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM idempotency").Scan(&got); err != nil || got != want {
+		if err := db.QueryRowContext(t.Context(), "SELECT sum(length(hashes)) / 8 FROM idempotency").Scan(&got); err != nil || got != want {
 			t.Errorf("%d idempotencies, %v; want %d", got, err, want)
 		}
 	}
@@ -82,7 +82,7 @@ func TestEndedIdempotenciesGo(t *testing.T) {
 	}
 	outcomesOf(t, s, keyed(a, late, many...))
 	var got int
-	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM idempotency").Scan(&got); err != nil || got != 1+5+60 {
+	if err := db.QueryRowContext(t.Context(), "SELECT sum(length(hashes)) / 8 FROM idempotency").Scan(&got); err != nil || got != 1+5+60 {
 		t.Errorf("%d idempotencies, %v; want those that have not ended", got, err)
 	}
 	first.Now = late
@@ -136,19 +136,24 @@ func TestSameKeyInManyAccounts(t *testing.T) {
 		}
 	}
 	var hashes int
-	if err := plain(t, path).QueryRowContext(t.Context(), "SELECT count(DISTINCT hash) FROM idempotency").Scan(&hashes); err != nil || hashes != accounts {
+	if err := plain(t, path).QueryRowContext(t.Context(), "SELECT count(DISTINCT hashes) FROM idempotency").Scan(&hashes); err != nil || hashes != accounts {
 		t.Errorf("%d hashes for one key in %d accounts, %v", hashes, accounts, err)
 	}
 }
 
-// wrongHashesSQL returns the idempotency records whose hash is not in one of the two
-// tables, and the hashes without a record.
-const wrongHashesSQL = `SELECT n FROM (SELECT hash, n, 1 AS found FROM idempotency_recent
-		UNION ALL SELECT hash, n, 1 FROM idempotency_lookup UNION ALL SELECT hash, n, -1 FROM idempotency)
-	GROUP BY hash, n HAVING sum(found) <> 0`
+// wrongHashesSQL returns the packs whose hashes the table should have and has not, or has
+// and should not.
+const wrongHashesSQL = `WITH RECURSIVE packed (n, hash, i, hashes) AS (
+			SELECT n, '', 0, hex(hashes) FROM idempotency
+			UNION ALL SELECT n, substr(hashes, i + 1, 16), i + 16, hashes FROM packed WHERE i < length(hashes)),
+		there (n, hash) AS (SELECT n, printf('%016X', hash) FROM idempotency_lookup),
+		parts (part, n) AS (SELECT part, n FROM idempotency_moved)
+		SELECT n FROM there WHERE (n, hash) NOT IN (SELECT n, hash FROM packed)
+		UNION ALL SELECT p.n FROM packed AS p JOIN parts ON part = (instr('0123456789ABCDEF', substr(hash, 1, 1)) - 1) * 4 + (instr('0123456789ABCDEF', substr(hash, 2, 1)) - 1) / 4
+			WHERE i > 0 AND p.n <= parts.n AND (p.n, hash) NOT IN (SELECT n, hash FROM there)`
 
-// A record is found while its hash waits in the small table, and after it has moved,
-// also through another store. When it goes, so does its hash.
+// A record is found while its hash is in its pack alone, and after it has moved to the
+// table, also through another store. When it goes, so does its hash.
 func TestHashesMove(t *testing.T) {
 	t.Parallel()
 	path := storePath(t)
@@ -158,13 +163,13 @@ func TestHashesMove(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	other, a, db := open(t, path), mustAccount(t, s), plain(t, path)
-	hashes := func() (recent, moved, wrong int) {
+	hashes := func() (records, moved, wrong int) {
 		t.Helper()
-		if err := db.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM idempotency_recent), (SELECT count(*) FROM idempotency_lookup),
-			(SELECT count(*) FROM (`+wrongHashesSQL+`))`).Scan(&recent, &moved, &wrong); err != nil {
+		if err := db.QueryRowContext(t.Context(), `SELECT (SELECT sum(length(hashes)) / 8 FROM idempotency), (SELECT count(*) FROM idempotency_lookup),
+			(SELECT count(*) FROM (`+wrongHashesSQL+`))`).Scan(&records, &moved, &wrong); err != nil {
 			t.Fatal(err)
 		}
-		return recent, moved, wrong
+		return records, moved, wrong
 	}
 	const batches, size = 10, 100
 	var results []string
@@ -184,21 +189,82 @@ func TestHashesMove(t *testing.T) {
 			results = append(results, m.Idempotency.Result)
 		}
 	}
-	if recent, moved, wrong := hashes(); recent > 64+size || recent+moved != batches*size || wrong != 0 {
-		t.Errorf("%d recent hashes, %d that have moved and %d that are wrong, of %d records", recent, moved, wrong, batches*size)
+	if records, moved, wrong := hashes(); records != batches*size || moved < records-64 || wrong != 0 {
+		t.Errorf("%d records, %d hashes that have moved and %d that are wrong, want %d records", records, moved, wrong, batches*size)
 	}
 	for i := range batches {
-		for j, o := range outcomesOf(t, other, batch(i, noon)) {
-			if want := results[i*size+j]; o.Result != want {
-				t.Errorf("batch %d, mutation %d: got %+v, want the result %s", i, j, o, want)
+		for _, dry := range []bool{true, false} {
+			b := batch(i, noon)
+			b.DryRun = dry
+			outcomes := outcomesOf(t, other, b)
+			if len(outcomes) != size {
+				t.Errorf("batch %d, dry run %t: %d outcomes of %d", i, dry, len(outcomes), size)
+			}
+			for j, o := range outcomes {
+				if want := results[i*size+j]; o.Result != want {
+					t.Errorf("batch %d, mutation %d, dry run %t: got %+v, want the result %s", i, j, dry, o, want)
+				}
 			}
 		}
 	}
 	for i := range batches { // two go for each that comes
 		outcomesOf(t, other, batch(batches+i, noon.Add(3*time.Hour)))
 	}
-	if recent, moved, wrong := hashes(); recent+moved != batches*size || wrong != 0 {
-		t.Errorf("later: %d recent hashes, %d that have moved and %d that are wrong, of %d records", recent, moved, wrong, batches*size)
+	if records, _, wrong := hashes(); records != batches*size || wrong != 0 {
+		t.Errorf("later: %d records, and %d hashes that are wrong, want %d records", records, wrong, batches*size)
+	}
+}
+
+// Records of a batch that was undone are forgotten, also where the next ones come into
+// the same rows.
+func TestKeysOfABatchThatFailedAreFree(t *testing.T) {
+	t.Parallel()
+	for name, maximum := range map[string]int{"in a shared transaction": 1000, "in its own": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := storePath(t)
+			s := mustOpen(t, sqlite.NewPlan().MaxPerTransaction(maximum).RecentHashes(50), path)
+			t.Cleanup(func() { _ = s.Close() })
+			a := mustAccount(t, s)
+			batch := func(first uint64) contacts.MutationBatch {
+				var keys []uint64
+				for i := range uint64(250) {
+					keys = append(keys, first+i)
+				}
+				b := keyed(a, noon, keys...)
+				b.AllOrNothing = true
+				return b
+			}
+			stored, failing, next := batch(0), batch(1000), batch(2000)
+			if o := outcomesOf(t, s, stored); o != nil {
+				t.Fatalf("got %v", o)
+			}
+			failing.Mutations[249].Idempotency.Key = failing.Mutations[0].Idempotency.Key // so that all are looked at
+			failing.Mutations[249].Idempotency.Input[0] = 1
+			wantErr(t, "the last mutation", outcomesOf(t, s, failing)[249].Err, contacts.ErrIdempotencyConflict)
+			if o := outcomesOf(t, s, next); o != nil {
+				t.Fatalf("got %v", o)
+			}
+			for _, s := range []*sqlite.Store{s, open(t, path)} {
+				for _, b := range []contacts.MutationBatch{stored, next} {
+					outcomes := outcomesOf(t, s, b)
+					if len(outcomes) != len(b.Mutations) {
+						t.Fatalf("%d of %d mutations were done before", len(outcomes), len(b.Mutations))
+					}
+					for i, o := range outcomes {
+						if want := b.Mutations[i].Idempotency.Result; o.Result != want {
+							t.Errorf("mutation %d: got %+v, want the result %s", i, o, want)
+						}
+					}
+				}
+			}
+			if o := outcomesOf(t, s, batch(1000)); o != nil {
+				t.Errorf("keys of the batch that failed: got %v", o)
+			}
+			if codes := checkCodes(t, s, true); codes != nil {
+				t.Errorf("found %v", codes)
+			}
+		})
 	}
 }
 

@@ -192,7 +192,7 @@ func (j *judge) hasEntry(o *openJournal, e *entry) (bool, error) {
 	if !found || err != nil {
 		return false, err
 	}
-	subject, _ := row[1].([]byte)
+	subject := blob(row[1])
 	return integer(row[0]) == e.kind && bytes.Equal(subject, e.subject), nil
 }
 
@@ -372,7 +372,7 @@ func decodeEntry(row []driver.Value) contacts.JournalEntry {
 		Sequence: integer(row[0]), Kind: contacts.JournalKind(integer(row[1])),
 		At: instant(row[3]), EndsAt: instant(row[4]), Data: text(row[5]),
 	}
-	subject, _ := row[2].([]byte)
+	subject := blob(row[2])
 	copy(e.Subject[:], subject)
 	return e
 }

@@ -3,7 +3,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"database/sql/driver"
 	"errors"
 
@@ -37,12 +36,14 @@ const (
 type judge struct {
 	conn        *conn
 	unmerged    *unmergedKeys
+	hashes      *recentHashes
 	created     *int64 // contacts in the open transaction; nil: in a dry run
 	application *application
 	keys        map[madeBy]bool // those that passed
 	journals    openJournals
 	held        map[claim][]contacts.Holder // of claims, since a mutation was stored last
 	used        map[int64]bool              // hashes of the keys that have records; nil: not known
+	opened      openedPack
 }
 
 // A verdict is what a mutation that passed needs in order to be stored.
@@ -209,25 +210,6 @@ func (j *judge) teams(changes []change, account int64) (refused, err error) {
 		}
 	}
 	return nil, nil
-}
-
-// replay returns the outcome of a mutation whose idempotency key was used before.
-func (j *judge) replay(m *mutation) (o contacts.MutationOutcome, err error) {
-	i := m.idempotency
-	if i == nil || j.used != nil && !j.used[i.hash] {
-		return o, nil
-	}
-	var row [2]driver.Value
-	used, err := j.conn.row(findIdempotency, row[:], i.hash, m.account, i.key[:], j.application.now)
-	if err != nil || !used {
-		return o, err
-	}
-	if input, _ := row[0].([]byte); bytes.Equal(input, i.input[:]) {
-		o.Result = text(row[1])
-	} else {
-		o.Err = contacts.ErrIdempotencyConflict
-	}
-	return o, nil
 }
 
 // refusal returns what it means for the mutation that a constraint of

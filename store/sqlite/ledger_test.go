@@ -145,7 +145,7 @@ func contents(t testing.TB, db *sql.DB) map[string][]string {
 	all := make(map[string][]string)
 	for table, columns := range map[string]string{
 		"contact_data": "seq, hex(id), first_name, version", "journal": "sequence, kind, hex(subject), data", "journal_state": "account, sequence",
-		"idempotency": "n, hex(key), result",
+		"idempotency": "n, hex(hashes), hex(records)",
 	} {
 		rows, err := db.QueryContext(t.Context(), fmt.Sprintf("SELECT concat_ws('|', %s) FROM %s ORDER BY 1", columns, table))
 		if err != nil {

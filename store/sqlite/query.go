@@ -34,8 +34,9 @@ const (
 	countLookups
 	listLookups
 	lookupOwner
-	keyedRecords
-	keyedHashes
+	listPacks
+	listHashes
+	findHash
 	listLiving
 	listDeleted
 	listFound
@@ -70,8 +71,11 @@ const (
 	judgeKey
 	judgeContact
 	findTeam
-	findIdempotency
+	findHashPacks
 	findUsedHashes
+	leastMoved
+	packsAfter
+	findPack
 	findHits
 	findHolder
 	findJournal
@@ -106,15 +110,15 @@ const (
 	unnoteLookup
 	notedLookups
 	unnoteLookups
-	insertIdempotency
-	insertIdempotencies
-	pruneIdempotencies
-	countRecent
-	copyRecent
-	dropRecent
-	deleteRecent
+	insertPack
+	endedPacks
+	deletePack
+	packHashes
+	findMoved
+	setMoved
+	insertHash
+	insertHashes
 	deleteHash
-	restoreHash
 	insertEntry
 	replaceEntry
 	setNewest
@@ -143,8 +147,9 @@ var statementSQL = planOnce([queries]string{
 	countLookups:             countLookupsSQL,
 	listLookups:              listLookupsSQL,
 	lookupOwner:              lookupOwnerSQL,
-	keyedRecords:             keyedRecordsSQL,
-	keyedHashes:              keyedHashesSQL,
+	listPacks:                listPacksSQL,
+	listHashes:               listHashesSQL,
+	findHash:                 findHashSQL,
 	listLiving:               listLivingSQL,
 	listDeleted:              listDeletedSQL,
 	listFound:                listFoundSQL,
@@ -174,61 +179,64 @@ var statementSQL = planOnce([queries]string{
 	beginRead:                "BEGIN",
 	endRead:                  "COMMIT",
 
-	judgeAccount:    judgeAccountSQL,
-	judgeKey:        judgeKeySQL,
-	judgeContact:    judgeContactSQL,
-	findTeam:        findTeamSQL,
-	findIdempotency: findIdempotencySQL,
-	findUsedHashes:  findUsedHashesSQL,
-	findHits:        findHitsSQL,
-	findHolder:      findHolderSQL,
-	findJournal:     findJournalSQL,
-	findEntry:       findEntrySQL,
+	judgeAccount:   judgeAccountSQL,
+	judgeKey:       judgeKeySQL,
+	judgeContact:   judgeContactSQL,
+	findTeam:       findTeamSQL,
+	findHashPacks:  findHashPacksSQL,
+	findUsedHashes: findUsedHashesSQL,
+	leastMoved:     leastMovedSQL,
+	packsAfter:     packsAfterSQL,
+	findPack:       findPackSQL,
+	findHits:       findHitsSQL,
+	findHolder:     findHolderSQL,
+	findJournal:    findJournalSQL,
+	findEntry:      findEntrySQL,
 
-	beginWrite:          "BEGIN IMMEDIATE",
-	commitWrite:         "COMMIT",
-	rollback:            "ROLLBACK",
-	savepoint:           "SAVEPOINT batch",
-	rollbackTo:          "ROLLBACK TO batch",
-	release:             "RELEASE batch",
-	insertAccount:       insertAccountSQL,
-	accountNumber:       accountNumberSQL,
-	insertTeam:          insertTeamSQL,
-	lastTeam:            lastTeamSQL,
-	insertKey:           insertKeySQL,
-	insertSetting:       insertSettingSQL,
-	raiseSettings:       raiseSettingsSQL,
-	revokeKey:           revokeKeySQL,
-	disableAccount:      disableAccountSQL,
-	enableAccount:       enableAccountSQL,
-	insertContact:       insertContactSQL,
-	updateContact:       updateContactSQL,
-	deleteContact:       deleteContactSQL,
-	insertLookup:        insertLookupSQL,
-	insertLookups:       insertLookupsSQL,
-	deleteLookup:        deleteLookupSQL,
-	setLookup:           setLookupSQL,
-	findMark:            findMarkSQL,
-	noteLookup:          noteLookupSQL,
-	unnoteLookup:        unnoteLookupSQL,
-	notedLookups:        notedLookupsSQL,
-	unnoteLookups:       unnoteLookupsSQL,
-	insertIdempotency:   insertIdempotencySQL,
-	insertIdempotencies: insertIdempotenciesSQL,
-	pruneIdempotencies:  pruneIdempotenciesSQL,
-	countRecent:         countRecentSQL,
-	copyRecent:          copyRecentSQL,
-	dropRecent:          dropRecentSQL,
-	deleteRecent:        deleteRecentSQL,
-	deleteHash:          deleteHashSQL,
-	restoreHash:         restoreHashSQL,
-	insertEntry:         insertEntrySQL,
-	replaceEntry:        replaceEntrySQL,
-	setNewest:           setNewestSQL,
-	endedEntries:        endedEntriesSQL,
-	deleteEntry:         deleteEntrySQL,
-	raiseNumber:         raiseNumberSQL,
-	writeHeader:         writeHeaderSQL,
+	beginWrite:     "BEGIN IMMEDIATE",
+	commitWrite:    "COMMIT",
+	rollback:       "ROLLBACK",
+	savepoint:      "SAVEPOINT batch",
+	rollbackTo:     "ROLLBACK TO batch",
+	release:        "RELEASE batch",
+	insertAccount:  insertAccountSQL,
+	accountNumber:  accountNumberSQL,
+	insertTeam:     insertTeamSQL,
+	lastTeam:       lastTeamSQL,
+	insertKey:      insertKeySQL,
+	insertSetting:  insertSettingSQL,
+	raiseSettings:  raiseSettingsSQL,
+	revokeKey:      revokeKeySQL,
+	disableAccount: disableAccountSQL,
+	enableAccount:  enableAccountSQL,
+	insertContact:  insertContactSQL,
+	updateContact:  updateContactSQL,
+	deleteContact:  deleteContactSQL,
+	insertLookup:   insertLookupSQL,
+	insertLookups:  insertLookupsSQL,
+	deleteLookup:   deleteLookupSQL,
+	setLookup:      setLookupSQL,
+	findMark:       findMarkSQL,
+	noteLookup:     noteLookupSQL,
+	unnoteLookup:   unnoteLookupSQL,
+	notedLookups:   notedLookupsSQL,
+	unnoteLookups:  unnoteLookupsSQL,
+	insertPack:     insertPackSQL,
+	endedPacks:     endedPacksSQL,
+	deletePack:     deletePackSQL,
+	packHashes:     packHashesSQL,
+	findMoved:      findMovedSQL,
+	setMoved:       setMovedSQL,
+	insertHash:     insertHashSQL,
+	insertHashes:   insertHashesSQL,
+	deleteHash:     deleteHashSQL,
+	insertEntry:    insertEntrySQL,
+	replaceEntry:   replaceEntrySQL,
+	setNewest:      setNewestSQL,
+	endedEntries:   endedEntriesSQL,
+	deleteEntry:    deleteEntrySQL,
+	raiseNumber:    raiseNumberSQL,
+	writeHeader:    writeHeaderSQL,
 })
 
 // planOnce keeps SQLite from preparing statements anew. It does that when a

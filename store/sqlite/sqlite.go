@@ -98,7 +98,7 @@ type config struct {
 	observer          contacts.StoreObserver
 	maxPerTransaction int                 // rows
 	runLength         int                 // contacts whose look-ups are merged together
-	recentHashes      int                 // of idempotency records that stay in the small table
+	recentHashes      int                 // of idempotency records that stay in memory before they move to the table
 	catchUpAfter      int                 // contacts not in the look-ups from which on a search has them merged
 	maxLookupHits     int                 // of which a page is made
 	walkPart          int                 // contacts that a walk sees in one state of the file, at most
@@ -154,7 +154,7 @@ func open(ctx context.Context, path string, c config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	w.index, w.hashes = newIndexer(r, &c), newHashMover(c.recentHashes)
+	w.index, w.keepHashes = newIndexer(r, &c), c.recentHashes
 	if err := w.index.look(ctx); err != nil {
 		return nil, errors.Join(err, r.close(), w.close())
 	}

@@ -24,6 +24,11 @@ func text(v any) string {
 	return s
 }
 
+func blob(v any) []byte {
+	b, _ := v.([]byte)
+	return b
+}
+
 func number(n int64) driver.Value {
 	if n == 0 {
 		return nil
@@ -52,7 +57,6 @@ func instant(v any) time.Time {
 }
 
 func id(v any) (u uuid.UUID) {
-	b, _ := v.([]byte)
-	copy(u[:], b)
+	copy(u[:], blob(v))
 	return u
 }

@@ -24,9 +24,10 @@ type writer struct {
 	steps             []migration.Step
 	maxPerTransaction int // rows; a single job may have more
 
+	keepHashes int // of idempotency records in memory, before they move to the table
+
 	queue    *groupcommit.Queue[job]
 	index    *indexer
-	hashes   hashMover
 	unmerged *unmergedKeys
 
 	place *place
@@ -70,7 +71,8 @@ type writeConn struct {
 	journals openJournals    // that it has looked at
 	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
 
-	remembered []driver.Value // rows of idempotency records that wait to be stored
+	pack   pack         // idempotency records of the open transaction that wait to be stored
+	hashes recentHashes // as the open transaction shows them
 }
 
 func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPerTransaction int, unmerged *unmergedKeys, m *meter.Meter) (*writer, error) {
@@ -178,6 +180,8 @@ func (w *writer) tryBegin(ctx context.Context) error {
 	w.conn.created, w.conn.marked = 0, 0
 	clear(w.conn.keys)
 	clear(w.conn.journals)
+	w.conn.pack.clear()
+	w.conn.hashes.stale = true
 	err := w.unmerged.begin(&w.conn.conn)
 	if err == nil && w.unmarked {
 		err = w.mark()
@@ -227,7 +231,7 @@ func (w *writer) run(jobs []job, merge bool) (more bool, err error) {
 			return false, err
 		}
 	}
-	err = w.conn.writeJournals()
+	err = w.conn.flush()
 	if err == nil {
 		err = w.conn.prune()
 	}
@@ -237,8 +241,8 @@ func (w *writer) run(jobs []job, merge bool) (more bool, err error) {
 	}
 	merged := false
 	if merge {
-		if merged, err = w.index.merge(w.conn, n); err == nil {
-			more, err = w.hashes.move(w.conn, w.conn.pruneFor.idempotencies)
+		if merged, err = w.index.merge(w.conn, n); err == nil && w.conn.pruneFor.idempotencies > 0 {
+			more, err = w.conn.moveHashes(w.keepHashes)
 		}
 		more = more || merged
 		if err != nil {
@@ -295,6 +299,7 @@ func (w *writer) markNewLog() {
 // the next one finds must not depend on the state that this one left it in.
 func (w *writer) undo() {
 	w.unmerged.undo()
+	w.conn.hashes.reset()
 	if w.conn.db.AutoCommit() { // SQLite has rolled back by itself
 		return
 	}

@@ -134,42 +134,36 @@ CREATE TABLE lookup_state (
 
 INSERT INTO lookup_state VALUES (1, 0);
 
--- A call that is sent again with the same key is the same call. A row that has
--- ended counts as absent.
+-- A call that is sent again with the same key is the same call. A record that has ended
+-- counts as absent. Up to a hundred records of a transaction share a row. An n is never
+-- given again: processes remember which rows they have seen.
 CREATE TABLE idempotency (
-  n       INTEGER PRIMARY KEY,
-  hash    INTEGER NOT NULL, -- of account and key: random
-  account INTEGER NOT NULL REFERENCES account (n),
-  key     BLOB NOT NULL,    -- SHA-256 of the caller's key
-  input   BLOB NOT NULL,    -- SHA-256 of what the call was given
-  result  TEXT NOT NULL,    -- JSON
-  ends_at INTEGER NOT NULL
+  n       INTEGER PRIMARY KEY AUTOINCREMENT,
+  hashes  BLOB NOT NULL,   -- of account and key of each record: random, 8 bytes
+  records BLOB NOT NULL,   -- the rest: SHA-256 of keys and of what the calls were given, and results
+  ends_at INTEGER NOT NULL -- the last of them
 ) STRICT;
 
 CREATE INDEX idempotency_ends_at ON idempotency (ends_at);
 
--- Where rows of idempotency are found by their hash: in one of these two. A new one
--- comes into the small table, and may change any page of it. From there, sorted and
--- many at a time, they move to the large table, and share the pages that they change.
-CREATE TABLE idempotency_recent (
-  hash INTEGER NOT NULL,
-  n    INTEGER NOT NULL,
-  PRIMARY KEY (hash, n)
-) STRICT, WITHOUT ROWID;
-
+-- Where records are found by their hash. A new hash is not here yet. Later, sorted and
+-- many at a time, those of one part of the range come here, and share the pages that
+-- they change.
 CREATE TABLE idempotency_lookup (
   hash INTEGER NOT NULL,
   n    INTEGER NOT NULL,
   PRIMARY KEY (hash, n)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER idempotency_inserted AFTER INSERT ON idempotency
-BEGIN INSERT INTO idempotency_recent VALUES (NEW.hash, NEW.n); END;
+-- Up to which row the hashes of each part of the range are there. A part has the hashes
+-- that begin with the same 6 bits.
+CREATE TABLE idempotency_moved (
+  part INTEGER PRIMARY KEY,
+  n    INTEGER NOT NULL
+) STRICT;
 
-CREATE TRIGGER idempotency_deleted AFTER DELETE ON idempotency BEGIN
-  DELETE FROM idempotency_recent WHERE hash = OLD.hash AND n = OLD.n;
-  DELETE FROM idempotency_lookup WHERE hash = OLD.hash AND n = OLD.n;
-END;
+WITH RECURSIVE parts (part) AS (SELECT 0 UNION ALL SELECT part + 1 FROM parts LIMIT 64)
+INSERT INTO idempotency_moved SELECT part, 0 FROM parts;
 
 -- What happened in an account, numbered in the order of the commits.
 CREATE TABLE journal (
