@@ -14,12 +14,12 @@ func ahead[T any](source iter.Seq[T]) (_ <-chan []T, stop func() []T) {
 	chunks := make(chan []T)
 	going, end := context.WithCancel(context.Background())
 	var making sync.WaitGroup
-	left := make([]T, 0, stepRows)
+	left, before := make([]T, 0, stepRows), make([]T, 0, stepRows)
 	var panicked any
 	send := func() bool {
 		select {
 		case chunks <- left:
-			left = make([]T, 0, stepRows)
+			left, before = before[:0], left // who receives these has done with those before
 			return true
 		case <-going.Done():
 			return false

@@ -124,9 +124,10 @@ type importing struct {
 	refused *refusedFile
 	report  *report
 
-	waiting []readRow // were given to the stream, and have no result yet
-	doomed  int       // of those that are refused already
-	read    bool      // the file was read to its end
+	given  []readRow // to the stream
+	taken  int       // how many of them have a result
+	doomed int       // of the others, that are refused already
+	read   bool      // the file was read to its end
 
 	summary Summary
 	next    Position // after the rows that have a result
@@ -203,7 +204,7 @@ func (i *importing) source(ctx context.Context) iter.Seq[contacts.CreateContactI
 				case row.Problems != nil:
 					i.doomed++
 				}
-				i.waiting = append(i.waiting, row.readRow)
+				i.given = append(i.given, row.readRow)
 				chunk, at = chunk[1:], row.after
 				if !yield(row.input) {
 					return
@@ -283,19 +284,19 @@ func (i *importing) key(in *contacts.CreateContactInput) string {
 	if i.opts.Upsert != nil {
 		of.Upsert = &i.upsert
 	}
-	text, err := json.Marshal(of)
-	if err != nil {
+	hash := sha256.New()
+	if err := json.NewEncoder(hash).Encode(of); err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(text)
-	return "import " + hex.EncodeToString(sum[:])
+	return "import " + hex.EncodeToString(hash.Sum(nil))
 }
 
 // take counts and reports what became of the first row that waits.
 func (i *importing) take(r *contacts.CreateResult) {
-	row := i.waiting[0]
-	i.waiting[0] = readRow{} // for the garbage collector
-	i.waiting = i.waiting[1:]
+	row := i.given[i.taken]
+	if i.taken++; i.taken == len(i.given) { // as after each thousand
+		i.given, i.taken = i.given[:0], 0
+	}
 	e := entry{Number: row.Number, Line: row.Line}
 	s := &i.summary
 	code := contacts.CodeOf(r.Err)
@@ -428,7 +429,7 @@ func (i *importing) end(err error) (*Summary, error) {
 		err = i.fault
 	}
 	s := i.sum(i.reader.blank)
-	if !i.read || len(i.waiting) > 0 || i.before != nil {
+	if !i.read || i.taken < len(i.given) || i.before != nil {
 		p := i.position()
 		s.Blank, s.Next = p.Summary.Blank, &p
 	}
