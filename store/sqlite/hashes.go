@@ -30,22 +30,25 @@ const (
 	findMovedSQL     = `SELECT n FROM idempotency_moved WHERE part = ?`
 	setMovedSQL      = `UPDATE idempotency_moved SET n = ? WHERE part = ?`
 
-	// Another process may have removed the pack, or moved the hash.
-	insertHashSQL = insertHashFromSQL + `)` + ofPacksSQL
 	deleteHashSQL = `DELETE FROM idempotency_lookup WHERE hash = ? AND n = ?`
-
-	insertHashFromSQL = `INSERT OR IGNORE INTO idempotency_lookup SELECT column1, column2 FROM (VALUES (?, ?)`
-	ofPacksSQL        = ` WHERE EXISTS (SELECT 1 FROM idempotency WHERE n = column2)`
 
 	findHashSQL   = `SELECT EXISTS (SELECT 1 FROM idempotency_lookup WHERE hash = ? AND n = ?)`
 	listHashesSQL = `SELECT hash, n, (SELECT hashes FROM idempotency WHERE n = l.n)
 		FROM idempotency_lookup AS l WHERE (hash, n) > (?, ?) ORDER BY hash, n LIMIT ?`
 )
 
-// hashesAtOnce is how many hashes one statement moves.
-const hashesAtOnce = 16
+var (
+	insertHashSQL     = insertHashesOf(1)
+	insertHashesSQL   = insertHashesOf(rowsAtOnce)
+	findUsedHashesSQL = `SELECT hash FROM idempotency_lookup WHERE hash IN (?` + strings.Repeat(", ?", rowsAtOnce-1) + `)`
+)
 
-var insertHashesSQL = insertHashFromSQL + strings.Repeat(", (?, ?)", hashesAtOnce-1) + `)` + ofPacksSQL
+// insertHashesOf returns the statement that moves so many hashes. Another process may have
+// removed their pack, or moved them.
+func insertHashesOf(n int) string {
+	return `INSERT OR IGNORE INTO idempotency_lookup SELECT column1, column2 FROM (VALUES (?, ?)` + strings.Repeat(", (?, ?)", n-1) + `)
+		WHERE EXISTS (SELECT 1 FROM idempotency WHERE n = column2)`
+}
 
 // defaultRecentHashes lets a dozen hashes that move share a page at a million records.
 // They take half a MiB of memory.
@@ -57,6 +60,8 @@ type hashed struct{ hash, n int64 }
 func (h hashed) compare(o hashed) int {
 	return cmp.Or(cmp.Compare(h.hash, o.hash), cmp.Compare(h.n, o.n))
 }
+
+func (h hashed) values(values []driver.Value) []driver.Value { return append(values, h.hash, h.n) }
 
 // hashPart returns the part of the range that a hash is in.
 func hashPart(hash int64) int { return int(uint64(hash) / (1 << 64 / hashParts)) }
@@ -149,20 +154,8 @@ func (c *writeConn) movePart(part int) error {
 	hashes := slices.DeleteFunc(r.parts[part], func(h hashed) bool { return h.n <= moved })
 	r.parts[part] = hashes[:0]
 	slices.SortFunc(hashes, hashed.compare)
-	values := make([]driver.Value, 0, 2*hashesAtOnce)
-	for len(hashes) > 0 {
-		insert, n := insertHashes, hashesAtOnce
-		if len(hashes) < n {
-			insert, n = insertHash, 1
-		}
-		values = values[:0]
-		for _, h := range hashes[:n] {
-			values = append(values, h.hash, h.n)
-		}
-		if err := c.exec(insert, values...); err != nil {
-			return err
-		}
-		hashes = hashes[n:]
+	if err := insertAll(c, insertHashes, insertHash, hashes); err != nil {
+		return err
 	}
 	return c.exec(setMoved, r.to, int64(part))
 }

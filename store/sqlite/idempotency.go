@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,12 +53,6 @@ func (i *idempotency) isOf(other *idempotency, now int64) bool {
 	return i.key == other.key && i.account == other.account && i.endsAt > now
 }
 
-// keysAtOnce is how many keys one statement looks for. An import gives each contact a
-// key.
-const keysAtOnce = 16
-
-var findUsedHashesSQL = `SELECT hash FROM idempotency_lookup WHERE hash IN (?` + strings.Repeat(", ?", keysAtOnce-1) + `)`
-
 // findUsed finds out which hashes have records, if the mutations have many keys.
 func (j *judge) findUsed(mutations []mutation) error {
 	var hashes []driver.Value
@@ -68,7 +61,7 @@ func (j *judge) findUsed(mutations []mutation) error {
 			hashes = append(hashes, key.hash())
 		}
 	}
-	if len(hashes) < keysAtOnce {
+	if len(hashes) < rowsAtOnce {
 		return nil
 	}
 	if err := j.hashes.catchUp(j.conn); err != nil {
@@ -80,10 +73,10 @@ func (j *judge) findUsed(mutations []mutation) error {
 			j.used[h] = true
 		}
 	}
-	for len(hashes)%keysAtOnce != 0 {
+	for len(hashes)%rowsAtOnce != 0 {
 		hashes = append(hashes, hashes[0])
 	}
-	for some := range slices.Chunk(hashes, keysAtOnce) {
+	for some := range slices.Chunk(hashes, rowsAtOnce) {
 		err := j.conn.each(findUsedHashes, func(row []driver.Value) bool {
 			j.used[integer(row[0])] = true
 			return true

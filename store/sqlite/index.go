@@ -166,20 +166,8 @@ func (r *run) merge(c *writeConn, n int) error {
 	if mark > r.from {
 		rest = slices.DeleteFunc(slices.Clone(rest), func(e lookup) bool { return e.seq <= mark })
 	}
-	values := make([]driver.Value, 0, 4*lookupsAtOnce)
-	for len(rest) > 0 {
-		insert, n := insertLookups, lookupsAtOnce
-		if len(rest) < n {
-			insert, n = insertLookup, 1
-		}
-		values = values[:0]
-		for _, e := range rest[:n] {
-			values = e.values(values)
-		}
-		if err := c.exec(insert, values...); err != nil {
-			return err
-		}
-		rest = rest[n:]
+	if err := insertAll(c, insertLookups, insertLookup, rest); err != nil {
+		return err
 	}
 	if r.merged+r.step < len(r.entries) {
 		return nil

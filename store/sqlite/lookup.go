@@ -71,12 +71,7 @@ const (
 	lookupColumnCount
 )
 
-// lookupsAtOnce is how many entries one statement inserts. With more, a statement
-// is hardly faster for each of them, and the last entries of a step, which go one
-// by one, become more.
-const lookupsAtOnce = 16
-
-var insertLookupsSQL = insertLookupSQL + strings.Repeat(", "+lookupRow, lookupsAtOnce-1)
+var insertLookupsSQL = insertLookupSQL + strings.Repeat(", "+lookupRow, rowsAtOnce-1)
 
 // A lookupKind is what an entry finds a contact by. The numbers are in files.
 type lookupKind int64

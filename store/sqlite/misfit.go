@@ -25,7 +25,7 @@ const (
 )
 
 // How many of some entries are there.
-var findLookupsSQL = findLookupSQL + strings.Repeat(strings.Replace(findLookupSQL, "SELECT ", " + ", 1), lookupsAtOnce-1)
+var findLookupsSQL = findLookupSQL + strings.Repeat(strings.Replace(findLookupSQL, "SELECT ", " + ", 1), rowsAtOnce-1)
 
 // A misfit is an entry that the look-ups miss, or that they have and should not.
 type misfit struct {
@@ -80,14 +80,14 @@ func (s *Store) lookupsAgree(ctx context.Context) (agree bool, err error) {
 			return err
 		}
 		wanted, seen := int64(0), 0
-		values := make([]driver.Value, 0, 4*lookupsAtOnce)
+		values := make([]driver.Value, 0, 4*rowsAtOnce)
 		missing := false
 		look := func() {
 			var n int64
 			for len(values) < cap(values) { // at the end: the same entries again
 				values = append(values, values[:4]...)
 			}
-			if n, err = c.number(findLookups, values...); n != lookupsAtOnce {
+			if n, err = c.number(findLookups, values...); n != rowsAtOnce {
 				missing = true
 			}
 			values = values[:0]

@@ -318,6 +318,32 @@ func (c *conn) each(q query, f func(row []driver.Value) bool, values ...driver.V
 	return s.each(f, values)
 }
 
+// rowsAtOnce is how many rows one statement inserts, or looks for. With more, a statement
+// is hardly faster for each of them, and the last ones, which go one by one, become more.
+const rowsAtOnce = 16
+
+// insertAll inserts rows: many of them with one statement, and the last ones with another.
+func insertAll[R interface {
+	values([]driver.Value) []driver.Value
+}](c *writeConn, many, one query, rows []R) error {
+	var values []driver.Value
+	for len(rows) > 0 {
+		insert, n := many, rowsAtOnce
+		if len(rows) < n {
+			insert, n = one, 1
+		}
+		values = values[:0]
+		for _, r := range rows[:n] {
+			values = r.values(values)
+		}
+		if err := c.exec(insert, values...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
 // close closes the statements first: SQLite keeps the file open while there is
 // one.
 func (c *conn) close() error {
