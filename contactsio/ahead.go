@@ -7,9 +7,9 @@ import (
 )
 
 // ahead has a source make the next thousand values while the caller works on those
-// before. stop ends the source, and returns what it made in vain: after that the source
-// does nothing more. A panic of the source comes out of stop, where the caller can recover
-// it.
+// before, which are valid until the next ones are received. stop ends the source, and
+// returns what it made in vain: after that the source does nothing more. A panic of the
+// source comes out of stop, where the caller can recover it.
 func ahead[T any](source iter.Seq[T]) (_ <-chan []T, stop func() []T) {
 	chunks := make(chan []T)
 	going, end := context.WithCancel(context.Background())
@@ -19,7 +19,8 @@ func ahead[T any](source iter.Seq[T]) (_ <-chan []T, stop func() []T) {
 	send := func() bool {
 		select {
 		case chunks <- left:
-			left, before = before[:0], left // who receives these has done with those before
+			clear(before)
+			left, before = before[:0], left
 			return true
 		case <-going.Done():
 			return false

@@ -124,7 +124,7 @@ type importing struct {
 	refused *refusedFile
 	report  *report
 
-	given  []readRow // to the stream
+	given  []readRow // to the stream, since all before had a result
 	taken  int       // how many of them have a result
 	doomed int       // of the others, that are refused already
 	read   bool      // the file was read to its end
@@ -295,6 +295,7 @@ func (i *importing) key(in *contacts.CreateContactInput) string {
 func (i *importing) take(r *contacts.CreateResult) {
 	row := i.given[i.taken]
 	if i.taken++; i.taken == len(i.given) { // as after each thousand
+		clear(i.given)
 		i.given, i.taken = i.given[:0], 0
 	}
 	e := entry{Number: row.Number, Line: row.Line}

@@ -77,7 +77,7 @@ func (c *writeConn) undoable(f func(*writeConn) error) error {
 		clear(c.journals)
 		c.pack.clear()
 		if c.hashes.to != packs {
-			c.hashes.reset()
+			c.forgetHashes()
 		}
 		if err := c.exec(rollbackTo); err != nil {
 			return err
@@ -184,9 +184,12 @@ func encodeChange(m *mutation, from *contacts.ContactChange) change {
 // apply judges the mutations in their order and stores those that pass.
 func (a *application) apply(c *writeConn) error {
 	a.outcomes, a.failed = nil, false // those of an earlier run are void
-	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, hashes: &c.hashes, created: &c.created, application: a, keys: c.keys, journals: c.journals}
+	a.judge = judge{conn: &c.conn, unmerged: c.unmerged, created: &c.created, application: a, keys: c.keys, journals: c.journals}
 	if err := a.judge.findUsed(a.mutations); err != nil {
 		return err
+	}
+	for hash := range eachHash(c.pack.hashes) { // of other batches of the transaction
+		a.judge.use(hash)
 	}
 	for i := range a.mutations {
 		o, err := c.applyMutation(&a.judge, &a.mutations[i])
@@ -252,7 +255,6 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 		if err := c.storePack(); err != nil {
 			return o, err
 		}
-		j.use(i)
 	}
 	lone := len(m.changes) == 1 && m.claims == nil && !m.replaces && m.changes[0].row != nil
 	switch {
@@ -285,7 +287,7 @@ func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOut
 		if err := c.remember(m.idempotency); err != nil {
 			return o, err
 		}
-		j.use(m.idempotency)
+		j.use(m.idempotency.hash())
 		c.stored(j.application.now, tally{idempotencies: 1})
 	}
 	return o, nil
@@ -336,7 +338,8 @@ func (s *Store) dryRun(ctx context.Context, a *application) error {
 
 func (a *application) dryRunOn(ctx context.Context, c *conn, unmerged *unmergedKeys) error {
 	a.outcomes, a.failed = nil, false
-	a.judge = judge{conn: c, unmerged: unmerged, hashes: new(recentHashes), application: a, keys: make(map[madeBy]bool), journals: make(openJournals)}
+	c.hashes.stale = true
+	a.judge = judge{conn: c, unmerged: unmerged, application: a, keys: make(map[madeBy]bool), journals: make(openJournals)}
 	if err := a.judge.findUsed(a.mutations); err != nil {
 		return err
 	}

@@ -292,6 +292,10 @@ func (p *Plan) RecentHashes(n int) *Plan {
 	return p
 }
 
+// HashesInMemory returns how many hashes of idempotency records the store remembers
+// while no call is under way.
+func (s *Store) HashesInMemory() int { return s.writer.conn.hashes.count }
+
 // A PackedRecord is an idempotency record.
 type PackedRecord struct {
 	Account    uuid.UUID

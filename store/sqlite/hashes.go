@@ -20,13 +20,13 @@ import (
 // and share the pages that they change.
 //
 // For each part, idempotency_moved says up to which pack its hashes are in the table. So
-// a search in the table and in the packs after the least of these is always complete, in
-// every process.
+// a search in the table, and in the packs after the least one there, is always complete,
+// in every process.
 const (
 	hashParts = 64
 
 	findHashPacksSQL = `SELECT n FROM idempotency_lookup WHERE hash = ?`
-	leastMovedSQL    = `SELECT part, n FROM idempotency_moved ORDER BY n LIMIT 1`
+	leastMovedSQL    = `SELECT part, min(n) FROM idempotency_moved`
 	findMovedSQL     = `SELECT n FROM idempotency_moved WHERE part = ?`
 	setMovedSQL      = `UPDATE idempotency_moved SET n = ? WHERE part = ?`
 
@@ -50,8 +50,9 @@ func insertHashesOf(n int) string {
 		WHERE EXISTS (SELECT 1 FROM idempotency WHERE n = column2)`
 }
 
-// defaultRecentHashes lets a dozen hashes that move share a page at a million records.
-// They take half a MiB of memory.
+// defaultRecentHashes is how many hashes are not in the table, at most. A dozen of those
+// that move share a page at a million records. In memory they take half a MiB. The first
+// call with a key reads them: if each has a row of its own, it takes some 40 ms.
 const defaultRecentHashes = 32_768
 
 // A hashed is the hash of an idempotency record, and the pack that has the record.
@@ -66,33 +67,41 @@ func (h hashed) values(values []driver.Value) []driver.Value { return append(val
 // hashPart returns the part of the range that a hash is in.
 func hashPart(hash int64) int { return int(uint64(hash) / (1 << 64 / hashParts)) }
 
-// recentHashes are the hashes that may not be in the table yet, as a transaction shows
-// them. One that was undone may have added some. So all are read anew after it.
+// recentHashes are the hashes that may not be in the table yet, as the state that a
+// connection shows has them.
 type recentHashes struct {
-	known bool  // they were read
-	stale bool  // there may be more of them now
-	to    int64 // the pack up to which they were read
-	next  int   // the part that moves next
-	count int
-	parts [hashParts][]hashed
+	known   bool  // they were read
+	stale   bool  // there may be more of them now
+	changed bool  // by the open transaction
+	from    int64 // the pack after which they were read
+	to      int64 // the pack up to which they were read
+	next    int   // the part that moves next
+	count   int
+	parts   [hashParts][]hashed
 }
 
-// catchUp reads the hashes that have come since.
-func (r *recentHashes) catchUp(c *conn) error {
-	if !r.known {
-		var row [2]driver.Value
-		if _, err := c.row(leastMoved, row[:]); err != nil {
-			return err
-		}
-		r.next, r.to = int(integer(row[0])), integer(row[1])
-		r.known, r.stale = true, true
-	}
-	if !r.stale {
+// maxRecentHashes is how many hashes a connection remembers before it forgets those that
+// others have moved.
+const maxRecentHashes = 2 * defaultRecentHashes
+
+// catchUpHashes reads the hashes that have come since. All hashes of packs up to the
+// least one in idempotency_moved are in the table.
+func (c *conn) catchUpHashes() error {
+	r := &c.hashes
+	if r.known && !r.stale {
 		return nil
+	}
+	var row [2]driver.Value
+	if _, err := c.row(leastMoved, row[:]); err != nil {
+		return err
+	}
+	next, least := int(integer(row[0])), integer(row[1])
+	if !r.known || least > r.to || r.count > maxRecentHashes && least > r.from {
+		*r = recentHashes{known: true, changed: true, from: least, to: least, next: next}
 	}
 	r.stale = false
 	return c.each(packsAfter, func(row []driver.Value) bool {
-		r.to = integer(row[0])
+		r.to, r.changed = integer(row[0]), true
 		for hash := range eachHash(blob(row[1])) {
 			part := &r.parts[hashPart(hash)]
 			*part = append(*part, hashed{hash, r.to})
@@ -102,20 +111,25 @@ func (r *recentHashes) catchUp(c *conn) error {
 	}, r.to)
 }
 
-// reset forgets all.
-func (r *recentHashes) reset() { *r = recentHashes{} }
+// forgetHashes is called after a transaction was undone. If it had changed what is
+// remembered, all is read again: some may be of packs that are gone.
+func (c *conn) forgetHashes() {
+	if c.hashes.changed {
+		c.hashes = recentHashes{}
+	}
+}
 
 // has reports whether one of the hashes is that.
 func (r *recentHashes) has(hash int64) bool {
 	return slices.ContainsFunc(r.parts[hashPart(hash)], func(h hashed) bool { return h.hash == hash })
 }
 
-// packs returns the packs that may have records with the hash, the newest first.
-func (r *recentHashes) packs(c *conn, hash int64) (packs []int64, err error) {
-	if err := r.catchUp(c); err != nil {
+// packsOf returns the packs that may have records with the hash, the newest first.
+func (c *conn) packsOf(hash int64) (packs []int64, err error) {
+	if err := c.catchUpHashes(); err != nil {
 		return nil, err
 	}
-	for _, h := range r.parts[hashPart(hash)] {
+	for _, h := range c.hashes.parts[hashPart(hash)] {
 		if h.hash == hash {
 			packs = append(packs, h.n)
 		}
@@ -131,10 +145,10 @@ func (r *recentHashes) packs(c *conn, hash int64) (packs []int64, err error) {
 // moveHashes moves hashes to the table until no more than keep are left. It reports
 // whether it wrote anything.
 func (c *writeConn) moveHashes(keep int) (wrote bool, err error) {
-	r := &c.hashes
-	if err := r.catchUp(&c.conn); err != nil {
+	if err := c.catchUpHashes(); err != nil {
 		return false, err
 	}
+	r := &c.hashes
 	for ; r.count > keep; r.next = (r.next + 1) % hashParts {
 		if err := c.movePart(r.next); err != nil {
 			return true, err
@@ -150,6 +164,7 @@ func (c *writeConn) movePart(part int) error {
 		return err
 	}
 	r := &c.hashes
+	r.changed = true
 	r.count -= len(r.parts[part])
 	hashes := slices.DeleteFunc(r.parts[part], func(h hashed) bool { return h.n <= moved })
 	r.parts[part] = hashes[:0]

@@ -64,12 +64,12 @@ func (j *judge) findUsed(mutations []mutation) error {
 	if len(hashes) < rowsAtOnce {
 		return nil
 	}
-	if err := j.hashes.catchUp(j.conn); err != nil {
+	if err := j.conn.catchUpHashes(); err != nil {
 		return err
 	}
 	j.used = make(map[int64]bool)
 	for _, hash := range hashes {
-		if h := integer(hash); j.hashes.has(h) {
+		if h := integer(hash); j.conn.hashes.has(h) {
 			j.used[h] = true
 		}
 	}
@@ -88,10 +88,10 @@ func (j *judge) findUsed(mutations []mutation) error {
 	return nil
 }
 
-// use notes that the key of a record is used.
-func (j *judge) use(i *idempotency) {
+// use notes that there is a record with the hash.
+func (j *judge) use(hash int64) {
 	if j.used != nil {
-		j.used[i.hash()] = true
+		j.used[hash] = true
 	}
 }
 
@@ -115,7 +115,7 @@ func (j *judge) replay(m *mutation) (o contacts.MutationOutcome, err error) {
 // findIdempotency returns the newest record of the account and the key of another, nil
 // if there is none that has not ended.
 func (j *judge) findIdempotency(i *idempotency) (*idempotency, error) {
-	packs, err := j.hashes.packs(j.conn, i.hash())
+	packs, err := j.conn.packsOf(i.hash())
 	if err != nil {
 		return nil, err
 	}
@@ -208,16 +208,16 @@ func (c *writeConn) prune() error {
 }
 
 // prunePacks removes about n records that ended by a time, in whole packs. A pack that
-// has more than are left of n goes with a chance: programs which store one record and
-// end remove packs, too.
+// has more than are left of n goes with a chance. So packs also go where each process
+// stores only one record.
 func (c *writeConn) prunePacks(by int64, n int) error {
-	type pack struct {
+	type endedPack struct {
 		n      driver.Value
 		hashes []byte
 	}
-	var ended []pack
+	var ended []endedPack
 	err := c.each(endedPacks, func(row []driver.Value) bool {
-		p := pack{row[0], blob(row[1])}
+		p := endedPack{row[0], blob(row[1])}
 		records := max(1, len(p.hashes)/hashBytes)
 		if rand.IntN(records) >= n {
 			return false

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -265,6 +266,82 @@ func TestKeysOfABatchThatFailedAreFree(t *testing.T) {
 				t.Errorf("found %v", codes)
 			}
 		})
+	}
+}
+
+// Batches with the same keys that share a transaction are one, however many keys they
+// have.
+func TestSameKeysInOneTransaction(t *testing.T) {
+	t.Parallel()
+	for _, sizes := range [][2]uint64{{2, 2}, {15, 15}, {16, 16}, {40, 40}, {100, 100}, {250, 250}, {1, 150}, {30, 120}} {
+		t.Run(fmt.Sprint(sizes), func(t *testing.T) {
+			t.Parallel()
+			g, a := newGate(t)
+			batches := make([]contacts.MutationBatch, 2)
+			outcomes := make([][]contacts.MutationOutcome, 2)
+			var callers []func() error
+			for i, size := range sizes {
+				var keys []uint64
+				for k := range size {
+					keys = append(keys, size-k) // so that those of a smaller batch come last in a larger one
+				}
+				batches[i] = keyed(a, noon, keys...)
+				callers = append(callers, func() (err error) {
+					outcomes[i], err = g.store.Apply(t.Context(), batches[i])
+					return err
+				})
+			}
+			if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
+				t.Fatal(err)
+			}
+			if n := g.commits.Load(); n != 1 {
+				t.Errorf("%d commits for batches that waited, want 1", n)
+			}
+			told := make(map[[32]byte]string)
+			for i, b := range batches {
+				for k, m := range b.Mutations {
+					result := m.Idempotency.Result
+					if outcomes[i] != nil && outcomes[i][k].Result != "" {
+						result = outcomes[i][k].Result
+					}
+					if before := told[m.Idempotency.Key]; before != "" && before != result {
+						t.Errorf("batch %d, mutation %d: told %s and %s", i, k, before, result)
+					}
+					told[m.Idempotency.Key] = result
+				}
+			}
+			if got, want := len(g.ids(t)), int(max(sizes[0], sizes[1])); got != want {
+				t.Errorf("%d contacts for %d keys", got, want)
+			}
+		})
+	}
+}
+
+// A store whose calls were all made before does not remember the hashes of what other
+// stores have stored since.
+func TestHashesOfOtherStoresAreForgotten(t *testing.T) {
+	t.Parallel()
+	const keep = 64
+	path := storePath(t)
+	plan := sqlite.NewPlan().RecentHashes(keep)
+	s, other := mustOpen(t, plan, path), mustOpen(t, plan, path)
+	t.Cleanup(func() { _ = errors.Join(s.Close(), other.Close()) })
+	a := mustAccount(t, s)
+	again := keyed(a, noon, 1)
+	outcomesOf(t, s, again)
+	const size = 100
+	for i := range uint64(30) {
+		b := keyed(a, noon, make([]uint64, size)...)
+		for k := range b.Mutations {
+			b.Mutations[k].Idempotency.Key = sha256.Sum256([]byte{byte(i), byte(k)})
+		}
+		outcomesOf(t, other, b)
+		if o := outcomesOf(t, s, again); len(o) != 1 || o[0].Result == "" {
+			t.Errorf("got %v, want the first result", o)
+		}
+		if n := s.HashesInMemory(); n > keep+size {
+			t.Errorf("%d hashes are remembered, want %d at most", n, keep+size)
+		}
 	}
 }
 

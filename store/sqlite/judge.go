@@ -36,13 +36,12 @@ const (
 type judge struct {
 	conn        *conn
 	unmerged    *unmergedKeys
-	hashes      *recentHashes
 	created     *int64 // contacts in the open transaction; nil: in a dry run
 	application *application
 	keys        map[madeBy]bool // those that passed
 	journals    openJournals
 	held        map[claim][]contacts.Holder // of claims, since a mutation was stored last
-	used        map[int64]bool              // hashes of the keys that have records; nil: not known
+	used        map[int64]bool              // hashes of the keys that have records, also of those that wait to be stored; nil: not known
 	opened      openedPack
 }
 

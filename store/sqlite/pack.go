@@ -30,7 +30,7 @@ const hashBytes = 8
 // packSize is how many records a pack has at most. Each is read with all the others.
 const packSize = 100
 
-// A pack is the records that wait to be stored in one row.
+// A pack is the records of one row.
 //
 // The hashes are apart from the rest, since they alone are read to find a record. The
 // rest of a record is the id of the account, the key without the bytes that the hash

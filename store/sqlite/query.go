@@ -260,6 +260,8 @@ type conn struct {
 	// What a judge reads of a mutation with one contact, which most have.
 	judged    [1][]driver.Value
 	judgedRow [judgeColumns]driver.Value
+
+	hashes recentHashes
 }
 
 func (c *conn) statement(q query) (*statement, error) {

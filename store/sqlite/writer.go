@@ -71,8 +71,7 @@ type writeConn struct {
 	journals openJournals    // that it has looked at
 	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
 
-	pack   pack         // idempotency records of the open transaction that wait to be stored
-	hashes recentHashes // as the open transaction shows them
+	pack pack // idempotency records of the open transaction that wait to be stored
 }
 
 func openWriter(ctx context.Context, c *connector, steps []migration.Step, maxPerTransaction int, unmerged *unmergedKeys, m *meter.Meter) (*writer, error) {
@@ -181,7 +180,7 @@ func (w *writer) tryBegin(ctx context.Context) error {
 	clear(w.conn.keys)
 	clear(w.conn.journals)
 	w.conn.pack.clear()
-	w.conn.hashes.stale = true
+	w.conn.hashes.stale, w.conn.hashes.changed = true, false
 	err := w.unmerged.begin(&w.conn.conn)
 	if err == nil && w.unmarked {
 		err = w.mark()
@@ -241,7 +240,7 @@ func (w *writer) run(jobs []job, merge bool) (more bool, err error) {
 	}
 	merged := false
 	if merge {
-		if merged, err = w.index.merge(w.conn, n); err == nil && w.conn.pruneFor.idempotencies > 0 {
+		if merged, err = w.index.merge(w.conn, n); err == nil && (w.conn.pruneFor.idempotencies > 0 || w.conn.hashes.count > w.keepHashes) {
 			more, err = w.conn.moveHashes(w.keepHashes)
 		}
 		more = more || merged
@@ -299,7 +298,7 @@ func (w *writer) markNewLog() {
 // the next one finds must not depend on the state that this one left it in.
 func (w *writer) undo() {
 	w.unmerged.undo()
-	w.conn.hashes.reset()
+	w.conn.forgetHashes()
 	if w.conn.db.AutoCommit() { // SQLite has rolled back by itself
 		return
 	}

@@ -155,8 +155,8 @@ CREATE TABLE idempotency_lookup (
   PRIMARY KEY (hash, n)
 ) STRICT, WITHOUT ROWID;
 
--- Up to which row the hashes of each part of the range are there. A part has the hashes
--- that begin with the same 6 bits.
+-- Up to which row of idempotency the hashes of each part of the range are in
+-- idempotency_lookup. A part has the hashes that begin with the same 6 bits.
 CREATE TABLE idempotency_moved (
   part INTEGER PRIMARY KEY,
   n    INTEGER NOT NULL
