@@ -80,26 +80,46 @@ type recentHashes struct {
 	parts   [hashParts][]hashed
 }
 
-// maxRecentHashes is how many hashes a connection remembers before it forgets those that
-// others have moved.
+// maxRecentHashes is how many hashes a connection remembers before it looks whether
+// others have moved them.
 const maxRecentHashes = 2 * defaultRecentHashes
 
-// catchUpHashes reads the hashes that have come since. All hashes of packs up to the
-// least one in idempotency_moved are in the table.
+// catchUpHashes reads the hashes that have come since.
 func (c *conn) catchUpHashes() error {
 	r := &c.hashes
 	if r.known && !r.stale {
 		return nil
 	}
-	var row [2]driver.Value
-	if _, err := c.row(leastMoved, row[:]); err != nil {
-		return err
-	}
-	next, least := int(integer(row[0])), integer(row[1])
-	if !r.known || least > r.to || r.count > maxRecentHashes && least > r.from {
-		*r = recentHashes{known: true, changed: true, from: least, to: least, next: next}
+	if !r.known {
+		if err := c.startHashes(); err != nil {
+			return err
+		}
 	}
 	r.stale = false
+	if err := c.readHashes(maxRecentHashes); err != nil || r.count < maxRecentHashes {
+		return err
+	}
+	if err := c.startHashes(); err != nil {
+		return err
+	}
+	return c.readHashes(math.MaxInt)
+}
+
+// startHashes forgets the hashes that are remembered, if more of them are in the table
+// than when they were read: those of packs up to the least one in idempotency_moved.
+func (c *conn) startHashes() error {
+	var row [2]driver.Value
+	_, err := c.row(leastMoved, row[:])
+	r, least := &c.hashes, integer(row[1])
+	if err == nil && (!r.known || least > r.from) {
+		*r = recentHashes{known: true, changed: true, from: least, to: least, next: int(integer(row[0]))}
+	}
+	return err
+}
+
+// readHashes reads hashes that have come since, until so many are remembered.
+func (c *conn) readHashes(enough int) error {
+	r := &c.hashes
 	return c.each(packsAfter, func(row []driver.Value) bool {
 		r.to, r.changed = integer(row[0]), true
 		for hash := range eachHash(blob(row[1])) {
@@ -107,7 +127,7 @@ func (c *conn) catchUpHashes() error {
 			*part = append(*part, hashed{hash, r.to})
 			r.count++
 		}
-		return true
+		return r.count < enough
 	}, r.to)
 }
 
