@@ -272,22 +272,10 @@ func TestClaimSeesTheCreateAfterABatchThatFailed(t *testing.T) {
 		{Mutations: []contacts.Mutation{createOf(taken)}},
 		{Mutations: []contacts.Mutation{claiming(withEmail(a, "z@example.com"))}},
 	}
-	outcomes := make([][]contacts.MutationOutcome, len(batches))
-	var callers []func() error
 	for i := range batches {
 		batches[i].Now = noon
-		callers = append(callers, func() (err error) {
-			outcomes[i], err = g.store.Apply(t.Context(), batches[i])
-			return err
-		})
 	}
-	if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
-		t.Fatal(err)
-	}
-	if n := g.commits.Load(); n != 1 {
-		t.Fatalf("%d commits for batches that waited, want 1", n)
-	}
-	if o := outcomes[2]; len(o) != 1 || !errors.Is(o[0].Err, contacts.ErrDuplicate) || o[0].Holders[0].ContactID != taken.Contact.ID {
+	if o := g.together(t, batches)[2]; len(o) != 1 || !errors.Is(o[0].Err, contacts.ErrDuplicate) || o[0].Holders[0].ContactID != taken.Contact.ID {
 		t.Errorf("got %v, want the create before it as the holder", o)
 	}
 }

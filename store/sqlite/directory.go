@@ -368,8 +368,7 @@ func decodeKey(row []driver.Value) (*contacts.KeyRecord, error) {
 			AccountID: id(row[9]),
 		},
 	}
-	hash := blob(row[1])
-	copy(k.Hash[:], hash)
+	copy(k.Hash[:], blob(row[1]))
 	if err := decodeJSON(row[3], &k.Permissions); err != nil {
 		return nil, damaged("permissions", err)
 	}

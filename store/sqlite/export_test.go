@@ -174,7 +174,6 @@ func Queries() (byName map[string]string, others int) {
 		"find pack":                   findPack,
 		"ended packs":                 endedPacks,
 		"delete pack":                 deletePack,
-		"pack hashes":                 packHashes,
 		"find moved":                  findMoved,
 		"set moved":                   setMoved,
 		"insert hash":                 insertHash,

@@ -88,6 +88,27 @@ func (g *gate) crowd(t *testing.T, callers []func() error, meanwhile func()) []e
 	return errs
 }
 
+// together applies the batches in their order, in one transaction, and returns the
+// outcomes of each.
+func (g *gate) together(t *testing.T, batches []contacts.MutationBatch) [][]contacts.MutationOutcome {
+	t.Helper()
+	outcomes := make([][]contacts.MutationOutcome, len(batches))
+	var callers []func() error
+	for i := range batches {
+		callers = append(callers, func() (err error) {
+			outcomes[i], err = g.store.Apply(t.Context(), batches[i])
+			return err
+		})
+	}
+	if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
+		t.Fatal(err)
+	}
+	if n := g.commits.Load(); n != 1 {
+		t.Fatalf("%d commits for batches that waited, want 1", n)
+	}
+	return outcomes
+}
+
 func TestWaitingCreatesShareOneTransactionInTheirOrder(t *testing.T) {
 	t.Parallel()
 	g, a := newGate(t)

@@ -270,8 +270,8 @@ func (s *Store) extraHashes(ctx context.Context, from hashed) (page []wrongHash,
 // repairHashes leaves each hash in the table if its pack has it by now.
 func repairHashes(c *writeConn, hashes []hashed) error {
 	for _, h := range hashes {
-		var row [1]driver.Value
-		if _, err := c.row(packHashes, row[:], h.n); err != nil {
+		var row [2]driver.Value
+		if _, err := c.row(findPack, row[:], h.n); err != nil {
 			return err
 		}
 		repair := deleteHash

@@ -278,25 +278,14 @@ func TestSameKeysInOneTransaction(t *testing.T) {
 			t.Parallel()
 			g, a := newGate(t)
 			batches := make([]contacts.MutationBatch, 2)
-			outcomes := make([][]contacts.MutationOutcome, 2)
-			var callers []func() error
 			for i, size := range sizes {
 				var keys []uint64
 				for k := range size {
 					keys = append(keys, size-k) // so that those of a smaller batch come last in a larger one
 				}
 				batches[i] = keyed(a, noon, keys...)
-				callers = append(callers, func() (err error) {
-					outcomes[i], err = g.store.Apply(t.Context(), batches[i])
-					return err
-				})
 			}
-			if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
-				t.Fatal(err)
-			}
-			if n := g.commits.Load(); n != 1 {
-				t.Errorf("%d commits for batches that waited, want 1", n)
-			}
+			outcomes := g.together(t, batches)
 			told := make(map[[32]byte]string)
 			for i, b := range batches {
 				for k, m := range b.Mutations {
@@ -441,24 +430,12 @@ func TestAllOrNothingSharesItsTransaction(t *testing.T) {
 	t.Parallel()
 	g, a := newGate(t)
 	batches := make([]contacts.MutationBatch, 4)
-	outcomes := make([][]contacts.MutationOutcome, len(batches))
-	var callers []func() error
 	for i := range batches {
 		batches[i] = keyed(a, noon, uint64(10*i), uint64(10*i+1), uint64(10*i+2))
 		batches[i].AllOrNothing = i < 3
-		callers = append(callers, func() error {
-			var err error
-			outcomes[i], err = g.store.Apply(t.Context(), batches[i])
-			return err
-		})
 	}
 	contactIn(batches[1].Mutations[1]).Contact.TeamID = 99
-	if err := errors.Join(g.crowd(t, callers, nil)...); err != nil {
-		t.Fatal(err)
-	}
-	if n := g.commits.Load(); n != 1 {
-		t.Errorf("%d commits for batches that waited, want 1", n)
-	}
+	outcomes := g.together(t, batches)
 	var want []string
 	for i, batch := range batches {
 		if i == 1 {

@@ -192,8 +192,7 @@ func (j *judge) hasEntry(o *openJournal, e *entry) (bool, error) {
 	if !found || err != nil {
 		return false, err
 	}
-	subject := blob(row[1])
-	return integer(row[0]) == e.kind && bytes.Equal(subject, e.subject), nil
+	return integer(row[0]) == e.kind && bytes.Equal(blob(row[1]), e.subject), nil
 }
 
 // keep keeps the entries that a dry run would have appended.
@@ -372,8 +371,7 @@ func decodeEntry(row []driver.Value) contacts.JournalEntry {
 		Sequence: integer(row[0]), Kind: contacts.JournalKind(integer(row[1])),
 		At: instant(row[3]), EndsAt: instant(row[4]), Data: text(row[5]),
 	}
-	subject := blob(row[2])
-	copy(e.Subject[:], subject)
+	copy(e.Subject[:], blob(row[2]))
 	return e
 }
 

@@ -18,7 +18,6 @@ const (
 	insertPackSQL = `INSERT INTO idempotency (hashes, records, ends_at) VALUES (?, ?, ?)`
 	findPackSQL   = `SELECT hashes, records FROM idempotency WHERE n = ?`
 	listPacksSQL  = `SELECT n, hashes, records FROM idempotency WHERE n > ? ORDER BY n LIMIT ?`
-	packHashesSQL = `SELECT hashes FROM idempotency WHERE n = ?`
 	packsAfterSQL = `SELECT n, hashes FROM idempotency WHERE n > ? ORDER BY n`
 	endedPacksSQL = `SELECT n, hashes FROM idempotency WHERE ends_at <= ? ORDER BY ends_at`
 	deletePackSQL = `DELETE FROM idempotency WHERE n = ?`

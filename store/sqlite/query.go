@@ -113,7 +113,6 @@ const (
 	insertPack
 	endedPacks
 	deletePack
-	packHashes
 	findMoved
 	setMoved
 	insertHash
@@ -224,7 +223,6 @@ var statementSQL = planOnce([queries]string{
 	insertPack:     insertPackSQL,
 	endedPacks:     endedPacksSQL,
 	deletePack:     deletePackSQL,
-	packHashes:     packHashesSQL,
 	findMoved:      findMovedSQL,
 	setMoved:       setMovedSQL,
 	insertHash:     insertHashSQL,
@@ -261,7 +259,7 @@ type conn struct {
 	judged    [1][]driver.Value
 	judgedRow [judgeColumns]driver.Value
 
-	hashes recentHashes
+	hashes recentHashes // of idempotency records
 }
 
 func (c *conn) statement(q query) (*statement, error) {
