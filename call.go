@@ -386,7 +386,7 @@ func (c *call) policy(ctx context.Context) (DuplicatePolicy, error) {
 	if err := c.findAccount(ctx); err != nil {
 		return DuplicatePolicy{}, err
 	}
-	return c.known.policies.setting(c.account, settingDuplicatePolicy, parseDuplicatePolicy)
+	return setting(&c.known.policies, c.account, settingDuplicatePolicy, parseDuplicatePolicy)
 }
 
 // decide is claim by the policy that the account has.

@@ -41,7 +41,7 @@ func eventSource(ctx context.Context) string {
 // recordEvents gives each mutation the event of its change, if the account has
 // events on.
 func (c *call) recordEvents(ctx context.Context, w write) error {
-	settings, err := c.known.events.setting(c.account, settingEvents, parseEventSettings)
+	settings, err := setting(&c.known.events, c.account, settingEvents, parseEventSettings)
 	if err != nil || !settings.On {
 		return err
 	}
@@ -55,6 +55,11 @@ func (c *call) recordEvents(ctx context.Context, w write) error {
 		}
 	}
 	log := eventLog{keep: settings.Keep, origin: eventOrigin{c.principal.actor(), c.batch, eventSource(ctx)}}
+	if c.batch == uuid.Nil { // else no other call has the same origin
+		if log.created, err = c.known.created.read(log.origin, eventOrigin.created); err != nil {
+			return err
+		}
+	}
 	entries := make([]JournalEntry, 0, changes)
 	for i := range w.Mutations {
 		m := &w.Mutations[i]
@@ -127,14 +132,19 @@ func (l *eventLog) change(before, after *ContactRecord) (JournalEntry, error) {
 
 // create returns the event of a new contact.
 func (l *eventLog) create(record *ContactRecord) (JournalEntry, error) {
-	d := eventData{Type: EventContactCreated, Version: record.Contact.Version, eventOrigin: l.origin}
 	if l.created == "" {
 		var err error
-		if l.created, err = d.encode(); err != nil {
+		if l.created, err = l.origin.created(); err != nil {
 			return JournalEntry{}, err
 		}
 	}
 	return l.journal(record.Contact.ID, record.Contact.UpdatedAt, l.created), nil
+}
+
+// created returns the data of every event of a new contact with that origin.
+func (o eventOrigin) created() (string, error) {
+	d := eventData{Type: EventContactCreated, Version: 1, eventOrigin: o}
+	return d.encode()
 }
 
 // remove returns the event of a contact that is removed for good.

@@ -99,8 +99,8 @@ var errLedgerSecret = errors.New("a secret of the do-not-call ledger is missing"
 type ledgers struct {
 	store   Store
 	clock   clock
-	secrets []ledgerSecret       // of the host; nil: each account has its own
-	known   *memo[ledgerSecrets] // by setting
+	secrets []ledgerSecret               // of the host; nil: each account has its own
+	known   *memo[string, ledgerSecrets] // by setting
 }
 
 // ledgerSecrets are all secrets of an account.
@@ -110,7 +110,7 @@ type ledgerSecrets struct {
 }
 
 func newLedgers(store Store, clock clock, secrets [][]byte) ledgers {
-	return ledgers{store, clock, newLedgerSecrets(secrets), new(memo[ledgerSecrets])}
+	return ledgers{store, clock, newLedgerSecrets(secrets), new(memo[string, ledgerSecrets])}
 }
 
 // open returns the ledger of an account, to look into it; nil: it is empty. It
@@ -130,7 +130,7 @@ func (s *ledgers) open(account *AccountRecord) (*ledger, error) {
 // isReady reports whether entries can be made in the ledger of an account as its
 // settings are.
 func (s *ledgers) isReady(account *AccountRecord) bool {
-	secrets, err := s.known.setting(account, settingDoNotCall, s.secretsOf)
+	secrets, err := setting(s.known, account, settingDoNotCall, s.secretsOf)
 	return err == nil && secrets.ready
 }
 

@@ -2,18 +2,20 @@ package contacts
 
 import "sync"
 
-// knownSettings are the settings of accounts that a Service has read.
+// knownSettings are the settings of accounts that a Service has read, and what follows
+// from them.
 type knownSettings struct {
-	policies memo[DuplicatePolicy]
-	events   memo[EventSettings]
+	policies memo[string, DuplicatePolicy]
+	events   memo[string, EventSettings]
+	created  memo[eventOrigin, string] // the data of the event of a new contact
 }
 
-// A memo keeps parsed settings by their text. The settings of an account are needed
-// with each call, and seldom change. The zero value remembers nothing yet. It is
-// safe for concurrent use.
-type memo[T any] struct {
+// A memo keeps values by what they are made of, as settings by their text. The
+// settings of an account are needed with each call, and seldom change. The zero value
+// remembers nothing yet. It is safe for concurrent use.
+type memo[K comparable, V any] struct {
 	mu    sync.RWMutex
-	known map[string]T
+	known map[K]V
 }
 
 // maxMemo bounds what a memo remembers.
@@ -29,29 +31,29 @@ func settingOf[T any](a *AccountRecord, name string, parse func(string) (T, erro
 	return parse(text)
 }
 
-// setting is settingOf for what the memo remembers.
-func (m *memo[T]) setting(a *AccountRecord, name string, parse func(string) (T, error)) (T, error) {
+// setting returns the setting of that name as parse reads it, once for each text.
+func setting[T any](m *memo[string, T], a *AccountRecord, name string, parse func(string) (T, error)) (T, error) {
 	return settingOf(a, name, func(text string) (T, error) { return m.read(text, parse) })
 }
 
-// read returns the parsed text, which the caller must not change. It calls parse for a
-// text that it does not know. Errors are not remembered.
-func (m *memo[T]) read(text string, parse func(string) (T, error)) (T, error) {
+// read returns what is made from the key; the caller must not change it. It calls from
+// for a key that it does not know. Errors are not remembered.
+func (m *memo[K, V]) read(key K, from func(K) (V, error)) (V, error) {
 	m.mu.RLock()
-	value, ok := m.known[text]
+	value, ok := m.known[key]
 	m.mu.RUnlock()
 	if ok {
 		return value, nil
 	}
-	value, err := parse(text)
+	value, err := from(key)
 	if err != nil {
 		return value, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known == nil || len(m.known) >= maxMemo {
-		m.known = make(map[string]T)
+		m.known = make(map[K]V)
 	}
-	m.known[text] = value
+	m.known[key] = value
 	return value, nil
 }
