@@ -147,8 +147,11 @@ type Store struct {
 	writes     *groupcommit.Queue[*write]
 	searches   *groupcommit.Queue[*search]
 	accounts   accountCache
-	gate       gate.Gate
-	meter      *meter.Meter
+
+	prunedOnce, prunedEntries rests
+
+	gate  gate.Gate
+	meter *meter.Meter
 }
 
 // The defaults of Options.

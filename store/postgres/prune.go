@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,12 +14,12 @@ import (
 const (
 	// Rows that other transactions remove at the same time are left to them.
 	pruneOnceSQL = `DELETE FROM {schema}.idempotency WHERE account_id = $1 AND key IN (
-		SELECT key FROM {schema}.idempotency WHERE account_id = $1 AND ends_at <= $2 ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED)`
+		SELECT key FROM {schema}.idempotency WHERE account_id = $1 AND ends_at <= $2 ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING account_id`
 	// Of the journal, events alone (kind 1) end.
 	pruneEntriesSQL = `DELETE FROM {schema}.journal WHERE account_id = $1 AND sequence IN (
 		SELECT sequence FROM {schema}.journal WHERE account_id = $1 AND kind = 1 AND ends_at <> 0 AND ends_at <= $2
 			AND sequence < (SELECT sequence FROM {schema}.account_state WHERE account_id = $1)
-			ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED)`
+			ORDER BY ends_at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING account_id`
 
 	// Accounts that have something to prune. Of two ended entries one is not the
 	// newest.
@@ -36,6 +37,10 @@ const (
 	// pruneEvery is of how many new idempotency records or events one, on average,
 	// has twice as many ended ones removed.
 	pruneEvery = 64
+
+	// restOfPruned is how long an account is left alone that had nothing more to
+	// remove: most events and records last for days.
+	restOfPruned = time.Minute
 
 	// maxPruned is how many rows of an account, and how many accounts, one call of
 	// Apply without mutations removes rows of.
@@ -68,11 +73,49 @@ func (s *Store) pruneAfter(ctx context.Context, w *write) {
 		}
 	}
 	for account, n := range records {
-		_ = s.prune(ctx, s.statements.pruneOnce, account, now, n)
+		_ = s.pruneUnlessResting(ctx, &s.prunedOnce, s.statements.pruneOnce, account, now, n)
 	}
 	for account, n := range entries {
-		_ = s.prune(ctx, s.statements.pruneEntries, account, now, n)
+		_ = s.pruneUnlessResting(ctx, &s.prunedEntries, s.statements.pruneEntries, account, now, n)
 	}
+}
+
+// pruneUnlessResting is prune for an account that may have something to remove.
+func (s *Store) pruneUnlessResting(ctx context.Context, r *rests, sql string, account uuid.UUID, now time.Time, limit int) error {
+	if r.has(account, now) {
+		return nil
+	}
+	removed, err := s.prune(ctx, sql, account, now, limit)
+	if err == nil && removed < limit {
+		r.begin(account, now)
+	}
+	return err
+}
+
+// rests are the accounts that had nothing more to remove, with when that was by the
+// clock of the write. They are safe for concurrent use.
+type rests struct {
+	mu    sync.Mutex
+	since map[uuid.UUID]time.Time
+}
+
+// maxRests bounds what rests remember.
+const maxRests = 10_000
+
+func (r *rests) has(account uuid.UUID, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since, ok := r.since[account]
+	return ok && now.Sub(since).Abs() < restOfPruned // clocks may go back
+}
+
+func (r *rests) begin(account uuid.UUID, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since == nil || len(r.since) >= maxRests {
+		r.since = make(map[uuid.UUID]time.Time)
+	}
+	r.since[account] = now
 }
 
 // prunes reports whether an event has others removed. It depends on the time, too: an
@@ -83,8 +126,15 @@ func prunes(e *contacts.JournalEntry) bool {
 	return (uint64(e.At.UnixMicro())*golden>>32+uint64(e.Subject[15]))%pruneEvery == 0
 }
 
-func (s *Store) prune(ctx context.Context, sql string, account uuid.UUID, now time.Time, limit int) error {
-	return s.query(ctx, account, func(pgx.Rows) error { return nil }, sql, pgUUID(account), micros(now.Add(-clockSkew)), limit)
+// prune removes up to limit rows of an account that have ended, and returns how many
+// they were.
+func (s *Store) prune(ctx context.Context, sql string, account uuid.UUID, now time.Time, limit int) (removed int, err error) {
+	count := func(pgx.Rows) error {
+		removed++
+		return nil
+	}
+	err = s.query(ctx, account, count, sql, pgUUID(account), micros(now.Add(-clockSkew)), limit)
+	return removed, err
 }
 
 // pruneAll removes a bounded number of rows that have ended, of any account.
@@ -104,7 +154,7 @@ func (s *Store) pruneAll(ctx context.Context, now time.Time) error {
 	for _, account := range accounts {
 		for _, sql := range []string{s.statements.pruneOnce, s.statements.pruneEntries} {
 			if err == nil {
-				err = s.prune(ctx, sql, account, now, maxPruned)
+				_, err = s.prune(ctx, sql, account, now, maxPruned)
 			}
 		}
 	}
