@@ -43,7 +43,7 @@ type AdminOptions struct {
 	Actor string
 
 	// EventPoll is how long [Admin.Events] waits between two looks for new events.
-	// 0: 250 ms; at least 10 ms.
+	// 0: 250 ms. Less than 10 ms counts as 10 ms.
 	EventPoll time.Duration
 
 	// Now is the clock. Where it is not in the years 1 to 9999, nothing is

@@ -129,7 +129,7 @@ type CreateResult struct {
 	// Err too.
 	PastOverlay bool `json:"past_overlay,omitempty"`
 
-	Err error `json:"error,omitempty"` // an *Error of those of [Service.CreateContact], or CodeBatchFailed; its fields are those of the one contact
+	Err error `json:"error,omitempty"` // an error of [Service.CreateContact], or CodeBatchFailed; its fields are relative to this contact
 }
 
 // CreateContacts creates many contacts, up to Limits.Batch. It returns one result

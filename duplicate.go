@@ -86,10 +86,8 @@ func (c *Contact) fieldOf(k MatchKey) (field, form string) {
 	return element("phone_numbers", i) + ".phone_number", form
 }
 
-const (
-	maxConflicts = 100 // that one error names
-	maxHolders   = 10  // of one claim that a store names, and of one field that an error names
-)
+// maxConflicts is how many conflicts one error names: up to [MaxHolders] of a field.
+const maxConflicts = 100
 
 // A duplicate is a contact that was refused because its match keys are taken.
 type duplicate struct {
@@ -117,7 +115,7 @@ func (c *call) duplicateError(ctx context.Context, d duplicate) *Error {
 			fields = append(fields, conflict.Field)
 		}
 		holders[conflict.Field] = append(known, h.ContactID)
-		if len(known) >= maxHolders || len(e.Conflicts) == maxConflicts {
+		if len(known) >= MaxHolders || len(e.Conflicts) == maxConflicts {
 			more++
 			continue
 		}
@@ -151,7 +149,7 @@ func (e *Error) leaveOut(n int) {
 }
 
 // countOthers returns how many contacts have the field's claims beside those that are
-// known. A store names no more than maxHolders of a claim. Where they cannot be counted,
+// known. A store names no more than MaxHolders of a claim. Where they cannot be counted,
 // the error says nothing of them. The many contacts of a call that are refused because of
 // the same claims have them counted once.
 func (c *call) countOthers(ctx context.Context, d duplicate, field string, known []uuid.UUID) int {
@@ -168,7 +166,7 @@ func (c *call) countOthers(ctx context.Context, d duplicate, field string, known
 			}
 		}
 		keys = append(keys, k)
-		full = full || n >= maxHolders
+		full = full || n >= MaxHolders
 	}
 	if !full {
 		return 0

@@ -154,10 +154,10 @@ var (
 	// ErrConflict: the contact has another version than the change expects.
 	ErrConflict error = &Error{Code: CodeConflict, Message: "the contact does not have that version; it may have been changed meanwhile"}
 	// ErrIdempotencyConflict: the idempotency key was used for another input.
-	ErrIdempotencyConflict error = &Error{Code: CodeIdempotencyConflict, Message: "the idempotency key was used before, for another contact"}
+	ErrIdempotencyConflict error = &Error{Code: CodeIdempotencyConflict, Message: "the idempotency key was used before, for another input"}
 	// ErrBatchFailed: nothing is wrong with this contact, but it was not stored
 	// because another one of its batch could not be.
-	ErrBatchFailed error = &Error{Code: CodeBatchFailed, Message: "not stored, because another contact of the batch could not be"}
+	ErrBatchFailed error = &Error{Code: CodeBatchFailed, Message: "not stored, because another contact of the batch could not be stored"}
 	// ErrDuplicate: a live contact outside the mutation holds a claimed match key.
 	ErrDuplicate error = &Error{Code: CodeDuplicateContact, Message: "another contact of the account has this key"}
 

@@ -26,8 +26,8 @@ const (
 // they are of no use.
 //
 // No event is left out. A reader that sees a sequence never sees a lower one
-// later. A host that stores the sequence together with what the event made it do,
-// in one transaction, and begins there the next time, does it exactly once.
+// later. To handle each event exactly once, store its sequence in the same transaction
+// as your own change, and begin after that sequence the next time.
 //
 // An error ends the loop; begin again with the last sequence. CodeEventsGone says
 // that events after it have ended by [EventSettings]; to go on without them, begin
@@ -121,8 +121,7 @@ func (a *Admin) PruneEvents(ctx context.Context, accountID uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	const clockSkew = time.Hour // stores remove nothing before
-	const maxRounds = 10_000    // a round may remove what is of other accounts
+	const maxRounds = 10_000 // a round may remove what is of other accounts
 	rounds, first := 0, int64(0)
 	q := JournalQuery{AccountID: accountID, Kind: JournalEvent, Limit: eventPage}
 	for {
@@ -132,7 +131,7 @@ func (a *Admin) PruneEvents(ctx context.Context, accountID uuid.UUID) error {
 		}
 		found := int64(0)
 		for i := range entries {
-			if e := &entries[i]; e.Sequence < newest && e.ended(now.Add(-clockSkew)) {
+			if e := &entries[i]; e.Sequence < newest && e.ended(now.Add(-ClockSkew)) {
 				found = e.Sequence
 				break
 			}

@@ -244,8 +244,8 @@ func (c *call) history(ctx context.Context, id uuid.UUID, yield func(Event, erro
 	return nil
 }
 
-// GetContactAsOf returns a contact as it was at a time: in the newest version that
-// was not stored after it. It needs Options.ReadPermission and
+// GetContactAsOf returns a contact as it was at a time: in the last version that was
+// stored by then. It needs Options.ReadPermission and
 // Options.EventsPermission. Whether the key may see the contact is judged by the
 // team that it has now. Its do-not-call fields are those of that time: blocks and
 // grants that were recorded later do not count, and what had not expired holds.

@@ -104,8 +104,9 @@ type Authenticator interface {
 
 // KeyAuthenticator returns the Authenticator that a [Service] has by default, for
 // a host that wraps it. It accepts the API keys of the store. It asks the store
-// every time, so a revocation holds for the next call. The host may change the
-// principals that it returns, and keep them. A nil now means time.Now.
+// every time, so a revocation holds for the next call. Without it, a CreateContact may
+// leave that question to a store that is a KeyJudge, and saves it. The host may change
+// the principals that it returns, and keep them. A nil now means time.Now.
 func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
 	if now == nil {
 		now = time.Now

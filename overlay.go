@@ -200,7 +200,7 @@ func (o *overlay) holdersOf(claims []MatchKey, stored []Holder, own uuid.UUID) (
 			add(Holder{Key: i, ContactID: id})
 		}
 		slices.SortFunc(all[from:], func(a, b Holder) int { return bytes.Compare(a.ContactID[:], b.ContactID[:]) })
-		all = all[:min(len(all), from+maxHolders)]
+		all = all[:min(len(all), from+MaxHolders)]
 	}
 	return all
 }

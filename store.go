@@ -221,6 +221,13 @@ type Store interface {
 // is all or nothing. Larger transactions gain little more.
 const MaxMutations = 1000
 
+// MaxHolders is how many holders of one claim an outcome of [Store.Apply] names at most.
+const MaxHolders = 10
+
+// ClockSkew is how far the clocks of the processes on one store may differ. A store
+// removes what has ended when that much time has passed.
+const ClockSkew = time.Hour
+
 // MaxGroupRecords is how many records a [ContactGroup] has at most.
 const MaxGroupRecords = 100
 

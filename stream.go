@@ -7,8 +7,8 @@ import (
 
 // CreateContactStream creates contacts as they come from the source, for imports
 // of any size. It yields one result for each, in their order. It holds up to
-// 1,000 contacts at a time. Results come when that many were created, or when the
-// source has ended.
+// 1,000 contacts at a time. Results come after each 1,000 contacts, and at the end of
+// the source.
 //
 // An error beside the result is one of those of [Service.CreateContacts] and ends
 // the stream. If contacts could not be stored for a CodeServerError, that error

@@ -93,7 +93,7 @@ type UpsertResult struct {
 	// PastOverlay is that of [CreateResult].
 	PastOverlay bool `json:"past_overlay,omitempty"`
 
-	Err error `json:"error,omitempty"` // in a batch or a stream: an *Error of those of [Service.UpsertContact], or CodeBatchFailed
+	Err error `json:"error,omitempty"` // in a batch or a stream: an error of [Service.UpsertContact], or CodeBatchFailed; its fields are relative to this contact
 }
 
 // UpsertContact creates a contact, or changes the live contact that has one of its

@@ -21,8 +21,7 @@ type figure struct {
 	Theirs samples
 }
 
-// figures are the rows of the design's table of figures, and those without a
-// ratio to reach that help to read them.
+// figures are the rows of the table, each with the ratio to reach if there is one.
 func figures(growth, ledger int) []*figure {
 	const (
 		handwritten = "hand-written `database/sql`, normalised tables, one transaction per contact"

@@ -315,7 +315,7 @@ func TestBatch(t *testing.T) {
 	const two = `{"contacts": [{"first_name": "Jane", "idempotency_key": "k"}, {"email": "joe@example.com"}], "all_or_nothing": `
 	failed := send(two + `true}`)
 	wantBody(t, `{"results": [
-		{"index": 0, "status": 424, "error": {"error": "batch_failed", "message": "not stored, because another contact of the batch could not be"}},
+		{"index": 0, "status": 424, "error": {"error": "batch_failed", "message": "not stored, because another contact of the batch could not be stored"}},
 		{"index": 1, "status": 400, "error": {"error": "missing_first_name", "message": "first name is required", "details": [
 			{"field": "first_name", "code": "required", "message": "is required"}]}}
 	], "created": 0, "failed": 2}`, failed)

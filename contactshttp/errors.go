@@ -114,7 +114,7 @@ func isMaxBytes(err error) bool {
 func errNoRoute(prefix string) error {
 	return &failure{
 		status: http.StatusNotFound, code: contacts.CodeNotFound,
-		message: "there is nothing at this path; the paths of this API start with " + prefix + "/contacts",
+		message: "there is nothing at this path; those of this API are in " + prefix + "/openapi.json",
 	}
 }
 

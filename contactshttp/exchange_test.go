@@ -181,7 +181,7 @@ func TestLog(t *testing.T) {
 		`level=INFO msg="contactshttp: request" method=HEAD route=/api/v1/contacts status=200 duration=0s bytes=0 request_id=r`,
 		`level=INFO msg="contactshttp: request" method=GET route=/api/v1/contacts/{id} status=304 duration=0s bytes=0 request_id=r`,
 		`level=INFO msg="contactshttp: request" method=DELETE route=/api/v1/contacts/{id} status=404 duration=0s bytes=61 request_id=r code=not_found`,
-		`level=INFO msg="contactshttp: request" method=GET route="" status=404 duration=0s bytes=132 request_id=r code=not_found`,
+		`level=INFO msg="contactshttp: request" method=GET route="" status=404 duration=0s bytes=128 request_id=r code=not_found`,
 		`level=INFO msg="contactshttp: request" method=other route=/api/v1/contacts status=405 duration=0s bytes=95 request_id=r code=method_not_allowed`,
 		`level=INFO msg="contactshttp: request" method=OPTIONS route=/api/v1/contacts/{id} status=204 duration=0s bytes=0 request_id=r`,
 	}
@@ -460,7 +460,7 @@ func TestExternalPrefix(t *testing.T) {
 			if paths[described+"/contacts/create"] == nil || slices.ContainsFunc(slices.Collect(maps.Keys(paths)), elsewhere) {
 				t.Errorf("the description has the paths %v", slices.Sorted(maps.Keys(paths)))
 			}
-			if got := s.send(t, ask{path: strings.TrimSuffix(c.at, "/api/v1") + "/x"}); !strings.Contains(got.body, `"there is nothing at this path; the paths of this API start with `+c.want+`/contacts"`) {
+			if got := s.send(t, ask{path: strings.TrimSuffix(c.at, "/api/v1") + "/x"}); !strings.Contains(got.body, `"there is nothing at this path; those of this API are in `+c.want+`/openapi.json"`) {
 				t.Errorf("404: %s", got.body)
 			}
 		})
@@ -475,19 +475,19 @@ func TestUnknownPathNamesThePrefix(t *testing.T) {
 		name, prefix, path, want string
 		mount                    func(http.Handler) http.Handler
 	}{
-		{"mounted under another path", "", "/crm/contacts", "/api/v1/contacts", nil},
-		{"with another prefix", "/crm", "/api/v1/contacts", "/crm/contacts", nil},
-		{"prefix stripped twice", "", "/api/v1/contacts", "/api/v1/api/v1/contacts",
+		{"mounted under another path", "", "/crm/contacts", "/api/v1/openapi.json", nil},
+		{"with another prefix", "/crm", "/api/v1/contacts", "/crm/openapi.json", nil},
+		{"prefix stripped twice", "", "/api/v1/contacts", "/api/v1/api/v1/openapi.json",
 			func(h http.Handler) http.Handler { return http.StripPrefix("/api/v1", h) }},
-		{"unknown path of the API", "", "/api/v1/persons", "/api/v1/contacts", nil},
-		{"at the root", "/", "/persons", "/contacts", nil},
+		{"unknown path of the API", "", "/api/v1/persons", "/api/v1/openapi.json", nil},
+		{"at the root", "/", "/persons", "/openapi.json", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newWorld(t, &settings{handler: &contactshttp.Options{Prefix: c.prefix}, mount: c.mount})
 			got := s.send(t, ask{path: c.path, key: s.reader})
 			got.wantFailure(t, 404, contacts.CodeNotFound)
-			if want := "there is nothing at this path; the paths of this API start with " + c.want; decode[failure](t, got.body).Message != want {
+			if want := "there is nothing at this path; those of this API are in " + c.want; decode[failure](t, got.body).Message != want {
 				t.Errorf("got %s, want %q", got.body, want)
 			}
 		})

@@ -101,9 +101,9 @@ type numberList struct {
 
 	moreNumbers []int // columns that have numbers, too, and that nobody has chosen among
 
-	given   []givenNumber // to the stream, and perhaps not judged yet
-	size    int           // bytes of their text
-	settled int           // numbers of the stream before those
+	given []givenNumber // to the stream, and perhaps not judged yet
+	size  int           // bytes of their text
+	first int           // numbers of the stream before those
 }
 
 // A givenNumber is a row in little memory.
@@ -398,13 +398,13 @@ func (l *numberList) blockPart(ctx context.Context, svc *contacts.Service, key s
 		}
 		more = true
 	}
-	l.given, l.size, l.settled = l.given[:0], 0, 0
+	l.given, l.size, l.first = l.given[:0], 0, 0
 	judged := 0
 	for result, err := range svc.BlockCallsStream(ctx, key, source, &contacts.BlockCallsOptions{OverGrants: l.opts.OverGrants}) {
 		s := &l.summary
 		s.Added, s.Unchanged, s.Granted = s.Added+result.Added, s.Unchanged+result.Unchanged, s.Granted+result.Granted
 		for _, e := range result.Errors {
-			if err := l.refuse(l.given[e.Index-l.settled], problemsOf(e.Err)); err != nil {
+			if err := l.refuse(l.given[e.Index-l.first], problemsOf(e.Err)); err != nil {
 				return false, err
 			}
 		}
@@ -412,9 +412,9 @@ func (l *numberList) blockPart(ctx context.Context, svc *contacts.Service, key s
 			return false, err
 		}
 		judged += result.Added + result.Unchanged + result.Granted + result.Failed
-		if judged == l.settled+len(l.given) {
+		if judged == l.first+len(l.given) {
 			clear(l.given)
-			l.given, l.size, l.settled = l.given[:0], 0, judged
+			l.given, l.size, l.first = l.given[:0], 0, judged
 		}
 	}
 	return more, nil

@@ -57,7 +57,7 @@ type ImportOptions struct {
 	// An error ends the import. A dry run does not call it. nil: never.
 	Checkpoint func(Position) error
 
-	// StopAfter ends the import when it has refused that many rows. What was read by
+	// StopAfter ends the import after this number of refused rows. What was read by
 	// then, up to a thousand rows more, is finished. 0: never.
 	StopAfter int
 }
@@ -101,6 +101,9 @@ func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, o
 	from := r.opts.From
 	if from.Fingerprint != "" && from.Job != opts.Job {
 		return nil, wrongOption("ImportOptions.Job is %q, and ReadOptions.From is of the job %q; give the same job", opts.Job, from.Job)
+	}
+	if opts.StopAfter < 0 {
+		return nil, wrongOption("ImportOptions.StopAfter is %d; give a number of refused rows, or 0 for any number", opts.StopAfter)
 	}
 	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at, seen: r.seen(), dry: svc.IsDryRun()}
 	if opts.Upsert != nil {

@@ -528,6 +528,19 @@ type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errStop }
 
+func TestStopAfterIsNotNegative(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	r, err := contactsio.NewReader(strings.NewReader(people(1)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := contactsio.Import(t.Context(), f.Service, f.Key, r, &contactsio.ImportOptions{StopAfter: -1})
+	if s != nil || !errors.Is(err, contactsio.ErrOption) || !strings.HasPrefix(err.Error(), "contactsio: ImportOptions.StopAfter is -1") {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestGoOnWithAnotherJob(t *testing.T) {
 	t.Parallel()
 	f := contactstest.New(t, nil)

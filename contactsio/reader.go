@@ -29,8 +29,9 @@ type ReadOptions struct {
 	Format Format
 
 	// Comma separates the fields of a CSV file. 0: a first line "sep=;" says it, or
-	// the header of a file of refused rows. Otherwise it is that of comma, semicolon,
-	// tab and | with which most of the first lines have the same number of fields.
+	// the header of a file of refused rows. Otherwise it is found: of comma, semicolon,
+	// tab and |, it is the one that gives most of the first lines the same number of
+	// fields.
 	Comma rune
 
 	// Encoding is a name of the WHATWG list, such as "windows-1252". "": a byte
@@ -65,7 +66,8 @@ type ReadOptions struct {
 }
 
 // ErrOption is matched by the errors of options that are wrong, whatever a file holds.
-// Nothing was stored or written then.
+// Nothing was stored or written then. What is wrong in ImportOptions.Upsert or Defaults
+// is found by the Service, and refuses each row.
 var ErrOption = errors.New("contactsio: an option is wrong")
 
 // An optionError is an ErrOption with its own text.

@@ -252,6 +252,7 @@ var words = strings.NewReplacer(
 	"ReadOptions.Format", "--format",
 	"ReadOptions.From", "--checkpoint",
 	"ImportOptions.Job", "--job",
+	"ImportOptions.StopAfter", "--stop-after",
 	"ExportOptions.Columns", "--columns",
 	"ExportOptions.PhoneColumns", "--phone-columns",
 	"DoNotCallImportOptions.Column", "--column",

@@ -155,9 +155,6 @@ func (a *account) judgeContacts(changes []contacts.ContactChange) error {
 	return nil
 }
 
-// maxHolders is how many holders of one claim an outcome names.
-const maxHolders = 10
-
 // holders returns the live contacts that hold a claim of the mutation, and
 // whether there are any. If there are none, it returns the newest deleted one.
 func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate bool) {
@@ -180,7 +177,7 @@ func (a *account) holders(m *contacts.Mutation) (_ []contacts.Holder, duplicate 
 			case deleted == nil || compareIDs(id, deleted[0].ContactID) > 0:
 				deleted = []contacts.Holder{h}
 			}
-			if len(live)-n == maxHolders {
+			if len(live)-n == contacts.MaxHolders {
 				break
 			}
 		}

@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	clockSkew = time.Hour // what has ended is kept for so long, since clocks differ
-	maxPruned = 10_000    // how many records an Apply without mutations removes
+	maxPruned = 10_000 // how many records an Apply without mutations removes
 
 	minPruneAt = 100 // fewer records are not worth the look
 )
@@ -38,7 +37,7 @@ func (a *account) pruneIfDue(now time.Time) {
 // prune removes at most limit records that have ended and says how many. The
 // same calls remove the same records.
 func (a *account) prune(now time.Time, limit int) (n int) {
-	until := now.Add(-clockSkew)
+	until := now.Add(-contacts.ClockSkew)
 	ended := make([]*contacts.IdempotencyRecord, 0, len(a.idempotency))
 	for _, r := range a.idempotency {
 		if !r.EndsAt.After(until) {

@@ -69,9 +69,9 @@ func TestApplyWithoutMutationsRemovesSomeOfWhatHasEnded(t *testing.T) {
 		now  time.Time
 		want [3]int
 	}{
-		{noon.Add(clockSkew - time.Microsecond), [3]int{100, maxPruned, 100}},
-		{noon.Add(clockSkew), [3]int{0, 100, 100}},
-		{noon.Add(clockSkew), [3]int{0, 1, 0}}, // the newest entry stays
+		{noon.Add(contacts.ClockSkew - time.Microsecond), [3]int{100, maxPruned, 100}},
+		{noon.Add(contacts.ClockSkew), [3]int{0, 100, 100}},
+		{noon.Add(contacts.ClockSkew), [3]int{0, 1, 0}}, // the newest entry stays
 	} {
 		apply(t, s, pruned(step.now))
 		if left() != step.want {
@@ -87,7 +87,7 @@ func TestTheSameCallsRemoveTheSameRecords(t *testing.T) {
 	for i := range left {
 		s, accounts := withAccounts(t, 1)
 		apply(t, s, contacts.MutationBatch{Now: noon.Add(-time.Minute), Mutations: once(accounts[0], maxPruned+50)})
-		apply(t, s, pruned(noon.Add(clockSkew)))
+		apply(t, s, pruned(noon.Add(contacts.ClockSkew)))
 		left[i] = slices.SortedFunc(maps.Keys(accounts[0].idempotency), func(x, y [32]byte) int { return slices.Compare(x[:], y[:]) })
 	}
 	if len(left[0]) != 50 {
@@ -102,7 +102,7 @@ func TestWritesRemoveWhatHasEnded(t *testing.T) {
 	t.Parallel()
 	s, accounts := withAccounts(t, 1)
 	a := accounts[0]
-	later := noon.Add(clockSkew)
+	later := noon.Add(contacts.ClockSkew)
 	for range 10 * minPruneAt {
 		apply(t, s, contacts.MutationBatch{Now: later, Mutations: []contacts.Mutation{events(a, 1)}})
 		if n := len(a.journal); n > minPruneAt {
@@ -123,7 +123,7 @@ func TestNothingElseIsPruned(t *testing.T) {
 		{Kind: contacts.JournalEvent, EndsAt: noon},
 		{Kind: contacts.JournalEvent},
 	}}}})
-	apply(t, s, pruned(noon.Add(clockSkew)))
+	apply(t, s, pruned(noon.Add(contacts.ClockSkew)))
 	var kept []int64
 	for _, e := range a.journal {
 		kept = append(kept, e.Sequence)
@@ -140,7 +140,7 @@ func TestDryRunPrunesNothing(t *testing.T) {
 	a := accounts[0]
 	mixed := []contacts.Mutation{events(a, minPruneAt), {AccountID: accounts[1].ID}} // does not prune
 	apply(t, s, contacts.MutationBatch{Now: noon, Mutations: mixed})
-	later := noon.Add(clockSkew)
+	later := noon.Add(contacts.ClockSkew)
 	apply(t, s, contacts.MutationBatch{Now: later, DryRun: true})
 	apply(t, s, contacts.MutationBatch{Now: later, DryRun: true, Mutations: mixed[:1]})
 	if n := len(a.journal); n != minPruneAt {

@@ -25,9 +25,6 @@ const holdersSQL = `SELECT n.account_id, n.value, h.contact_id, h.team_id, h.del
 			WHERE l.account_id = {account} AND l.value = n.value AND c.deleted_at <> 0 ORDER BY l.contact_id DESC LIMIT $4)
 	) AS h`
 
-// maxHolders is how many holders of a claim an outcome names.
-const maxHolders = 10
-
 // A claim is a match key that a mutation claims.
 type claim struct{ account, value uuid.UUID }
 
@@ -67,7 +64,7 @@ func (j *judge) readClaims(t *transaction, s *statements) {
 	}, s.holders,
 		column(claims, func(k claim) pgtype.UUID { return pgUUID(k.account) }),
 		column(claims, func(k claim) pgtype.UUID { return pgUUID(k.value) }),
-		maxHolders+moved, 1+moved)
+		contacts.MaxHolders+moved, 1+moved)
 }
 
 // holders returns the live contacts outside the mutation that hold its claims, and
@@ -97,7 +94,7 @@ func (j *judge) holders(m *mutation) (live, twin []contacts.Holder) {
 			}
 		}
 		slices.SortFunc(of, func(a, b contacts.Holder) int { return compareIDs(a.ContactID, b.ContactID) })
-		live = append(live, of[:min(len(of), maxHolders)]...)
+		live = append(live, of[:min(len(of), contacts.MaxHolders)]...)
 	}
 	return live, twin
 }

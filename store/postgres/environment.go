@@ -21,31 +21,31 @@ const settingsSQL = `SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg
 	CASE WHEN pg_catalog.current_setting('synchronous_commit', true) OPERATOR(pg_catalog.=) 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END,
 	CASE WHEN pg_catalog.current_setting('bytea_output', true) OPERATOR(pg_catalog.=) 'escape' THEN pg_catalog.set_config('bytea_output', 'hex', true) END`
 
-// settleSQL sets the same for the whole session, if the process that answers has
+// sessionSettingsSQL sets the same for the whole session, if the process that answers has
 // the number that the connection was told.
-const settleSQL = `SELECT pid, CASE WHEN pid OPERATOR(pg_catalog.=) $1 THEN pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false) END,
+const sessionSettingsSQL = `SELECT pid, CASE WHEN pid OPERATOR(pg_catalog.=) $1 THEN pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false) END,
 	CASE WHEN pid OPERATOR(pg_catalog.=) $1 AND pg_catalog.current_setting('synchronous_commit', true) OPERATOR(pg_catalog.=) 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', false) END,
 	CASE WHEN pid OPERATOR(pg_catalog.=) $1 AND pg_catalog.current_setting('bytea_output', true) OPERATOR(pg_catalog.=) 'escape' THEN pg_catalog.set_config('bytea_output', 'hex', false) END
 	FROM (SELECT pg_catalog.pg_backend_pid()::pg_catalog.int8 AS pid) AS process`
 
-// settle gives the settings to a connection for good that goes directly to the
+// setForSession gives the settings to a connection for good that goes directly to the
 // server, so that its transactions need not. A server tells each client the number
 // of the process that serves it; a pooler tells another one.
-func settle(ctx context.Context, conn *pgx.Conn) error {
+func setForSession(ctx context.Context, conn *pgx.Conn) error {
 	process, told := int64(0), int64(conn.PgConn().PID())
-	if err := conn.QueryRow(ctx, settleSQL, pgx.QueryExecModeExec, told).Scan(&process, nil, nil, nil); err != nil {
+	if err := conn.QueryRow(ctx, sessionSettingsSQL, pgx.QueryExecModeExec, told).Scan(&process, nil, nil, nil); err != nil {
 		return err
 	}
 	if process == told {
-		conn.PgConn().CustomData()[settled] = true
+		conn.PgConn().CustomData()[setMark] = true
 	}
 	return nil
 }
 
-// settled is the name of the mark on connections that settle has changed.
-const settled = "contacts: settled"
+// setMark is the name of the mark on connections that setForSession has changed.
+const setMark = "contacts: settings"
 
-func isSettled(conn *pgx.Conn) bool { return conn.PgConn().CustomData()[settled] == true }
+func isSet(conn *pgx.Conn) bool { return conn.PgConn().CustomData()[setMark] == true }
 
 // environmentSQL returns what the server has, the process that answers, and
 // whether Citus is there.

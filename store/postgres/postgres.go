@@ -4,7 +4,9 @@
 //
 // Writes that wait at the same time share a transaction, so many callers cost
 // less than few. A single caller waits for nobody. A plain create takes one round
-// trip to the server, also with events. Every other write takes two.
+// trip to the server, also with events. Every other write takes two. The Service needs
+// one more for the API key, unless it is a CreateContact without an idempotency key
+// whose API key it knows.
 //
 // # Rights
 //
@@ -186,7 +188,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	case !strings.Contains(url, "pool_max_conns"):
 		c.MaxConns = defaultMaxConns
 	}
-	c.AfterConnect = settle
+	c.AfterConnect = setForSession
 	s, err := open(ctx, c, opts)
 	if errors.Is(err, errPooler) {
 		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe

@@ -31,9 +31,6 @@ const (
 )
 
 const (
-	// clockSkew is how far the clocks of processes may differ.
-	clockSkew = time.Hour
-
 	// pruneEvery is of how many new idempotency records or events one, on average,
 	// has twice as many ended ones removed.
 	pruneEvery = 64
@@ -133,7 +130,7 @@ func (s *Store) prune(ctx context.Context, sql string, account uuid.UUID, now ti
 		removed++
 		return nil
 	}
-	err = s.query(ctx, account, count, sql, pgUUID(account), micros(now.Add(-clockSkew)), limit)
+	err = s.query(ctx, account, count, sql, pgUUID(account), micros(now.Add(-contacts.ClockSkew)), limit)
 	return removed, err
 }
 
@@ -148,7 +145,7 @@ func (s *Store) pruneAll(ctx context.Context, now time.Time) error {
 			err := rows.Scan((*[16]byte)(&id))
 			accounts = append(accounts, id)
 			return err
-		}, s.statements.prunable, micros(now.Add(-clockSkew)), maxPrunedAccounts)
+		}, s.statements.prunable, micros(now.Add(-contacts.ClockSkew)), maxPrunedAccounts)
 		return t.flush(ctx)
 	})
 	for _, account := range accounts {

@@ -127,7 +127,7 @@ func (t *transaction) end() {
 func begin(conn *pgxpool.Conn, sql string) *transaction {
 	t := &transaction{conn: conn}
 	t.exec(sql)
-	if !isSettled(conn.Conn()) {
+	if !isSet(conn.Conn()) {
 		t.exec(settingsSQL)
 	}
 	return t

@@ -47,15 +47,10 @@ func encodeClaims(keys []contacts.MatchKey) []claim {
 	return claims
 }
 
-const (
-	// maxHolders is how many holders of a claim an outcome names.
-	maxHolders = 10
-
-	// enoughHolders is how many holders of a claim are looked at, to name those
-	// with the lowest ids. Contacts come nearly in the order of their ids.
-	// Without a limit, one key of very many contacts would make others wait.
-	enoughHolders = 1000
-)
+// enoughHolders is how many holders of a claim are looked at, to name those
+// with the lowest ids. Contacts come nearly in the order of their ids.
+// Without a limit, one key of very many contacts would make others wait.
+const enoughHolders = 1000
 
 // claims judges the claims of the mutation.
 func (j *judge) claims(m *mutation, account int64) (o contacts.MutationOutcome, err error) {
@@ -124,7 +119,7 @@ func (j *judge) holders(m *mutation, c claim, last *holder) (all []contacts.Hold
 		return nil, err
 	}
 	slices.SortFunc(live, func(a, b contacts.Holder) int { return bytes.Compare(a.ContactID[:], b.ContactID[:]) })
-	all = append(live[:min(len(live), maxHolders)], deleted...)
+	all = append(live[:min(len(live), contacts.MaxHolders)], deleted...)
 	if all != nil && !own {
 		if j.held == nil {
 			j.held = make(map[claim][]contacts.Holder)

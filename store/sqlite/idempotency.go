@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -172,11 +171,6 @@ func (c *writeConn) storePack() error {
 	return c.exec(insertPack, c.pack.hashes, c.pack.records, c.pack.endsAt)
 }
 
-// clockSkew is how long ago a row must have ended before it is removed. The
-// contract says an hour: to a process with a slow clock, or with a transaction
-// that took long, the row may not have ended yet.
-const clockSkew = time.Hour
-
 // maxPruned is how many rows of a kind a batch without mutations removes at most.
 // That takes some milliseconds, for which others wait.
 const maxPruned = 1000
@@ -195,7 +189,7 @@ func (c *writeConn) stored(now int64, rows tally) {
 // they become fewer without any other process to see to it. Of jobs with several
 // times the earliest counts.
 func (c *writeConn) prune() error {
-	rows, ended := c.pruneFor, c.pruneAt-clockSkew.Microseconds()
+	rows, ended := c.pruneFor, c.pruneAt-contacts.ClockSkew.Microseconds()
 	if rows.idempotencies > 0 {
 		if err := c.prunePacks(ended, 2*rows.idempotencies); err != nil {
 			return err
