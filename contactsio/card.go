@@ -306,7 +306,7 @@ func (p properties) labels() map[string]string {
 		if inner, ok := strings.CutPrefix(label, "_$!<"); ok {
 			label = strings.TrimSuffix(inner, ">!$_")
 		}
-		labels[f.Group] = label
+		labels[strings.ToLower(f.Group)] = label
 	}
 	return labels
 }
@@ -315,7 +315,7 @@ func (p properties) labels() map[string]string {
 func (p *person) fromCard(card properties, uid bool) {
 	labels := card.labels()
 	kind := func(f *vcard.Field) string {
-		if label := labels[f.Group]; f.Group != "" && label != "" {
+		if label := labels[strings.ToLower(f.Group)]; f.Group != "" && label != "" {
 			return label
 		}
 		return cardType(f)

@@ -177,7 +177,7 @@ var commonNames = sync.OnceValue(func() map[string]role {
 		"title": "custom_context.title", "position": "custom_context.title",
 		"url": "website", "web": "website", "websiteurl": "website", "webpage": "website", "homepage": "website",
 		"street": "address", "streetaddress": "address", "address1": "address", "addressline1": "address", "addressline2": "address 2", "address2": "address 2",
-		"town": "city", "locality": "city", "province": "state", "region": "state", "state/region": "state", "state/province": "state", "county": "state",
+		"town": "city", "locality": "city", "province": "state", "region": "state", "state/region": "state", "state/province": "state", "county": "county",
 		"zip": "zip_code", "postcode": "zip_code", "postalcode": "zip_code", "zip/postalcode": "zip_code", "country/region": "country",
 		"labels": "tags", "note": "custom_context.note", "notes": "custom_context.note",
 		"dnc": "do_not_call", "optedoutofcalls": "do_not_call", "hasoptedoutofemail": "opt-out", "emailoptout": "opt-out",
@@ -265,12 +265,30 @@ func (r *Reader) mapped(name string) (field string, ok bool) {
 	if field, ok = r.opts.Map[name]; ok {
 		return field, true
 	}
-	for other, field := range r.opts.Map {
-		if plain(other) == plain(name) {
-			return field, true
-		}
+	if names := r.mapNames(name); len(names) > 0 {
+		return r.opts.Map[names[0]], true
 	}
 	return "", false
+}
+
+// mapNames returns the names in the option Map that mean a column, in their order.
+func (r *Reader) mapNames(column string) []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for name := range r.opts.Map {
+			if plain(name) == plain(column) && !yield(name) {
+				return
+			}
+		}
+	})
+}
+
+// mapsOnce checks that the option Map names a column once, or has its exact name.
+func (r *Reader) mapsOnce(column string) error {
+	names := r.mapNames(column)
+	if _, exact := r.opts.Map[column]; exact || len(names) < 2 {
+		return nil
+	}
+	return wrongOption("ReadOptions.Map names the column %q twice, as %q and as %q", column, names[0], names[1])
 }
 
 // mapColumns decides what each column becomes.
@@ -289,6 +307,9 @@ func (c *csvRows) mapColumns() error {
 			return fmt.Errorf("contactsio: the name of column %d cannot be read in %s; name the encoding of the file in ReadOptions.Encoding", i+1, c.text.encoding)
 		}
 		field, mapped := c.reader.mapped(name)
+		if err := c.reader.mapsOnce(name); err != nil {
+			return err
+		}
 		if name == "" && field == "" {
 			// Spreadsheets write such columns, and most hold nothing.
 			col.name = fmt.Sprintf("(column %d)", i+1)
@@ -313,6 +334,17 @@ func (c *csvRows) mapColumns() error {
 			continue
 		}
 		uses[i] = use{r, n}
+	}
+	hasState := slices.ContainsFunc(uses, func(u use) bool { return u.role == "state" })
+	for i, u := range uses {
+		if u.role != "county" {
+			continue
+		}
+		if uses[i].role = "state"; hasState { // where a county is not the state
+			uses[i].role = ""
+			c.reader.ignored.add(c.columns[i].name)
+		}
+		hasState = true
 	}
 	c.person.noLast = !slices.ContainsFunc(uses, func(u use) bool { return u.role == "last_name" })
 	b := newColumnBuilder(&c.person, c.source, uses)

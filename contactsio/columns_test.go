@@ -210,3 +210,21 @@ func TestWhatIsSaidOfNumbers(t *testing.T) {
 		t.Errorf("the opt-out is lost: %v", opted.Contact.CustomContext)
 	}
 }
+
+// A county is the state where the file has no other.
+func TestCounty(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{
+		"first_name,county\nA,Kent\n":                     "Kent",
+		"first_name,county,state\nA,Orange,CA\n":          "CA",
+		"first_name,state,county\nA,CA,Orange\n":          "CA",
+		"first_name,County,county,state\nA,a,Orange,CA\n": "CA",
+		"first_name,County,county\nA,Kent,Sussex\n":       "Kent",
+		"first_name,Mailing State,county\nA,CA,Orange\n":  "Orange",
+	} {
+		rows := read(t, strings.NewReader(file), nil)
+		if len(rows) != 1 || rows[0].Problems != nil || rows[0].Contact.State != want {
+			t.Errorf("%q: %+v, want the state %q", file, rows, want)
+		}
+	}
+}

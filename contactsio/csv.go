@@ -252,6 +252,7 @@ func (c *csvRows) fill(row *Row) {
 		c.columns[i].set(p, withoutFormulaMark(cell))
 	}
 	p.finish(row)
+	c.reader.guessed = p.guessed
 }
 
 // isHeader reports whether a row is the header again, as in files that were put together.

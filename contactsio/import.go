@@ -24,11 +24,14 @@ type ImportOptions struct {
 	Job string
 
 	// Upsert changes the contact that a row matches, with its MatchOn, Mode, TagsMode,
-	// UpdateOnly and RestoreDeleted. Its other fields are ignored. nil: each row is
-	// created, and the account's duplicate policy decides what a match means.
+	// UpdateOnly and RestoreDeleted. Its other fields are ignored. With UpsertOverwrite
+	// a row without a name is refused: its company, e-mail address or phone number would
+	// overwrite a name. nil: each row is created, and the account's duplicate policy
+	// decides what a match means.
 	Upsert *contacts.UpsertContactInput
 
-	// Defaults are for what a row lacks. Their IdempotencyKey is ignored.
+	// Defaults are for what a row lacks. With UpsertOverwrite they overwrite too. Their
+	// IdempotencyKey is ignored.
 	Defaults contacts.CreateContactInput
 	// Tags are added to those of every row.
 	Tags []string
@@ -224,6 +227,9 @@ type inputRow struct {
 	err   error
 }
 
+// guessOverwrites is why an upsert refuses a row whose name is guessed.
+const guessOverwrites = "the row has no name, and what would be taken for it would overwrite the name of a contact; give it one, or import it with the mode fill"
+
 // rows yields the rows of the file, and at last the error that reading ended with.
 func (i *importing) rows(ctx context.Context) iter.Seq[inputRow] {
 	return func(yield func(inputRow) bool) {
@@ -231,6 +237,9 @@ func (i *importing) rows(ctx context.Context) iter.Seq[inputRow] {
 			var row inputRow
 			if row.err = ctx.Err(); row.err == nil {
 				row.readRow, row.err = i.reader.next()
+			}
+			if row.guessed && i.upsert.Mode == contacts.UpsertOverwrite && row.Problems == nil {
+				row.Problems = problem("first_name", contacts.FieldRequired, guessOverwrites)
 			}
 			if ended = row.err != nil; !ended && row.Problems == nil {
 				row.input = i.input(row.Contact)

@@ -33,6 +33,7 @@ type person struct {
 	doNotCall    bool // every number
 	emailOptOut  bool
 	extensions   map[string]any
+	guessed      bool // the first name is made of what is no name of a person
 
 	phoneColumns []phoneColumn // of the file, in step with phones; nil: a card
 
@@ -130,7 +131,7 @@ func (a *address) rank() int {
 func (p *person) reset() {
 	p.in = contacts.CreateContactInput{}
 	p.middle, p.full, p.otherCompany = "", "", ""
-	p.doNotCall, p.emailOptOut, p.extensions = false, false, nil
+	p.doNotCall, p.emailOptOut, p.extensions, p.guessed = false, false, nil, false
 	p.more, p.problems, p.notes = nil, nil, nil
 	clear(p.emails)
 	clear(p.phones)
@@ -181,12 +182,13 @@ func (p *person) finishName() {
 		}
 		return
 	}
+	const fullName = "the full name"
 	var from string
 	switch name := strings.TrimSpace(p.full); {
 	case name != "" && name == strings.TrimSpace(in.LastName): // one name, given twice
-		from, in.FirstName, in.LastName = "the full name", name, ""
+		from, in.FirstName, in.LastName = fullName, name, ""
 	case name != "" && name != strings.TrimSpace(in.Company):
-		from = "the full name"
+		from = fullName
 		first, last := splitName(name)
 		if isBlank(in.LastName) {
 			in.LastName = last
@@ -204,6 +206,7 @@ func (p *person) finishName() {
 	default:
 		return
 	}
+	p.guessed = from != fullName
 	p.note("first_name", NoteDerivedName, "the first name comes from "+from)
 }
 
@@ -307,14 +310,22 @@ func (p *person) finishAddresses() {
 	}
 }
 
+// maxWebsites and maxTags bound what one row costs. A Service takes fewer tags.
+const maxWebsites, maxTags = 50, 1000
+
 func (p *person) finishWebsites() {
+	more := 0
 	for _, cell := range p.websites {
 		for site := range strings.SplitSeq(cell, googleSeparator) {
 			switch site = strings.TrimSpace(site); {
 			case site == "" || site == p.in.Website:
 			case p.in.Website == "":
 				p.in.Website = site
+			case more == maxWebsites-1:
+				p.refuse("website", contacts.FieldTooMany, fmt.Sprintf("must be at most %d", maxWebsites))
+				return
 			default:
+				more++
 				p.addCustom("other_websites", site)
 				p.note("website", NoteOtherWebsite, "one more web site is kept in custom_context.other_websites")
 			}
@@ -347,7 +358,11 @@ func (p *person) finishCustoms() {
 // finishTags leaves out blank tags: nobody means one in "a; b;".
 func (p *person) finishTags() {
 	p.in.Tags = slices.DeleteFunc(p.in.Tags, isBlank)
-	if len(p.in.Tags) == 0 {
+	switch n := len(p.in.Tags); {
+	case n > maxTags:
+		p.refuse("tags", contacts.FieldTooMany, fmt.Sprintf("must be at most %d", maxTags))
+		p.in.Tags = nil
+	case n == 0:
 		p.in.Tags = nil
 	}
 }
@@ -402,9 +417,9 @@ func (p *person) setEmailOptOut(cell string) {
 }
 
 // setExternalID takes an id, unless a spreadsheet has rounded it: many ids are one then,
-// and their contacts would be. Our own files hold what was stored.
+// and their contacts would be.
 func (p *person) setExternalID(cell string) {
-	if p.in.ExternalID = cell; !p.ours && roundedNumber.MatchString(cell) {
+	if p.in.ExternalID = cell; roundedNumber.MatchString(cell) {
 		p.refuse("external_id", ProblemDigitsLost, "is a number with an exponent, which has lost digits; store ids as text")
 	}
 }

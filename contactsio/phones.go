@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 
 	"example.com/contacts"
 )
@@ -208,8 +210,15 @@ func phoneType(label string) string {
 	}
 }
 
-// isFax reports whether a type is one that nobody can talk to.
+// isFax reports whether a type is one that nobody can talk to. The office in Halifax is
+// none.
 func isFax(kind string) bool {
-	kind = strings.ToLower(kind)
-	return strings.Contains(kind, "fax") || strings.Contains(kind, "pager")
+	words := strings.FieldsFunc(strings.ToLower(kind), func(c rune) bool { return !unicode.IsLetter(c) })
+	return slices.ContainsFunc(words, func(word string) bool {
+		switch word {
+		case "homefax", "workfax", "otherfax", "businessfax", "telefax", "mobilefax":
+			return true
+		}
+		return strings.HasPrefix(word, "fax") || strings.HasSuffix(word, "pager")
+	})
 }

@@ -205,6 +205,7 @@ func TestReaderErrors(t *testing.T) {
 		"unknown region":              {"first_name\n", contactsio.ReadOptions{Region: "usa"}, "Region must be two upper-case letters"},
 		"unknown field":               {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "nickname"}}, "\"nickname\"; give a documented field"},
 		"reserved field":              {"a,b\n", contactsio.ReadOptions{Map: map[string]string{"a": "variable.x"}}, "reserved"},
+		"column named twice":          {"E-Mail\n", contactsio.ReadOptions{Map: map[string]string{"EMail": "email", "e_mail": "city"}}, `"E-Mail" twice, as "EMail" and as "e_mail"`},
 		"missing column":              {"first_name\n", contactsio.ReadOptions{Map: map[string]string{"c": "city"}}, "\"c\", which the file does not have"},
 		"field given twice":           {"Company,Organization\n", contactsio.ReadOptions{}, "are both the field company"},
 		"city given twice":            {"City,Town\n", contactsio.ReadOptions{}, "are both the field city"},
@@ -303,15 +304,17 @@ func TestProblemsOfFiles(t *testing.T) {
 	t.Parallel()
 	const header = "first_name,phone_number\n"
 	for file, want := range map[string][]string{
-		header + "A\"\nB\nC,\n":                         {contactsio.ProblemCSV, contactsio.ProblemTooFewFields, ""},
-		header + "A,,B\n":                               {contactsio.ProblemTooManyFields},
-		header + "A,1.5E+10\n":                          {contactsio.ProblemDigitsLost},
-		"Record ID,First Name\n1.23457E+10,A\n1E05,B\n": {contactsio.ProblemDigitsLost, ""},
-		"first_name,external_id\nA,1.23457E+10\n":       {""},
-		"\ufeff" + header + "A\xff,\n":                  {contactsio.ProblemEncoding},
-		"{}\n[]\n":                                      {"", contactsio.ProblemJSON},
-		"BEGIN:VCARD\nN:A\n":                            {contactsio.ProblemVCard},
-		"BEGIN:VCARD\nEND:VCARD\nBEGIN:VCARD\n":         {"", contactsio.ProblemVCard},
+		header + "A\"\nB\nC,\n":                           {contactsio.ProblemCSV, contactsio.ProblemTooFewFields, ""},
+		header + "A,,B\n":                                 {contactsio.ProblemTooManyFields},
+		header + "A,1.5E+10\n":                            {contactsio.ProblemDigitsLost},
+		"Record ID,First Name\n1.23457E+10,A\n1E05,B\n":   {contactsio.ProblemDigitsLost, ""},
+		"first_name,external_id\nA,1.23457E+10\nB,1E05\n": {contactsio.ProblemDigitsLost, ""},
+		"first_name,tags\nA," + strings.Repeat("a;", 1000) + "\nB," + strings.Repeat("a;", 1001) + "\n":          {"", contacts.FieldTooMany},
+		"first_name,website\nA,a" + strings.Repeat(" ::: b", 49) + "\nB,a" + strings.Repeat(" ::: b", 50) + "\n": {"", contacts.FieldTooMany},
+		"\ufeff" + header + "A\xff,\n":          {contactsio.ProblemEncoding},
+		"{}\n[]\n":                              {"", contactsio.ProblemJSON},
+		"BEGIN:VCARD\nN:A\n":                    {contactsio.ProblemVCard},
+		"BEGIN:VCARD\nEND:VCARD\nBEGIN:VCARD\n": {"", contactsio.ProblemVCard},
 	} {
 		var got []string
 		for _, row := range read(t, strings.NewReader(file), nil) {

@@ -105,6 +105,8 @@ type Reader struct {
 	at      Position  // after the last row that was returned
 	queue   []readRow // of a preview, or read in vain: to be read again
 	failed  error     // after the queue
+
+	guessed bool // the first name of the last row is made of something else
 }
 
 // A rowReader reads the next row of a format, without its number. At the end of
@@ -332,6 +334,8 @@ type readRow struct {
 	Row
 	after Position
 	seen  seen
+
+	guessed bool // the first name is made of something else
 }
 
 // A seen says what was seen of a file by some row.
@@ -414,6 +418,7 @@ func (r *Reader) giveBack(rows []inputRow, at Position) {
 
 // read reads the next row of the file.
 func (r *Reader) read() (readRow, error) {
+	r.guessed = false
 	row, err := r.rows.next()
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
@@ -423,7 +428,7 @@ func (r *Reader) read() (readRow, error) {
 	}
 	r.number++
 	row.Number = r.number
-	return readRow{row, r.position(), r.seen()}, nil
+	return readRow{row, r.position(), r.seen(), r.guessed}, nil
 }
 
 // position returns the place before the next row, without its summary.

@@ -153,3 +153,36 @@ func TestPreviewEqualsImport(t *testing.T) {
 		})
 	}
 }
+
+// A name that is made of something else overwrites no name.
+func TestUpsertsDoNotOverwriteNamesByGuesses(t *testing.T) {
+	t.Parallel()
+	f := contactstest.New(t, nil)
+	upsert := &contactsio.ImportOptions{Upsert: &contacts.UpsertContactInput{MatchOn: []contacts.KeyKind{contacts.KeyEmail}, Mode: contacts.UpsertOverwrite}}
+	if s, err := importFile(t, f, strings.NewReader("first_name,email\nAnn,ann@example.com\n"), nil, upsert); err != nil || s.Created != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	const guessed = "email,company,city\nann@example.com,Example,Here\nann@example.com,,Here\n"
+	s, err := importFile(t, f, strings.NewReader(guessed), nil, upsert)
+	if err != nil || s.Refused != 2 || s.ByCode[contacts.FieldRequired] != 2 {
+		t.Errorf("overwrite: %+v, %v", s, err)
+	}
+	s, err = importFile(t, f, strings.NewReader("Name,Email,City\nAnn Example,ann@example.com,There\n"), nil, upsert)
+	if err != nil || s.Updated != 1 {
+		t.Errorf("overwrite with a full name: %+v, %v", s, err)
+	}
+	upsert.Upsert.Mode = contacts.UpsertFill
+	if s, err = importFile(t, f, strings.NewReader(guessed), nil, upsert); err != nil || s.Updated != 1 || s.Unchanged != 1 {
+		t.Errorf("fill: %+v, %v", s, err)
+	}
+	var names []string
+	for c, err := range f.Service.Contacts(t.Context(), f.Key, contacts.ListContactsInput{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, c.FirstName+" "+c.LastName+", "+c.Company+", "+c.City)
+	}
+	if diff := cmp.Diff([]string{"Ann Example, Example, There"}, names); diff != "" {
+		t.Errorf("contacts (-want +got):\n%s", diff)
+	}
+}

@@ -63,6 +63,7 @@ func (c *cardRows) next() (Row, error) {
 		p := person{region: r.opts.Region, ignored: &r.ignored}
 		p.fromCard(properties, r.opts.UID)
 		p.finish(&row)
+		r.guessed = p.guessed
 		return row, nil
 	}
 }
@@ -211,12 +212,22 @@ func propertyName(text []byte) string {
 		return ""
 	}
 	end := bytes.IndexAny(text, ";:")
-	if end < 0 || bytes.IndexByte(text, ':') < 0 {
+	if end < 0 {
 		return ""
 	}
 	name := text[:end]
 	if group := bytes.LastIndexByte(name, '.'); group >= 0 {
 		name = name[group+1:]
 	}
+	if bytes.IndexByte(text, ':') < 0 && !isPropertyName(name) { // parameters may go on in the next line
+		return ""
+	}
 	return strings.ToUpper(string(name))
+}
+
+// isPropertyName reports whether a property can have that name.
+func isPropertyName(name []byte) bool {
+	return len(name) > 0 && !bytes.ContainsFunc(name, func(c rune) bool {
+		return c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z')
+	})
 }
