@@ -41,8 +41,24 @@ func (f *keyFlags) act(ctx context.Context, s *session, permissions []contacts.P
 		if f.AsAdmin {
 			return f.asAdmin(ctx, newAdmin(store), permissions, func(key string) error { return work(svc, key) })
 		}
+		if err := f.checkAccount(ctx, store, key); err != nil {
+			return err
+		}
 		return work(svc, key)
 	})
+}
+
+// checkAccount refuses another account than that of the API key. A key that is not
+// accepted is for the work to judge.
+func (f *keyFlags) checkAccount(ctx context.Context, store contacts.Store, key string) error {
+	if f.Account == uuid.Nil {
+		return nil
+	}
+	p, err := contacts.KeyAuthenticator(store, nil).Authenticate(ctx, key)
+	if err == nil && p.AccountID != f.Account {
+		return usage("the API key is one of the account %s, and --account is %s; leave --account out, or give a key of that account", p.AccountID, f.Account)
+	}
+	return nil
 }
 
 // asAdmin calls work with an API key that is valid as long.
