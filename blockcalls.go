@@ -24,7 +24,7 @@ type blocking struct {
 	past   *past // the earlier steps of a dry run of a list; nil: there are none
 
 	ledger *ledger
-	view   ledgerView // as read, with the entries that were judged to be added
+	view   ledgerView // as read, with the entries that were judged to be added; those of a number are sorted
 	added  []ledgerEntry
 }
 
@@ -50,6 +50,11 @@ func (b *blocking) read(ctx context.Context, entries []ledgerEntry) (err error) 
 	if b.view == nil {
 		b.view = make(ledgerView)
 	}
+	for number, entries := range b.view {
+		on := formEntries{entries: entries}
+		on.sort()
+		b.view[number] = on.entries
+	}
 	return err
 }
 
@@ -62,8 +67,11 @@ func (b *blocking) judge(e *ledgerEntry) blockResult {
 			e.At = b.view.timeOfBlock(e.PhoneNumber, b.now)
 		}
 	}
-	on := formEntries{entries: append(slices.Clip(b.view[e.PhoneNumber]), b.past.blocks(e)...)}
-	on.sort()
+	on := formEntries{entries: b.view[e.PhoneNumber]}
+	if past := b.past.blocks(e); len(past) > 0 {
+		on.entries = append(slices.Clip(on.entries), past...)
+		on.sort()
+	}
 	if e.Type == DoNotCallBlock {
 		if on.covers(e, b.now) {
 			return blockUnchanged
@@ -76,7 +84,7 @@ func (b *blocking) judge(e *ledgerEntry) blockResult {
 	if b.ledger != nil { // else the account has none yet, in a dry run
 		e.sign(b.ledger)
 	}
-	b.view[e.PhoneNumber] = append(b.view[e.PhoneNumber], *e)
+	b.view.insert(e)
 	b.added = append(b.added, *e)
 	return blockAdded
 }
@@ -85,7 +93,7 @@ func (b *blocking) judge(e *ledgerEntry) blockResult {
 // are sorted: one of the same source and reason holds as long as it, now and after
 // every grant that it would follow.
 func (f *formEntries) covers(block *ledgerEntry, now time.Time) bool {
-	active := f.active(now)
+	active := f.afterGrants(now)
 	for i := range f.entries {
 		e := &f.entries[i]
 		if e.Type != DoNotCallBlock || e.Source != block.Source || e.Reason != block.Reason {
@@ -94,7 +102,7 @@ func (f *formEntries) covers(block *ledgerEntry, now time.Time) bool {
 		if !e.ExpiresAt.IsZero() && (block.ExpiresAt.IsZero() || e.ExpiresAt.Before(block.ExpiresAt)) {
 			continue
 		}
-		if !e.At.Before(block.At) || slices.Contains(active, e) {
+		if !e.At.Before(block.At) || i >= active && !e.expired(now) {
 			return true
 		}
 	}

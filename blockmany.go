@@ -117,6 +117,9 @@ func (c *call) blockStep(ctx context.Context, entries []ledgerEntry, how blockin
 			return err
 		}
 		for i := range entries {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			e := entries[i]
 			e.RecordedAt = b.now
 			counts[b.judge(&e)]++

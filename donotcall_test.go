@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -291,4 +292,43 @@ func TestBlocksAndGrantsAreValidated(t *testing.T) {
 	wantError(t, err, contacts.CodeValidationError, wrong("reason", contacts.FieldRequired), wrong("reference", contacts.FieldRequired))
 	_, err = w.svc.GrantCalls(t.Context(), w.writer, contacts.DoNotCallInput{PhoneNumber: aNumber})
 	wantError(t, err, contacts.CodePermissionDenied)
+}
+
+// An askedContext counts how often it is asked whether it is done.
+type askedContext struct {
+	context.Context
+	n atomic.Int64
+}
+
+func (c *askedContext) Err() error {
+	c.n.Add(1)
+	return c.Context.Err()
+}
+
+// A batch of many entries on one number is judged in the order of their times, and ends
+// with its context.
+func TestManyBlocksOfOneNumber(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newLedgerWorld(t, store, contacts.Options{})
+		entry := func(i int) contacts.DoNotCallInput {
+			return contacts.DoNotCallInput{PhoneNumber: aNumber, Source: "list", Reason: fmt.Sprint(i % 300), At: noon.Add(-time.Duration(i*7%300) * time.Minute)}
+		}
+		var in contacts.BlockCallsBatchInput
+		for i := range 600 { // the second half repeats the first
+			in.Entries = append(in.Entries, entry(i))
+		}
+		ctx := &askedContext{Context: t.Context()}
+		result, err := w.svc.BlockCallsBatch(ctx, w.manager, in)
+		if err != nil || result.Added != 300 || result.Unchanged != 300 {
+			t.Errorf("got %+v, %v", result, err)
+		}
+		if n := ctx.n.Load(); n < 600 {
+			t.Errorf("the context was asked %d times, want each time", n)
+		}
+		again, err := w.svc.BlockCallsBatch(t.Context(), w.manager, in)
+		if err != nil || again.Added != 0 || again.Unchanged != 600 {
+			t.Errorf("again: got %+v, %v", again, err)
+		}
+	})
 }

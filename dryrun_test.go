@@ -511,3 +511,33 @@ func TestDryStreamKnowsWhatItHasRestored(t *testing.T) {
 		}
 	})
 }
+
+// Two upserts of one contact of an earlier part are done in their order, also if the
+// first has to wait.
+func TestDryRunKeepsTheOrderOfUpsertsOfOneContact(t *testing.T) {
+	t.Parallel()
+	phones := []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}
+	var stream []contacts.UpsertContactInput
+	for _, in := range []contacts.CreateContactInput{
+		{Email: "ada@example.com", PhoneNumbers: phones}, {}, {},
+		{PhoneNumbers: phones}, {ExternalID: "1", PhoneNumbers: phones}, {ExternalID: "2", Email: "ada@example.com"},
+	} {
+		in.FirstName = "Ada"
+		stream = append(stream, contacts.UpsertContactInput{CreateContactInput: in})
+	}
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, &contacts.Options{Limits: contacts.Limits{Batch: 3}})
+		for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+			var got []string
+			for r, err := range svc.UpsertContactStream(t.Context(), w.writer, slices.Values(stream)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, string(r.Result)+string(contacts.CodeOf(r.Err)))
+			}
+			if diff := cmp.Diff([]string{"updated", string(contacts.CodeDuplicateContact)}, got[4:]); diff != "" {
+				t.Errorf("dry run %t (-want +got):\n%s", svc.IsDryRun(), diff)
+			}
+		}
+	})
+}

@@ -995,3 +995,30 @@ func TestEraseWhileTheLedgerBegins(t *testing.T) {
 		}
 	})
 }
+
+// The places that VerifyErasure returns are at most 1,000, wherever they are.
+func TestVerifyErasureHasAnEnd(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	if err := w.admin.SetEvents(t.Context(), w.acme.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
+	in := contacts.CreateContactsInput{Contacts: make([]contacts.CreateContactInput, 1000)}
+	for i := range in.Contacts {
+		in.Contacts[i] = contacts.CreateContactInput{FirstName: "Zed", Email: "zed@example.com"}
+	}
+	for range 2 {
+		if _, err := w.svc.CreateContacts(t.Context(), w.writer, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := w.create(t, contacts.CreateContactInput{FirstName: "Ada"})
+	name := "Zed"
+	if _, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{LastName: &name}, nil); err != nil {
+		t.Fatal(err)
+	}
+	found, err := w.admin.VerifyErasure(t.Context(), w.acme.ID, contacts.ErasureProbe{Emails: []string{"zed@example.com"}, Texts: []string{"zed"}})
+	if err != nil || len(found) != 1000 {
+		t.Errorf("%d places, %v, want 1,000", len(found), err)
+	}
+}

@@ -207,9 +207,11 @@ type formEntries struct {
 // when the person said so. At the same time a block comes after a grant, and what is
 // not stored yet, and so has no number, after what is.
 func (f *formEntries) sort() {
-	slices.SortStableFunc(f.entries, func(a, b ledgerEntry) int {
-		return cmp.Or(a.At.Compare(b.At), a.Type.rank()-b.Type.rank(), cmp.Compare(uint64(a.Sequence)-1, uint64(b.Sequence)-1))
-	})
+	slices.SortStableFunc(f.entries, func(a, b ledgerEntry) int { return a.compare(&b) })
+}
+
+func (e *ledgerEntry) compare(other *ledgerEntry) int {
+	return cmp.Or(e.At.Compare(other.At), e.Type.rank()-other.Type.rank(), cmp.Compare(uint64(e.Sequence)-1, uint64(other.Sequence)-1))
 }
 
 func (t DoNotCallType) rank() int {
@@ -223,17 +225,24 @@ func (t DoNotCallType) rank() int {
 // expired, and come after the last grant that has not expired. The entries are
 // sorted.
 func (f *formEntries) active(at time.Time) (blocks []*ledgerEntry) {
-	for i := range slices.Backward(f.entries) {
-		e := &f.entries[i]
-		switch {
-		case e.expired(at):
-		case e.Type == DoNotCallGrant:
-			return blocks
-		default:
+	after := f.afterGrants(at)
+	for i := len(f.entries) - 1; i >= after; i-- {
+		if e := &f.entries[i]; !e.expired(at) {
 			blocks = append(blocks, e)
 		}
 	}
 	return blocks
+}
+
+// afterGrants returns the place after the last grant that has not expired. The entries
+// are sorted.
+func (f *formEntries) afterGrants(at time.Time) int {
+	for i := range slices.Backward(f.entries) {
+		if e := &f.entries[i]; e.Type == DoNotCallGrant && !e.expired(at) {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // A ledgerState is the verdict about a number.

@@ -28,6 +28,18 @@ func (l *ledger) look(ctx context.Context, numbers []string) (ledgerView, error)
 	return l.find(ctx, all)
 }
 
+// insert adds an entry to those on its number, which are sorted, after its equals.
+func (v ledgerView) insert(e *ledgerEntry) {
+	on := v[e.PhoneNumber]
+	at, _ := slices.BinarySearchFunc(on, e, func(other ledgerEntry, e *ledgerEntry) int {
+		if other.compare(e) <= 0 {
+			return -1
+		}
+		return 1
+	})
+	v[e.PhoneNumber] = slices.Insert(on, at, *e)
+}
+
 // state judges a number.
 func (v ledgerView) state(number string, now time.Time) ledgerState {
 	if len(v) == 0 {
@@ -342,8 +354,9 @@ func (v ledgerView) newBlock(number string, now time.Time) ledgerEntry {
 // timeOfBlock returns the time of a block that somebody asks for now: never before
 // the grants that are there already, although clocks differ.
 func (v ledgerView) timeOfBlock(number string, now time.Time) time.Time {
-	for _, e := range v[number] {
-		if e.Type == DoNotCallGrant && !e.expired(now) && e.At.After(now) {
+	on := v[number]
+	for i := range on {
+		if e := &on[i]; e.Type == DoNotCallGrant && !e.expired(now) && e.At.After(now) {
 			now = e.At
 		}
 	}

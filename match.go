@@ -362,7 +362,11 @@ func (p *pass) read(ctx context.Context) ([]match, error) {
 	for _, m := range p.found {
 		switch {
 		case isPastID(m.id):
-			p.past = append(p.past, m)
+			if m.awaits = p.earlierOf(m); m.awaits != nil {
+				p.repeat(m.newContact, errAgain)
+			} else {
+				p.past = append(p.past, m)
+			}
 			continue
 		case taken[m.id]: // in this pass another one changes it
 			p.repeat(m.newContact, errAgain)
@@ -411,6 +415,23 @@ func (p *pass) earlier(n *newContact, keys []MatchKey) *newContact {
 				break
 			}
 			if !other.isDone() && (other.wait > n.wait || slices.Contains(p.again, other)) {
+				return other
+			}
+		}
+	}
+	return nil
+}
+
+// earlierOf returns an earlier contact that is not done yet and has a key of the contact
+// of an earlier part that m matches; nil: there is none.
+func (p *pass) earlierOf(m match) *newContact {
+	for i := range m.place {
+		other := &p.created.contacts[i]
+		if other.err != nil || other.isDone() || other.wait <= m.wait && !slices.Contains(p.again, other) {
+			continue
+		}
+		for _, k := range p.policy.withForms(other.record.MatchKeys()) {
+			if slices.Contains(p.seen.past.holders(k), m.id) {
 				return other
 			}
 		}

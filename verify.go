@@ -72,7 +72,11 @@ func (a *Admin) VerifyErasure(ctx context.Context, accountID uuid.UUID, probe Er
 	}
 	s.addSubjects(ledger)
 	for _, look := range []func(context.Context, *Admin, uuid.UUID) error{s.lookUp, s.walkContacts, s.walkJournal} {
-		if err := look(ctx, a, accountID); err != nil && !errors.Is(err, errEnough) {
+		err := look(ctx, a, accountID)
+		if errors.Is(err, errEnough) {
+			break
+		}
+		if err != nil {
 			return nil, newServerError(err)
 		}
 	}
