@@ -336,15 +336,15 @@ func (c *csvRows) mapColumns() error {
 		uses[i] = use{r, n}
 	}
 	hasState := slices.ContainsFunc(uses, func(u use) bool { return u.role == "state" })
-	for i, u := range uses {
-		if u.role != "county" {
-			continue
-		}
-		if uses[i].role = "state"; hasState { // where a county is not the state
+	for i := range uses {
+		switch {
+		case uses[i].role != "county":
+		case hasState: // of which the county is a part
 			uses[i].role = ""
 			c.reader.ignored.add(c.columns[i].name)
+		default:
+			uses[i].role, hasState = "state", true
 		}
-		hasState = true
 	}
 	c.person.noLast = !slices.ContainsFunc(uses, func(u use) bool { return u.role == "last_name" })
 	b := newColumnBuilder(&c.person, c.source, uses)

@@ -21,17 +21,18 @@
 // known is ignored, and [Summary] names it.
 //
 // A column do_not_call without a number is about the first number of our own files,
-// and about the person of all others: every number of the row is marked. The
-// same holds if columns with other names have numbers too, or if the row lacks the number
+// and about the person of all others: every number of the row is marked. The same
+// holds if columns with other names have numbers too, or if the row lacks the number
 // that is marked. If there are several such columns, one yes is enough.
 //
 // # Safety
 //
 // A file can be of any size and any content. Memory is bounded by two thousand rows of
-// at most ReadOptions.MaxRow bytes. Contexts take up to 25 times as much as Go values, so
-// give a lower MaxRow for files of strangers. A row has at most 50 e-mail addresses, 50
-// web sites, 1,000 tags and 500 phone numbers. [ImportDoNotCall] holds up to a million numbers. If refused rows are written, it
-// also holds the text of the rows of these numbers: up to 64 MiB, and in a dry run all of
-// it. A row that is broken is refused, and reading goes on. No text is guessed:
-// bytes that are invalid in the encoding of the file refuse their row.
+// at most ReadOptions.MaxRow bytes. Contexts take up to 25 times as much as Go values,
+// so give a lower MaxRow for files of strangers. A row has at most 50 e-mail addresses,
+// 50 web sites, 1,000 tags and 500 phone numbers. [ImportDoNotCall] holds up to a
+// million numbers. If refused rows are written, it also holds the text of the rows of
+// these numbers: up to 64 MiB, and in a dry run all of it. A row that is broken is
+// refused, and reading goes on. No text is guessed: bytes that are invalid in the
+// encoding of the file refuse their row.
 package contactsio

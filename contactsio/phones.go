@@ -210,15 +210,15 @@ func phoneType(label string) string {
 	}
 }
 
-// isFax reports whether a type is one that nobody can talk to. The office in Halifax is
+// isFax reports whether a type is one that nobody can talk to. An office in Halifax is
 // none.
 func isFax(kind string) bool {
 	words := strings.FieldsFunc(strings.ToLower(kind), func(c rune) bool { return !unicode.IsLetter(c) })
 	return slices.ContainsFunc(words, func(word string) bool {
 		switch word {
-		case "homefax", "workfax", "otherfax", "businessfax", "telefax", "mobilefax":
-			return true
+		case "halifax", "fairfax", "colfax", "carfax", "equifax":
+			return false
 		}
-		return strings.HasPrefix(word, "fax") || strings.HasSuffix(word, "pager")
+		return strings.HasPrefix(word, "fax") || strings.HasSuffix(word, "fax") || strings.Contains(word, "pager")
 	})
 }
