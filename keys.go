@@ -104,10 +104,10 @@ type Authenticator interface {
 
 // KeyAuthenticator returns the Authenticator that a [Service] has by default, for
 // a host that wraps it. It accepts the API keys of the store. It asks the store
-// every time, so a revocation holds for the next call. It does where Options.Authenticator
-// is nil, too. But then a CreateContact may leave the question to a store that is a
-// [KeyJudge], which saves a trip. The host may change the principals that it returns,
-// and keep them. A nil now means time.Now.
+// every time, so a revocation holds for the next call. Where Options.Authenticator is nil,
+// a CreateContact may leave the question to a store that is a [KeyJudge], which saves a
+// trip. The host may change the principals that it returns, and keep them. A nil now
+// means time.Now.
 func KeyAuthenticator(store Store, now func() time.Time) Authenticator {
 	if now == nil {
 		now = time.Now
