@@ -387,6 +387,26 @@ func ExampleDirectory_Clone() {
 	// Output: [101]
 }
 
+func ExamplePrincipal_Can() {
+	svc, _, _, key := serve(nil)
+	p, err := svc.Authorize(context.Background(), key, contacts.OpUpdateContact)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.Can(contacts.PermissionWriteContacts), p.Can(contacts.PermissionManageDoNotCall))
+	// Output: true false
+}
+
+func ExamplePrincipal_CanAccessTeam() {
+	svc, _, _, key := serve(nil)
+	p, err := svc.Authorize(context.Background(), key, contacts.OpUpdateContact)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.CanAccessTeam(101), p.CanAccessTeam(102), p.CanAccessTeam(0)) // 0: what is in no team
+	// Output: true false true
+}
+
 func ExampleService_Authorize() {
 	svc, _, acme, key := serve(nil)
 	p, err := svc.Authorize(context.Background(), key, contacts.OpUpdateContact)

@@ -157,6 +157,19 @@ func ExampleCodeOf() {
 	// Output: ask for another key
 }
 
+// Errors of this package compare by what a client sees of them.
+func ExampleError_Equal() {
+	svc, _, _, key := serve(nil)
+	_, err := svc.CreateContact(context.Background(), key, contacts.CreateContactInput{FirstName: "John", Email: "john"})
+	var got *contacts.Error
+	if !errors.As(err, &got) {
+		log.Fatal(err)
+	}
+	want := contacts.NewValidationError(contacts.FieldError{Field: "email", Code: contacts.FieldInvalid, Message: got.Details[0].Message})
+	fmt.Println(got.Equal(want), got.Equal(contacts.NewValidationError()))
+	// Output: true false
+}
+
 func ExampleCode_HTTPStatus() {
 	fmt.Println(contacts.CodeTeamNotFound, contacts.CodeTeamNotFound.HTTPStatus())
 	// Output: team_not_found 404

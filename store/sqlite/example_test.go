@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"example.com/contacts"
 	"example.com/contacts/store/sqlite"
@@ -68,6 +69,32 @@ func ExampleOpen() {
 	}
 	fmt.Println(john.FirstName, john.Country, john.Stage, john.Status)
 	// Output: John US lead not_contacted
+}
+
+func ExampleSchemaVersion() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "contacts")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "contacts.db")
+	store, err := sqlite.Open(ctx, path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	in, err := sqlite.Inspect(ctx, path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(in.SchemaVersion == sqlite.SchemaVersion())
+	// Output: true
+}
+
+func ExampleEngineVersion() {
+	fmt.Println("SQLite", strings.Split(sqlite.EngineVersion(), ".")[0])
+	// Output: SQLite 3
 }
 
 func ExampleStore_Stats() {
