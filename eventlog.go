@@ -56,9 +56,7 @@ func (c *call) recordEvents(ctx context.Context, w write) error {
 	}
 	log := eventLog{keep: settings.Keep, origin: eventOrigin{c.principal.actor(), c.batch, eventSource(ctx)}}
 	if c.batch == uuid.Nil { // else no other call has the same origin
-		if log.created, err = c.known.created.read(log.origin, eventOrigin.created); err != nil {
-			return err
-		}
+		log.known = &c.known.created
 	}
 	entries := make([]JournalEntry, 0, changes)
 	for i := range w.Mutations {
@@ -85,7 +83,8 @@ type eventLog struct {
 	keep   time.Duration
 	origin eventOrigin
 
-	created string // the data of every event of a new contact; "": not made yet
+	created string                     // the data of every event of a new contact; "": not made yet
+	known   *memo[eventOrigin, string] // the same, by what other calls have made; nil: none has this origin
 }
 
 // change returns the event of a contact that was stored before, or not, and is
@@ -132,11 +131,16 @@ func (l *eventLog) change(before, after *ContactRecord) (JournalEntry, error) {
 
 // create returns the event of a new contact.
 func (l *eventLog) create(record *ContactRecord) (JournalEntry, error) {
-	if l.created == "" {
-		var err error
-		if l.created, err = l.origin.created(); err != nil {
-			return JournalEntry{}, err
-		}
+	var err error
+	switch {
+	case l.created != "":
+	case l.known != nil:
+		l.created, err = l.known.read(l.origin, eventOrigin.created)
+	default:
+		l.created, err = l.origin.created()
+	}
+	if err != nil {
+		return JournalEntry{}, err
 	}
 	return l.journal(record.Contact.ID, record.Contact.UpdatedAt, l.created), nil
 }

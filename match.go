@@ -414,7 +414,7 @@ func (p *pass) earlier(n *newContact, keys []MatchKey) *newContact {
 			if other.place >= n.place {
 				break
 			}
-			if !other.isDone() && (other.wait > n.wait || slices.Contains(p.again, other)) {
+			if p.isLater(other, n) {
 				return other
 			}
 		}
@@ -422,12 +422,12 @@ func (p *pass) earlier(n *newContact, keys []MatchKey) *newContact {
 	return nil
 }
 
-// earlierOf returns an earlier contact that is not done yet and has a key of the contact
-// of an earlier part that m matches; nil: there is none.
+// earlierOf is earlier for a match of a contact of an earlier part, of which only hashes of
+// its keys are known.
 func (p *pass) earlierOf(m match) *newContact {
 	for i := range m.place {
 		other := &p.created.contacts[i]
-		if other.err != nil || other.isDone() || other.wait <= m.wait && !slices.Contains(p.again, other) {
+		if !p.isLater(other, m.newContact) {
 			continue
 		}
 		for _, k := range p.policy.withForms(other.record.MatchKeys()) {
@@ -437,6 +437,11 @@ func (p *pass) earlierOf(m match) *newContact {
 		}
 	}
 	return nil
+}
+
+// isLater reports whether the other contact is to be done in a later pass than n.
+func (p *pass) isLater(other, n *newContact) bool {
+	return !other.isDone() && (other.wait > n.wait || slices.Contains(p.again, other))
 }
 
 // A merged is what becomes of a stored contact.

@@ -249,7 +249,7 @@ func roleOf(s source, name string) (r role, n string, known bool) {
 // option Map.
 func (r *Reader) knows(name string) bool {
 	name = strings.TrimSpace(name)
-	if _, mapped := r.mapped(name); mapped {
+	if len(r.mapNames(name)) > 0 {
 		return true
 	}
 	for _, s := range [...]source{"", sourceHubSpot, sourceSalesforce, sourceMailchimp} {
@@ -260,35 +260,20 @@ func (r *Reader) knows(name string) bool {
 	return false
 }
 
-// mapped returns the field that the option Map gives a column.
-func (r *Reader) mapped(name string) (field string, ok bool) {
-	if field, ok = r.opts.Map[name]; ok {
-		return field, true
-	}
-	if names := r.mapNames(name); len(names) > 0 {
-		return r.opts.Map[names[0]], true
-	}
-	return "", false
-}
-
-// mapNames returns the names in the option Map that mean a column, in their order.
+// mapNames returns the names in the option Map that mean a column: its exact name, or
+// else all that are the same in plain form, in their order.
 func (r *Reader) mapNames(column string) []string {
-	return slices.Sorted(func(yield func(string) bool) {
-		for name := range r.opts.Map {
-			if plain(name) == plain(column) && !yield(name) {
-				return
-			}
-		}
-	})
-}
-
-// mapsOnce checks that the option Map names a column once, or has its exact name.
-func (r *Reader) mapsOnce(column string) error {
-	names := r.mapNames(column)
-	if _, exact := r.opts.Map[column]; exact || len(names) < 2 {
-		return nil
+	if _, exact := r.opts.Map[column]; exact {
+		return []string{column}
 	}
-	return wrongOption("ReadOptions.Map names the column %q twice, as %q and as %q", column, names[0], names[1])
+	var names []string
+	for name := range r.opts.Map {
+		if plain(name) == plain(column) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // mapColumns decides what each column becomes.
@@ -306,9 +291,13 @@ func (c *csvRows) mapColumns() error {
 		if code, _ := c.text.misread([]byte(name)); code != "" {
 			return fmt.Errorf("contactsio: the name of column %d cannot be read in %s; name the encoding of the file in ReadOptions.Encoding", i+1, c.text.encoding)
 		}
-		field, mapped := c.reader.mapped(name)
-		if err := c.reader.mapsOnce(name); err != nil {
-			return err
+		names, field := c.reader.mapNames(name), ""
+		mapped := len(names) > 0
+		switch {
+		case len(names) > 1:
+			return wrongOption("ReadOptions.Map names the column %q twice, as %q and as %q", name, names[0], names[1])
+		case mapped:
+			field = c.reader.opts.Map[names[0]]
 		}
 		if name == "" && field == "" {
 			// Spreadsheets write such columns, and most hold nothing.

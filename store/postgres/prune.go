@@ -70,23 +70,21 @@ func (s *Store) pruneAfter(ctx context.Context, w *write) {
 		}
 	}
 	for account, n := range records {
-		_ = s.pruneUnlessResting(ctx, &s.prunedOnce, s.statements.pruneOnce, account, now, n)
+		s.pruneUnlessResting(ctx, &s.prunedOnce, s.statements.pruneOnce, account, now, n)
 	}
 	for account, n := range entries {
-		_ = s.pruneUnlessResting(ctx, &s.prunedEntries, s.statements.pruneEntries, account, now, n)
+		s.pruneUnlessResting(ctx, &s.prunedEntries, s.statements.pruneEntries, account, now, n)
 	}
 }
 
 // pruneUnlessResting is prune for an account that may have something to remove.
-func (s *Store) pruneUnlessResting(ctx context.Context, r *rests, sql string, account uuid.UUID, now time.Time, limit int) error {
+func (s *Store) pruneUnlessResting(ctx context.Context, r *rests, sql string, account uuid.UUID, now time.Time, limit int) {
 	if r.has(account, now) {
-		return nil
+		return
 	}
-	removed, err := s.prune(ctx, sql, account, now, limit)
-	if err == nil && removed < limit {
+	if removed, err := s.prune(ctx, sql, account, now, limit); err == nil && removed < limit {
 		r.begin(account, now)
 	}
-	return err
 }
 
 // rests are the accounts that had nothing more to remove, with when that was by the
