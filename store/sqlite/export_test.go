@@ -152,8 +152,10 @@ func Queries() (byName map[string]string, others int) {
 		"end shared":                  endShared,
 		"shared values":               sharedValues,
 		"shared contacts":             sharedContacts,
-		"list journal":                listJournal,
-		"list journal backwards":      listJournalBackwards,
+		"entry rows after":            entryRowsAfter,
+		"find subject":                findSubject,
+		"list entry rows":             listEntryRows,
+		"list entry rows backwards":   listEntryRowsBackwards,
 		"list erasures":               listErasures,
 		"list erasures backwards":     listErasuresBackwards,
 		"list subjects":               listSubjects,
@@ -200,9 +202,11 @@ func Queries() (byName map[string]string, others int) {
 		"unnote lookup":               unnoteLookup,
 		"noted lookups":               notedLookups,
 		"unnote lookups":              unnoteLookups,
-		"replace entry":               replaceEntry,
-		"ended entries":               endedEntries,
-		"delete entry":                deleteEntry,
+		"find entry row":              findEntryRow,
+		"replace entry row":           replaceEntryRow,
+		"delete entry row":            deleteEntryRow,
+		"ended entry rows":            endedEntryRows,
+		"delete subject":              deleteSubject,
 	} {
 		byName[name] = statementSQL[q]
 	}

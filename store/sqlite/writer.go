@@ -69,6 +69,7 @@ type writeConn struct {
 	created  int64           // contacts in the open transaction
 	keys     map[madeBy]bool // that the open transaction has judged, and that passed
 	journals openJournals    // that it has looked at
+	subjects []subjectEntry  // of entries that it has stored, and that are not found yet
 	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
 
 	pack pack // idempotency records of the open transaction that wait to be stored
@@ -178,7 +179,7 @@ func (w *writer) tryBegin(ctx context.Context) error {
 	}
 	w.conn.created, w.conn.marked = 0, 0
 	clear(w.conn.keys)
-	clear(w.conn.journals)
+	w.conn.forgetJournals()
 	w.conn.pack.clear()
 	w.conn.hashes.stale, w.conn.hashes.changed = true, false
 	err := w.unmerged.begin(&w.conn.conn)

@@ -40,11 +40,11 @@ func (m *model) newEntry(t *rapid.T) contacts.JournalEntry {
 	e := contacts.JournalEntry{
 		Kind:    rapid.SampledFrom([]contacts.JournalKind{contacts.JournalEvent, contacts.JournalEvent, contacts.JournalDoNotCall, contacts.JournalErasure}).Draw(t, "kind"),
 		Subject: aSubject(t),
-		At:      m.now,
+		At:      m.now.Add(rapid.SampledFrom([]time.Duration{0, 0, time.Microsecond, -time.Millisecond, time.Minute}).Draw(t, "at")),
 		Data:    rapid.SampledFrom([]string{"", `{}`, `{"a":"\u00e9","b":1.50}`}).Draw(t, "data"),
 	}
 	if e.Kind == contacts.JournalEvent && rapid.Bool().Draw(t, "ends") {
-		e.EndsAt = m.now.Add(rapid.SampledFrom([]time.Duration{time.Second, 2 * time.Hour}).Draw(t, "after"))
+		e.EndsAt = e.At.Add(rapid.SampledFrom([]time.Duration{time.Second, 2 * time.Hour}).Draw(t, "after"))
 	}
 	return e
 }
@@ -124,7 +124,7 @@ func (m *model) listJournal(t *rapid.T) {
 	q := contacts.JournalQuery{
 		AccountID: m.anyAccount(t),
 		Kind:      contacts.JournalKind(rapid.IntRange(0, int(contacts.JournalErasure)).Draw(t, "kind")),
-		After:     rapid.Int64Range(0, 6).Draw(t, "after"),
+		After:     rapid.Int64Range(0, 12).Draw(t, "after"),
 		Backwards: rapid.Bool().Draw(t, "backwards"),
 	}
 	if rapid.Bool().Draw(t, "by subject") {

@@ -162,7 +162,7 @@ func (m *model) mutation(t *rapid.T, account uuid.UUID) contacts.Mutation {
 	if slices.ContainsFunc(mutation.Contacts, func(c contacts.ContactChange) bool { return c.Record != nil }) && rapid.Bool().Draw(t, "claims") {
 		mutation.Claims = rapid.SliceOfNDistinct(someKey(), 1, 3, rapid.ID[contacts.MatchKey]).Draw(t, "claims")
 	}
-	for range rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "entries") {
+	for range rapid.SampledFrom([]int{0, 0, 1, 3, 6}).Draw(t, "entries") {
 		mutation.Journal = append(mutation.Journal, m.entry(t, account))
 	}
 	return mutation
