@@ -112,8 +112,12 @@ func (w *journalWorld) replace(rt *rapid.T) {
 		record(*e)
 	}
 	add()
-	for i, o := range w.apply(rt, b) {
-		if (i == refused) != errors.Is(o.Err, contacts.ErrNotFound) || i != refused && o.Err != nil {
+	outcomes := w.apply(rt, b)
+	if refused >= 0 && (outcomes == nil || !errors.Is(outcomes[refused].Err, contacts.ErrNotFound)) {
+		rt.Fatalf("the entry about something else is not refused: %v", errorsOf(outcomes))
+	}
+	for i, o := range outcomes {
+		if i != refused && o.Err != nil {
 			rt.Fatalf("mutation %d: %v", i, o.Err)
 		}
 	}
