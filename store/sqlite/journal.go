@@ -5,7 +5,6 @@ package sqlite
 import (
 	"bytes"
 	"database/sql/driver"
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -282,23 +281,23 @@ func (c *writeConn) forgetJournals() {
 // pruneEntries looks at about n events that ended by a time, in whole rows, and removes
 // them unless they are the newest of their account. It goes on where it ended before:
 // the newest entries of many accounts may have ended, and must not be looked at again
-// and again.
+// and again. A damaged row stays.
 func (c *writeConn) pruneEntries(by int64, n int) error {
 	var ended []endedRow
-	var err error
-	failed := c.each(endedEntryRows, func(row []driver.Value) bool {
+	last := c.prunedTo
+	err := c.each(endedEntryRows, func(row []driver.Value) bool {
 		if n <= 0 {
 			return false
 		}
-		r := endedRow{n: integer(row[0]), newest: integer(row[1+rowValues])}
-		if r.entryRow, err = decodeEntryRow(row[1:]); err != nil {
-			return false
+		r, err := decodeEntryRow(row[1:])
+		if err == nil {
+			ended = append(ended, endedRow{r, integer(row[0]), integer(row[1+rowValues])})
 		}
-		n -= r.len()
-		ended = append(ended, r)
+		n -= max(1, r.len())
+		last = prunePosition{integer(r.endsAt), integer(row[0])}
 		return true
 	}, c.prunedTo.endsAt, c.prunedTo.n, by)
-	if err := errors.Join(failed, err); err != nil {
+	if err != nil {
 		return err
 	}
 	for i := range ended {
@@ -306,12 +305,10 @@ func (c *writeConn) pruneEntries(by int64, n int) error {
 			return err
 		}
 	}
-	if n > 0 {
-		c.prunedTo = firstPrunePosition
-		return nil
+	c.prunedTo = firstPrunePosition
+	if n <= 0 {
+		c.prunedTo = last
 	}
-	last := &ended[len(ended)-1]
-	c.prunedTo = prunePosition{integer(last.endsAt), last.n}
 	return nil
 }
 
@@ -328,7 +325,7 @@ func (c *writeConn) pruneRow(r *endedRow, by int64) error {
 	if r.last() == r.newest {
 		removed--
 	}
-	if removed == 0 || r.later != nil && integer(r.endsAt)+slices.Max(r.later) > by {
+	if removed <= 0 || r.later != nil && integer(r.endsAt)+slices.Max(r.later) > by {
 		return nil
 	}
 	if err := c.exec(deleteEntryRow, r.n); err != nil {
