@@ -251,7 +251,7 @@ func (a *application) fail() bool {
 // saves a read for each of them.
 func (c *writeConn) applyMutation(j *judge, m *mutation) (o contacts.MutationOutcome, err error) {
 	var v verdict
-	if i := m.idempotency; i != nil && c.pack.has(i.hash()) {
+	if i := m.idempotency; i != nil && j.mayBeUsed(i.hash()) && c.pack.has(i.hash()) {
 		if err := c.storePack(); err != nil {
 			return o, err
 		}

@@ -40,7 +40,7 @@ const (
 var (
 	insertHashSQL     = insertHashesOf(1)
 	insertHashesSQL   = insertHashesOf(rowsAtOnce)
-	findUsedHashesSQL = `SELECT hash FROM idempotency_lookup WHERE hash IN (?` + strings.Repeat(", ?", rowsAtOnce-1) + `)`
+	findUsedHashesSQL = `SELECT hash FROM (VALUES (?)` + strings.Repeat(", (?)", rowsAtOnce-1) + `) CROSS JOIN idempotency_lookup ON hash = column1`
 )
 
 // insertHashesOf returns the statement that moves so many hashes. Another process may have
@@ -77,8 +77,37 @@ type recentHashes struct {
 	to      int64 // the pack up to which they were read
 	next    int   // the part that moves next
 	count   int
-	parts   [hashParts][]hashed
+	parts   [hashParts]recentPart
 }
+
+// A recentPart is the hashes of one part of the range.
+type recentPart struct {
+	hashes []hashed
+	bits   [maybeBits / 64]uint64 // one for the bits of each hash that follow those of its part
+}
+
+// maybeBits tells nine of ten hashes that are not there from those that may be. To
+// compare them took longer than to look into the table.
+const maybeBits = 8192
+
+func (p *recentPart) bit(hash int64) (word *uint64, bit uint64) {
+	n := uint64(hash) * hashParts / (1 << 64 / maybeBits)
+	return &p.bits[n/64], 1 << (n % 64)
+}
+
+func (p *recentPart) add(h hashed) {
+	p.hashes = append(p.hashes, h)
+	word, bit := p.bit(h.hash)
+	*word |= bit
+}
+
+func (p *recentPart) has(hash int64) bool {
+	word, bit := p.bit(hash)
+	return *word&bit != 0 && slices.ContainsFunc(p.hashes, func(h hashed) bool { return h.hash == hash })
+}
+
+// clear empties the part, whose memory is used again.
+func (p *recentPart) clear() { *p = recentPart{hashes: p.hashes[:0]} }
 
 // maxRecentHashes is how many hashes a connection remembers before it looks whether
 // others have moved them.
@@ -123,8 +152,7 @@ func (c *conn) readHashes(enough int) error {
 	return c.each(packsAfter, func(row []driver.Value) bool {
 		r.to, r.changed = integer(row[0]), true
 		for hash := range eachHash(blob(row[1])) {
-			part := &r.parts[hashPart(hash)]
-			*part = append(*part, hashed{hash, r.to})
+			r.parts[hashPart(hash)].add(hashed{hash, r.to})
 			r.count++
 		}
 		return r.count < enough
@@ -141,7 +169,7 @@ func (c *conn) forgetHashes() {
 
 // has reports whether one of the hashes is that.
 func (r *recentHashes) has(hash int64) bool {
-	return slices.ContainsFunc(r.parts[hashPart(hash)], func(h hashed) bool { return h.hash == hash })
+	return r.parts[hashPart(hash)].has(hash)
 }
 
 // packsOf returns the packs that may have records with the hash, the newest first.
@@ -149,7 +177,7 @@ func (c *conn) packsOf(hash int64) (packs []int64, err error) {
 	if err := c.catchUpHashes(); err != nil {
 		return nil, err
 	}
-	for _, h := range c.hashes.parts[hashPart(hash)] {
+	for _, h := range c.hashes.parts[hashPart(hash)].hashes {
 		if h.hash == hash {
 			packs = append(packs, h.n)
 		}
@@ -185,9 +213,9 @@ func (c *writeConn) movePart(part int) error {
 	}
 	r := &c.hashes
 	r.changed = true
-	r.count -= len(r.parts[part])
-	hashes := slices.DeleteFunc(r.parts[part], func(h hashed) bool { return h.n <= moved })
-	r.parts[part] = hashes[:0]
+	r.count -= len(r.parts[part].hashes)
+	hashes := slices.DeleteFunc(r.parts[part].hashes, func(h hashed) bool { return h.n <= moved })
+	r.parts[part].clear()
 	slices.SortFunc(hashes, hashed.compare)
 	if err := insertAll(c, insertHashes, insertHash, hashes); err != nil {
 		return err

@@ -54,7 +54,7 @@ func (i *idempotency) isOf(other *idempotency, now int64) bool {
 
 // findUsed finds out which hashes have records, if the mutations have many keys.
 func (j *judge) findUsed(mutations []mutation) error {
-	var hashes []driver.Value
+	var hashes []int64
 	for i := range mutations {
 		if key := mutations[i].idempotency; key != nil {
 			hashes = append(hashes, key.hash())
@@ -66,26 +66,34 @@ func (j *judge) findUsed(mutations []mutation) error {
 	if err := j.conn.catchUpHashes(); err != nil {
 		return err
 	}
-	j.used = make(map[int64]bool)
+	j.used = make(map[int64]bool, len(hashes))
 	for _, hash := range hashes {
-		if h := integer(hash); j.conn.hashes.has(h) {
-			j.used[h] = true
+		if j.conn.hashes.has(hash) {
+			j.used[hash] = true
 		}
 	}
+	slices.Sort(hashes) // neighbours share pages
 	for len(hashes)%rowsAtOnce != 0 {
 		hashes = append(hashes, hashes[0])
 	}
+	var values [rowsAtOnce]driver.Value
 	for some := range slices.Chunk(hashes, rowsAtOnce) {
+		for i, hash := range some {
+			values[i] = hash
+		}
 		err := j.conn.each(findUsedHashes, func(row []driver.Value) bool {
 			j.used[integer(row[0])] = true
 			return true
-		}, some...)
+		}, values[:]...)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// mayBeUsed reports whether there may be a record with the hash.
+func (j *judge) mayBeUsed(hash int64) bool { return j.used == nil || j.used[hash] }
 
 // use notes that there is a record with the hash.
 func (j *judge) use(hash int64) {
@@ -97,7 +105,7 @@ func (j *judge) use(hash int64) {
 // replay returns the outcome of a mutation whose idempotency key was used before.
 func (j *judge) replay(m *mutation) (o contacts.MutationOutcome, err error) {
 	i := m.idempotency
-	if i == nil || j.used != nil && !j.used[i.hash()] {
+	if i == nil || !j.mayBeUsed(i.hash()) {
 		return o, nil
 	}
 	found, err := j.findIdempotency(i)
