@@ -88,9 +88,9 @@ func parseFirstResult(text string) (first firstResult, err error) {
 // newIdempotencyRecord returns what is stored with the record of a create.
 func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration) (*IdempotencyRecord, error) {
 	c := &r.Contact
-	first := firstResult{ID: c.ID, CreatedAt: c.CreatedAt}
+	first := firstResult{ID: c.ID, CreatedAt: c.CreatedAt, PhoneIDs: make([]uuid.UUID, len(c.PhoneNumbers))}
 	for i := range c.PhoneNumbers {
-		first.PhoneIDs = append(first.PhoneIDs, c.PhoneNumbers[i].ID)
+		first.PhoneIDs[i] = c.PhoneNumbers[i].ID
 	}
 	result, err := first.text()
 	if err != nil {
