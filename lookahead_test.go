@@ -348,3 +348,85 @@ func TestUpsertLeavesDamagedContacts(t *testing.T) {
 		}
 	}
 }
+
+// TestMovesInABatchComeInItsOrder: addresses that go from one stored contact to the next
+// in the middle of a batch do so as in single calls, whatever else the items match.
+func TestMovesInABatchComeInItsOrder(t *testing.T) {
+	t.Parallel()
+	const people = 5
+	for seed := range uint64(400) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		policy := []contacts.DuplicatePolicy{{}, reject, {Action: contacts.DuplicateUpsert, Mode: contacts.UpsertOverwrite}}[random.IntN(3)]
+		create := random.IntN(2) == 0
+		var in contacts.UpsertContactsInput
+		var plain contacts.CreateContactsInput
+		for i := range 3 + random.IntN(4) {
+			u := contacts.UpsertContactInput{
+				Mode:    []contacts.UpsertMode{contacts.UpsertOverwrite, contacts.UpsertOverwrite, contacts.UpsertFill}[random.IntN(3)],
+				MatchOn: [][]contacts.KeyKind{nil, nil, {contacts.KeyExternalID}, {contacts.KeyEmail}}[random.IntN(4)],
+			}
+			n := random.IntN(people + 1)
+			u.FirstName, u.Email = fmt.Sprint("new ", i), fmt.Sprintf("%d@example.com", random.IntN(people+2))
+			if random.IntN(5) > 0 {
+				u.ExternalID = fmt.Sprint(n)
+			}
+			if random.IntN(2) == 0 { // the address of the next one
+				u.Email = fmt.Sprintf("%d@example.com", n+1)
+			}
+			in.Contacts, plain.Contacts = append(in.Contacts, u), append(plain.Contacts, u.CreateContactInput)
+		}
+		var told, kept [2][]any
+		for i := range told {
+			w := memoryWorld(t, nil)
+			for n := range people {
+				w.create(t, contacts.CreateContactInput{FirstName: fmt.Sprint("old ", n), ExternalID: fmt.Sprint(n), Email: fmt.Sprintf("%d@example.com", n)})
+			}
+			w.setPolicy(t, policy)
+			var results []contacts.CreateResult
+			switch {
+			case create && i == 0:
+				var err error
+				if results, err = w.svc.CreateContacts(t.Context(), w.writer, plain); err != nil {
+					t.Fatal(err)
+				}
+			case create:
+				for _, c := range plain.Contacts {
+					r, err := w.svc.CreateContactResult(t.Context(), w.writer, c)
+					r.Err = err
+					results = append(results, r)
+				}
+			case i == 0:
+				all, err := w.svc.UpsertContacts(t.Context(), w.writer, in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range all {
+					results = append(results, contacts.CreateResult(r))
+				}
+			default:
+				for _, u := range in.Contacts {
+					r, err := w.svc.UpsertContact(t.Context(), w.writer, u)
+					if err != nil {
+						r = &contacts.UpsertResult{Err: err}
+					}
+					results = append(results, contacts.CreateResult(*r))
+				}
+			}
+			for _, r := range results {
+				told[i] = append(told[i], toldBy((*contacts.UpsertResult)(&r)))
+			}
+			for c, err := range w.svc.Contacts(t.Context(), w.key, contacts.ListContactsInput{Limit: 100}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				kept[i] = append(kept[i], withoutIDs(c))
+			}
+		}
+		if diff := cmp.Diff(told[1], told[0]); diff != "" {
+			t.Errorf("seed %d: results (-one by one +batch):\n%s", seed, diff)
+		}
+		if diff := cmp.Diff(kept[1], kept[0]); diff != "" {
+			t.Errorf("seed %d: stored (-one by one +batch):\n%s", seed, diff)
+		}
+	}
+}

@@ -83,15 +83,29 @@ func (p *pass) reconsider() {
 			first[m.id] = m.newContact
 		}
 	}
+	slices.SortStableFunc(p.refused, func(a, b match) int { return cmp.Compare(a.place, b.place) })
 	for _, m := range p.refused {
 		again := p.follows(m.newContact) || p.awaitsMove(m.newContact, m.claims, m.holders)
 		for _, h := range m.holders {
 			n := first[h.ContactID]
-			again = again || n != nil && n.place < m.place
+			if n == nil || n.place > m.place {
+				continue
+			}
+			again = true
+			if slices.Contains(p.again, n) && (m.awaits == nil || m.awaits.isDone() || m.awaits.place < n.place) {
+				m.awaits = n
+			}
 		}
-		if again {
-			m.err = nil
-			p.repeat(m.newContact, errAgain)
+		if !again {
+			continue
+		}
+		m.err = nil
+		p.repeat(m.newContact, errAgain)
+		how := p.howOf(m.newContact)
+		for _, h := range m.holders { // which it may change when it is done again
+			if first[h.ContactID] == nil && how != nil && !how.leaves && m.matches(h) {
+				first[h.ContactID] = m.newContact
+			}
 		}
 	}
 }
@@ -243,9 +257,36 @@ func (p *pass) change(ctx context.Context) {
 		if p.seen != nil { // the mutations of a dry run have nothing in common
 			n = p.unlike(steps)
 		}
+		n = min(n, beforeMoves(steps))
 		p.storeChanges(ctx, steps[:n])
-		steps = steps[n:]
+		steps = slices.DeleteFunc(steps[n:], func(s merged) bool { // what waits for one that is done again
+			if s.awaits = p.earlier(s.newContact, s.before.MatchKeys()); s.awaits == nil {
+				return false
+			}
+			p.repeat(s.newContact, errAgain)
+			return true
+		})
 	}
+}
+
+// beforeMoves returns how many of the steps, from the first one on, change no contact
+// that has a key which an earlier one of them gets. If the key is taken, the earlier one
+// must not see that a later one has given it away.
+func beforeMoves(steps []merged) int {
+	gets := make(map[MatchKey]bool)
+	for i, s := range steps {
+		if s.after == nil {
+			continue
+		}
+		had := s.before.MatchKeys()
+		if slices.ContainsFunc(had, func(k MatchKey) bool { return gets[k] }) {
+			return i
+		}
+		for _, k := range s.after.MatchKeys() {
+			gets[k] = gets[k] || !slices.Contains(had, k)
+		}
+	}
+	return len(steps)
 }
 
 // An answer is what becomes of a contact by what was read, without a write.

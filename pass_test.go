@@ -746,3 +746,56 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 		})
 	}
 }
+
+// TestEachItemOfAChainSeesTheOneBefore: an item that waits for another to give an address
+// away sees neither less than that one did, nor what a later item does.
+func TestEachItemOfAChainSeesTheOneBefore(t *testing.T) {
+	t.Parallel()
+	to := func(person, address int) contacts.CreateContactInput {
+		return contacts.CreateContactInput{FirstName: "New", ExternalID: fmt.Sprint(person), Email: fmt.Sprintf("%d@example.com", address)}
+	}
+	for _, c := range []struct {
+		name   string
+		people int
+		policy contacts.DuplicatePolicy
+		on     []contacts.KeyKind
+		in     []contacts.CreateContactInput
+		want   []contacts.Result
+	}{
+		{
+			"each gets the address of the next", 3, contacts.DuplicatePolicy{}, nil, []contacts.CreateContactInput{to(2, 3), to(1, 2), to(0, 1)},
+			[]contacts.Result{contacts.ResultUpdated, contacts.ResultUpdated, contacts.ResultUpdated},
+		},
+		{
+			"a new person gets the last address", 3, reject, nil, []contacts.CreateContactInput{to(2, 3), to(1, 2), to(0, 1), {FirstName: "Eve", Email: "0@example.com"}},
+			[]contacts.Result{contacts.ResultUpdated, contacts.ResultUpdated, contacts.ResultUpdated, contacts.ResultCreated},
+		},
+		{
+			"a later item gives the address away", 4, contacts.DuplicatePolicy{Action: contacts.DuplicateReject}, []contacts.KeyKind{contacts.KeyExternalID},
+			[]contacts.CreateContactInput{to(0, 6), to(0, 7), to(2, 3), to(3, 5)},
+			[]contacts.Result{contacts.ResultUpdated, contacts.ResultUpdated, "", contacts.ResultUpdated},
+		},
+	} {
+		onEveryStore(t, func(t *testing.T, store contacts.Store) {
+			for _, together := range []bool{false, true} {
+				if together && slices.Contains(c.want, "") {
+					continue
+				}
+				w := newWorld(t, store, nil)
+				for n := range c.people {
+					w.create(t, contacts.CreateContactInput{FirstName: "Old", ExternalID: fmt.Sprint(n), Email: fmt.Sprintf("%d@example.com", n)})
+				}
+				w.setPolicy(t, c.policy)
+				batch := contacts.UpsertContactsInput{AllOrNothing: together}
+				for _, in := range c.in {
+					batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, MatchOn: c.on, Mode: contacts.UpsertOverwrite})
+				}
+				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+					if diff := cmp.Diff(c.want, upsertResults(t, svc, w.writer, batch)); diff != "" {
+						t.Errorf("%s, together %t, dry run %t (-want +got):\n%s", c.name, together, svc.IsDryRun(), diff)
+					}
+				}
+			}
+		})
+	}
+}
