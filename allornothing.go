@@ -11,7 +11,8 @@ import (
 // comes between, nothing is stored, and it decides about all of them again: the
 // policy may be another one.
 func (c *call) createAll(ctx context.Context, created *creation) error {
-	if err := c.refuseReplays(ctx, created); err != nil {
+	others, err := c.refuseReplays(ctx, created)
+	if err != nil {
 		return err
 	}
 	if created.failed() {
@@ -23,7 +24,7 @@ func (c *call) createAll(ctx context.Context, created *creation) error {
 		switch {
 		case err != nil:
 			return c.fault(err)
-		case plans:
+		case plans || others:
 			err = c.plan(ctx, created)
 		default:
 			c.create(ctx, created)

@@ -104,3 +104,40 @@ func TestAllOrNothingIsDecidedByOneState(t *testing.T) {
 		})
 	}
 }
+
+// TestReplayOfAnotherResultInABatch: a replay of a create that found a stored contact
+// shows it as it is now, also in a batch that is all or nothing. If the contact is gone,
+// nothing of the batch is stored.
+func TestReplayOfAnotherResultInABatch(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		w.setPolicy(t, returnExisting)
+		ada := w.create(t, contacts.CreateContactInput{FirstName: "Ada", LastName: "Lovelace", Email: "ada@example.com"})
+		sent := contacts.CreateContactInput{FirstName: "Eve", Email: "ada@example.com", IdempotencyKey: "k"}
+		w.create(t, sent)
+		w.setPolicy(t, reject)
+		together := contacts.CreateContactsInput{Contacts: []contacts.CreateContactInput{sent, {FirstName: "Bob"}}, AllOrNothing: true}
+		for _, key := range []string{w.writer, w.limitedWriter} {
+			for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+				results, err := svc.CreateContacts(t.Context(), key, together)
+				if err != nil || !cmp.Equal(outcomes(results), []string{"again", ""}) || results[0].Result != contacts.ResultExisting || !cmp.Equal(results[0].Contact, ada) {
+					t.Errorf("dry run %t: got %+v, %v", svc.IsDryRun(), results, err)
+				}
+			}
+		}
+		if err := w.svc.DeleteContact(t.Context(), w.writer, ada.ID, nil); err != nil {
+			t.Fatal(err)
+		}
+		before := len(w.names(t, contacts.ListContactsInput{}))
+		for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+			results, err := svc.CreateContacts(t.Context(), w.writer, together)
+			if err != nil || !cmp.Equal(outcomes(results), []string{"not_found", "batch_failed"}) {
+				t.Errorf("gone, dry run %t: got %+v, %v", svc.IsDryRun(), results, err)
+			}
+		}
+		if after := len(w.names(t, contacts.ListContactsInput{})); after != before {
+			t.Errorf("%d contacts are stored, want %d", after, before)
+		}
+	})
+}

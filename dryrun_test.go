@@ -409,6 +409,33 @@ func TestReplayInADryStream(t *testing.T) {
 	}
 }
 
+// TestReplayOfAChangedContactInADryStream: a replay whose contact an earlier part of the
+// stream changes says what it says in the real stream, and shows no older contact.
+func TestReplayOfAChangedContactInADryStream(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, &contacts.Options{Limits: contacts.Limits{Batch: 1}})
+	w.create(t, contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"})
+	upsert := func(city, key string) contacts.UpsertContactInput {
+		in := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com", City: city, IdempotencyKey: key}
+		return contacts.UpsertContactInput{CreateContactInput: in, Mode: contacts.UpsertOverwrite}
+	}
+	if _, err := w.svc.UpsertContact(t.Context(), w.writer, upsert("Paris", "k")); err != nil {
+		t.Fatal(err)
+	}
+	for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+		i := 0
+		for r, err := range svc.UpsertContactStream(t.Context(), w.writer, slices.Values([]contacts.UpsertContactInput{upsert("Rome", ""), upsert("Paris", "k")})) {
+			if err != nil || r.Err != nil || r.Result != contacts.ResultUpdated || r.Replayed != (i == 1) {
+				t.Errorf("dry run %t, item %d: got %+v, %v", svc.IsDryRun(), i, r, err)
+			}
+			if i == 1 && (r.Contact == nil) != svc.IsDryRun() || r.Contact != nil && r.Contact.City != "Rome" {
+				t.Errorf("dry run %t, item %d shows %+v", svc.IsDryRun(), i, r.Contact)
+			}
+			i++
+		}
+	}
+}
+
 // TestDryStreamRefusesTakenKeys: a contact of an earlier part of a stream does not get a
 // key that another one has, be that stored or of an earlier part.
 func TestDryStreamRefusesTakenKeys(t *testing.T) {

@@ -153,6 +153,32 @@ func TestConflictsThatAreNotNamedAreCounted(t *testing.T) {
 	})
 }
 
+// TestABatchCountsWhatItHasCreated: an error counts the contacts that are not named, with
+// those that the batch itself has created.
+func TestABatchCountsWhatItHasCreated(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store contacts.Store) {
+		w := newWorld(t, store, nil)
+		ada := contacts.CreateContactInput{FirstName: "Ada", Email: "ada@example.com"}
+		for range 10 {
+			w.create(t, ada)
+		}
+		upsert := func(on ...contacts.KeyKind) contacts.UpsertContactInput {
+			return contacts.UpsertContactInput{CreateContactInput: ada, MatchOn: append([]contacts.KeyKind{}, on...)}
+		}
+		results, err := w.svc.UpsertContacts(t.Context(), w.writer, contacts.UpsertContactsInput{
+			Contacts: []contacts.UpsertContactInput{upsert(contacts.KeyEmail), upsert(), upsert(contacts.KeyEmail)},
+		})
+		if err != nil || results[1].Result != contacts.ResultCreated {
+			t.Fatalf("got %+v, %v", results, err)
+		}
+		const suffix = "; 1 more are not named"
+		if strings.HasSuffix(results[0].Err.Error(), suffix) || !strings.HasSuffix(results[2].Err.Error(), suffix) {
+			t.Errorf("got %v before and %v after", results[0].Err, results[2].Err)
+		}
+	})
+}
+
 // TestFormsOfANumberAreOneKey: an error names 10 contacts that have a number or a form
 // of it, first those that have the number itself.
 func TestFormsOfANumberAreOneKey(t *testing.T) {

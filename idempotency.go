@@ -202,9 +202,9 @@ func (p *pass) replays(n *newContact) bool {
 
 // checkReplays reads the contacts of replays. A contact that was created is
 // returned as it was made, and any other as it is now. A replay whose contact has
-// moved into a team that the principal may not access is a conflict: the key must
-// not learn of it. The others of the batch stand on their own, so they may be stored
-// by then.
+// moved into a team that the principal may not access is a conflict, and so is one that
+// its own create could not have: the key must not learn of it. The others of the batch
+// stand on their own, so they may be stored by then.
 func (c *call) checkReplays(ctx context.Context, created *creation) {
 	var replays []*newContact
 	var ids []uuid.UUID
@@ -227,10 +227,10 @@ func (c *call) checkReplays(ctx context.Context, created *creation) {
 		switch {
 		case err != nil:
 			n.err = newServerError(err)
-		case r != nil && !c.principal.CanAccessTeam(r.Contact.TeamID):
+		case r != nil && !c.principal.CanAccessTeam(r.Contact.TeamID), !c.mayReplay(n.result):
 			n.err = newError(ErrIdempotencyConflict)
 		case n.result == ResultCreated:
-		case isPastID(n.record.Contact.ID):
+		case isPastID(n.record.Contact.ID), c.seen != nil && c.seen.past.changed(n.record.Contact.ID) != uuid.Nil:
 			n.draft = draft{}
 		case r == nil || !r.Contact.DeletedAt.IsZero():
 			n.err = newError(ErrNotFound)
@@ -246,17 +246,34 @@ func (c *call) checkReplays(ctx context.Context, created *creation) {
 	}
 }
 
+// mayReplay reports whether the principal has the permission for a first result: that of
+// a create which a policy turns into a read or a change.
+func (c *call) mayReplay(first Result) bool {
+	switch first {
+	case ResultCreated:
+		return true
+	case ResultExisting:
+		return c.principal.Can(c.readPermission)
+	default:
+		return c.principal.Can(c.writePermission)
+	}
+}
+
 // refuseReplays is checkReplays for a batch that is all or nothing. One conflict
 // refuses the whole batch, so it has to be known before anything is stored: a dry
-// run finds the replays.
+// run finds the replays. It reports whether there are others than of new contacts: these
+// are read, and may be gone. An account without settings has none.
 //
 // The others may write between the dry run and the batch. A contact that moves
 // then was visible when it was looked at, and the answer is as of that moment. A
 // replay that the dry run did not find is of a create since, in the team of this
 // input, which the principal may access.
-func (c *call) refuseReplays(ctx context.Context, created *creation) error {
-	if c.principal.AllTeams {
-		return nil
+func (c *call) refuseReplays(ctx context.Context, created *creation) (others bool, err error) {
+	if err := c.findAccount(ctx); err != nil {
+		return false, c.fault(err)
+	}
+	if c.principal.AllTeams && (c.seen != nil || c.account.SettingsVersion == 0) {
+		return false, nil
 	}
 	var records []*IdempotencyRecord // no two with one key
 	keys := make(map[[32]byte]bool)
@@ -266,27 +283,31 @@ func (c *call) refuseReplays(ctx context.Context, created *creation) error {
 			records = append(records, once)
 		}
 	}
-	conflicts, err := c.conflicts(ctx, records)
+	conflicts, others, err := c.conflicts(ctx, records)
+	if c.principal.AllTeams { // to which the write tells its conflicts
+		return others, err
+	}
 	for i := range created.contacts {
 		n := &created.contacts[i]
 		if n.once != nil && conflicts[idempotentInput{n.once.Key, n.once.Input}] {
 			n.err = newError(ErrIdempotencyConflict)
 		}
 	}
-	return err
+	return others, err
 }
 
 // An idempotentInput is an input under its idempotency key.
 type idempotentInput struct{ key, input [32]byte }
 
 // conflicts returns which of the records, were they stored now, would be refused
-// or be replays that the principal may not see.
-func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map[idempotentInput]bool, error) {
-	conflicts := make(map[idempotentInput]bool)
+// or be replays that the principal may not see. Others are replays of a contact that was
+// there before.
+func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (conflicts map[idempotentInput]bool, others bool, err error) {
+	conflicts = make(map[idempotentInput]bool)
 	replays := make(map[idempotentInput]uuid.UUID)
 	now, err := c.clock.read()
 	if err != nil {
-		return nil, c.fault(err)
+		return nil, false, c.fault(err)
 	}
 	for part := range slices.Chunk(records, MaxMutations) {
 		batch := MutationBatch{Mutations: make([]Mutation, len(part)), Now: now, DryRun: true}
@@ -295,7 +316,7 @@ func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map
 		}
 		outcomes, err := c.apply(ctx, write{MutationBatch: batch})
 		if err != nil {
-			return nil, c.fault(err)
+			return nil, false, c.fault(err)
 		}
 		for i, o := range outcomes {
 			in := idempotentInput{part[i].Key, part[i].Input}
@@ -304,25 +325,27 @@ func (c *call) conflicts(ctx context.Context, records []*IdempotencyRecord) (map
 			case errors.Is(o.Err, ErrIdempotencyConflict):
 				conflicts[in] = true
 			case o.Err != nil:
-				return nil, c.fault(o.Err)
+				return nil, false, c.fault(o.Err)
 			case o.Result != "":
 				if first, err = parseFirstResult(o.Result); err != nil {
-					return nil, c.fault(err)
+					return nil, false, c.fault(err)
 				}
 				replays[in] = first.ID
+				result := cmp.Or(first.Result, ResultCreated)
+				conflicts[in], others = !c.mayReplay(result), others || result != ResultCreated
 			}
 		}
 	}
 	hidden, err := c.hidden(ctx, slices.Collect(maps.Values(replays)))
 	if err != nil {
-		return nil, c.fault(err)
+		return nil, false, c.fault(err)
 	}
 	for in, id := range replays {
 		if hidden[id] {
 			conflicts[in] = true
 		}
 	}
-	return conflicts, nil
+	return conflicts, others, nil
 }
 
 // hidden returns which of the contacts are in a team that the principal may not

@@ -22,6 +22,7 @@ func (c *call) settle(ctx context.Context, created *creation, contacts []*newCon
 			c.failAll(contacts, err)
 			return
 		}
+		c.others = nil // the pass before may have stored more
 		p := pass{call: c, created: created, policy: policy, how: c.matching(&policy)}
 		size := len(contacts)
 		if p.how != nil || contacts[0].how != nil || c.seen != nil {
