@@ -294,6 +294,31 @@ func TestBlocksAndGrantsAreValidated(t *testing.T) {
 	wantError(t, err, contacts.CodePermissionDenied)
 }
 
+// The zero time of a body is refused: as an absent one, it would be a block or a grant
+// without end.
+func TestZeroTimeInJSON(t *testing.T) {
+	t.Parallel()
+	w := newLedgerWorld(t, closing(t, memory.New()), contacts.Options{})
+	for _, zero := range []string{"0001-01-01T00:00:00Z", "0001-01-01T05:30:00+05:30", "0000-12-31T19:00:00.000-05:00"} {
+		body := fmt.Sprintf(`{"phone_number": %q, "reason": "asked", "reference": "form 7", "at": %q, "expires_at": %[2]q}`, aNumber, zero)
+		both := []contacts.FieldError{wrong("at", contacts.FieldInvalid), wrong("expires_at", contacts.FieldInvalid)}
+		_, err := w.svc.BlockCallsJSON(t.Context(), w.manager, strings.NewReader(body))
+		wantError(t, err, contacts.CodeValidationError, both...)
+		_, err = w.svc.GrantCallsJSON(t.Context(), w.manager, strings.NewReader(body))
+		wantError(t, err, contacts.CodeValidationError, both...)
+		result, err := w.svc.BlockCallsBatchJSON(t.Context(), w.manager, strings.NewReader(`{"entries": [`+body+`]}`))
+		if err != nil || result.Failed != 1 {
+			t.Fatalf("%s in an entry: got %+v, %v", zero, result, err)
+		}
+		wantError(t, result.Errors[0].Err, contacts.CodeValidationError, both...)
+		_, err = w.svc.BlockCallsBatchJSON(t.Context(), w.manager, strings.NewReader(fmt.Sprintf(`{"entries": [], "at": %q, "expires_at": %[1]q}`, zero)))
+		wantError(t, err, contacts.CodeValidationError, both...)
+	}
+	if n := len(journal(t, w.store, w.acme.ID)); n != 0 {
+		t.Errorf("the ledger has %d entries, want none", n)
+	}
+}
+
 // An askedContext counts how often it is asked whether it is done.
 type askedContext struct {
 	context.Context

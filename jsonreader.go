@@ -57,7 +57,8 @@ func (r *jsonReader) id(dst *uuid.UUID, field string) {
 	*dst = id
 }
 
-// time reads a time of RFC 3339.
+// time reads a time of RFC 3339. It refuses the zero time, which would pass for an
+// absent one.
 func (r *jsonReader) time(dst *time.Time, field string) {
 	text, ok := r.quoted(field)
 	if !ok {
@@ -66,6 +67,10 @@ func (r *jsonReader) time(dst *time.Time, field string) {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		r.bad.add(field, FieldInvalid, "must be a time of RFC 3339, such as 2026-11-01T10:00:00Z")
+		return
+	}
+	if t.IsZero() {
+		r.bad.add(field, FieldInvalid, "must be after 0001-01-01T00:00:00Z")
 		return
 	}
 	*dst = t
