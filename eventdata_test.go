@@ -67,7 +67,7 @@ func TestEventData(t *testing.T) {
 	for _, change := range []string{
 		`{"city": "Oslo", "tags": ["vip", "x"], "team_id": 101, "phone_numbers": [{"phone_number": "+15551234567", "phone_type": "<work>"}]}`,
 		`{"email": null, "city": null, "tags": [], "team_id": null, "phone_numbers": []}`,
-		`{"custom_context": {"budget": {"max": null, "new": {}}, "a.b\\": "text"}, "industry_context": {}}`,
+		`{"custom_context": {"budget": {"max": null, "new": {}}, "a.b\\": "text"}, "industry_context": {"new": {}}}`,
 		`{"custom_context": null}`,
 		`{"city": null}`,
 	} {
@@ -113,11 +113,11 @@ func TestEventData(t *testing.T) {
 			`"before":[{"id":"00000000-0000-0000-0000-000000000002","phone_number":"+15551234567","phone_type":"<work>","primary":true}]}]}`,
 		`{"v":1,"type":"contact.updated","version":4,` + before(4) + `,"changes":[{"field":"custom_context","path":["a.b\\"],"before":12345678901234567890.5,"after":"text"},` +
 			`{"field":"custom_context","path":["budget","max"],"before":100},{"field":"custom_context","path":["budget","new"],"after":{}},` +
-			`{"field":"industry_context","path":[],"after":{}}]}`,
+			`{"field":"industry_context","path":[],"after":{"new":{}}}]}`,
 		`{"v":1,"type":"contact.updated","version":5,` + before(5) + `,"changes":[{"field":"custom_context","path":[],` +
 			`"before":{"a.b\\":"text","budget":{"min":null,"new":{}},"list":[1,{"a":null}]}}]}`,
 		`{"v":1,"type":"contact.updated","version":6,` + before(6) + `,"changes":[]}`,
-		`{"v":1,"type":"contact.updated","version":7,` + before(7) + `,"changes":[{"field":"industry_context","path":["none"],"after":null}]}`,
+		`{"v":1,"type":"contact.updated","version":7,` + before(7) + `,"changes":[{"field":"industry_context","path":["new"],"before":{}},{"field":"industry_context","path":["none"],"after":null}]}`,
 		`{"v":1,"type":"contact.deleted","version":8,` + before(8) + `,"changes":[{"field":"deleted_at","after":"` + previous(entries[7]) + `"}]}`,
 		`{"v":1,"type":"contact.restored","version":9,` + before(9) + `,"changes":[{"field":"deleted_at","before":"` + previous(entries[7]) + `"}]}`,
 		`{"v":1,"type":"contact.deleted","version":10,` + before(10) + `,"changes":[{"field":"deleted_at","after":"` + previous(entries[9]) + `"}]}`,

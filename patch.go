@@ -136,6 +136,18 @@ func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, e
 	return d, nil
 }
 
+// keepAbsent leaves a context absent that was absent and that the change makes empty:
+// clients are shown {} for both, and send it back.
+func (d *draft) keepAbsent(stored *ContactRecord) {
+	const empty = "{}"
+	if stored.CustomContext == "" && d.record.CustomContext == empty {
+		d.record.CustomContext, d.forms.custom = "", nil
+	}
+	if stored.IndustryContext == "" && d.record.IndustryContext == empty {
+		d.record.IndustryContext, d.forms.industry = "", nil
+	}
+}
+
 func noIdempotencyKey(in *CreateContactInput, bad *problems) {
 	if in.IdempotencyKey != "" {
 		bad.add("idempotency_key", FieldInvalid, "must not be given for a change, which takes a version")

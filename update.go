@@ -46,7 +46,8 @@ type UpdateContactInput struct {
 
 	// The contexts are merged into the stored ones by RFC 7396: a nil value
 	// removes its member, an object is merged in turn, every other value
-	// replaces the stored one. A pointer to a nil map removes the context.
+	// replaces the stored one. A pointer to a nil map removes the context. An
+	// absent context stays absent if the merge would make it empty.
 	CustomContext   *map[string]any
 	IndustryContext *map[string]any
 }
@@ -176,8 +177,9 @@ func (c *call) update(p *patch) nextFunc {
 // ReplaceContact replaces a stored contact with a whole one, by the rules of the
 // create, and returns it. An absent field is cleared or gets its default. These
 // stay: the id, an external id if none is given, the time of creation, and the ids of
-// phone numbers that are named by their ID or occur again. It needs
-// Options.WritePermission. The contact's version goes up by one.
+// phone numbers that are named by their ID or occur again. An empty context stays
+// absent where the contact has none. It needs Options.WritePermission. The contact's
+// version goes up by one.
 //
 // Its errors are those of UpdateContact. An IdempotencyKey is CodeValidationError.
 func (s *Service) ReplaceContact(ctx context.Context, key string, id uuid.UUID, in CreateContactInput, opts *ChangeOptions) (_ *Contact, err error) {
@@ -338,6 +340,7 @@ func (c *call) change(ctx context.Context, ch change) (*Contact, error) {
 		if err != nil {
 			return nil, err
 		}
+		next.keepAbsent(stored)
 		if next.record == stored {
 			if err := c.mark(ctx, was); err != nil {
 				return nil, c.fault(err)

@@ -265,6 +265,42 @@ func TestMergeOfContextsIsThatOfTheStandard(t *testing.T) {
 	}
 }
 
+func TestEmptyContextStaysAbsent(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	for name, change := range map[string]func(id uuid.UUID) (*contacts.Contact, error){
+		"UpdateContact": func(id uuid.UUID) (*contacts.Contact, error) {
+			in := contacts.UpdateContactInput{CustomContext: &map[string]any{}, IndustryContext: &map[string]any{"a": nil}}
+			return w.svc.UpdateContact(t.Context(), w.writer, id, in, nil)
+		},
+		"UpdateContactJSON": func(id uuid.UUID) (*contacts.Contact, error) {
+			return w.svc.UpdateContactJSON(t.Context(), w.writer, id, strings.NewReader(`{"custom_context":{},"industry_context":{"a":null}}`), nil)
+		},
+		"ReplaceContact": func(id uuid.UUID) (*contacts.Contact, error) {
+			in := contacts.CreateContactInput{FirstName: "x", CustomContext: map[string]any{}, IndustryContext: map[string]any{}}
+			return w.svc.ReplaceContact(t.Context(), w.writer, id, in, nil)
+		},
+		"ReplaceContactJSON": func(id uuid.UUID) (*contacts.Contact, error) {
+			return w.svc.ReplaceContactJSON(t.Context(), w.writer, id, strings.NewReader(`{"first_name":"x","custom_context":{},"industry_context":{}}`), nil)
+		},
+	} {
+		absent, empty := w.create(t, contacts.CreateContactInput{FirstName: "x"}), w.create(t, contacts.CreateContactInput{
+			FirstName: "x", CustomContext: map[string]any{}, IndustryContext: map[string]any{},
+		})
+		for _, created := range []*contacts.Contact{absent, empty} {
+			got, err := change(created.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, got := range []*contacts.Contact{got, w.get(t, created.ID)} {
+				if diff := cmp.Diff([]contacts.FieldChange(nil), contacts.Changes(created, got)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+			}
+		}
+	}
+}
+
 func TestWrongChangeIsRefusedWhole(t *testing.T) {
 	t.Parallel()
 	w := memoryWorld(t, nil)

@@ -127,6 +127,34 @@ func TestNullInAContextThatIsSentBack(t *testing.T) {
 	}
 }
 
+// A contact without contexts is shown with empty ones. Sent back, they change nothing.
+func TestAbsentContextThatIsSentBack(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t, nil)
+	if err := s.admin.SetEvents(t.Context(), s.acme.ID, contacts.EventSettings{On: true}); err != nil {
+		t.Fatal(err)
+	}
+	officer, _, err := s.admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: s.acme.ID, Name: "events", Permissions: []contacts.Permission{contacts.PermissionReadEvents}, AllTeams: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := api + "/contacts/" + s.create(t, s.writer, `{"first_name": "Jane"}`)
+	for _, method := range []string{"PUT", "PATCH"} {
+		send := ask{method: method, path: path + "/update?dry_run=true", key: s.writer, body: s.want(t, 200, ask{path: path, key: s.writer}).body}
+		if got := decode[contactshttp.DryRun](t, s.want(t, 200, send).body).Changes; len(got) != 0 {
+			t.Errorf("the dry run of %s: got %v, want no changes", method, got)
+		}
+		send.path = path + "/update"
+		s.want(t, 200, send)
+		history := s.want(t, 200, ask{path: path + "/history?limit=1", key: officer}).body
+		if e := decode[struct{ Events []contacts.Event }](t, history).Events[0]; e.Type != contacts.EventContactUpdated || len(e.Changes) != 0 {
+			t.Errorf("the event of %s: got %s with %v, want no changes", method, e.Type, e.Changes)
+		}
+	}
+}
+
 // A client changes what it has read, and sends the whole back.
 func TestWhatWasReadCanBeSentBack(t *testing.T) {
 	t.Parallel()
