@@ -177,12 +177,8 @@ func (c *serveCommand) handler(store contacts.Store, svc *contacts.Service, stop
 	if c.Docs {
 		opts.Docs = apidocs.Handler(nil)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", contactshttp.NewHandler(svc, opts))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte("ok\n")) // it fails only if the client is gone
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+	api := contactshttp.NewHandler(svc, opts)
+	ready := func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
 		_, err := store.ListDirectory(ctx, contacts.DirectoryQuery{Kind: contacts.DirectoryAccounts, Limit: 1})
@@ -193,8 +189,18 @@ func (c *serveCommand) handler(store contacts.Store, svc *contacts.Service, stop
 			log.Error("the store does not answer", "cause", secretFree(err.Error()))
 			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
 		default:
-			_, _ = w.Write([]byte("ok\n"))
+			_, _ = w.Write([]byte("ok\n")) // it fails only if the client is gone
+		}
+	}
+	// A ServeMux would redirect a path that is not clean to a Location with the key of its query.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method + " " + r.URL.Path {
+		case "GET /healthz", "HEAD /healthz":
+			_, _ = w.Write([]byte("ok\n")) // as in ready
+		case "GET /readyz", "HEAD /readyz":
+			ready(w, r)
+		default:
+			api.ServeHTTP(w, r)
 		}
 	})
-	return mux
 }

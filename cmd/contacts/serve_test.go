@@ -204,6 +204,26 @@ func TestServeSaysWhetherItIsReady(t *testing.T) {
 	}
 }
 
+// The handler of the API answers a path that is not clean. A redirect would repeat the
+// key of the query.
+func TestServeRedirectsNoKey(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	defer store.Close()
+	svc, err := contacts.New(store, nil)
+	must(t, err)
+	h := (&serveCommand{KeyInQuery: true}).handler(store, svc, new(atomic.Bool), slog.New(slog.DiscardHandler))
+	for _, path := range []string{"/api/v1/./contacts", "//api/v1/contacts", "/api//v1/contacts", "/api/v1/x/../contacts", "/./healthz"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.URL.Path, r.URL.RawQuery = path, "api_key=secret"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusNotFound || w.Header().Get("Location") != "" || w.Header().Get("X-Request-ID") == "" {
+			t.Errorf("%s: status %d, %v", path, w.Code, w.Header())
+		}
+	}
+}
+
 // Other machines may connect only where there is TLS, or where a host says that a proxy
 // has it.
 func TestServeAddresses(t *testing.T) {
