@@ -45,9 +45,7 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 	}
 	log := c.logger(s)
 	return untilSignal(ctx, s.withNewStore(ctx, func(store contacts.Store) error {
-		svc, err := contacts.New(store, &contacts.Options{
-			DefaultRegion: string(c.DefaultRegion), ValidNumbersOnly: c.ValidNumbersOnly, DoNotCallSecrets: secrets, Logger: log,
-		})
+		svc, err := c.service(store, secrets, log)
 		if err != nil {
 			return err
 		}
@@ -63,6 +61,25 @@ func (c *serveCommand) Run(ctx context.Context, s *session) error {
 		}
 		return c.serve(ctx, listener, store, svc, log)
 	}))
+}
+
+// service returns the Service, whose log names the request of each line.
+func (c *serveCommand) service(store contacts.Store, secrets [][]byte, log *slog.Logger) (*contacts.Service, error) {
+	return contacts.New(store, &contacts.Options{
+		DefaultRegion: string(c.DefaultRegion), ValidNumbersOnly: c.ValidNumbersOnly, DoNotCallSecrets: secrets,
+		Logger: slog.New(requestHandler{log.Handler()}),
+	})
+}
+
+// A requestHandler adds the id of the request, by which the line of the API is found.
+type requestHandler struct{ slog.Handler }
+
+// Handle implements [slog.Handler].
+func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id := contactshttp.RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("request_id", id))
+	}
+	return h.Handler.Handle(ctx, r)
 }
 
 // check refuses to send API keys and contacts over a network in the clear.

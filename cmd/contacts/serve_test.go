@@ -204,6 +204,44 @@ func TestServeSaysWhetherItIsReady(t *testing.T) {
 	}
 }
 
+func (brokenStore) FindKey(context.Context, [32]byte) (*contacts.KeyRecord, error) {
+	return nil, errors.New("the disk is gone")
+}
+
+// The cause of a server error is found by the id that the client was given.
+func TestServeLogsCausesWithTheRequest(t *testing.T) {
+	t.Parallel()
+	whole := memory.New()
+	defer whole.Close()
+	admin := contacts.NewAdmin(whole, nil)
+	account, err := admin.CreateAccount(t.Context(), "Acme")
+	must(t, err)
+	key, _, err := admin.IssueKey(t.Context(), contacts.IssueKeyInput{
+		AccountID: account.ID, Permissions: []contacts.Permission{contacts.PermissionReadContacts}, AllTeams: true,
+	})
+	must(t, err)
+	var lines strings.Builder
+	log := slog.New(slog.NewTextHandler(&lines, nil))
+	c := new(serveCommand)
+	store := brokenStore{whole}
+	svc, err := c.service(store, nil, log)
+	must(t, err)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/contacts", nil)
+	r.Header.Set("X-API-Key", key)
+	r.Header.Set("X-Request-ID", "req-7")
+	w := httptest.NewRecorder()
+	c.handler(store, svc, new(atomic.Bool), log).ServeHTTP(w, r)
+	got := strings.Split(lines.String(), "\n")
+	if w.Code != http.StatusInternalServerError || len(got) != 3 || !strings.Contains(got[0], "the disk is gone") {
+		t.Fatalf("status %d: %q", w.Code, got)
+	}
+	for _, line := range got[:2] {
+		if strings.Count(line, "request_id=req-7") != 1 {
+			t.Errorf("not once: %s", line)
+		}
+	}
+}
+
 // The handler of the API answers a path that is not clean. A redirect would repeat the
 // key of the query.
 func TestServeRedirectsNoKey(t *testing.T) {
