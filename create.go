@@ -67,7 +67,8 @@ func (s *Service) CreateContactJSON(ctx context.Context, key string, body io.Rea
 // CreateContactResultJSON is CreateContactResult for the JSON body, with the
 // idempotency key beside it, as an HTTP request has it in a header; see
 // [CreateContactInput.IdempotencyKey]. "" leaves the key to the body. The body
-// must not name another one.
+// must not name another one. A key that is wrong is refused before the body is read,
+// as the field Idempotency-Key.
 func (s *Service) CreateContactResultJSON(ctx context.Context, key, idempotencyKey string, body io.Reader) (_ CreateResult, err error) {
 	ctx, c, err := s.beginOne(ctx, key, OpCreateContact, false)
 	defer c.end(ctx, &err)
@@ -75,12 +76,23 @@ func (s *Service) CreateContactResultJSON(ctx context.Context, key, idempotencyK
 		return CreateResult{Err: err}, err
 	}
 	in := new(CreateContactInput)
-	if err := c.decode(ctx, c.body(body, func(r *contactReader) { r.contact(in) })); err != nil {
+	err = c.checkKeyBeside(idempotencyKey)
+	if err == nil {
+		err = c.decode(ctx, c.body(body, func(r *contactReader) { r.contact(in) }))
+	}
+	if err != nil {
 		return CreateResult{Err: err}, err
 	}
 	c.keyBeside(in, idempotencyKey)
 	r := c.createOne(ctx, c.rules.newContact(in, true, &c.bad))
 	return r, r.Err
+}
+
+// checkKeyBeside checks an idempotency key that is given beside a body. Its field is the
+// header, because a client has to correct that.
+func (c *call) checkKeyBeside(idempotencyKey string) error {
+	checkIdempotencyKey(idempotencyKey, "Idempotency-Key", &c.bad)
+	return c.bad.err()
 }
 
 // keyBeside gives the input the idempotency key that was given beside its body.
@@ -271,7 +283,7 @@ type newContact struct {
 
 // newContact makes a new contact of an input. own is that of [rules.contact].
 func (r *rules) newContact(in *CreateContactInput, own bool, bad *problems) newContact {
-	checkIdempotencyKey(in.IdempotencyKey, bad)
+	checkIdempotencyKey(in.IdempotencyKey, "idempotency_key", bad)
 	for i := range in.PhoneNumbers {
 		if in.PhoneNumbers[i].ID != uuid.Nil {
 			bad.add(element("phone_numbers", i)+".id", FieldInvalid, "must not be given for a new contact")

@@ -30,8 +30,7 @@ const (
 func (s *Service) IdempotencyRetention() time.Duration { return s.retention }
 
 // checkIdempotencyKey checks a key, which is taken as it is.
-func checkIdempotencyKey(key string, bad *problems) {
-	const field = "idempotency_key"
+func checkIdempotencyKey(key, field string, bad *problems) {
 	switch {
 	case key == "" || bad.has(field):
 	case len(key) > maxIdempotencyKey:

@@ -132,7 +132,11 @@ func (s *Service) UpsertContactJSON(ctx context.Context, key, idempotencyKey str
 		return nil, err
 	}
 	in := new(UpsertContactInput)
-	if err := c.decode(ctx, c.body(body, func(r *contactReader) { r.upsert(in) })); err != nil {
+	err = c.checkKeyBeside(idempotencyKey)
+	if err == nil {
+		err = c.decode(ctx, c.body(body, func(r *contactReader) { r.upsert(in) }))
+	}
+	if err != nil {
 		return nil, err
 	}
 	c.keyBeside(&in.CreateContactInput, idempotencyKey)

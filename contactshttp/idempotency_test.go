@@ -55,35 +55,36 @@ func TestIdempotencyKey(t *testing.T) {
 func TestIdempotencyKeyRefused(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t, nil)
-	for name, c := range map[string]struct {
-		header http.Header
-		field  string
-	}{
-		"twice":           {header("Idempotency-Key", "a", "Idempotency-Key", "a"), "Idempotency-Key"},
-		"empty":           {header("Idempotency-Key", ""), "Idempotency-Key"},
-		"blank":           {header("Idempotency-Key", "  "), "Idempotency-Key"},
-		"empty string":    {header("Idempotency-Key", `""`), "Idempotency-Key"},
-		"open string":     {header("Idempotency-Key", `"a`), "Idempotency-Key"},
-		"lone quote":      {header("Idempotency-Key", `"`), "Idempotency-Key"},
-		"ends in escape":  {header("Idempotency-Key", `"a\`), "Idempotency-Key"},
-		"unknown escape":  {header("Idempotency-Key", `"\a"`), "Idempotency-Key"},
-		"trailing text":   {header("Idempotency-Key", `"a"b`), "Idempotency-Key"},
-		"two strings":     {header("Idempotency-Key", `"a", "b"`), "Idempotency-Key"},
-		"parameter":       {header("Idempotency-Key", `"a";b=1`), "Idempotency-Key"},
-		"no ASCII":        {header("Idempotency-Key", `"é"`), "Idempotency-Key"},
-		"blank string":    {header("Idempotency-Key", `"  "`), "idempotency_key"},
-		"too long":        {header("Idempotency-Key", strings.Repeat("x", 256)), "idempotency_key"},
-		"no UTF-8":        {header("Idempotency-Key", "\xff"), "idempotency_key"},
-		"tab in the text": {header("Idempotency-Key", "a\tb"), "idempotency_key"},
+	for name, h := range map[string]http.Header{
+		"twice":           header("Idempotency-Key", "a", "Idempotency-Key", "a"),
+		"empty":           header("Idempotency-Key", ""),
+		"blank":           header("Idempotency-Key", "  "),
+		"empty string":    header("Idempotency-Key", `""`),
+		"open string":     header("Idempotency-Key", `"a`),
+		"lone quote":      header("Idempotency-Key", `"`),
+		"ends in escape":  header("Idempotency-Key", `"a\`),
+		"unknown escape":  header("Idempotency-Key", `"\a"`),
+		"trailing text":   header("Idempotency-Key", `"a"b`),
+		"two strings":     header("Idempotency-Key", `"a", "b"`),
+		"parameter":       header("Idempotency-Key", `"a";b=1`),
+		"no ASCII":        header("Idempotency-Key", `"é"`),
+		"blank string":    header("Idempotency-Key", `"  "`),
+		"too long":        header("Idempotency-Key", strings.Repeat("x", 256)),
+		"no UTF-8":        header("Idempotency-Key", "\xff"),
+		"tab in the text": header("Idempotency-Key", "a\tb"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q := ask{method: "POST", path: api + "/contacts/create", body: `{"first_name": "J"}`, header: c.header}
+			q := ask{method: "POST", path: api + "/contacts/create", body: `{"first_name": "J"}`, header: h}
 			s.send(t, q).wantFailure(t, 401, contacts.CodeAuthenticationRequired)
 			q.key = s.powerless
 			s.send(t, q).wantFailure(t, 403, contacts.CodePermissionDenied)
 			q.key = s.writer
-			s.send(t, q).wantFailure(t, 400, contacts.CodeValidationError, c.field)
+			s.send(t, q).wantFailure(t, 400, contacts.CodeValidationError, "Idempotency-Key")
+			q.body = "{" // is not judged
+			s.send(t, q).wantFailure(t, 400, contacts.CodeValidationError, "Idempotency-Key")
+			q.path = api + "/contacts/upsert"
+			s.send(t, q).wantFailure(t, 400, contacts.CodeValidationError, "Idempotency-Key")
 		})
 	}
 	t.Run("batch", func(t *testing.T) {
