@@ -36,6 +36,7 @@ type exchange struct {
 	id      string
 	path    string // of asked, escaped
 	route   string // with the prefix; "": none
+	docs    bool   // it is for the page, or a path below it
 	quota   Quota  // of the key, if the service accepted it
 	started time.Time
 
@@ -248,6 +249,11 @@ func (x *exchange) sendParts(w http.ResponseWriter, a *answer) {
 	flush()
 }
 
+// docsPolicy is that of package apidocs, for answers at its paths that the page does
+// not make.
+const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 // begin sends the status and the headers of an answer.
 func (x *exchange) begin(w http.ResponseWriter, a *answer) {
 	header := w.Header()
@@ -258,6 +264,10 @@ func (x *exchange) begin(w http.ResponseWriter, a *answer) {
 	header.Set(headerRequestID, x.id)
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
+	if x.docs {
+		header.Set("Content-Security-Policy", docsPolicy)
+		header.Set("Referrer-Policy", "no-referrer")
+	}
 	if a.body != nil || a.raw != nil || a.parts != nil {
 		header.Set("Content-Type", "application/json; charset=utf-8")
 	}

@@ -132,7 +132,7 @@ type handler struct {
 // ServeHTTP implements [http.Handler]. It sets the Pattern of the request to its
 // route, for the middleware around the handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{log: h.log, asked: r, path: r.URL.EscapedPath(), started: h.now()}
+	x := &exchange{log: h.log, asked: r, path: r.URL.EscapedPath(), docs: h.isDocs(r), started: h.now()}
 	x.id = requestID(r.Header.Get(headerRequestID))
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer func() { x.logRequest(r, h.now()) }()
@@ -272,6 +272,12 @@ func (h *handler) inside(r *http.Request) (*http.Request, bool) {
 	in := *r
 	in.URL = &u
 	return &in, true
+}
+
+// isDocs reports whether the path is that of the page, or below it.
+func (h *handler) isDocs(r *http.Request) bool {
+	rest, ok := strings.CutPrefix(r.URL.Path, h.prefix+"/docs")
+	return h.docs != nil && ok && (rest == "" || rest[0] == '/')
 }
 
 // front returns the path before the routes, as the client sees it.

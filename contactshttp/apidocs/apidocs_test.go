@@ -161,15 +161,20 @@ func TestDocsPolicy(t *testing.T) {
 	t.Parallel()
 	h := newAPI(t, &contactshttp.Options{Docs: apidocs.Handler(&apidocs.Options{Title: `A <b>"title"</b>`, ReadOnly: true})})
 	html := ask(h, "GET", page).Body.String()
-	for _, path := range append(filesOf(t, html), page, page+"/", page+"/other") {
-		header := ask(h, "GET", path).Header()
-		for name, want := range map[string]string{
-			"Content-Security-Policy": wantPolicy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-		} {
-			if got := header.Get(name); got != want {
-				t.Errorf("%s: %s: %q, want %q", path, name, got, want)
+	for _, path := range append(filesOf(t, html), page, page+"/", page+"/other", page+"//other", page+"/./other") {
+		for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {
+			header := ask(h, method, path).Header()
+			for name, want := range map[string]string{
+				"Content-Security-Policy": wantPolicy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+			} {
+				if got := header.Get(name); got != want {
+					t.Errorf("%s %s: %s: %q, want %q", method, path, name, got, want)
+				}
 			}
 		}
+	}
+	if got := ask(h, "GET", page+"s").Header().Get("Content-Security-Policy"); got != "" {
+		t.Errorf("another path has the policy %q", got)
 	}
 	if inline := append(inlineScript.FindAllString(html, -1), inlineOther.FindAllString(html, -1)...); inline != nil {
 		t.Errorf("the page has %q", inline)
