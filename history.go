@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -111,12 +112,10 @@ func (s *Service) Events(ctx context.Context, key string, in EventsInput) (_ *Ev
 // check checks the input and fills in its default.
 func (in *EventsInput) check(bad *problems) error {
 	if in.After < 0 {
-		bad.add("after", FieldInvalid, "must not be negative")
+		bad.add("after", FieldInvalid, fmt.Sprintf("must be from 0 to %d", int64(math.MaxInt64)))
 	}
-	for i, t := range in.Types {
-		if !t.known() {
-			bad.add(element("type", i), FieldNotAllowed, "is no type of events")
-		}
+	if slices.ContainsFunc(in.Types, func(t EventType) bool { return !t.known() }) {
+		bad.add("type", FieldNotAllowed, "must be a type of events, such as contact.updated")
 	}
 	switch {
 	case in.Limit == 0:

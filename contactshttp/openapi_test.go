@@ -602,15 +602,21 @@ func proveEvents(t *testing.T, s *proof) {
 	s.want(400, "validation_error", as)
 	for query, op := range map[string]string{
 		"as_of=yesterday": "getContact", "as_of=9999-01-01T00:00:00Z": "getContact", "before=0": "getContactHistory", "limit=1001": "getContactHistory",
-		"limit=0": "listEvents", "after=-1": "listEvents", "type=x": "listEvents", "contact_id=x": "listEvents", "contact_id=00000000-0000-0000-0000-000000000000": "listEvents", "after=1&after=2": "listEvents",
+		"limit=0": "listEvents", "after=-1": "listEvents", "type=x": "listEvents", "type=contact.updated&type=x&type=y": "listEvents", "contact_id=x": "listEvents", "contact_id=00000000-0000-0000-0000-000000000000": "listEvents", "after=1&after=2": "listEvents",
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := s.want(400, "validation_error", asked{op: op, id: change.id, query: values})
-		if name, _, _ := strings.Cut(query, "="); len(a.fields()) != 1 || !strings.HasPrefix(a.fields()[0], name) {
+		if name, _, _ := strings.Cut(query, "="); len(a.fields()) != 1 || !strings.HasPrefix(a.fields()[0], name+" ") {
 			t.Errorf("%s: got %v", query, a.fields())
+		}
+	}
+	for _, after := range []string{"", "x", "-1", "1.5", "99999999999999999999"} {
+		a := s.want(400, "validation_error", asked{op: "listEvents", query: url.Values{"after": {after}}})
+		if m := a.body.(map[string]any)["message"]; m != "after: must be from 0 to 9223372036854775807" {
+			t.Errorf("after=%s: got %v", after, m)
 		}
 	}
 

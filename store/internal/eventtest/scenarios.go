@@ -314,7 +314,7 @@ func visibility(t *testing.T, store contacts.Store) {
 		}
 	}
 	_, err = p.Service.Events(t.Context(), limited, contacts.EventsInput{After: -1, Limit: 1001, Types: []contacts.EventType{"x"}})
-	wantRefused(t, err, contacts.CodeValidationError, contacts.FieldError{Field: "after", Code: contacts.FieldInvalid}, contacts.FieldError{Field: "type[0]", Code: contacts.FieldNotAllowed}, contacts.FieldError{Field: "limit", Code: contacts.FieldInvalid})
+	wantRefused(t, err, contacts.CodeValidationError, contacts.FieldError{Field: "after", Code: contacts.FieldInvalid}, contacts.FieldError{Field: "type", Code: contacts.FieldNotAllowed}, contacts.FieldError{Field: "limit", Code: contacts.FieldInvalid})
 }
 
 // blocksAndGrantsAreEvents reads entries of the do-not-call ledger among the events,
