@@ -248,7 +248,7 @@ type BatchResult struct {
 // A BatchItem is the result for one contact of a batch: a contact or an error.
 type BatchItem struct {
 	Index    int             `json:"index"`
-	Status   int             `json:"status"`           // of a create of this contact alone
+	Status   int             `json:"status"`           // of a create of this contact alone; 400 where that is 413
 	Result   contacts.Result `json:"result,omitempty"` // "" where Error is set
 	Replayed bool            `json:"replayed,omitempty"`
 	Contact  *Contact        `json:"contact,omitempty"`
