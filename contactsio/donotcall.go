@@ -314,7 +314,7 @@ func (l *numberList) input(cells []string) (contacts.DoNotCallInput, []contacts.
 		if err != nil {
 			at, err = time.Parse(time.DateOnly, f.text)
 		}
-		if err != nil {
+		if err != nil || at.IsZero() { // which would be the same as none
 			return in, problem(f.field, contacts.FieldInvalid, "must be a date such as 2026-11-27, or a time of RFC 3339")
 		}
 		*f.at = at

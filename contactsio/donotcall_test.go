@@ -40,6 +40,9 @@ func TestListFiles(t *testing.T) {
 			contactsio.DoNotCallSummary{Rows: 3, Added: 1, Refused: 2, ByCode: map[string]int{"invalid": 1, "digits_lost": 1}},
 			"3;at;invalid;at: must be a date such as 2026-11-27, or a time of RFC 3339;B;+15551230002;;yesterday\r\n" +
 				"4;phone_number;digits_lost;phone_number: is a number with an exponent, which has lost digits; store phone numbers as text;C;1.5E+10;;\r\n"},
+		"a date that would be the same as none": {"phone_number,expires_at\n+15551230001,0001-01-01\n", contactsio.DoNotCallImportOptions{},
+			contactsio.DoNotCallSummary{Rows: 1, Refused: 1, ByCode: map[string]int{"invalid": 1}},
+			"2,expires_at,invalid,expires_at: must be a date such as 2026-11-27, or a time of RFC 3339,+15551230001,0001-01-01\r\n"},
 		"numbers side by side": {"+15551230001,+1 555 123 0002\n+15551230003,asked on 2026-01-02\n+15551230004,+15551230004\n", contactsio.DoNotCallImportOptions{},
 			contactsio.DoNotCallSummary{Rows: 3, Added: 2, Refused: 1, ByCode: map[string]int{"invalid": 1}},
 			"1,phone_number,invalid,phone_number: is not the only number of the row; give each number a row, or name the column,+15551230001,+1 555 123 0002\r\n"},

@@ -332,7 +332,8 @@ func (c *writeConn) pruneRow(r *endedRow, by int64) error {
 		return err
 	}
 	for i := range removed {
-		if err := c.exec(deleteSubject, r.subjectEntry(i).values(nil)...); err != nil {
+		c.args = r.subjectEntry(i).values(c.args[:0])
+		if err := c.exec(deleteSubject, c.args...); err != nil {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ type writeConn struct {
 	pruneFor tally           // rows of this flight that end some day
 	pruneAt  int64           // the earliest time of their batches
 	prunedTo prunePosition   // how far pruneEntries has come
-	args     []driver.Value  // of an update, to be used again
+	args     []driver.Value  // of a statement, to be used again
 	created  int64           // contacts in the open transaction
 	keys     map[madeBy]bool // that the open transaction has judged, and that passed
 	journals openJournals    // that it has looked at
