@@ -19,7 +19,9 @@ const (
 
 	readOnceSQL = `SELECT i.account_id, i.key, i.input, i.result, i.ends_at FROM ` + onceKeysGiven + `
 		JOIN {schema}.idempotency AS i ON i.account_id = {account} AND i.key = n.key`
-	deleteOnceSQL = `DELETE FROM {schema}.idempotency AS i USING ` + onceKeysGiven + ` WHERE i.account_id = {account} AND i.key = n.key`
+	// Of a key that another transaction has replaced since it was read, nothing is deleted.
+	deleteOnceSQL = `DELETE FROM {schema}.idempotency AS i USING (SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bigint[]) AS given` + givenRows + `) AS n (account_id, key, ends_at)
+		WHERE i.account_id = {account} AND i.key = n.key AND i.ends_at = n.ends_at`
 	insertOnceSQL = `INSERT INTO {schema}.idempotency (account_id, key, input, result, ends_at)
 		SELECT {owner}, n.key, n.input, n.result, n.ends_at
 		FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) AS n (account_id, key, input, result, ends_at){owners}`
@@ -91,19 +93,20 @@ func (j *judge) readOnce(t *transaction, s *statements) {
 // several transactions that store one key, the others wait here for the first,
 // and are then made again.
 func (j *judge) writeOnce(t *transaction, s *statements) {
-	var ended []onceKey
+	var ended []*idempotency
 	var kept []*idempotency
-	for k, st := range j.once {
+	for _, st := range j.once {
 		if st.kept != nil {
 			kept = append(kept, st.kept)
 			if st.stored != nil {
-				ended = append(ended, k)
+				ended = append(ended, st.stored)
 			}
 		}
 	}
 	if len(ended) > 0 {
-		slices.SortFunc(ended, onceKey.compare)
-		t.exec(s.deleteOnce, onceKeyArrays(ended)...)
+		slices.SortFunc(ended, func(a, b *idempotency) int { return a.compare(b.onceKey) })
+		t.exec(s.deleteOnce, append(onceKeyArrays(column(ended, func(i *idempotency) onceKey { return i.onceKey })),
+			column(ended, func(i *idempotency) int64 { return i.endsAt }))...)
 	}
 	if len(kept) == 0 {
 		return
