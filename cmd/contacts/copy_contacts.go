@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -24,6 +25,12 @@ func (y *copier) copyContacts(ctx context.Context, account uuid.UUID) error {
 			return err
 		}
 		f, t := pair.from, pair.to
+		if f == nil {
+			// One that was restored while the source was listed is in neither of its lists.
+			if f, err = y.from.FindContact(ctx, account, t.Contact.ID); err != nil && !errors.Is(err, contacts.ErrNotFound) {
+				return err
+			}
+		}
 		change := contacts.ContactChange{Record: f}
 		switch {
 		case t == nil:

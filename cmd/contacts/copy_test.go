@@ -304,6 +304,52 @@ func TestCopyGoesOn(t *testing.T) {
 	w.wantCopy(t, "at the end", target, true, false)
 }
 
+// TestCopyInUse copies a source that changes while it is listed.
+func TestCopyInUse(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, 12)
+	svc := w.service(t)
+	target := memory.New()
+	defer target.Close()
+
+	w.wantCopy(t, "the first copy", target, false, false)
+
+	// Contacts are restored after the live ones were listed, and before the deleted ones.
+	restored := []uuid.UUID{w.ids[1], w.ids[4], w.ids[7], w.ids[10]}
+	for _, remove := range []bool{false, true} {
+		y := w.copier(target, remove)
+		y.from = &changingStore{w.store, func(q contacts.ContactQuery) {
+			if q.AccountID != w.account || !q.Deleted {
+				return
+			}
+			_, err := svc.RestoreContact(t.Context(), w.key, restored[0], nil)
+			must(t, err)
+			restored = restored[1:]
+		}}
+		must(t, y.copy(t.Context(), true))
+		if y.extra != 0 {
+			t.Errorf("%d contacts of the source count as gone", y.extra)
+		}
+		for _, id := range w.ids {
+			if _, err := target.FindContact(t.Context(), w.account, id); err != nil {
+				t.Errorf("remove %t: contact %s of the source is gone: %v", remove, id, err)
+			}
+		}
+		w.wantCopy(t, "after contacts were restored", target, true, remove)
+	}
+}
+
+// A changingStore is changed each time before its contacts are listed.
+type changingStore struct {
+	contacts.Store
+	change func(contacts.ContactQuery)
+}
+
+func (s *changingStore) ListContacts(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+	s.change(q)
+	return s.Store.ListContacts(ctx, q)
+}
+
 // What cuts the comparison off says how to go on.
 func TestComparisonIsCutOff(t *testing.T) {
 	t.Parallel()
