@@ -66,17 +66,46 @@ func (y *copier) apply(ctx context.Context, mutations []contacts.Mutation) error
 	if err := ctx.Err(); err != nil || len(mutations) == 0 {
 		return err
 	}
-	outcomes, err := y.to.Apply(context.WithoutCancel(ctx), contacts.MutationBatch{Mutations: mutations, Now: y.now, Verbatim: true})
+	ctx = context.WithoutCancel(ctx)
+	outcomes, err := y.to.Apply(ctx, y.batch(mutations))
+	if err != nil {
+		return err
+	}
+	// The source may have made a team after its teams were copied, and a contact in it.
+	var again []contacts.Mutation
+	for i, o := range outcomes {
+		if errors.Is(o.Err, contacts.ErrTeamNotFound) {
+			again = append(again, mutations[i])
+		} else if o.Err != nil {
+			return refused(mutations[i], o.Err)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	if err := y.copyTeams(ctx, again[0].AccountID); err != nil {
+		return err
+	}
+	outcomes, err = y.to.Apply(ctx, y.batch(again))
 	if err != nil {
 		return err
 	}
 	for i, o := range outcomes {
 		if o.Err != nil {
-			if changes := mutations[i].Contacts; len(changes) > 0 {
-				return fmt.Errorf("contact %s: %w", changes[0].ID, o.Err)
-			}
-			return fmt.Errorf("journal: %w", o.Err)
+			return refused(again[i], o.Err)
 		}
 	}
 	return nil
+}
+
+func (y *copier) batch(mutations []contacts.Mutation) contacts.MutationBatch {
+	return contacts.MutationBatch{Mutations: mutations, Now: y.now, Verbatim: true}
+}
+
+// refused returns the error of a mutation that the target has refused.
+func refused(m contacts.Mutation, err error) error {
+	if len(m.Contacts) > 0 {
+		return fmt.Errorf("contact %s: %w", m.Contacts[0].ID, err)
+	}
+	return fmt.Errorf("journal: %w", err)
 }

@@ -312,7 +312,22 @@ func TestCopyInUse(t *testing.T) {
 	target := memory.New()
 	defer target.Close()
 
-	w.wantCopy(t, "the first copy", target, false, false)
+	// A team is new, and so is a contact in it.
+	y := w.copier(target, false)
+	y.from = &changingStore{w.store, func(q contacts.ContactQuery) {
+		if q.AccountID != w.account || q.Deleted || len(w.ids) > 12 {
+			return
+		}
+		_, err := w.admin.CreateTeam(t.Context(), contacts.Team{AccountID: w.account, ID: 8, Name: "New"})
+		must(t, err)
+		c, err := svc.CreateContact(t.Context(), w.key, contacts.CreateContactInput{FirstName: "New", TeamID: 8})
+		must(t, err)
+		w.ids = append(w.ids, c.ID)
+	}}
+	if err := y.copy(t.Context(), false); err != nil {
+		t.Fatalf("a contact in a new team: %v", err)
+	}
+	w.wantCopy(t, "a contact in a new team", target, true, false)
 
 	// Contacts are restored after the live ones were listed, and before the deleted ones.
 	restored := []uuid.UUID{w.ids[1], w.ids[4], w.ids[7], w.ids[10]}
