@@ -116,6 +116,8 @@ var idempotencyFaults = []fault{
 	}},
 	{"looks before it stores a key", "idempotency/one key by many", lookFirst},
 	{"looks before it compares inputs", "idempotency/one key by many inputs", lookFirst},
+	{"replaces an ended record without a second look", "idempotency/one key by many", replaceEnded},
+	{"replaces an ended record of another input without a second look", "idempotency/one key by many inputs", replaceEnded},
 	{"locks keys for its own process alone", "idempotency/one key by two processes", lockItself},
 	{"forgets the contact of a result for a while", "idempotency/one key by many", func(p *process) {
 		// What is stored together is not seen together.
@@ -137,6 +139,28 @@ var idempotencyFaults = []fault{
 	}},
 	{"loses keys on reopening", "idempotency/after reopening", keepKeysToItself},
 	{"keeps keys from a second process", "idempotency/seen by a second process", keepKeysToItself},
+}
+
+// replaceEnded looks whether the first record of a key has ended, and replaces it
+// later, whatever is there by then.
+func replaceEnded(p *process) {
+	var ends sync.Map // of the first records, by key
+	onEach(func(a *applying, m contacts.Mutation) (contacts.MutationOutcome, error) {
+		if m.Idempotency == nil {
+			return a.one(m)
+		}
+		first, _ := ends.LoadOrStore(m.Idempotency.Key, m.Idempotency.EndsAt)
+		if a.Now.Before(first.(time.Time)) {
+			return a.one(m)
+		}
+		o, err := a.judge(m)
+		if err != nil || o.Err != nil || o.Result != "" {
+			return o, err
+		}
+		dally()
+		a.force(m)
+		return o, nil
+	})(p)
 }
 
 func withoutOnce(m *contacts.Mutation) { m.Idempotency = nil }

@@ -265,16 +265,21 @@ var idempotencyCases = []testCase{
 		oneKeyRule,
 		func(t *test, s *store) {
 			a := s.tenant(t)
-			records := make([]*contacts.ContactRecord, many)
-			for i := range records {
-				records[i] = newContact(a)
+			s.storeEnded(t, a, onceAs("ended"))
+			before := s.allContacts(t, a)
+			for _, name := range []string{"key", "ended"} {
+				records := make([]*contacts.ContactRecord, many)
+				for i := range records {
+					records[i] = newContact(a)
+				}
+				winner := winnerOf(t, contacts.ErrIdempotencyConflict, func(i int) error {
+					once := onceAs(name)
+					once.Input[0] = byte(i)
+					return s.one(t.Context(), createOnce(records[i], once)).Err
+				})
+				before = append([]*contacts.ContactRecord{records[winner]}, before...)
+				wantSame(t, "ListContacts", before, s.allContacts(t, a))
 			}
-			winner := winnerOf(t, contacts.ErrIdempotencyConflict, func(i int) error {
-				once := onceAs("key")
-				once.Input[0] = byte(i)
-				return s.one(t.Context(), createOnce(records[i], once)).Err
-			})
-			wantSame(t, "ListContacts", records[winner:winner+1], s.allContacts(t, a))
 		},
 	},
 	{
@@ -336,13 +341,26 @@ var idempotencyCases = []testCase{
 	},
 }
 
+// storeEnded stores the record so that it has ended at noon, but not so long ago that
+// it may be removed.
+func (s *store) storeEnded(t *test, account uuid.UUID, once *contacts.IdempotencyRecord) {
+	t.Helper()
+	ended := *once
+	ended.EndsAt = noon.Add(-time.Minute)
+	wantErrs(t, s.outcomes(t, batchAt(noon.Add(-time.Hour), createOnce(newContact(account), &ended))))
+}
+
 // oneStores has many callers, spread over the stores, send one create at the same
 // time, each with a contact of its own. It checks that one stored it, and that
-// the others got its result, whose contact was there to be found.
+// the others got its result, whose contact was there to be found. Some keys are
+// fresh, and others have a record that has ended.
 func oneStores(t *test, account uuid.UUID, stores ...*store) {
 	t.Helper()
 	const keys = 8
 	for k := range keys {
+		if k%2 == 1 {
+			stores[0].storeEnded(t, account, onceAs(fmt.Sprint("key ", k)))
+		}
 		outcomes := make([]contacts.MutationOutcome, many)
 		missing := make([]error, many)
 		records := make(map[string]*contacts.ContactRecord, many) // by Result
