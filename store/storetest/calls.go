@@ -143,7 +143,12 @@ func (s *store) apply(t *test, mutations ...contacts.Mutation) {
 // one applies a mutation by itself and returns its outcome. An error of the whole
 // call is that of the outcome. It may be called in any goroutine.
 func (s *store) one(ctx context.Context, m contacts.Mutation) contacts.MutationOutcome {
-	outcomes, err := s.Apply(ctx, batchOf(m))
+	return s.only(ctx, batchOf(m))
+}
+
+// only is one for a batch that holds one mutation.
+func (s *store) only(ctx context.Context, batch contacts.MutationBatch) contacts.MutationOutcome {
+	outcomes, err := s.Apply(ctx, batch)
 	switch {
 	case err != nil:
 		return contacts.MutationOutcome{Err: err}

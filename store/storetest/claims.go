@@ -476,8 +476,8 @@ var claimCases = []testCase{
 func restored(c *contacts.Contact) { c.DeletedAt = time.Time{} }
 
 // oneClaims has many callers, spread over the stores, claim one key at the same
-// time: with creates, with changes and with restorations. It checks that one of
-// them is stored, and that the others name it.
+// time: with creates, with changes and with restorations, and some of them all or
+// nothing. It checks that one of them is stored, and that the others name it.
 func oneClaims(t *test, stores ...*store) {
 	t.Helper()
 	a := stores[0].tenant(t)
@@ -505,7 +505,9 @@ func oneClaims(t *test, stores ...*store) {
 		stores[0].create(t, before...)
 		holders := make([][]contacts.Holder, many)
 		winner := winnerOf(t, contacts.ErrDuplicate, func(i int) error {
-			o := stores[i%len(stores)].one(t.Context(), mutations[i])
+			batch := batchOf(mutations[i])
+			batch.AllOrNothing = i/2%2 == 1
+			o := stores[i%len(stores)].only(t.Context(), batch)
 			holders[i] = o.Holders
 			return o.Err
 		})

@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -163,6 +164,17 @@ var claimFaults = []fault{
 	})},
 	{"judges a hundred claims", "claims/many claims", onMutation(func(m *contacts.Mutation) { m.Claims = m.Claims[:min(100, len(m.Claims))] })},
 	{"looks before it claims", "claims/one key by many", lookFirst},
+	{"looks before it claims for all or nothing", "claims/one key by many", func(p *process) {
+		next := p.apply
+		lookFirst(p)
+		looking := p.apply
+		p.apply = func(ctx context.Context, batch contacts.MutationBatch) (outcomes, error) {
+			if batch.AllOrNothing {
+				return looking(ctx, batch)
+			}
+			return next(ctx, batch)
+		}
+	}},
 	{"locks claims for its own process alone", "claims/one key by two processes", lockItself},
 	{"judges claims against what was stored before", "claims/one key of several by many", lookFirst},
 	{"knows keys of its own process alone", "claims/seen by a second process", keepKeysOfItself},
