@@ -297,6 +297,25 @@ var directoryFaults = []fault{
 			return m.Idempotency != nil || next(k, a, m)
 		}
 	}},
+	{"judges by what its process knows of a key", "keys/judged with a mutation in a second process", func(p *process) {
+		var good sync.Map // keys with their accounts
+		judge, change := p.mayUse, p.updateDirectory
+		p.mayUse = func(k contacts.KeyRecord, a contacts.Account, m *contacts.Mutation) bool {
+			at := [2]uuid.UUID{m.KeyID, m.AccountID}
+			if _, ok := good.Load(at); ok {
+				return true
+			}
+			ok := judge(k, a, m)
+			if ok {
+				good.Store(at, true)
+			}
+			return ok
+		}
+		p.updateDirectory = func(ctx context.Context, u contacts.DirectoryUpdate) error {
+			defer good.Clear()
+			return change(ctx, u)
+		}
+	}},
 	{"forgets a revocation", "keys/revoke", func(p *process) {
 		p.updateDirectory = func(ctx context.Context, d contacts.DirectoryUpdate) error {
 			if d.KeyID != uuid.Nil {

@@ -11,6 +11,7 @@ const (
 	updateDirRule = "UpdateDirectory revokes a key, disables an account, or enables an account again."
 	firstTimeRule = "A key that is revoked already keeps its first time, and so does an account that is disabled. Neither is an error."
 	nextFindRule  = "A directory change holds for the next FindKey and FindAccount in every process on the same store."
+	judgesRule    = "JudgesKeys says that Apply judges Mutation.KeyID, before all but the account. ErrStale: the account has no such key, the key is revoked, or the account is disabled."
 )
 
 var keyCases = []testCase{
@@ -224,7 +225,7 @@ var keyCases = []testCase{
 	},
 	{
 		"judged with a mutation",
-		"JudgesKeys says that Apply judges Mutation.KeyID, before all but the account. ErrStale: the account has no such key, the key is revoked, or the account is disabled. The Service judges when a key expires.",
+		judgesRule + " The Service judges when a key expires.",
 		func(t *test, s *store) {
 			if _, ok := s.Store.(contacts.KeyJudge); !ok {
 				return // the Service gives it no key to judge
@@ -233,10 +234,6 @@ var keyCases = []testCase{
 			k, foreign, ended := s.addKey(t, a), s.addKey(t, b), newKey(a)
 			ended.ExpiresAt = noon.Add(-time.Hour)
 			s.add(t, contacts.Directory{Keys: []contacts.KeyRecord{ended}})
-			by := func(k contacts.KeyRecord, m contacts.Mutation) contacts.Mutation {
-				m.KeyID = k.ID
-				return m
-			}
 			stored := newContact(a)
 			s.create(t, stored)
 			kinds := map[string]func() contacts.Mutation{
@@ -296,4 +293,49 @@ var keyCases = []testCase{
 			s.wantContacts(t, both[0].Contacts[0].Record)
 		},
 	},
+	{
+		"judged with a mutation in a second process",
+		judgesRule + " " + laterReadRule,
+		func(t *test, s *store) {
+			if _, ok := s.Store.(contacts.KeyJudge); !ok {
+				return // the Service gives it no key to judge
+			}
+			both := []*store{s, s.second(t)}
+			a := s.tenant(t)
+			for i := range both {
+				writer, judge := both[i], both[1-i]
+				wantStored := func(k contacts.KeyRecord) {
+					t.Helper()
+					judge.wantStored(t, by(k, create(newContact(a))))
+					judge.wantKey(t, "FindKey", k)
+				}
+				wantRefused := func(k contacts.KeyRecord) {
+					t.Helper()
+					for _, all := range []bool{false, true} {
+						batch := batchOf(by(k, create(newContact(a))))
+						batch.AllOrNothing = all
+						wantErr(t, "Apply with a key that another process has ended", judge.only(t.Context(), batch).Err, contacts.ErrStale)
+					}
+					judge.wantRefused(t, by(k, update(changeOf(newContact(a), nil))), contacts.ErrStale)
+					judge.wantRefused(t, by(k, journal(a, newEntry(1))), contacts.ErrStale)
+				}
+				k, kept := s.addKey(t, a), s.addKey(t, a)
+				wantStored(k)
+				wantStored(kept)
+				writer.updateDirectory(t, contacts.DirectoryUpdate{KeyID: k.ID, At: noon})
+				wantRefused(k)
+				wantStored(kept)
+				writer.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a, At: noon})
+				wantRefused(kept)
+				writer.updateDirectory(t, contacts.DirectoryUpdate{AccountID: a})
+				wantStored(kept)
+			}
+		},
+	},
+}
+
+// by returns the mutation as it is made with the key.
+func by(k contacts.KeyRecord, m contacts.Mutation) contacts.Mutation {
+	m.KeyID = k.ID
+	return m
 }
