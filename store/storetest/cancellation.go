@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -121,6 +123,62 @@ var cancellationCases = []testCase{
 			}
 		},
 	},
+	{
+		"reads cancelled in the middle",
+		cancellationRule,
+		readsInTheMiddle,
+	},
+}
+
+// readsInTheMiddle has many callers read some hundred records of every kind, and
+// cancels them. Each gets all of them, or an error.
+func readsInTheMiddle(t *test, s *store) {
+	t.Helper()
+	a := s.tenant(t)
+	var add contacts.Directory
+	var mutations []contacts.Mutation
+	for i := range 300 {
+		add.Teams = append(add.Teams, newTeam(a, int64(i+1)))
+		r := newFullContact(a, 0)
+		r.Contact.Email = fmt.Sprintf("%d@example.com", i%100)
+		m := create(r)
+		m.Journal = []contacts.JournalEntry{newEntry(i % 3)}
+		mutations = append(mutations, m)
+	}
+	s.add(t, add)
+	s.apply(t, mutations...)
+	for name, q := range map[string]contacts.ContactQuery{
+		"ListContacts":               {Tag: "vip", Count: true},
+		"ListContacts of match keys": {MatchKeys: []contacts.MatchKey{phoneKey("+15551234567")}},
+		"ListContacts of groups":     {Shared: contacts.KeyEmail},
+	} {
+		q.AccountID, q.AllTeams, q.Limit = a, true, 1000
+		wantWhole(t, name, func(ctx context.Context) (contacts.ContactList, error) { return s.ListContacts(ctx, q) })
+	}
+	for name, q := range map[string]contacts.JournalQuery{
+		"ListJournal":             {},
+		"ListJournal of subjects": {Subjects: [][32]byte{subject(1), subject(2)}},
+	} {
+		q.AccountID, q.Limit = a, 1000
+		wantWhole(t, name, func(ctx context.Context) ([]contacts.JournalEntry, error) { return s.ListJournal(ctx, q) })
+	}
+	teams := contacts.DirectoryQuery{Kind: contacts.DirectoryTeams, AccountID: a, Limit: 1000}
+	wantWhole(t, "ListDirectory of teams", func(ctx context.Context) (contacts.Directory, error) { return s.ListDirectory(ctx, teams) })
+}
+
+// wantWhole checks that a read which is cancelled in the middle returns what it
+// returns otherwise, or an error.
+func wantWhole[R any](t *test, what string, read func(context.Context) (R, error)) {
+	t.Helper()
+	want, err := read(t.Context())
+	wantErr(t, what, err, nil)
+	cancelInTheMiddle(t, func(ctx context.Context, _ int) error {
+		got, err := read(ctx)
+		if err == nil && !reflect.DeepEqual(want, got) { // a report of what differs would be long
+			t.Errorf("%s: it was cancelled, and returned neither an error nor all that is there", what)
+		}
+		return err
+	})
 }
 
 // cancelInTheMiddle has many callers do the same at once and cancels their
@@ -140,7 +198,7 @@ func cancelInTheMiddle(t *test, f func(ctx context.Context, i int) error) []erro
 	})
 	for _, err := range errs {
 		if err != nil {
-			wantErr(t, "Apply", err, context.Canceled)
+			wantErr(t, "a call that was cancelled", err, context.Canceled)
 		}
 	}
 	return errs

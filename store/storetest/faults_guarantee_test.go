@@ -448,6 +448,46 @@ var guaranteeFaults = []fault{
 		return nil, nil
 	})},
 	{"changes though cancelled", "cancellation/changes cancelled in the middle", lateCancellation},
+	{"lists the contacts that it has read until it was cancelled", "cancellation/reads cancelled in the middle", func(p *process) {
+		p.listContacts = func(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+			list, err := p.data.ListContacts(ctx, q)
+			dally()
+			if ctx.Err() != nil {
+				list.Records = list.Records[:len(list.Records)/2]
+			}
+			return list, err
+		}
+	}},
+	{"lists the groups that it has read until it was cancelled", "cancellation/reads cancelled in the middle", func(p *process) {
+		p.listContacts = func(ctx context.Context, q contacts.ContactQuery) (contacts.ContactList, error) {
+			list, err := p.data.ListContacts(ctx, q)
+			dally()
+			if ctx.Err() != nil {
+				list.Groups = list.Groups[:len(list.Groups)/2]
+			}
+			return list, err
+		}
+	}},
+	{"lists the entries that it has read until it was cancelled", "cancellation/reads cancelled in the middle", func(p *process) {
+		p.listJournal = func(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+			entries, err := p.data.ListJournal(ctx, q)
+			dally()
+			if ctx.Err() != nil {
+				entries = entries[:len(entries)/2]
+			}
+			return entries, err
+		}
+	}},
+	{"lists the teams that it has read until it was cancelled", "cancellation/reads cancelled in the middle", func(p *process) {
+		p.listDirectory = func(ctx context.Context, q contacts.DirectoryQuery) (contacts.Directory, error) {
+			d, err := p.data.ListDirectory(ctx, q)
+			dally()
+			if ctx.Err() != nil {
+				d.Teams = d.Teams[:len(d.Teams)/2]
+			}
+			return d, err
+		}
+	}},
 
 	// Errors.
 	{"says exists and not found at once", "errors/sentinels", onErr(func(_ contacts.Mutation, err error) error {
