@@ -46,23 +46,34 @@ var cancellationCases = []testCase{
 	},
 	{
 		"cancelled in the middle",
-		notStoredRule,
+		notStoredRule + " " + argumentRule,
 		func(t *test, s *store) {
 			a := s.tenant(t, 1)
 			records := make([]*contacts.ContactRecord, many)
 			for i := range records {
 				records[i] = newFullContact(a, 1)
 			}
+			// What a call was given is the caller's once it has returned, also with ErrOutcomeUnknown.
 			errs := cancelInTheMiddle(t, func(ctx context.Context, i int) error {
-				m := create(records[i])
+				given := copyContact(records[i])
+				m := create(given)
 				m.Journal = []contacts.JournalEntry{newEntry(i)}
-				return s.one(ctx, m).Err
+				err := s.one(ctx, m).Err
+				spoilContact(given)
+				clear(m.Journal)
+				return err
 			})
 			s.wantResults(t, records, errs)
 			// Each contact that is stored has its entry, and no other has.
+			given := map[[32]byte]contacts.JournalEntry{}
+			for i := range many {
+				given[subject(i)] = newEntry(i)
+			}
 			entries := map[[32]byte]bool{}
 			for i, e := range s.entries(t, a) {
-				wantSame(t, "Sequence", int64(i+1), e.Sequence)
+				want := given[e.Subject]
+				want.Sequence = int64(i + 1)
+				wantSame(t, "an entry that ListJournal returned", want, e)
 				entries[e.Subject] = true
 			}
 			for i, r := range records {

@@ -438,6 +438,32 @@ var guaranteeFaults = []fault{
 		a.Mutations[0].Journal = nil
 		return a.do()
 	})},
+	{"reads what it was given after it has given up", "cancellation/cancelled in the middle", func(p *process) {
+		var mu sync.Mutex
+		var later []*applying
+		onApply(func(a *applying) (outcomes, error) {
+			if a.ctx.Err() != nil {
+				return a.do()
+			}
+			if dally(); a.ctx.Err() == nil {
+				return a.do()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			later = append(later, a)
+			return nil, fmt.Errorf("%w: %w", contacts.ErrOutcomeUnknown, a.ctx.Err())
+		})(p)
+		p.listJournal = func(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, a := range later {
+				a.ctx = ctx
+				a.do()
+			}
+			later = nil
+			return p.data.ListJournal(ctx, q)
+		}
+	}},
 	{"stores a part though cancelled", "cancellation/batch cancelled in the middle", onAll(func(a *applying) (outcomes, error) {
 		for _, m := range a.Mutations {
 			if _, err := a.one(m); err != nil {
