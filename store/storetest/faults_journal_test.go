@@ -253,6 +253,20 @@ var journalFaults = []fault{
 	{"hides what has ended", "pruning/returned as long as it is there", onEntries(func(_ contacts.JournalQuery, all []contacts.JournalEntry) []contacts.JournalEntry {
 		return slices.DeleteFunc(all, func(e contacts.JournalEntry) bool { return !e.EndsAt.IsZero() && !e.EndsAt.After(e.At) })
 	})},
+	{"lists a thousand entries of a subject", "journal/long pages of subjects", onJournal(func(q *contacts.JournalQuery) {
+		if len(q.Subjects) == 1 {
+			q.Limit = min(q.Limit, 1000)
+		}
+	})},
+	{"lists a thousand entries of several subjects", "journal/long pages of subjects", onJournal(func(q *contacts.JournalQuery) {
+		if len(q.Subjects) > 1 {
+			q.Limit = min(q.Limit, 1000)
+		}
+	})},
+	{"knows no numbers from elsewhere for all or nothing", "journal/numbers brought along, all or nothing", onAll(func(a *applying) (outcomes, error) {
+		a.Verbatim = false
+		return a.do()
+	})},
 	{"takes no subjects for any", "journal/of no subjects", onJournal(func(q *contacts.JournalQuery) {
 		if len(q.Subjects) == 0 {
 			q.Subjects = nil

@@ -209,6 +209,28 @@ var journalCases = []testCase{
 		},
 	},
 	{
+		"long pages of subjects",
+		listJournal + " " + backwardsRule,
+		func(t *test, s *store) {
+			a := s.tenant(t)
+			entries := newEntries(2300)
+			for i := range entries {
+				entries[i].Subject = subject(i % 2)
+			}
+			s.apply(t, journal(a, entries...))
+			all := numbered(1, entries)
+			for name, subjects := range map[string][][32]byte{"a subject": {subject(1)}, "two subjects": {subject(0), subject(1)}} {
+				for _, backwards := range []bool{false, true} {
+					q := contacts.JournalQuery{AccountID: a, Subjects: subjects, Backwards: backwards, Limit: 3000}
+					got := s.listJournal(t, q)
+					want := listedEntries(q, all)
+					wantSame(t, "number of entries of "+name, len(want), len(got))
+					wantSame(t, "ListJournal of "+name, want, got)
+				}
+			}
+		},
+	},
+	{
 		"of no subjects",
 		noSubjectRule,
 		func(t *test, s *store) {
@@ -302,6 +324,20 @@ var journalCases = []testCase{
 			s.apply(t, journal(a, newEntry(9)), journal(b, newEntry(2)))
 			s.wantEntries(t, b, at(3, 1), at(4, 2))
 			wantSame(t, "the newest entry", []contacts.JournalEntry{at(1<<53+3, 9)}, s.listJournal(t, contacts.JournalQuery{AccountID: a, Backwards: true, Limit: 1}))
+		},
+	},
+	{
+		"numbers brought along, all or nothing",
+		verbatimRule + " " + allOrNothingRule,
+		func(t *test, s *store) {
+			a, b := s.tenant(t), s.tenant(t)
+			batch := allOrNothing(journal(a, numbered(7, newEntries(2))...), journal(b, numbered(3, newEntries(1))...), journal(a, newEntry(2)))
+			batch.Verbatim = true
+			wantErrs(t, s.outcomes(t, batch))
+			batch.Mutations = []contacts.Mutation{journal(a, numbered(20, newEntries(1))...), journal(b, numbered(2, newEntries(1))...)}
+			wantErrs(t, s.outcomes(t, batch), contacts.ErrBatchFailed, contacts.ErrExists)
+			s.wantEntries(t, a, numbered(7, newEntries(3))...)
+			s.wantEntries(t, b, numbered(3, newEntries(1))...)
 		},
 	},
 	{
