@@ -188,23 +188,15 @@ var journalFaults = []fault{
 
 	// Pruning.
 	{"removes what never ends", "pruning/only what has ended", prune(func(e contacts.JournalEntry, now time.Time) bool { return e.EndsAt.Before(now.Add(-time.Hour)) })},
+	{"removes after a year what never ends", "pruning/only what has ended", prune(func(e contacts.JournalEntry, now time.Time) bool {
+		return e.EndsAt.IsZero() && e.At.Before(now.AddDate(-1, 0, 0))
+	})},
 	{"removes by the clock", "pruning/only what has ended", prune(func(e contacts.JournalEntry, now time.Time) bool { return !e.EndsAt.IsZero() && !e.EndsAt.After(now) })},
 	{"removes all kinds of entries", "pruning/other kinds than events", prune(func(e contacts.JournalEntry, now time.Time) bool {
 		return e.Kind != contacts.JournalEvent && !e.EndsAt.IsZero() && !e.EndsAt.After(now.Add(-time.Hour))
 	})},
-	{"removes deleted contacts", "pruning/only what has ended", onApply(func(a *applying) (outcomes, error) {
-		if len(a.Mutations) == 0 {
-			for _, account := range a.accounts(a.ctx) {
-				all, _ := a.allContacts(a.ctx, account)
-				for _, r := range all {
-					if !r.Contact.DeletedAt.IsZero() {
-						a.force(contacts.Mutation{AccountID: account, Contacts: []contacts.ContactChange{{ID: r.Contact.ID, Version: r.Contact.Version}}})
-					}
-				}
-			}
-		}
-		return a.do()
-	})},
+	{"removes deleted contacts", "pruning/only what has ended", removeDeleted(0)},
+	{"removes contacts a year after they were deleted", "pruning/only what has ended", removeDeleted(365 * 24 * time.Hour)},
 	{"forgets records once they have ended", "pruning/idempotency records within the hour", func(p *process) {
 		var mu sync.Mutex
 		stored := map[[32]byte]time.Time{} // when each ends
@@ -310,6 +302,23 @@ func (a *applying) newest(account uuid.UUID) int64 {
 		return 0
 	}
 	return entries[0].Sequence
+}
+
+// removeDeleted removes contacts when so much time has passed since they were deleted.
+func removeDeleted(after time.Duration) func(*process) {
+	return onApply(func(a *applying) (outcomes, error) {
+		if len(a.Mutations) == 0 {
+			for _, account := range a.accounts(a.ctx) {
+				all, _ := a.allContacts(a.ctx, account)
+				for _, r := range all {
+					if !r.Contact.DeletedAt.IsZero() && a.Now.Sub(r.Contact.DeletedAt) > after {
+						a.force(contacts.Mutation{AccountID: account, Contacts: []contacts.ContactChange{{ID: r.Contact.ID, Version: r.Contact.Version}}})
+					}
+				}
+			}
+		}
+		return a.do()
+	})
 }
 
 // onJournal changes each query of the journal.
