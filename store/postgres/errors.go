@@ -58,6 +58,10 @@ const (
 	classConnection       = "08" // what PgBouncer says when it has lost the server, too
 	classData             = "22"
 	classLimit            = "54"
+	classRaised           = "P0" // by a trigger
+	classObjectState      = "55" // such as a lock that was not free in time
+	classInternal         = "XX"
+	classAccess           = "42"
 	classRollback         = "40"
 	classConstraint       = "23"
 	classTransactionState = "25"
@@ -175,13 +179,17 @@ func classify(ctx context.Context, err error) error {
 }
 
 // isOfOneWrite reports whether the error of a transaction may be that of one of its
-// jobs, so that the others succeed without it.
+// jobs, so that the others succeed without it: of its data, of a trigger or a right of
+// the host, or of a lock, a page or a time that it alone needs.
 func isOfOneWrite(err error) bool {
-	switch class(state(err)) {
-	case classData, classConstraint, classLimit:
-		return !errors.Is(err, contacts.ErrOutcomeUnknown)
+	if errors.Is(err, contacts.ErrOutcomeUnknown) {
+		return false
+	}
+	switch s := state(err); class(s) {
+	case classData, classConstraint, classLimit, classRaised, classObjectState, classInternal, classAccess:
+		return true
 	default:
-		return errors.Is(err, ErrCorrupt)
+		return s == stateCancelled || errors.Is(err, ErrCorrupt)
 	}
 }
 

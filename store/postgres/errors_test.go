@@ -42,6 +42,37 @@ func TestCommitError(t *testing.T) {
 	}
 }
 
+// Which failures of a transaction may be those of one write, and which are of all.
+func TestIsOfOneWrite(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err error
+		one bool
+	}{
+		{said("22021"), true},
+		{said("23502"), true},
+		{said("42501"), true},
+		{said("54000"), true},
+		{said("55P03"), true},
+		{said("57014"), true},
+		{said("P0001"), true},
+		{said("XX001"), true},
+		{postgres.ErrCorrupt, true},
+		{said("08006"), false},
+		{said("25006"), false},
+		{said("40001"), false},
+		{said("53100"), false},
+		{said("57P01"), false},
+		{io.ErrUnexpectedEOF, false},
+		{context.Canceled, false},
+		{fmt.Errorf("%w: %w", contacts.ErrOutcomeUnknown, said("22021")), false},
+	} {
+		if got := postgres.IsOfOneWrite(c.err); got != c.one {
+			t.Errorf("%v: it may be of one write: got %t, want %t", c.err, got, c.one)
+		}
+	}
+}
+
 // The context's error is seen, also beside another error, and no data is.
 func TestClassify(t *testing.T) {
 	t.Parallel()
