@@ -17,9 +17,13 @@ import (
 var schema embed.FS
 
 const (
-	// The tables in the schema, whether the role may use them or not.
+	// isOursSQL is the condition that c has the name of one of our tables or views.
+	isOursSQL = `c.relname IN ('migration', 'account', 'team', 'api_key', 'setting', 'account_state', 'contact', 'contact_lookup', 'idempotency', 'journal',
+			'contact_event', 'do_not_call')`
+
+	// The tables and views in the schema, whether the role may use them or not.
 	tablesSQL = `SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname IN ('migration', 'account', 'team', 'api_key', 'setting', 'account_state', 'contact', 'contact_lookup', 'idempotency', 'journal')`
+		WHERE n.nspname = $1 AND ` + isOursSQL
 	versionSQL       = `SELECT coalesce(max(version), 0), coalesce(min(version), 0) FROM {schema}.migration`
 	schemaExistsSQL  = `SELECT true FROM pg_catalog.pg_namespace WHERE nspname = $1`
 	createSchemaSQL  = "CREATE SCHEMA {schema};\n"
@@ -54,6 +58,9 @@ func (s *Store) migrate(ctx context.Context, steps []migration.Step, check bool)
 			}
 			locked = false // it has no advisory locks
 		case stateUniqueViolation, stateDuplicateSchema, stateDuplicateTable, stateSerialization, stateDeadlock:
+			if locked && st == stateDuplicateTable { // with the lock no other process makes ours
+				return fmt.Errorf("%w: %s", ErrForeign, classify(ctx, err).Error())
+			}
 			// Another process was faster.
 			if try >= patience {
 				return err

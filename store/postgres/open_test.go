@@ -116,6 +116,17 @@ func TestOpenRefusesTablesOfOthers(t *testing.T) {
 	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
 	execute(t, url, "INSERT INTO "+pgx.Identifier{schema, "migration"}.Sanitize()+" VALUES (-1)")
 	openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrCorrupt)
+	for _, sql := range []string{
+		"CREATE TABLE {}.do_not_call (n int)", "CREATE VIEW {}.contact_event AS SELECT 1 AS n", // named as our views
+		"CREATE TABLE {}.theirs (n int); CREATE INDEX journal_subject ON {}.theirs (n)", // and as one of our indexes
+	} {
+		schema := newSchema(t, url)
+		name := pgx.Identifier{schema}.Sanitize()
+		for part := range strings.SplitSeq("CREATE SCHEMA {};"+sql, ";") {
+			execute(t, url, strings.ReplaceAll(part, "{}", name))
+		}
+		openErr(t, url, &postgres.Options{Schema: schema}, postgres.ErrForeign)
+	}
 }
 
 // What this package never writes is an error, and no panic.
