@@ -92,6 +92,18 @@ func TestCheck(t *testing.T) {
 			[]string{"sequence_wrong"}, false,
 		},
 		{
+			"no newest entry", "UPDATE {}.account_state SET sequence = sequence + 1", "UPDATE {}.account_state SET sequence = sequence - 1",
+			[]string{"sequence_wrong"}, false,
+		},
+		{
+			"no counter", "DELETE FROM {}.account_state", "INSERT INTO {}.account_state SELECT account_id, max(sequence) FROM {}.journal GROUP BY 1",
+			[]string{"sequence_wrong"}, false,
+		},
+		{
+			"no counter of an account that never had an entry", "INSERT INTO {}.account SELECT '74000000-0000-7000-8000-000000000002', name, created_at, 0, 0 FROM {}.account",
+			"DELETE FROM {}.account WHERE account_id = '74000000-0000-7000-8000-000000000002'", []string{"sequence_wrong"}, false,
+		},
+		{
 			"a number below 1", "INSERT INTO {}.journal SELECT account_id, 0, 1, 0, '', 0, 0, '{}' FROM {}.account", "DELETE FROM {}.journal WHERE sequence = 0",
 			[]string{"sequence_wrong"}, false,
 		},

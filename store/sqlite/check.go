@@ -21,7 +21,7 @@ const wrongNumbersSQL = `SELECT id, lowest, highest, newest FROM (SELECT id,
 		(SELECT min(sequence) FROM journal WHERE account = a.n) AS lowest,
 		(SELECT sequence + length(subject) / 32 - 1 FROM journal WHERE account = a.n ORDER BY sequence DESC LIMIT 1) AS highest,
 		coalesce((SELECT sequence FROM journal_state WHERE account = a.n), 0) AS newest FROM account AS a)
-	WHERE lowest < 1 OR highest > newest`
+	WHERE lowest < 1 OR coalesce(highest, 0) <> newest`
 
 // Check looks for what is wrong with what is stored, and yields each finding as it
 // comes. It writes nothing itself. Look-ups may be merged meanwhile, as after each

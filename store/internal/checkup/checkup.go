@@ -121,8 +121,12 @@ func SubjectMissing(account uuid.UUID, sequence int64) contacts.Finding {
 }
 
 // A Numbering is the lowest and the highest number of an account's journal, and the
-// number of its newest entry, as it is kept apart.
-type Numbering struct{ Lowest, Highest, Newest int64 }
+// number of its newest entry, as it is kept apart. The newest entry is never removed, so
+// the last two are the same, and 0 if there never was an entry.
+type Numbering struct {
+	Lowest, Highest, Newest int64
+	Lost                    bool // there is no Newest, in a store where every account has one
+}
 
 // Wrong says that the numbers of an account are wrong.
 func (n Numbering) Wrong(account uuid.UUID) contacts.Finding {
@@ -131,9 +135,19 @@ func (n Numbering) Wrong(account uuid.UUID) contacts.Finding {
 		Message: fmt.Sprintf("the newest entry of the journal has the number %d, and the account says %d", n.Highest, n.Newest),
 		Advice:  "Restore a backup. Until then the changes of this account may not be stored.",
 	}
-	if n.Lowest < 1 {
+	switch {
+	case n.Lowest < 1:
 		f.Sequence = n.Lowest
 		f.Message = fmt.Sprintf("an entry of the journal has the number %d, which is below 1", n.Lowest)
+	case n.Lost:
+		f.Message = "the account does not say which number its newest entry has"
+	case n.Highest < n.Newest:
+		f.Sequence = n.Newest
+		f.Message = fmt.Sprintf("the newest entry of the journal, number %d, is gone: the last one that is there has the number %d", n.Newest, n.Highest)
+		if n.Highest == 0 {
+			f.Message = fmt.Sprintf("the newest entry of the journal, number %d, is gone, and no other is there", n.Newest)
+		}
+		f.Advice = "Restore a backup. Until then histories, readers of events and the do-not-call list may lack entries."
 	}
 	return f
 }
