@@ -9,7 +9,8 @@ import (
 )
 
 // isAlive reports whether the connection is still there, as far as this side
-// knows: the server has neither closed it nor said why it will. It asks nobody.
+// knows: the server has neither closed it nor said anything. To an idle connection it
+// says only why it closes it. isAlive asks nobody.
 func isAlive(c net.Conn) bool {
 	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = wrapped.NetConn()
@@ -22,12 +23,11 @@ func isAlive(c net.Conn) bool {
 	if err != nil {
 		return false
 	}
-	const fatal = 'E'
 	alive := false
 	err = raw.Control(func(fd uintptr) {
 		var next [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		alive = errors.Is(err, syscall.EAGAIN) || n > 0 && next[0] != fatal
+		_, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		alive = errors.Is(err, syscall.EAGAIN)
 	})
 	return err == nil && alive
 }

@@ -27,6 +27,7 @@ const (
 // A proxy is a way to a server, which can be cut.
 type proxy struct {
 	server, text string
+	message      string // that must be there too
 	choose       func() cut
 	listener     net.Listener
 	cut          atomic.Int32
@@ -42,7 +43,7 @@ func newProxy(t *testing.T, server, text string, choose func() cut) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{server: server, text: text, choose: choose, listener: l}
+	p := &proxy{server: server, text: text, message: executeMessage, choose: choose, listener: l}
 	if choose == nil {
 		p.choose = func() cut { return cut(p.cut.Swap(int32(cutNothing))) }
 	}
@@ -71,8 +72,11 @@ func (p *proxy) hangUp() {
 	})
 }
 
-// executeMessage is the message that has a statement executed, and not only described.
-const executeMessage = "E\x00\x00\x00\x09\x00\x00\x00\x00\x00"
+// The messages that have a statement executed, and only described.
+const (
+	executeMessage  = "E\x00\x00\x00\x09\x00\x00\x00\x00\x00"
+	describeMessage = "D\x00\x00\x00\x06S\x00"
+)
 
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
@@ -102,7 +106,7 @@ func (p *proxy) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		if bytes.Contains(b[:n], []byte(p.text)) && bytes.Contains(b[:n], []byte(executeMessage)) {
+		if bytes.Contains(b[:n], []byte(p.text)) && bytes.Contains(b[:n], []byte(p.message)) {
 			switch p.choose() {
 			case cutBefore:
 				return
@@ -255,6 +259,29 @@ func TestFaultConnectionLostBeforeCommit(t *testing.T) {
 		}
 		if !done() {
 			t.Errorf("%s, connection lost before the commit: nothing was done", name)
+		}
+	}
+}
+
+// The connection is lost while a statement is prepared for its first use. Nothing of the
+// transaction has been sent, also if it is sent in one part.
+func TestFaultConnectionLostInPrepare(t *testing.T) {
+	t.Parallel()
+	longtest.SkipShort(t)
+	for _, how := range []cut{cutBefore, cutAfter} {
+		p, way, place := newPlaceThrough(t, "WITH homes", nil)
+		p.message = describeMessage
+		through, direct := openAt(t, way), openAt(t, place)
+		r := newContact(addAccount(t, direct))
+		p.cut.Store(int32(how))
+		if err := create(t.Context(), through, r); err != nil {
+			t.Errorf("a create, connection lost while it was prepared (%d): %v", how, err)
+		}
+		if cut(p.cut.Load()) != cutNothing {
+			t.Errorf("no connection was lost (%d)", how)
+		}
+		if !isWhole(t, direct, r) {
+			t.Errorf("a create that was acknowledged is lost (%d)", how)
 		}
 	}
 }

@@ -97,10 +97,11 @@ func (t *transaction) commit(ctx context.Context) error {
 		return nil
 	})
 	err := t.flush(ctx)
+	_, unsent := errors.AsType[pgx.ErrPreprocessingBatch](err) // the driver was still preparing statements
 	switch {
 	case committed || err == nil:
 		return nil
-	case errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err):
+	case unsent || errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err):
 		return err
 	case state(err) != "" && class(state(err)) != classConnection && t.read < before:
 		return err // of a statement before it, so that the server has skipped it
