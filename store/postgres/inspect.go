@@ -86,13 +86,14 @@ const (
 	// transaction of the inspection has, which sets synchronous_commit for itself.
 	unsafeSettingsSQL = `SELECT name FROM pg_catalog.pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND reset_val = 'off' ORDER BY name`
 
-	// The tables that the role may not use, with the rights that it lacks.
+	// Those of our tables that the role may not use, with the rights that it lacks.
 	missingRightsSQL = `SELECT c.relname, p.need FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace,
 		unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (need)
-		WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT CASE WHEN c.relname = 'journal' AND p.need = 'UPDATE'
+		WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND ` + isOursSQL + ` AND NOT CASE WHEN c.relname = 'journal' AND p.need = 'UPDATE'
 			THEN pg_catalog.has_column_privilege(c.oid, 'data', 'UPDATE') ELSE pg_catalog.has_table_privilege(c.oid, p.need) END ORDER BY 1, 2`
+	// Others may have tables in the schema too.
 	sizeSQL = `SELECT coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::bigint FROM pg_catalog.pg_class AS c
-		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')`
+		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND ` + isOursSQL
 )
 
 // inspectServer adds what is wrong with the server and with the rights of the role.

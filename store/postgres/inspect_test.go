@@ -66,6 +66,14 @@ func TestInspect(t *testing.T) {
 	execute(t, url, "GRANT SELECT ON ALL TABLES IN SCHEMA "+name+" TO "+role)
 	check("few rights", looker, newest, "role_rights")
 
+	_, before := inspectCodes(t, url, schema)
+	execute(t, url, "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+name+" TO "+role)
+	execute(t, url, "CREATE TABLE "+name+".theirs AS SELECT generate_series(1, 1000) AS n")
+	check("a table of another program", looker, newest)
+	if _, found := inspectCodes(t, url, schema); found.Size != before.Size {
+		t.Errorf("with a table of another program the size is %d, want %d", found.Size, before.Size)
+	}
+
 	execute(t, url, "INSERT INTO "+name+".migration VALUES (99)")
 	check("a newer schema", url, 99, "schema_newer")
 	execute(t, url, "DROP TABLE "+name+".migration")
