@@ -16,9 +16,13 @@ const (
 	lookupSourceColumns = `c.external_id, c.email, c.phones, c.tags`
 	pageOfSourcesSQL    = `SELECT c.id, ` + lookupSourceColumns + ` FROM {schema}.contact AS c WHERE c.account_id = $1 AND c.id > $2 ORDER BY c.id LIMIT $3`
 
-	// Those of the given entries that the look-ups do not have.
+	// Those of the given entries that the look-ups do not have. The LIMIT has the server
+	// look for each of them in the index: while the table is new, it would plan to read
+	// all look-ups of the account for each, and keep that plan.
 	absentLookupsSQL = `SELECT n.value, n.contact_id FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS given` + givenRows + `) AS n (value, contact_id)
-		WHERE NOT EXISTS (SELECT 1 FROM {schema}.contact_lookup AS l WHERE l.account_id = $3 AND l.value = n.value AND l.contact_id = n.contact_id)`
+		LEFT JOIN LATERAL (SELECT true AS found FROM {schema}.contact_lookup AS l
+			WHERE l.account_id = $3 AND l.value = n.value AND l.contact_id = n.contact_id LIMIT 1) AS l ON true
+		WHERE l.found IS NULL`
 
 	// A page of the look-ups, with what their contacts say. NULL: there is no contact.
 	pageOfLookupsSQL = `SELECT l.value, l.contact_id, c.id IS NOT NULL, coalesce(c.external_id, ''), coalesce(c.email, ''), coalesce(c.phones, ''), coalesce(c.tags, '')
