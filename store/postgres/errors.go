@@ -52,6 +52,7 @@ const (
 	stateSerialization    = "40001"
 	stateDeadlock         = "40P01"
 	stateUnknownOutcome   = "40003" // what CockroachDB says of an ambiguous commit
+	stateLockNotAvailable = "55P03"
 	stateCancelled        = "57014"
 	stateDataCorrupted    = "XX001"
 	stateIndexCorrupted   = "XX002"

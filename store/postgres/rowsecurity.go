@@ -28,9 +28,10 @@ const (
 		OR (SELECT current_setting('contacts.all', true) = 'on'))`
 )
 
-// securedTables have an account_id and are read only when the account is known.
+// securedTables have an account_id and are read only when the account is known. They are
+// in the order in which most transactions use them.
 func securedTables() []string {
-	return []string{"team", "setting", "account_state", "contact", "contact_lookup", "idempotency", "journal"}
+	return []string{"account_state", "team", "setting", "idempotency", "contact", "contact_lookup", "journal"}
 }
 
 // secure finds out whether the tables have policies. It makes them if the host
@@ -48,20 +49,35 @@ func (s *Store) secure(ctx context.Context, wanted, check bool) error {
 	case check:
 		return ErrOlderSchema
 	}
-	err = s.transactOnce(ctx, nil, func(ctx context.Context, t *transaction) error {
-		t.exec(lockSQL, s.lockNumber())
-		if secured, err := s.isSecured(ctx, t); err != nil || secured {
-			return err // another process has made them meanwhile
+	for try := 0; ; try++ {
+		if err = s.transact(ctx, nil, s.makePolicies); state(err) != stateLockNotAvailable {
+			break
 		}
-		var all strings.Builder
-		for _, table := range securedTables() {
-			fmt.Fprintf(&all, "CREATE POLICY contacts_account ON {schema}.%[1]s USING %[2]s WITH CHECK %[2]s;\n"+
-				"ALTER TABLE {schema}.%[1]s ENABLE ROW LEVEL SECURITY;\nALTER TABLE {schema}.%[1]s FORCE ROW LEVEL SECURITY;\n", table, securityPolicy)
+		if err := wait(ctx, backoff(try)); err != nil {
+			return err
 		}
-		return t.run(ctx, s.sql(all.String()))
-	})
+	}
 	s.secured = err == nil
 	return err
+}
+
+// makePolicies makes the policies, unless another process has made them meanwhile. It
+// locks the tables first. Where others have a lock for long, or wait for one of those
+// that it has, it gives up before the server looks for deadlocks: the server might
+// choose a read of others, which is not made again.
+func (s *Store) makePolicies(ctx context.Context, t *transaction) error {
+	t.exec(lockSQL, s.lockNumber())
+	if secured, err := s.isSecured(ctx, t); err != nil || secured {
+		return err
+	}
+	var all strings.Builder
+	all.WriteString("SET LOCAL lock_timeout = '100ms';\n" +
+		"LOCK TABLE {schema}." + strings.Join(securedTables(), ", {schema}.") + " IN ACCESS EXCLUSIVE MODE;\n")
+	for _, table := range securedTables() {
+		fmt.Fprintf(&all, "CREATE POLICY contacts_account ON {schema}.%[1]s USING %[2]s WITH CHECK %[2]s;\n"+
+			"ALTER TABLE {schema}.%[1]s ENABLE ROW LEVEL SECURITY;\nALTER TABLE {schema}.%[1]s FORCE ROW LEVEL SECURITY;\n", table, securityPolicy)
+	}
+	return t.run(ctx, s.sql(all.String()))
 }
 
 func (s *Store) isSecured(ctx context.Context, t *transaction) (secured bool, err error) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -105,6 +107,97 @@ func TestRowSecurityIsAWall(t *testing.T) {
 				t.Errorf("%s: rows were given to another account: %v", table, err)
 			}
 		})
+	}
+}
+
+// Policies are made while others write. Of two transactions that wait for each other the
+// one that has lost is made again.
+func TestRowSecurityWhileOthersWrite(t *testing.T) {
+	t.Parallel()
+	longtest.SkipShort(t)
+	ctx := t.Context()
+	url := serverURL(t)
+	for range extent(2, 10) {
+		schema := newSchema(t, url)
+		s := open(t, url, schema)
+		account := addAccount(t, s)
+		stop := make(chan struct{})
+		var busy sync.WaitGroup
+		for i := range 16 {
+			busy.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					r := newContact(account)
+					m := creation(r)
+					if i%2 == 0 {
+						m = recorded(r)
+					}
+					err := apply(ctx, s, m)
+					if err == nil {
+						m, _ := change(r, func(c *contacts.Contact) { c.TeamID = 2 })
+						err = apply(ctx, s, m)
+					}
+					if err != nil {
+						t.Errorf("a write: %v", err)
+						return
+					}
+				}
+			})
+		}
+		// So that it is Open that loses, and soon.
+		secured, err := postgres.Open(ctx, with(t, url, "deadlock_timeout", "20ms"), &postgres.Options{Schema: schema, RowSecurity: true})
+		close(stop)
+		busy.Wait()
+		if err != nil {
+			t.Errorf("Open: %v", err)
+			continue
+		}
+		if err := create(ctx, secured, newContact(account)); err != nil {
+			t.Error(err)
+		}
+		secured.Close()
+	}
+}
+
+// While another program keeps Open from making policies, Open keeps nobody waiting for long.
+func TestRowSecurityGivesWay(t *testing.T) {
+	t.Parallel()
+	longtest.SkipShort(t)
+	url := serverURL(t)
+	schema := newSchema(t, url)
+	s := open(t, url, schema)
+	account := addAccount(t, s)
+	r := newContact(account)
+	if err := create(t.Context(), s, r); err != nil {
+		t.Fatal(err)
+	}
+	release := lockRow(t, url, schema, r)
+	opened := make(chan error, 1)
+	go func() {
+		secured, err := postgres.Open(t.Context(), url, &postgres.Options{Schema: schema, RowSecurity: true})
+		if err == nil {
+			err = secured.Close()
+		}
+		opened <- err
+	}()
+	waitForLock(t, url, schema)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := create(ctx, s, newContact(account)); err != nil {
+		t.Errorf("a create while Open waits: %v", err)
+	}
+	select {
+	case err := <-opened:
+		t.Errorf("Open has not waited: %v", err)
+	default:
+	}
+	release()
+	if err := <-opened; err != nil {
+		t.Errorf("Open: %v", err)
 	}
 }
 
