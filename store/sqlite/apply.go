@@ -74,7 +74,7 @@ func (c *writeConn) undoable(f func(*writeConn) error) error {
 	case errors.Is(err, errBatchFailed):
 		c.unmerged.undoTo(before)
 		c.created = created
-		c.forgetJournals()
+		clear(c.journals)
 		c.pack.clear()
 		if c.hashes.to != packs {
 			c.forgetHashes()

@@ -19,7 +19,7 @@ import (
 // The accounts whose numbers of the journal are wrong.
 const wrongNumbersSQL = `SELECT id, lowest, highest, newest FROM (SELECT id,
 		(SELECT min(sequence) FROM journal WHERE account = a.n) AS lowest,
-		(SELECT sequence + length(subject) / 32 - 1 FROM journal WHERE account = a.n ORDER BY sequence DESC LIMIT 1) AS highest,
+		(SELECT max(sequence) FROM journal WHERE account = a.n) AS highest,
 		coalesce((SELECT sequence FROM journal_state WHERE account = a.n), 0) AS newest FROM account AS a)
 	WHERE lowest < 1 OR coalesce(highest, 0) <> newest`
 
@@ -33,8 +33,8 @@ const wrongNumbersSQL = `SELECT id, lowest, highest, newest FROM (SELECT id,
 // quick_check, or with deep integrity_check and foreign_key_check, which take longer.
 // While one of these runs, and while the look-ups are compared with the contacts, the
 // -wal file grows by all that is written. With deep, the index of idempotency keys is
-// compared with their records too, and each entry of a journal is looked up by its
-// subject: these findings have the codes of the look-ups, and name no contact.
+// compared with their records too: its findings have the codes of the look-ups, and
+// name no contact.
 //
 // [Inspect] finds what is wrong with the file and its place.
 func (s *Store) Check(ctx context.Context, deep bool) iter.Seq2[contacts.Finding, error] {
@@ -51,7 +51,6 @@ func (s *Store) Check(ctx context.Context, deep bool) iter.Seq2[contacts.Finding
 		part(func(ctx context.Context, found checkup.Found) error { return s.checkIntegrity(ctx, deep, found) }),
 		part(s.checkLookups),
 		part(func(ctx context.Context, found checkup.Found) error { return s.checkHashes(ctx, deep, found) }),
-		part(func(ctx context.Context, found checkup.Found) error { return s.checkSubjects(ctx, deep, found) }),
 		part(s.checkNumbers))
 }
 

@@ -105,8 +105,7 @@ func TestEveryTableIsKnown(t *testing.T) {
 		"lookup":      "account kind value seq",
 		"lookup_gone": "seq account kind value",
 		// Events and entries of the ledger lose what they say of the person.
-		"journal":         "n account sequence kind subject at data ends_at later",
-		"journal_subject": "head account kind sequence",
+		"journal": "n account sequence kind head subject at data ends_at",
 		// Hashes and ids, until they end.
 		"idempotency":        "n hashes records ends_at",
 		"idempotency_lookup": "hash n",

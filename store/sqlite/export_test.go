@@ -152,10 +152,8 @@ func Queries() (byName map[string]string, others int) {
 		"end shared":                  endShared,
 		"shared values":               sharedValues,
 		"shared contacts":             sharedContacts,
-		"entry rows after":            entryRowsAfter,
-		"find subject":                findSubject,
-		"list entry rows":             listEntryRows,
-		"list entry rows backwards":   listEntryRowsBackwards,
+		"list journal":                listJournal,
+		"list journal backwards":      listJournalBackwards,
 		"list erasures":               listErasures,
 		"list erasures backwards":     listErasuresBackwards,
 		"list subjects":               listSubjects,
@@ -202,11 +200,9 @@ func Queries() (byName map[string]string, others int) {
 		"unnote lookup":               unnoteLookup,
 		"noted lookups":               notedLookups,
 		"unnote lookups":              unnoteLookups,
-		"find entry row":              findEntryRow,
-		"replace entry row":           replaceEntryRow,
-		"delete entry row":            deleteEntryRow,
-		"ended entry rows":            endedEntryRows,
-		"delete subject":              deleteSubject,
+		"replace entry":               replaceEntry,
+		"ended entries":               endedEntries,
+		"delete entry":                deleteEntry,
 	} {
 		byName[name] = statementSQL[q]
 	}

@@ -4,9 +4,15 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"database/sql/driver"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -19,33 +25,62 @@ const (
 	findJournalSQL = `SELECT n, (SELECT sequence FROM journal_state WHERE account = account.n) FROM account WHERE id = ?`
 	setNewestSQL   = `INSERT INTO journal_state (account, sequence) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE SET sequence = ?2`
 
-	// The kind and the subject of an entry. Without one, its row is the one before it,
-	// whose subjects are too few.
-	findEntrySQL = `SELECT kind, substr(subject, 1 + 32 * (?2 - sequence), 32) FROM journal WHERE account = ?1 AND sequence <= ?2 ORDER BY sequence DESC LIMIT 1`
+	findEntrySQL    = `SELECT kind, subject FROM journal WHERE account = ? AND sequence = ?`
+	insertEntrySQL  = `INSERT INTO journal (account, sequence, kind, head, subject, at, data, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	replaceEntrySQL = `UPDATE journal SET data = ? WHERE account = ? AND sequence = ?`
 
-	rowColumns         = `account, sequence, kind, subject, at, data, ends_at, later`
-	findEntryRowSQL    = `SELECT n, ` + rowColumns + ` FROM journal WHERE account = ?1 AND sequence <= ?2 ORDER BY sequence DESC LIMIT 1`
-	insertEntryRowSQL  = `INSERT INTO journal (` + rowColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
-	replaceEntryRowSQL = `UPDATE journal SET data = ? WHERE n = ?`
-	deleteEntryRowSQL  = `DELETE FROM journal WHERE n = ?`
+	// The columns in the order of decodeEntry.
+	entryColumns       = `sequence, kind, subject, at, ends_at, data`
+	listJournalFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY sqlite_autoindex_journal_1
+		WHERE account = ` + accountSQL + ` AND sequence > ?2 AND sequence < ?3 AND (?4 IS NULL OR kind = ?4)`
+	listJournalSQL          = listJournalFromSQL + ` ORDER BY sequence LIMIT ?5`
+	listJournalBackwardsSQL = listJournalFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
 
-	subjectRow       = `(?, ?, ?, ?)`
-	insertSubjectSQL = `INSERT INTO journal_subject (head, account, kind, sequence) VALUES ` + subjectRow
-	deleteSubjectSQL = `DELETE FROM journal_subject WHERE head = ? AND account = ? AND kind = ? AND sequence = ?`
+	// Erasures are few among many entries, and have an index of their own.
+	listErasuresFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_erasure
+		WHERE account = ` + accountSQL + ` AND sequence > ?2 AND sequence < ?3 AND kind = 3`
+	listErasuresSQL          = listErasuresFromSQL + ` ORDER BY sequence LIMIT ?4`
+	listErasuresBackwardsSQL = listErasuresFromSQL + ` ORDER BY sequence DESC LIMIT ?4`
 
-	// Rows of events of which the first has ended, after a position, and the newest
-	// entry of their account.
-	endedEntryRowsSQL = `SELECT n, ` + rowColumns + `, (SELECT sequence FROM journal_state WHERE account = journal.account)
+	// An entry is found by the head of its subject, and has to have the whole.
+	listSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_subject
+		WHERE account = ` + accountSQL + ` AND kind IN (SELECT value FROM json_each(?4)) AND head IN (SELECT value FROM json_each(?6))
+		AND subject IN (SELECT unhex(value) FROM json_each(?7)) AND sequence > ?2 AND sequence < ?3`
+	listSubjectsSQL          = listSubjectsFromSQL + ` ORDER BY sequence LIMIT ?5`
+	listSubjectsBackwardsSQL = listSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5`
+
+	// The same for entries of one kind about a few subjects, of which any may be
+	// NULL: most look-ups are about one or two phone numbers, and reading JSON takes
+	// longer than finding the entries. So does making ready to sort: they come in no
+	// order.
+	listFewSubjectsSQL = `SELECT ` + entryColumns + ` FROM (
+			SELECT ?6 AS a, ?7 AS b UNION ALL SELECT ?8, ?9 UNION ALL SELECT ?10, ?11 UNION ALL SELECT ?12, ?13
+		) CROSS JOIN journal INDEXED BY journal_subject
+		ON account = ` + accountSQL + ` AND kind = ?4 AND head = a AND subject = b AND sequence > ?2 AND sequence < ?3
+		LIMIT ?5`
+
+	// The same for one subject, of which there may be very many entries. Those of an
+	// account were inserted in the order of their sequences, and the index has their n.
+	// So a page is read where it begins, and nothing is sorted.
+	listSoleSubjectFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_subject
+		WHERE account = ` + accountSQL + ` AND kind = ?4 AND head = ?6 AND subject = ?7 AND sequence > ?2 AND sequence < ?3
+		AND n > coalesce((SELECT n FROM journal WHERE account = ` + accountSQL + ` AND sequence <= ?2 ORDER BY sequence DESC LIMIT 1), 0)
+		AND n <= (SELECT n FROM journal WHERE account = ` + accountSQL + ` AND sequence < ?3 ORDER BY sequence DESC LIMIT 1)`
+	listSoleSubjectSQL          = listSoleSubjectFromSQL + ` ORDER BY n LIMIT ?5`
+	listSoleSubjectBackwardsSQL = listSoleSubjectFromSQL + ` ORDER BY n DESC LIMIT ?5`
+
+	// Events that have ended, after a position, and whether one is the newest
+	// entry of its account.
+	endedEntriesSQL = `SELECT n, ends_at, sequence = (SELECT sequence FROM journal_state WHERE account = journal.account)
 		FROM journal INDEXED BY journal_ends_at
-		WHERE ends_at >= ?1 AND (ends_at, n) > (?1, ?2) AND ends_at <= ?3 AND kind = 1 ORDER BY ends_at, n`
+		WHERE ends_at >= ?1 AND (ends_at, n) > (?1, ?2) AND ends_at <= ?3 AND kind = 1 ORDER BY ends_at, n LIMIT ?4`
+	deleteEntrySQL = `DELETE FROM journal WHERE n = ?`
 )
-
-var insertSubjectsSQL = insertSubjectSQL + strings.Repeat(", "+subjectRow, rowsAtOnce-1)
 
 // An entry is a journal entry in the form of the file.
 type entry struct {
 	sequence   int64
-	kind       int64
+	kind, head int64
 	subject    []byte
 	at, endsAt driver.Value
 	data       string
@@ -61,6 +96,7 @@ func encodeEntries(from []contacts.JournalEntry) []entry {
 		entries[i] = entry{
 			sequence: e.Sequence,
 			kind:     int64(e.Kind),
+			head:     headOf(e.Subject),
 			subject:  bytes.Clone(e.Subject[:]),
 			at:       micros(e.At),
 			endsAt:   micros(e.EndsAt),
@@ -69,6 +105,9 @@ func encodeEntries(from []contacts.JournalEntry) []entry {
 	}
 	return entries
 }
+
+// headOf returns the number by which a subject is found.
+func headOf(subject [32]byte) int64 { return int64(binary.BigEndian.Uint64(subject[:])) }
 
 // appends reports whether the entry is appended to a journal with that newest
 // entry, and the number that it then gets.
@@ -88,12 +127,11 @@ func (e *entry) appends(newest int64, verbatim bool) (bool, int64) {
 type openJournals map[uuid.UUID]*openJournal
 
 // An openJournal is the journal of an account, with what has been appended to it
-// since. The newest number is written once for all mutations of a transaction.
+// since. That number is written once for all mutations of a transaction.
 type openJournal struct {
-	account int64    // its number
-	newest  int64    // entry
-	moved   bool     // newest is not written yet
-	waiting entryRow // the last entries, which are not stored yet
+	account int64 // its number
+	newest  int64 // entry
+	moved   bool  // newest is not written yet
 
 	entries map[int64]*entry // that a dry run would have appended
 }
@@ -149,9 +187,6 @@ func (j *judge) hasEntry(o *openJournal, e *entry) (bool, error) {
 	if there := o.entries[e.sequence]; there != nil {
 		return there.kind == e.kind && bytes.Equal(there.subject, e.subject), nil
 	}
-	if w := &o.waiting; w.len() > 0 && w.sequence <= e.sequence && e.sequence <= w.last() {
-		return w.kind == e.kind && bytes.Equal(w.subject(int(e.sequence-w.sequence)), e.subject), nil
-	}
 	var row [2]driver.Value
 	found, err := j.conn.row(findEntry, row[:], o.account, e.sequence)
 	if !found || err != nil {
@@ -184,9 +219,9 @@ func (c *writeConn) record(j *judge, m *mutation) error {
 		appends, sequence := e.appends(o.newest, j.application.verbatim)
 		if appends {
 			o.newest, o.moved = sequence, true
-			err = c.append(o, e, sequence)
+			err = c.exec(insertEntry, o.account, sequence, e.kind, e.head, e.subject, e.at, e.data, e.endsAt)
 		} else {
-			err = c.replace(o, e)
+			err = c.exec(replaceEntry, e.data, o.account, sequence)
 		}
 		if err != nil {
 			return err
@@ -195,156 +230,175 @@ func (c *writeConn) record(j *judge, m *mutation) error {
 	return nil
 }
 
-// append has an entry wait for others that may share its row.
-func (c *writeConn) append(o *openJournal, e *entry, sequence int64) error {
-	if o.waiting.takes(e, sequence) {
-		o.waiting.add(e)
-		return nil
-	}
-	if err := c.storeWaiting(o); err != nil {
-		return err
-	}
-	o.waiting.begin(o.account, e, sequence)
-	return nil
-}
-
-// storeWaiting stores the entries that wait.
-func (c *writeConn) storeWaiting(o *openJournal) error {
-	if o.waiting.len() == 0 {
-		return nil
-	}
-	for i := range o.waiting.len() {
-		c.subjects = append(c.subjects, o.waiting.subjectEntry(i))
-	}
-	defer o.waiting.clear()
-	return c.exec(insertEntryRow, o.waiting.values()...)
-}
-
-// replace gives a stored entry other data. Those that share its row get rows of their
-// own, and are found as before.
-func (c *writeConn) replace(o *openJournal, e *entry) error {
-	if err := c.storeWaiting(o); err != nil {
-		return err
-	}
-	var row [1 + rowValues]driver.Value
-	if _, err := c.row(findEntryRow, row[:], o.account, e.sequence); err != nil {
-		return err
-	}
-	r, err := decodeEntryRow(row[1:])
-	if err != nil {
-		return err
-	}
-	if r.len() == 1 {
-		return c.exec(replaceEntryRow, e.data, row[0])
-	}
-	if err := c.exec(deleteEntryRow, row[0]); err != nil {
-		return err
-	}
-	i := int(e.sequence - r.sequence)
-	self := r.part(i, i+1)
-	self.data = e.data
-	for _, p := range []entryRow{r.part(0, i), self, r.part(i+1, r.len())} {
-		if p.len() == 0 {
-			continue
-		}
-		if err := c.exec(insertEntryRow, p.values()...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeJournals stores the entries that wait, and how far the journals have come.
+// writeJournals writes how far the journals have come.
 func (c *writeConn) writeJournals() error {
 	for _, o := range c.journals {
 		if !o.moved {
 			continue
-		}
-		if err := c.storeWaiting(o); err != nil {
-			return err
 		}
 		if err := c.exec(setNewest, o.account, o.newest); err != nil {
 			return err
 		}
 		o.moved = false
 	}
-	defer func() { c.subjects = c.subjects[:0] }()
-	return insertAll(c, insertSubjects, insertSubject, c.subjects)
-}
-
-// forgetJournals forgets what waits to be stored, and what the transaction has read.
-func (c *writeConn) forgetJournals() {
-	clear(c.journals)
-	c.subjects = c.subjects[:0]
-}
-
-// pruneEntries looks at about n events that ended by a time, in whole rows, and removes
-// them unless they are the newest of their account. It goes on where it ended before:
-// the newest entries of many accounts may have ended, and must not be looked at again
-// and again. A damaged row stays.
-func (c *writeConn) pruneEntries(by int64, n int) error {
-	var ended []endedRow
-	last := c.prunedTo
-	err := c.each(endedEntryRows, func(row []driver.Value) bool {
-		if n <= 0 {
-			return false
-		}
-		r, err := decodeEntryRow(row[1:])
-		if err == nil {
-			ended = append(ended, endedRow{r, integer(row[0]), integer(row[1+rowValues])})
-		}
-		n -= max(1, r.len())
-		last = prunePosition{integer(r.endsAt), integer(row[0])}
-		return true
-	}, c.prunedTo.endsAt, c.prunedTo.n, by)
-	if err != nil {
-		return err
-	}
-	for i := range ended {
-		if err := c.pruneRow(&ended[i], by); err != nil {
-			return err
-		}
-	}
-	c.prunedTo = firstPrunePosition
-	if n <= 0 {
-		c.prunedTo = last
-	}
 	return nil
 }
 
-// An endedRow is a row of which the first entry has ended.
-type endedRow struct {
-	entryRow
-	n      int64 // of the row
-	newest int64 // entry of the account
-}
-
-// pruneRow removes the entries if all have ended, but for the newest of the account.
-func (c *writeConn) pruneRow(r *endedRow, by int64) error {
-	removed := r.len()
-	if r.last() == r.newest {
-		removed--
-	}
-	if removed <= 0 || r.later != nil && integer(r.endsAt)+slices.Max(r.later) > by {
-		return nil
-	}
-	if err := c.exec(deleteEntryRow, r.n); err != nil {
+// pruneEntries looks at up to n events that ended by a time, and removes them
+// unless they are the newest of their account. It goes on where it ended before:
+// the newest entries of many accounts may have ended, and must not be looked at
+// again and again.
+func (c *writeConn) pruneEntries(ended int64, n int) error {
+	rows, err := c.rows(context.Background(), endedEntries, c.prunedTo.endsAt, c.prunedTo.n, ended, int64(n))
+	if err != nil {
 		return err
 	}
-	for i := range removed {
-		c.args = r.subjectEntry(i).values(c.args[:0])
-		if err := c.exec(deleteSubject, c.args...); err != nil {
+	for _, row := range rows {
+		if integer(row[2]) != 0 {
+			continue
+		}
+		if err := c.exec(deleteEntry, row[0]); err != nil {
 			return err
 		}
 	}
-	if removed == r.len() {
+	if len(rows) < n {
+		c.prunedTo = firstPrunePosition
 		return nil
 	}
-	newest := r.part(removed, r.len())
-	return c.exec(insertEntryRow, newest.values()...)
+	last := rows[len(rows)-1]
+	c.prunedTo = prunePosition{integer(last[1]), integer(last[0])}
+	return nil
 }
 
-// A prunePosition is a row in the order of journal_ends_at.
+// A prunePosition is an entry in the order of journal_ends_at.
 type prunePosition struct{ endsAt, n int64 }
 
 var firstPrunePosition = prunePosition{endsAt: math.MinInt64}
+
+// fewSubjects is how many subjects listFewSubjectsSQL finds.
+const fewSubjects = 4
+
+// isFew reports whether listFewSubjectsSQL can answer the query: it would return an
+// entry twice if a subject were there twice.
+func isFew(q *contacts.JournalQuery) bool {
+	if len(q.Subjects) == 0 || len(q.Subjects) > fewSubjects || q.Kind == 0 {
+		return false
+	}
+	for i := range q.Subjects {
+		for j := range i {
+			if q.Subjects[i] == q.Subjects[j] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// subjectArgs returns the arguments of a statement that takes so many subjects, each
+// with its head. They share no memory with the query.
+func subjectArgs(q *contacts.JournalQuery, after, before int64, subjects int) []driver.Value {
+	args := make([]driver.Value, 5+2*subjects)
+	args[0], args[1], args[2], args[3], args[4] = bytes.Clone(q.AccountID[:]), after, before, int64(q.Kind), int64(q.Limit)
+	for i := range q.Subjects {
+		args[5+2*i], args[6+2*i] = headOf(q.Subjects[i]), bytes.Clone(q.Subjects[i][:])
+	}
+	return args
+}
+
+// ListJournal implements [contacts.Store].
+func (s *Store) ListJournal(ctx context.Context, q contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+	const op = "sqlite: list journal: %w"
+	if err := s.gate.Enter(); err != nil {
+		return nil, fmt.Errorf(op, err)
+	}
+	defer s.gate.Leave()
+
+	entries, err := s.listJournal(ctx, &q)
+	if err != nil {
+		return nil, fmt.Errorf(op, classify(err))
+	}
+	return entries, nil
+}
+
+func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]contacts.JournalEntry, error) {
+	after, before := q.After, int64(math.MaxInt64)
+	list, listOf, listOfOne, erasures := listJournal, listSubjects, listSoleSubject, listErasures
+	if q.Backwards {
+		list, listOf, listOfOne, erasures = listJournalBackwards, listSubjectsBackwards, listSoleSubjectBackwards, listErasuresBackwards
+		if after, before = 0, q.After; before == 0 {
+			before = math.MaxInt64
+		}
+	}
+	var rows [][]driver.Value
+	var err error
+	few := isFew(q) && !q.Backwards
+	if few {
+		rows, err = s.listFew(ctx, listFewSubjects, subjectArgs(q, after, before, fewSubjects))
+		few = len(rows) < q.Limit // else these may not be the first
+		slices.SortFunc(rows, func(a, b []driver.Value) int { return cmp.Compare(integer(a[0]), integer(b[0])) })
+	}
+	switch {
+	case few || err != nil:
+	case len(q.Subjects) == 1 && q.Kind != 0:
+		rows, err = s.listFew(ctx, listOfOne, subjectArgs(q, after, before, 1))
+	case q.Subjects != nil:
+		heads, subjects := jsonSubjects(q.Subjects)
+		rows, err = s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects)
+	case q.Kind == contacts.JournalErasure:
+		rows, err = s.readers.rows(ctx, erasures, q.AccountID[:], after, before, int64(q.Limit))
+	default: // which may be long: entries of one kind may be few among many
+		err = s.readers.snapshot(ctx, func(c *conn) (err error) {
+			rows, err = c.rows(ctx, list, q.AccountID[:], after, before, number(int64(q.Kind)), int64(q.Limit))
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeEntries(rows), nil
+}
+
+func decodeEntries(rows [][]driver.Value) (entries []contacts.JournalEntry) {
+	for _, row := range rows {
+		entries = append(entries, decodeEntry(row))
+	}
+	return entries
+}
+
+// decodeEntry returns the entry in a row of entryColumns.
+func decodeEntry(row []driver.Value) contacts.JournalEntry {
+	e := contacts.JournalEntry{
+		Sequence: integer(row[0]), Kind: contacts.JournalKind(integer(row[1])),
+		At: instant(row[3]), EndsAt: instant(row[4]), Data: text(row[5]),
+	}
+	copy(e.Subject[:], blob(row[2]))
+	return e
+}
+
+// jsonKinds returns the kinds of entries that a query is about: index searches
+// need them all.
+func jsonKinds(kind contacts.JournalKind) string {
+	if kind != 0 {
+		return jsonNumbers([]int64{int64(kind)})
+	}
+	return jsonNumbers([]int64{int64(contacts.JournalEvent), int64(contacts.JournalDoNotCall), int64(contacts.JournalErasure)})
+}
+
+// jsonSubjects returns two JSON arrays: the heads, and the subjects in
+// hexadecimal digits.
+func jsonSubjects(list [][32]byte) (heads, subjects string) {
+	numbers := make([]int64, len(list))
+	for i, s := range list {
+		numbers[i] = headOf(s)
+	}
+	return jsonNumbers(numbers), jsonHex(list, func(s *[32]byte) []byte { return s[:] })
+}
+
+// jsonHex returns a JSON array of strings of hexadecimal digits.
+func jsonHex[E any](list []E, bytes func(*E) []byte) string {
+	digits := make([]string, len(list))
+	for i := range list {
+		digits[i] = strconv.Quote(hex.EncodeToString(bytes(&list[i])))
+	}
+	return "[" + strings.Join(digits, ",") + "]"
+}

@@ -216,9 +216,8 @@ func (c *conn) nameOwners(page []misfit) error {
 
 // RebuildLookups makes the look-ups agree with the contacts: it adds the entries that
 // are missing and removes those that no contact has. It does the same for the index of
-// idempotency keys, and has each entry of a journal found by its subject. What is right
-// stays as it is, so it writes nothing if nothing is wrong. Its error matches those of
-// other writes.
+// idempotency keys. What is right stays as it is, so it writes nothing if nothing is
+// wrong. Its error matches those of other writes.
 //
 // It looks as [Store.Check] does with deep, and writes in transactions of some thousand
 // entries, between which other writes take place. Each makes the look-ups more right,
@@ -232,11 +231,6 @@ func (s *Store) RebuildLookups(ctx context.Context) error {
 	if err == nil {
 		err = repairAll(ctx, s, repairHashes, hashed.compare, func(f func(hashed) error) error {
 			return s.wrongHashes(ctx, func(w wrongHash) error { return f(w.hashed) })
-		})
-	}
-	if err == nil {
-		err = repairAll(ctx, s, repairSubjects, subjectEntry.compare, func(f func(subjectEntry) error) error {
-			return s.missingSubjects(ctx, func(m missingSubject) error { return f(m.subjectEntry) })
 		})
 	}
 	if err != nil {

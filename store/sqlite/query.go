@@ -54,10 +54,8 @@ const (
 	endShared
 	sharedValues
 	sharedContacts
-	entryRowsAfter
-	findSubject
-	listEntryRows
-	listEntryRowsBackwards
+	listJournal
+	listJournalBackwards
 	listErasures
 	listErasuresBackwards
 	listSubjects
@@ -120,15 +118,11 @@ const (
 	insertHash
 	insertHashes
 	deleteHash
-	findEntryRow
-	insertEntryRow
-	replaceEntryRow
-	deleteEntryRow
-	endedEntryRows
-	insertSubject
-	insertSubjects
-	deleteSubject
+	insertEntry
+	replaceEntry
 	setNewest
+	endedEntries
+	deleteEntry
 	raiseNumber
 	writeHeader
 
@@ -172,10 +166,8 @@ var statementSQL = planOnce([queries]string{
 	endShared:                endSharedSQL,
 	sharedValues:             sharedValuesSQL,
 	sharedContacts:           sharedContactsSQL,
-	entryRowsAfter:           entryRowsAfterSQL,
-	findSubject:              findSubjectSQL,
-	listEntryRows:            listEntryRowsSQL,
-	listEntryRowsBackwards:   listEntryRowsBackwardsSQL,
+	listJournal:              listJournalSQL,
+	listJournalBackwards:     listJournalBackwardsSQL,
 	listErasures:             listErasuresSQL,
 	listErasuresBackwards:    listErasuresBackwardsSQL,
 	listSubjects:             listSubjectsSQL,
@@ -200,53 +192,49 @@ var statementSQL = planOnce([queries]string{
 	findJournal:    findJournalSQL,
 	findEntry:      findEntrySQL,
 
-	beginWrite:      "BEGIN IMMEDIATE",
-	commitWrite:     "COMMIT",
-	rollback:        "ROLLBACK",
-	savepoint:       "SAVEPOINT batch",
-	rollbackTo:      "ROLLBACK TO batch",
-	release:         "RELEASE batch",
-	insertAccount:   insertAccountSQL,
-	accountNumber:   accountNumberSQL,
-	insertTeam:      insertTeamSQL,
-	lastTeam:        lastTeamSQL,
-	insertKey:       insertKeySQL,
-	insertSetting:   insertSettingSQL,
-	raiseSettings:   raiseSettingsSQL,
-	revokeKey:       revokeKeySQL,
-	disableAccount:  disableAccountSQL,
-	enableAccount:   enableAccountSQL,
-	insertContact:   insertContactSQL,
-	updateContact:   updateContactSQL,
-	deleteContact:   deleteContactSQL,
-	insertLookup:    insertLookupSQL,
-	insertLookups:   insertLookupsSQL,
-	deleteLookup:    deleteLookupSQL,
-	setLookup:       setLookupSQL,
-	findMark:        findMarkSQL,
-	noteLookup:      noteLookupSQL,
-	unnoteLookup:    unnoteLookupSQL,
-	notedLookups:    notedLookupsSQL,
-	unnoteLookups:   unnoteLookupsSQL,
-	insertPack:      insertPackSQL,
-	endedPacks:      endedPacksSQL,
-	deletePack:      deletePackSQL,
-	findMoved:       findMovedSQL,
-	setMoved:        setMovedSQL,
-	insertHash:      insertHashSQL,
-	insertHashes:    insertHashesSQL,
-	deleteHash:      deleteHashSQL,
-	findEntryRow:    findEntryRowSQL,
-	insertEntryRow:  insertEntryRowSQL,
-	replaceEntryRow: replaceEntryRowSQL,
-	deleteEntryRow:  deleteEntryRowSQL,
-	endedEntryRows:  endedEntryRowsSQL,
-	insertSubject:   insertSubjectSQL,
-	insertSubjects:  insertSubjectsSQL,
-	deleteSubject:   deleteSubjectSQL,
-	setNewest:       setNewestSQL,
-	raiseNumber:     raiseNumberSQL,
-	writeHeader:     writeHeaderSQL,
+	beginWrite:     "BEGIN IMMEDIATE",
+	commitWrite:    "COMMIT",
+	rollback:       "ROLLBACK",
+	savepoint:      "SAVEPOINT batch",
+	rollbackTo:     "ROLLBACK TO batch",
+	release:        "RELEASE batch",
+	insertAccount:  insertAccountSQL,
+	accountNumber:  accountNumberSQL,
+	insertTeam:     insertTeamSQL,
+	lastTeam:       lastTeamSQL,
+	insertKey:      insertKeySQL,
+	insertSetting:  insertSettingSQL,
+	raiseSettings:  raiseSettingsSQL,
+	revokeKey:      revokeKeySQL,
+	disableAccount: disableAccountSQL,
+	enableAccount:  enableAccountSQL,
+	insertContact:  insertContactSQL,
+	updateContact:  updateContactSQL,
+	deleteContact:  deleteContactSQL,
+	insertLookup:   insertLookupSQL,
+	insertLookups:  insertLookupsSQL,
+	deleteLookup:   deleteLookupSQL,
+	setLookup:      setLookupSQL,
+	findMark:       findMarkSQL,
+	noteLookup:     noteLookupSQL,
+	unnoteLookup:   unnoteLookupSQL,
+	notedLookups:   notedLookupsSQL,
+	unnoteLookups:  unnoteLookupsSQL,
+	insertPack:     insertPackSQL,
+	endedPacks:     endedPacksSQL,
+	deletePack:     deletePackSQL,
+	findMoved:      findMovedSQL,
+	setMoved:       setMovedSQL,
+	insertHash:     insertHashSQL,
+	insertHashes:   insertHashesSQL,
+	deleteHash:     deleteHashSQL,
+	insertEntry:    insertEntrySQL,
+	replaceEntry:   replaceEntrySQL,
+	setNewest:      setNewestSQL,
+	endedEntries:   endedEntriesSQL,
+	deleteEntry:    deleteEntrySQL,
+	raiseNumber:    raiseNumberSQL,
+	writeHeader:    writeHeaderSQL,
 })
 
 // planOnce keeps SQLite from preparing statements anew. It does that when a
@@ -323,16 +311,11 @@ func (c *conn) rows(ctx context.Context, q query, values ...driver.Value) ([][]d
 // each calls f with each row of a statement, until f returns false. The row is
 // used again for the next one.
 func (c *conn) each(q query, f func(row []driver.Value) bool, values ...driver.Value) error {
-	return c.eachUntil(context.Background(), q, f, values...)
-}
-
-// eachUntil is each, which also ends when ctx is done.
-func (c *conn) eachUntil(ctx context.Context, q query, f func(row []driver.Value) bool, values ...driver.Value) error {
 	s, err := c.statement(q)
 	if err != nil {
 		return err
 	}
-	return s.each(ctx, f, values)
+	return s.each(f, values)
 }
 
 // rowsAtOnce is how many rows one statement inserts, or looks for. With more, a statement

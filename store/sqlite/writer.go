@@ -65,11 +65,10 @@ type writeConn struct {
 	pruneFor tally           // rows of this flight that end some day
 	pruneAt  int64           // the earliest time of their batches
 	prunedTo prunePosition   // how far pruneEntries has come
-	args     []driver.Value  // of a statement, to be used again
+	args     []driver.Value  // of an update, to be used again
 	created  int64           // contacts in the open transaction
 	keys     map[madeBy]bool // that the open transaction has judged, and that passed
 	journals openJournals    // that it has looked at
-	subjects []subjectEntry  // of entries that it has stored, and that are not found yet
 	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
 
 	pack pack // idempotency records of the open transaction that wait to be stored
@@ -179,7 +178,7 @@ func (w *writer) tryBegin(ctx context.Context) error {
 	}
 	w.conn.created, w.conn.marked = 0, 0
 	clear(w.conn.keys)
-	w.conn.forgetJournals()
+	clear(w.conn.journals)
 	w.conn.pack.clear()
 	w.conn.hashes.stale, w.conn.hashes.changed = true, false
 	err := w.unmerged.begin(&w.conn.conn)

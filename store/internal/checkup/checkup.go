@@ -112,14 +112,6 @@ func KeyExtra(account uuid.UUID) contacts.Finding {
 	}
 }
 
-// SubjectMissing says that the look-ups miss an entry of the journal of an account.
-func SubjectMissing(account uuid.UUID, sequence int64) contacts.Finding {
-	return contacts.Finding{
-		Severity: contacts.SeverityError, Code: "lookup_missing", AccountID: account, Sequence: sequence,
-		Message: "the look-ups miss an entry of the journal, so that a history or a do-not-call list lacks it", Advice: rebuild,
-	}
-}
-
 // A Numbering is the lowest and the highest number of an account's journal, and the
 // number of its newest entry, as it is kept apart. The newest entry is never removed, so
 // the last two are the same, and 0 if there never was an entry.

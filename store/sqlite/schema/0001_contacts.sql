@@ -165,34 +165,25 @@ CREATE TABLE idempotency_moved (
 WITH RECURSIVE parts (part) AS (SELECT 0 UNION ALL SELECT part + 1 FROM parts LIMIT 64)
 INSERT INTO idempotency_moved SELECT part, 0 FROM parts;
 
--- What happened in an account, numbered in the order of the commits. Events that follow
--- each other in a transaction share a row, up to a hundred, if only their subjects and
--- times differ. The columns are then those of the first.
+-- What happened in an account, numbered in the order of the commits.
 CREATE TABLE journal (
   n        INTEGER PRIMARY KEY,
   account  INTEGER NOT NULL REFERENCES account (n),
   sequence INTEGER NOT NULL, -- counts the entries of the account, from 1
   kind     INTEGER NOT NULL, -- 1 event, 2 do-not-call, 3 erasure
-  subject  BLOB NOT NULL,    -- 32 bytes for each entry: what it is about
+  head     INTEGER NOT NULL, -- the first 8 bytes of the subject: a short index dirties few pages
+  subject  BLOB NOT NULL,    -- 32 bytes: what the entry is about
   at       INTEGER,
   data     TEXT NOT NULL,    -- JSON
   ends_at  INTEGER,          -- of events alone: from then on the entry may be removed; NULL: never
-  later    TEXT,             -- JSON array: how much later than the first each entry happened and ends; NULL: not at all
   UNIQUE (account, sequence)
 ) STRICT;
 
+-- Ids of new contacts ascend, in all accounts. With the head first, their events go to
+-- the end of the index, which is one page.
+CREATE INDEX journal_subject ON journal (head, account, kind);
 CREATE INDEX journal_ends_at ON journal (ends_at) WHERE ends_at IS NOT NULL;
 CREATE INDEX journal_erasure ON journal (account, sequence) WHERE kind = 3; -- few among many
-
--- Where entries are found by their subject. Ids of new contacts ascend, in all accounts.
--- With the head first, their events go to the end of the table, which is one page.
-CREATE TABLE journal_subject (
-  head     INTEGER NOT NULL, -- the first 8 bytes of the subject: a short row dirties few pages
-  account  INTEGER NOT NULL,
-  kind     INTEGER NOT NULL,
-  sequence INTEGER NOT NULL,
-  PRIMARY KEY (head, account, kind, sequence)
-) STRICT, WITHOUT ROWID;
 
 -- The number of the newest entry that each account ever had.
 CREATE TABLE journal_state (
@@ -208,19 +199,13 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 
 CREATE TRIGGER journal_keeps BEFORE UPDATE ON journal WHEN OLD.kind <> 1 AND (
   OLD.kind = 3
-  OR (NEW.account, NEW.sequence, NEW.kind, NEW.subject, NEW.at, NEW.ends_at, NEW.later)
-    IS NOT (OLD.account, OLD.sequence, OLD.kind, OLD.subject, OLD.at, OLD.ends_at, OLD.later)
+  OR (NEW.account, NEW.sequence, NEW.kind, NEW.head, NEW.subject, NEW.at, NEW.ends_at)
+    IS NOT (OLD.account, OLD.sequence, OLD.kind, OLD.head, OLD.subject, OLD.at, OLD.ends_at)
   OR EXISTS (
     SELECT 1 FROM (SELECT iif(json_valid(NEW.data), NEW.data, '{}') AS new, iif(json_valid(OLD.data), OLD.data, '{}') AS old)
     WHERE coalesce(new ->> 'phone_number', old ->> 'phone_number') IS NOT old ->> 'phone_number'
       OR (new ->> 'type', new ->> 'at', new ->> 'expires_at') IS NOT (old ->> 'type', old ->> 'at', old ->> 'expires_at')))
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only; an erasure may remove a number and its notes'); END;
-
-CREATE TRIGGER journal_subject_stays BEFORE DELETE ON journal_subject WHEN OLD.kind <> 1
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-
-CREATE TRIGGER journal_subject_keeps BEFORE UPDATE ON journal_subject WHEN OLD.kind <> 1
-BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 
 -- The views are for people with the sqlite3 shell; the program never reads them.
 -- Deleted contacts are in all of them until they are purged: where deleted_at IS
@@ -290,15 +275,7 @@ FROM (SELECT *, iif(json_valid(data), data, '{}') AS json FROM journal WHERE kin
 JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = j.account
 WHERE j.json ->> 'type' IN ('block', 'grant');
 
--- One row for each entry of the journal, as it is kept. The views after it read it.
-CREATE VIEW journal_single AS
-WITH RECURSIVE place (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM place LIMIT 100)
-SELECT account, sequence + i AS sequence, kind, substr(subject, 1 + 32 * i, 32) AS subject,
-  at + coalesce(json_extract(later, '$[' || i || ']'), 0) AS at, data,
-  ends_at + coalesce(json_extract(later, '$[' || i || ']'), 0) AS ends_at
-FROM journal JOIN place ON i < length(subject) / 32;
-
--- One row for each entry of the journal, in plain columns.
+-- One row for each entry of the journal, as it is kept.
 CREATE VIEW journal_entry AS
 SELECT
   substr(a.hex, 1, 8) || '-' || substr(a.hex, 9, 4) || '-' || substr(a.hex, 13, 4) || '-'
@@ -309,7 +286,7 @@ SELECT
   strftime('%Y-%m-%dT%H:%M:%S', j.at / 1000000, 'unixepoch') || printf('.%06dZ', j.at % 1000000) AS at,
   strftime('%Y-%m-%dT%H:%M:%S', j.ends_at / 1000000, 'unixepoch') || printf('.%06dZ', j.ends_at % 1000000) AS ends_at,
   j.data
-FROM journal_single AS j
+FROM journal AS j
 JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = j.account;
 
 -- One row for each change of a contact that was recorded. Changes are NULL where
@@ -327,5 +304,5 @@ SELECT
   coalesce(json_extract(e.data, '$.actor.name'), json_extract(e.data, '$.actor.key_id'), json_extract(e.data, '$.actor.kind')) AS actor,
   json_extract(e.data, '$.source') AS source,
   json_extract(e.data, '$.changes') AS changes
-FROM (SELECT account, sequence, at, lower(hex(subject)) AS hex, iif(json_valid(data), data, '{}') AS data FROM journal_single WHERE kind = 1) AS e
+FROM (SELECT account, sequence, at, lower(hex(subject)) AS hex, iif(json_valid(data), data, '{}') AS data FROM journal WHERE kind = 1) AS e
 JOIN (SELECT n, lower(hex(id)) AS hex FROM account) AS a ON a.n = e.account;
