@@ -17,6 +17,9 @@ import (
 // returns false where a read, a backup or a write is in the way: call it again
 // later. It takes as long as copying the file. Close does the same in the
 // end, unless the disk is full or others have the file open.
+//
+// The unused part of a page can have a copy of a row that SQLite has moved since. That is
+// seldom, and VACUUM in the sqlite3 shell removes it.
 func (s *Store) ClearLog(ctx context.Context) (bool, error) {
 	const op = "sqlite: clear the log: %w"
 	if err := s.gate.Enter(); err != nil {
