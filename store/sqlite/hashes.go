@@ -83,11 +83,12 @@ type recentHashes struct {
 // A recentPart is the hashes of one part of the range.
 type recentPart struct {
 	hashes []hashed
-	bits   [maybeBits / 64]uint64 // one for the bits of each hash that follow those of its part
+	bits   [maybeBits / 64]uint64 // bit k is set if a hash has k in the 13 bits after the first 6
 }
 
-// maybeBits tells nine of ten hashes that are not there from those that may be. To
-// compare them took longer than to look into the table.
+// maybeBits is the number of bits of a part. With 512 hashes in it, the bit alone rules
+// out nine of ten hashes that are absent. Comparing with all of them took longer than a
+// search in the table.
 const maybeBits = 8192
 
 func (p *recentPart) bit(hash int64) (word *uint64, bit uint64) {
