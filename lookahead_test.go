@@ -354,7 +354,11 @@ func TestUpsertLeavesDamagedContacts(t *testing.T) {
 func TestMovesInABatchComeInItsOrder(t *testing.T) {
 	t.Parallel()
 	const people = 5
-	for seed := range uint64(400) {
+	const rare = 7975 // where one is refused beside a chain
+	for seed := range uint64(401) {
+		if seed == 400 {
+			seed = rare
+		}
 		random := rand.New(rand.NewPCG(seed, 2))
 		policy := []contacts.DuplicatePolicy{{}, reject, {Action: contacts.DuplicateUpsert, Mode: contacts.UpsertOverwrite}}[random.IntN(3)]
 		create := random.IntN(2) == 0

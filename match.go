@@ -92,7 +92,7 @@ func (p *pass) reconsider() {
 				continue
 			}
 			again = true
-			if slices.Contains(p.again, n) && (m.awaits == nil || m.awaits.isDone() || m.awaits.place < n.place) {
+			if p.repeats[n] && (m.awaits == nil || m.awaits.isDone() || m.awaits.place < n.place) {
 				m.awaits = n
 			}
 		}
@@ -120,7 +120,7 @@ func (p *pass) awaitsMove(n *newContact, claims []MatchKey, holders []Holder) bo
 	var last *newContact // it waits for the others
 	for i := range n.place {
 		other := &p.created.contacts[i]
-		if other.isDone() || other.wait <= n.wait || last != nil && other.wait <= last.wait {
+		if !p.isLater(other, n) || last != nil && other.wait < last.wait {
 			continue
 		}
 		if how := p.howOf(other); how != nil && how.Mode == UpsertOverwrite && other.record.Contact.Email != "" {
@@ -258,8 +258,12 @@ func (p *pass) change(ctx context.Context) {
 			n = p.unlike(steps)
 		}
 		n = min(n, beforeMoves(steps))
+		again := len(p.again)
 		p.storeChanges(ctx, steps[:n])
-		steps = slices.DeleteFunc(steps[n:], func(s merged) bool { // what waits for one that is done again
+		if steps = steps[n:]; len(p.again) == again {
+			continue
+		}
+		steps = slices.DeleteFunc(steps, func(s merged) bool { // what waits for one that is done again
 			if s.awaits = p.earlier(s.newContact, s.before.MatchKeys()); s.awaits == nil {
 				return false
 			}
@@ -269,21 +273,21 @@ func (p *pass) change(ctx context.Context) {
 	}
 }
 
-// beforeMoves returns how many of the steps, from the first one on, change no contact
-// that has a key which an earlier one of them gets. If the key is taken, the earlier one
+// beforeMoves returns how many of the steps, from the first one on, take no key away
+// that an earlier one of them gives to a contact. If the key is another's, the earlier one
 // must not see that a later one has given it away.
 func beforeMoves(steps []merged) int {
-	gets := make(map[MatchKey]bool)
+	got := make(map[MatchKey]bool)
 	for i, s := range steps {
 		if s.after == nil {
 			continue
 		}
-		had := s.before.MatchKeys()
-		if slices.ContainsFunc(had, func(k MatchKey) bool { return gets[k] }) {
+		before, after := s.before.MatchKeys(), s.after.MatchKeys()
+		if slices.ContainsFunc(before, func(k MatchKey) bool { return got[k] && !slices.Contains(after, k) }) {
 			return i
 		}
-		for _, k := range s.after.MatchKeys() {
-			gets[k] = gets[k] || !slices.Contains(had, k)
+		for _, k := range after {
+			got[k] = got[k] || !slices.Contains(before, k)
 		}
 	}
 	return len(steps)
@@ -482,7 +486,7 @@ func (p *pass) earlierOf(m match) *newContact {
 
 // isLater reports whether the other contact is to be done in a later pass than n.
 func (p *pass) isLater(other, n *newContact) bool {
-	return !other.isDone() && (other.wait > n.wait || slices.Contains(p.again, other))
+	return !other.isDone() && (other.wait > n.wait || p.repeats[other])
 }
 
 // A merged is what becomes of a stored contact.

@@ -139,12 +139,13 @@ type pass struct {
 	how     *matching                  // of a create, by the policy; nil: it changes nothing
 	byKey   map[MatchKey][]*newContact // those of the call; nil: none waits for another
 
-	found   []match       // each matches one contact
-	past    []match       // each matches one of an earlier part of a stream
-	refused []match       // each is refused because of contacts that have its keys
-	absent  []*newContact // each matches no live contact, and is not created yet
-	again   []*newContact // are to be done again
-	stale   error         // the settings of the account changed meanwhile
+	found   []match              // each matches one contact
+	past    []match              // each matches one of an earlier part of a stream
+	refused []match              // each is refused because of contacts that have its keys
+	absent  []*newContact        // each matches no live contact, and is not created yet
+	again   []*newContact        // are to be done again
+	repeats map[*newContact]bool // those of again
+	stale   error                // the settings of the account changed meanwhile
 
 	restored map[MatchKey]int // the keys of deleted contacts that are restored, and the place of the first that restores one
 }
@@ -299,4 +300,8 @@ func (p *pass) repeat(n *newContact, why error) {
 		p.stale = why
 	}
 	p.again = append(p.again, n)
+	if p.repeats == nil {
+		p.repeats = make(map[*newContact]bool)
+	}
+	p.repeats[n] = true
 }
