@@ -76,34 +76,31 @@ func (s *Service) CreateContactResultJSON(ctx context.Context, key, idempotencyK
 		return CreateResult{Err: err}, err
 	}
 	in := new(CreateContactInput)
-	err = c.checkKeyBeside(idempotencyKey)
-	if err == nil {
-		err = c.decode(ctx, c.body(body, func(r *contactReader) { r.contact(in) }))
-	}
-	if err != nil {
+	if err := c.decodeBeside(ctx, idempotencyKey, in, body, func(r *contactReader) { r.contact(in) }); err != nil {
 		return CreateResult{Err: err}, err
 	}
-	c.keyBeside(in, idempotencyKey)
 	r := c.createOne(ctx, c.rules.newContact(in, true, &c.bad))
 	return r, r.Err
 }
 
-// checkKeyBeside checks an idempotency key that is given beside a body. Its field is the
-// header, because a client has to correct that.
-func (c *call) checkKeyBeside(idempotencyKey string) error {
+// decodeBeside reads a body, and gives its input the idempotency key that was given beside
+// it. The field of a key that is wrong is the header, because a client has to correct that.
+func (c *call) decodeBeside(ctx context.Context, idempotencyKey string, in *CreateContactInput, body io.Reader, read func(*contactReader)) error {
 	checkIdempotencyKey(idempotencyKey, "Idempotency-Key", &c.bad)
-	return c.bad.err()
-}
-
-// keyBeside gives the input the idempotency key that was given beside its body.
-func (c *call) keyBeside(in *CreateContactInput, idempotencyKey string) {
+	if err := c.bad.err(); err != nil {
+		return err
+	}
+	if err := c.decode(ctx, c.body(body, read)); err != nil {
+		return err
+	}
 	if idempotencyKey == "" {
-		return
+		return nil
 	}
 	if in.IdempotencyKey != "" && in.IdempotencyKey != idempotencyKey {
 		c.bad.add("idempotency_key", FieldInvalid, "must be the one that was given beside the body")
 	}
 	in.IdempotencyKey = idempotencyKey
+	return nil
 }
 
 // A CreateContactsInput is a batch of new contacts.

@@ -183,19 +183,10 @@ func TestBatchIsItsUpsertsOneByOne(t *testing.T) {
 					}
 				} else {
 					for _, u := range in.Contacts {
-						r, err := w.svc.UpsertContact(t.Context(), key, u)
-						if err != nil {
-							r = &contacts.UpsertResult{Err: err}
-						}
-						told[i] = append(told[i], toldBy(r))
+						told[i] = append(told[i], toldBy(upsertAlone(t, w, key, u)))
 					}
 				}
-				for c, err := range w.svc.Contacts(t.Context(), w.key, contacts.ListContactsInput{Limit: 100}) {
-					if err != nil {
-						t.Fatal(err)
-					}
-					kept[i] = append(kept[i], withoutIDs(c))
-				}
+				kept[i] = keptBy(t, w)
 			}
 			if diff := cmp.Diff(told[1], told[0]); diff != "" {
 				t.Errorf("results (-one by one +batch):\n%s", diff)
@@ -205,6 +196,28 @@ func TestBatchIsItsUpsertsOneByOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// upsertAlone makes one upsert. Its result has the error, as in a batch.
+func upsertAlone(t *testing.T, w *world, key string, in contacts.UpsertContactInput) *contacts.UpsertResult {
+	t.Helper()
+	r, err := w.svc.UpsertContact(t.Context(), key, in)
+	if err != nil {
+		return &contacts.UpsertResult{Err: err}
+	}
+	return r
+}
+
+// keptBy returns the contacts of a world without their ids.
+func keptBy(t *testing.T, w *world) (kept []any) {
+	t.Helper()
+	for c, err := range w.svc.Contacts(t.Context(), w.key, contacts.ListContactsInput{Limit: 100}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, withoutIDs(c))
+	}
+	return kept
 }
 
 // toldBy returns what a result says without ids, which are others in each store.
@@ -409,22 +422,13 @@ func TestMovesInABatchComeInItsOrder(t *testing.T) {
 				}
 			default:
 				for _, u := range in.Contacts {
-					r, err := w.svc.UpsertContact(t.Context(), w.writer, u)
-					if err != nil {
-						r = &contacts.UpsertResult{Err: err}
-					}
-					results = append(results, contacts.CreateResult(*r))
+					results = append(results, contacts.CreateResult(*upsertAlone(t, w, w.writer, u)))
 				}
 			}
 			for _, r := range results {
 				told[i] = append(told[i], toldBy((*contacts.UpsertResult)(&r)))
 			}
-			for c, err := range w.svc.Contacts(t.Context(), w.key, contacts.ListContactsInput{Limit: 100}) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				kept[i] = append(kept[i], withoutIDs(c))
-			}
+			kept[i] = keptBy(t, w)
 		}
 		if diff := cmp.Diff(told[1], told[0]); diff != "" {
 			t.Errorf("seed %d: results (-one by one +batch):\n%s", seed, diff)

@@ -273,22 +273,19 @@ func (p *pass) change(ctx context.Context) {
 	}
 }
 
-// beforeMoves returns how many of the steps, from the first one on, take no key away
-// that an earlier one of them gives to a contact. If the key is another's, the earlier one
-// must not see that a later one has given it away.
+// beforeMoves returns how many of the steps, from the first one on, take no address away
+// that an earlier one of them gives to a contact. If it is another's, the earlier one must
+// not see that a later one has given it away. No contact loses a key of another kind.
 func beforeMoves(steps []merged) int {
-	got := make(map[MatchKey]bool)
+	got := make(map[string]bool)
 	for i, s := range steps {
-		if s.after == nil {
+		if s.after == nil || s.after.Contact.Email == s.before.Contact.Email {
 			continue
 		}
-		before, after := s.before.MatchKeys(), s.after.MatchKeys()
-		if slices.ContainsFunc(before, func(k MatchKey) bool { return got[k] && !slices.Contains(after, k) }) {
+		if got[MatchEmail(s.before.Contact.Email)] {
 			return i
 		}
-		for _, k := range after {
-			got[k] = got[k] || !slices.Contains(before, k)
-		}
+		got[MatchEmail(s.after.Contact.Email)] = true
 	}
 	return len(steps)
 }

@@ -682,6 +682,29 @@ func TestBatchCountsDeletedContacts(t *testing.T) {
 	}
 }
 
+// An overwriting is a batch of upserts that overwrite, and its results.
+type overwriting struct {
+	name   string
+	policy contacts.DuplicatePolicy
+	on     []contacts.KeyKind
+	in     []contacts.CreateContactInput
+	want   []contacts.Result
+}
+
+// check compares the results, of a dry run and then of the call.
+func (o *overwriting) check(t *testing.T, w *world, together bool) {
+	t.Helper()
+	batch := contacts.UpsertContactsInput{AllOrNothing: together}
+	for _, in := range o.in {
+		batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, MatchOn: o.on, Mode: contacts.UpsertOverwrite})
+	}
+	for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
+		if diff := cmp.Diff(o.want, upsertResults(t, svc, w.writer, batch)); diff != "" {
+			t.Errorf("%s, together %t, dry run %t (-want +got):\n%s", o.name, together, svc.IsDryRun(), diff)
+		}
+	}
+}
+
 // TestBatchKeepsItsOrder: contacts that share no key depend on each other where a stored
 // contact has keys of both. They are done in the order of the batch all the same.
 func TestBatchKeepsItsOrder(t *testing.T) {
@@ -689,44 +712,40 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 	byID := []contacts.KeyKind{contacts.KeyExternalID}
 	phone := []contacts.PhoneNumberInput{{PhoneNumber: "+15551234567"}}
 	for _, c := range []struct {
-		name   string
-		policy contacts.DuplicatePolicy
-		on     []contacts.KeyKind
-		in     []contacts.CreateContactInput
-		want   []contacts.Result
-		city   string // of the stored contact
+		overwriting
+		city string // of the stored contact
 	}{
-		{
+		{overwriting{
 			"the last city stays", contacts.DuplicatePolicy{}, nil, []contacts.CreateContactInput{
 				{FirstName: "Ada", ExternalID: "1"}, {FirstName: "Ada", ExternalID: "1", City: "Paris"}, {FirstName: "Ada", Email: "ada@example.com", City: "Rome"},
 			},
-			[]contacts.Result{contacts.ResultUnchanged, contacts.ResultUpdated, contacts.ResultUpdated}, "Rome",
-		},
-		{
+			[]contacts.Result{contacts.ResultUnchanged, contacts.ResultUpdated, contacts.ResultUpdated},
+		}, "Rome"},
+		{overwriting{
 			"an address moves", reject, byID, []contacts.CreateContactInput{
 				{FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
 			},
-			[]contacts.Result{contacts.ResultUpdated, contacts.ResultCreated}, "",
-		},
-		{
+			[]contacts.Result{contacts.ResultUpdated, contacts.ResultCreated},
+		}, ""},
+		{overwriting{
 			"an address moves later", reject, byID, []contacts.CreateContactInput{
 				{FirstName: "Ada", ExternalID: "1"}, {FirstName: "Ada", ExternalID: "1", Email: "new@example.com"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
 			},
-			[]contacts.Result{contacts.ResultUnchanged, contacts.ResultUpdated, contacts.ResultCreated}, "",
-		},
-		{
+			[]contacts.Result{contacts.ResultUnchanged, contacts.ResultUpdated, contacts.ResultCreated},
+		}, ""},
+		{overwriting{
 			"an address moves after a wait", contacts.DuplicatePolicy{Action: contacts.DuplicateReject}, byID, []contacts.CreateContactInput{
 				{FirstName: "Bob", ExternalID: "2", PhoneNumbers: phone}, {FirstName: "Ada", ExternalID: "1", PhoneNumbers: phone, Email: "new@example.com"},
 				{FirstName: "Cy", ExternalID: "3", Email: "ada@example.com"},
 			},
-			[]contacts.Result{contacts.ResultCreated, contacts.ResultUpdated, contacts.ResultCreated}, "",
-		},
-		{
+			[]contacts.Result{contacts.ResultCreated, contacts.ResultUpdated, contacts.ResultCreated},
+		}, ""},
+		{overwriting{
 			"an address does not move", reject, byID, []contacts.CreateContactInput{
 				{FirstName: "Ada", ExternalID: "1", City: "Paris"}, {FirstName: "Bob", ExternalID: "2", Email: "ada@example.com"},
 			},
-			[]contacts.Result{contacts.ResultUpdated, ""}, "Paris",
-		},
+			[]contacts.Result{contacts.ResultUpdated, ""},
+		}, "Paris"},
 	} {
 		onEveryStore(t, func(t *testing.T, store contacts.Store) {
 			for _, together := range []bool{false, true} {
@@ -736,15 +755,7 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 				w := newWorld(t, store, nil)
 				ada := w.create(t, contacts.CreateContactInput{FirstName: "Ada", ExternalID: "1", Email: "ada@example.com"})
 				w.setPolicy(t, c.policy)
-				batch := contacts.UpsertContactsInput{AllOrNothing: together}
-				for _, in := range c.in {
-					batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, MatchOn: c.on, Mode: contacts.UpsertOverwrite})
-				}
-				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
-					if diff := cmp.Diff(c.want, upsertResults(t, svc, w.writer, batch)); diff != "" {
-						t.Errorf("%s, together %t, dry run %t (-want +got):\n%s", c.name, together, svc.IsDryRun(), diff)
-					}
-				}
+				c.check(t, w, together)
 				if read, err := w.svc.GetContact(t.Context(), w.writer, ada.ID); err != nil || read.City != c.city {
 					t.Errorf("%s, together %t: got %+v, %v, want the city %q", c.name, together, read, err, c.city)
 				}
@@ -761,26 +772,22 @@ func TestEachItemOfAChainSeesTheOneBefore(t *testing.T) {
 		return contacts.CreateContactInput{FirstName: "New", ExternalID: fmt.Sprint(person), Email: fmt.Sprintf("%d@example.com", address)}
 	}
 	for _, c := range []struct {
-		name   string
 		people int
-		policy contacts.DuplicatePolicy
-		on     []contacts.KeyKind
-		in     []contacts.CreateContactInput
-		want   []contacts.Result
+		overwriting
 	}{
-		{
-			"each gets the address of the next", 3, contacts.DuplicatePolicy{}, nil, []contacts.CreateContactInput{to(2, 3), to(1, 2), to(0, 1)},
+		{3, overwriting{
+			"each gets the address of the next", contacts.DuplicatePolicy{}, nil, []contacts.CreateContactInput{to(2, 3), to(1, 2), to(0, 1)},
 			[]contacts.Result{contacts.ResultUpdated, contacts.ResultUpdated, contacts.ResultUpdated},
-		},
-		{
-			"a new person gets the last address", 3, reject, nil, []contacts.CreateContactInput{to(2, 3), to(1, 2), to(0, 1), {FirstName: "Eve", Email: "0@example.com"}},
+		}},
+		{3, overwriting{
+			"a new person gets the last address", reject, nil, []contacts.CreateContactInput{to(2, 3), to(1, 2), to(0, 1), {FirstName: "Eve", Email: "0@example.com"}},
 			[]contacts.Result{contacts.ResultUpdated, contacts.ResultUpdated, contacts.ResultUpdated, contacts.ResultCreated},
-		},
-		{
-			"a later item gives the address away", 4, contacts.DuplicatePolicy{Action: contacts.DuplicateReject}, []contacts.KeyKind{contacts.KeyExternalID},
+		}},
+		{4, overwriting{
+			"a later item gives the address away", contacts.DuplicatePolicy{Action: contacts.DuplicateReject}, []contacts.KeyKind{contacts.KeyExternalID},
 			[]contacts.CreateContactInput{to(0, 6), to(0, 7), to(2, 3), to(3, 5)},
 			[]contacts.Result{contacts.ResultUpdated, contacts.ResultUpdated, "", contacts.ResultUpdated},
-		},
+		}},
 	} {
 		onEveryStore(t, func(t *testing.T, store contacts.Store) {
 			for _, together := range []bool{false, true} {
@@ -792,15 +799,7 @@ func TestEachItemOfAChainSeesTheOneBefore(t *testing.T) {
 					w.create(t, contacts.CreateContactInput{FirstName: "Old", ExternalID: fmt.Sprint(n), Email: fmt.Sprintf("%d@example.com", n)})
 				}
 				w.setPolicy(t, c.policy)
-				batch := contacts.UpsertContactsInput{AllOrNothing: together}
-				for _, in := range c.in {
-					batch.Contacts = append(batch.Contacts, contacts.UpsertContactInput{CreateContactInput: in, MatchOn: c.on, Mode: contacts.UpsertOverwrite})
-				}
-				for _, svc := range []*contacts.Service{w.svc.DryRun(), w.svc} {
-					if diff := cmp.Diff(c.want, upsertResults(t, svc, w.writer, batch)); diff != "" {
-						t.Errorf("%s, together %t, dry run %t (-want +got):\n%s", c.name, together, svc.IsDryRun(), diff)
-					}
-				}
+				c.check(t, w, together)
 			}
 		})
 	}

@@ -132,14 +132,9 @@ func (s *Service) UpsertContactJSON(ctx context.Context, key, idempotencyKey str
 		return nil, err
 	}
 	in := new(UpsertContactInput)
-	err = c.checkKeyBeside(idempotencyKey)
-	if err == nil {
-		err = c.decode(ctx, c.body(body, func(r *contactReader) { r.upsert(in) }))
-	}
-	if err != nil {
+	if err := c.decodeBeside(ctx, idempotencyKey, &in.CreateContactInput, body, func(r *contactReader) { r.upsert(in) }); err != nil {
 		return nil, err
 	}
-	c.keyBeside(&in.CreateContactInput, idempotencyKey)
 	return c.upsertOne(ctx, c.newUpsert(in, true, &c.bad))
 }
 

@@ -276,8 +276,9 @@ func (h *handler) inside(r *http.Request) (*http.Request, bool) {
 
 // isDocs reports whether the path is that of the page, or below it.
 func (h *handler) isDocs(r *http.Request) bool {
-	rest, ok := strings.CutPrefix(r.URL.Path, h.prefix+"/docs")
-	return h.docs != nil && ok && (rest == "" || rest[0] == '/')
+	path, inside := strings.CutPrefix(r.URL.Path, h.prefix)
+	rest, ok := strings.CutPrefix(path, "/docs")
+	return h.docs != nil && inside && ok && (rest == "" || rest[0] == '/')
 }
 
 // front returns the path before the routes, as the client sees it.

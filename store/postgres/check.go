@@ -14,10 +14,10 @@ import (
 )
 
 // The lowest, the highest and the newest number of an account's journal. Every account
-// has a newest number.
+// has a newest number: NULL says that it was lost.
 const numberingSQL = `SELECT coalesce((SELECT min(sequence) FROM {schema}.journal WHERE account_id = $1), 1),
 	coalesce((SELECT max(sequence) FROM {schema}.journal WHERE account_id = $1), 0),
-	coalesce((SELECT sequence FROM {schema}.account_state WHERE account_id = $1), 0), NOT EXISTS (SELECT 1 FROM {schema}.account_state WHERE account_id = $1)`
+	(SELECT sequence FROM {schema}.account_state WHERE account_id = $1)`
 
 // Check looks for what is wrong with what is stored, and yields each finding as it
 // comes. It changes nothing. It holds a page of contacts or entries in memory. Other
@@ -73,10 +73,14 @@ func (s *Store) checkAccounts(ctx context.Context, found checkup.Found) error {
 // checkNumbers compares the numbers of an account's journal with its counter.
 func (s *Store) checkNumbers(ctx context.Context, account uuid.UUID, found checkup.Found) error {
 	var n checkup.Numbering
+	var newest *int64
 	err := s.seeing(ctx, account, func(ctx context.Context, t *transaction) error {
-		t.query(func(rows pgx.Rows) error { return rows.Scan(&n.Lowest, &n.Highest, &n.Newest, &n.Lost) }, s.sql(numberingSQL), pgUUID(account))
+		t.query(func(rows pgx.Rows) error { return rows.Scan(&n.Lowest, &n.Highest, &newest) }, s.sql(numberingSQL), pgUUID(account))
 		return t.flush(ctx)
 	})
+	if n.Lost = newest == nil; !n.Lost {
+		n.Newest = *newest
+	}
 	if err == nil && (n.Lowest < 1 || n.Highest != n.Newest || n.Lost) {
 		err = found(n.Wrong(account))
 	}
