@@ -268,6 +268,7 @@ func (s *Store) UpdateDirectory(ctx context.Context, u contacts.DirectoryUpdate)
 		return fmt.Errorf(op, errors.New("a revoked key cannot be used again; the update of a key needs a time"))
 	}
 	err := s.writer.doSolo(ctx, job{run: func(c *writeConn) error {
+		clear(c.keys)
 		var n int64
 		var err error
 		switch {

@@ -83,6 +83,7 @@ const (
 
 	// What writes.
 	beginWrite
+	dataVersion
 	commitWrite
 	rollback
 	savepoint
@@ -193,6 +194,7 @@ var statementSQL = planOnce([queries]string{
 	findEntry:      findEntrySQL,
 
 	beginWrite:     "BEGIN IMMEDIATE",
+	dataVersion:    "PRAGMA data_version",
 	commitWrite:    "COMMIT",
 	rollback:       "ROLLBACK",
 	savepoint:      "SAVEPOINT batch",

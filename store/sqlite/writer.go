@@ -67,9 +67,10 @@ type writeConn struct {
 	prunedTo prunePosition   // how far pruneEntries has come
 	args     []driver.Value  // of an update, to be used again
 	created  int64           // contacts in the open transaction
-	keys     map[madeBy]bool // that the open transaction has judged, and that passed
-	journals openJournals    // that it has looked at
-	marked   int64           // how far the open transaction has moved the look-ups; 0: not at all
+	version  int64           // of the file, when keys and journals were read first; noVersion: they may be wrong
+	keys     map[madeBy]bool // that were judged, and passed
+	journals openJournals
+	marked   int64 // how far the open transaction has moved the look-ups; 0: not at all
 
 	pack pack // idempotency records of the open transaction that wait to be stored
 }
@@ -120,7 +121,10 @@ func (w *writer) connect(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, db.Close())
 		}
-		w.conn = &writeConn{conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition, keys: make(map[madeBy]bool), journals: make(openJournals)}
+		w.conn = &writeConn{
+			conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition,
+			version: noVersion, keys: make(map[madeBy]bool), journals: make(openJournals),
+		}
 		w.unmarked = true
 		return nil
 	}
@@ -177,16 +181,36 @@ func (w *writer) tryBegin(ctx context.Context) error {
 		return err
 	}
 	w.conn.created, w.conn.marked = 0, 0
-	clear(w.conn.keys)
-	clear(w.conn.journals)
 	w.conn.pack.clear()
-	w.conn.hashes.stale, w.conn.hashes.changed = true, false
+	w.conn.hashes.changed = false
 	err := w.unmerged.begin(&w.conn.conn)
+	if err == nil {
+		err = w.conn.forgetOld()
+	}
 	if err == nil && w.unmarked {
 		err = w.mark()
 	}
 	if err != nil {
 		w.undo()
+	}
+	return err
+}
+
+// noVersion is no version of a file.
+const noVersion = -1
+
+// maxKnown bounds the keys and journals that a connection remembers.
+const maxKnown = 1000
+
+// forgetOld forgets what was read before another connection has written. SQLite counts
+// that for each connection.
+func (c *writeConn) forgetOld() error {
+	version, err := c.number(dataVersion)
+	if err == nil && (version != c.version || len(c.keys)+len(c.journals) > maxKnown) {
+		clear(c.keys)
+		clear(c.journals)
+		c.hashes.stale = true
+		c.version = version
 	}
 	return err
 }
@@ -299,6 +323,7 @@ func (w *writer) markNewLog() {
 func (w *writer) undo() {
 	w.unmerged.undo()
 	w.conn.forgetHashes()
+	w.conn.version = noVersion
 	if w.conn.db.AutoCommit() { // SQLite has rolled back by itself
 		return
 	}
