@@ -122,7 +122,7 @@ type mutation struct {
 	idempotency *idempotency
 	changes     []change
 	claims      []claim
-	journal     []entry
+	journal     []contacts.JournalEntry
 	replaces    bool // an entry of the journal may replace a stored one
 
 	one [1]change // of most mutations
@@ -163,7 +163,7 @@ func encodeBatch(batch *contacts.MutationBatch) *application {
 			}
 		}
 		m.claims = encodeClaims(from.Claims)
-		m.journal = encodeEntries(from.Journal)
+		m.journal = slices.Clone(from.Journal)
 		m.replaces = slices.ContainsFunc(from.Journal, func(e contacts.JournalEntry) bool { return e.Sequence != 0 })
 		a.size += max(1, len(m.changes)+len(m.journal))
 	}

@@ -18,8 +18,10 @@ import (
 
 // The accounts whose numbers of the journal are wrong.
 const wrongNumbersSQL = `SELECT id, lowest, highest, newest FROM (SELECT id,
-		(SELECT min(sequence) FROM journal WHERE account = a.n) AS lowest,
-		(SELECT max(sequence) FROM journal WHERE account = a.n) AS highest,
+		(SELECT min(s) FROM (SELECT min(sequence) AS s FROM journal WHERE account = a.n
+			UNION ALL SELECT min(sequence) FROM event_run WHERE account = a.n)) AS lowest,
+		(SELECT max(s) FROM (SELECT max(sequence) AS s FROM journal WHERE account = a.n
+			UNION ALL SELECT max(sequence) + length(contacts) / 16 - 1 FROM event_run WHERE account = a.n)) AS highest,
 		coalesce((SELECT sequence FROM journal_state WHERE account = a.n), 0) AS newest FROM account AS a)
 	WHERE lowest < 1 OR coalesce(highest, 0) <> newest`
 

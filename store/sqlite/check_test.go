@@ -110,6 +110,8 @@ func TestCheck(t *testing.T) {
 		{"an account that never had an entry", []string{"INSERT INTO account SELECT 99, randomblob(16), name, created_at, NULL, 0 FROM account"}, nil, nil, true},
 		{"a number below 1", []string{"INSERT INTO journal (account, sequence, kind, head, subject, data) VALUES (1, 0, 1, 0, zeroblob(32), '{}')"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"an event that cannot be read", []string{"UPDATE journal SET data = '{' WHERE kind = 1"}, []string{"entry_unreadable"}, []string{"entry_unreadable"}, false},
+		{"events that share a row and cannot be read", []string{"UPDATE event_run SET later = '['"}, []string{"integrity"}, []string{"integrity"}, false},
+		{"events that share a row after the newest number", []string{"UPDATE event_run SET sequence = sequence + 1000"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"no setting of the ledger", []string{"UPDATE setting SET value = '' WHERE name = 'do_not_call'"}, []string{"ledger_secret_missing"}, []string{"ledger_secret_missing"}, false},
 		{"a contact that was erased", []string{"UPDATE contact_data SET id = (SELECT substr(subject, 1, 16) FROM journal WHERE kind = 3) WHERE first_name = 'Ann'"}, []string{"erased_is_back"}, []string{"erased_is_back"}, false},
 		{"a context", []string{"UPDATE contact_data SET custom_context = '{' WHERE first_name = 'Ann'"}, []string{"context_unreadable"}, []string{"context_unreadable"}, false},

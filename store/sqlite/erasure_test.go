@@ -106,6 +106,8 @@ func TestEveryTableIsKnown(t *testing.T) {
 		"lookup_gone": "seq account kind value",
 		// Events and entries of the ledger lose what they say of the person.
 		"journal": "n account sequence kind head subject at data ends_at",
+		// An id, and what events of other contacts say as well, until the last of them has lost it.
+		"event_run": "n account sequence contacts lowest highest at later kept ends_at data replaced",
 		// Hashes and ids, until they end.
 		"idempotency":        "n hashes records ends_at",
 		"idempotency_lookup": "hash n",

@@ -73,7 +73,7 @@ func ExampleOpen() {
 
 func ExampleSchemaVersion() {
 	fmt.Println("the schema of new files is version", sqlite.SchemaVersion())
-	// Output: the schema of new files is version 2
+	// Output: the schema of new files is version 3
 }
 
 func ExampleEngineVersion() {

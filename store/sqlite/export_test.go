@@ -184,6 +184,7 @@ func Queries() (byName map[string]string, others int) {
 		"find holder":                 findHolder,
 		"find journal":                findJournal,
 		"find entry":                  findEntry,
+		"find run":                    findRun,
 		"account number":              accountNumber,
 		"last team":                   lastTeam,
 		"raise settings":              raiseSettings,
@@ -203,6 +204,9 @@ func Queries() (byName map[string]string, others int) {
 		"replace entry":               replaceEntry,
 		"ended entries":               endedEntries,
 		"delete entry":                deleteEntry,
+		"replace run":                 replaceRun,
+		"ended runs":                  endedRuns,
+		"delete run":                  deleteRun,
 	} {
 		byName[name] = statementSQL[q]
 	}

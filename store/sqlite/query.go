@@ -80,6 +80,7 @@ const (
 	findHolder
 	findJournal
 	findEntry
+	findRun
 
 	// What writes.
 	beginWrite
@@ -121,9 +122,13 @@ const (
 	deleteHash
 	insertEntry
 	replaceEntry
+	insertRun
+	replaceRun
 	setNewest
 	endedEntries
 	deleteEntry
+	endedRuns
+	deleteRun
 	raiseNumber
 	writeHeader
 
@@ -192,6 +197,7 @@ var statementSQL = planOnce([queries]string{
 	findHolder:     findHolderSQL,
 	findJournal:    findJournalSQL,
 	findEntry:      findEntrySQL,
+	findRun:        findRunSQL,
 
 	beginWrite:     "BEGIN IMMEDIATE",
 	dataVersion:    "PRAGMA data_version",
@@ -232,9 +238,13 @@ var statementSQL = planOnce([queries]string{
 	deleteHash:     deleteHashSQL,
 	insertEntry:    insertEntrySQL,
 	replaceEntry:   replaceEntrySQL,
+	insertRun:      insertRunSQL,
+	replaceRun:     replaceRunSQL,
 	setNewest:      setNewestSQL,
 	endedEntries:   endedEntriesSQL,
 	deleteEntry:    deleteEntrySQL,
+	endedRuns:      endedRunsSQL,
+	deleteRun:      deleteRunSQL,
 	raiseNumber:    raiseNumberSQL,
 	writeHeader:    writeHeaderSQL,
 })
@@ -313,11 +323,16 @@ func (c *conn) rows(ctx context.Context, q query, values ...driver.Value) ([][]d
 // each calls f with each row of a statement, until f returns false. The row is
 // used again for the next one.
 func (c *conn) each(q query, f func(row []driver.Value) bool, values ...driver.Value) error {
+	return c.eachUntil(context.Background(), q, f, values...)
+}
+
+// eachUntil is each for a statement that may be long. It ends when ctx is done.
+func (c *conn) eachUntil(ctx context.Context, q query, f func(row []driver.Value) bool, values ...driver.Value) error {
 	s, err := c.statement(q)
 	if err != nil {
 		return err
 	}
-	return s.each(f, values)
+	return s.each(ctx, f, values)
 }
 
 // rowsAtOnce is how many rows one statement inserts, or looks for. With more, a statement

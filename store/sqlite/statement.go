@@ -69,8 +69,8 @@ func (s *statement) rows(ctx context.Context, values []driver.Value) (all [][]dr
 	}
 }
 
-func (s *statement) each(f func([]driver.Value) bool, values []driver.Value) error {
-	rows, err := s.query(context.Background(), values)
+func (s *statement) each(ctx context.Context, f func([]driver.Value) bool, values []driver.Value) error {
+	rows, err := s.query(ctx, values)
 	if err != nil {
 		return err
 	}

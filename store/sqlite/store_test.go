@@ -333,6 +333,10 @@ func TestQueryPlans(t *testing.T) {
 		ofOne     = "SEARCH journal USING INDEX journal_subject (head=? AND account=? AND kind=? AND rowid>? AND rowid<?)"
 		byHash    = "SEARCH idempotency_lookup USING PRIMARY KEY (hash=?"
 
+		runs     = "SEARCH event_run USING INDEX sqlite_autoindex_event_run_1 (account=? AND sequence>? AND sequence<?)"
+		run      = "SEARCH event_run USING INTEGER PRIMARY KEY (rowid=?)"
+		runsNear = "INDEX event_run_contact (lowest>? AND lowest<?)"
+
 		lastBefore  = "SEARCH journal USING COVERING INDEX sqlite_autoindex_journal_1 (account=? AND sequence<?)"
 		lastContact = "SCAN sqlite_sequence" // which has two rows
 	)
@@ -368,16 +372,16 @@ func TestQueryPlans(t *testing.T) {
 		"end shared":             {"SEARCH lookup USING PRIMARY KEY (account=? AND kind=? AND value>?)"},
 		"shared values":          {"SEARCH lookup USING PRIMARY KEY (account=? AND kind=? AND value>? AND value<?)"},
 		"shared contacts":        {"SEARCH contact_data USING INTEGER PRIMARY KEY (rowid=?)"},
-		"list journal":           {numbered + ">? AND sequence<?)"},
-		"list journal backwards": {numbered + ">? AND sequence<?)"},
+		"list journal":           {numbered + ">? AND sequence<?)", runs},
+		"list journal backwards": {numbered + ">? AND sequence<?)", runs},
 		"list erasures":          {"SEARCH journal USING INDEX journal_erasure (account=? AND sequence>? AND sequence<?)"},
-		"list subjects":          {subject},
+		"list subjects":          {subject, run, runsNear},
 
 		"list erasures backwards":     {"SEARCH journal USING INDEX journal_erasure (account=? AND sequence>? AND sequence<?)"},
-		"list subjects backwards":     {subject},
+		"list subjects backwards":     {subject, run, runsNear},
 		"list few subjects":           {subject},
-		"list sole subject":           {ofOne, lastBefore},
-		"list sole subject backwards": {ofOne, lastBefore},
+		"list sole subject":           {ofOne, lastBefore, runsNear},
+		"list sole subject backwards": {ofOne, lastBefore, runsNear},
 
 		"judge account":    {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)"},
 		"judge contact":    {"SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)", "SEARCH contact_data USING " + living + "=?)"},
@@ -422,6 +426,10 @@ func TestQueryPlans(t *testing.T) {
 		"judge key":        {"USING INDEX sqlite_autoindex_account_1 (id=?)", "USING INDEX api_key_account (account=? AND id=?)"},
 		"ended entries":    {"SEARCH journal USING INDEX journal_ends_at (ends_at>? AND ends_at<?)", "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
 		"delete entry":     {"(rowid=?)"},
+		"find run":         {runs},
+		"replace run":      {run},
+		"ended runs":       {"SEARCH event_run USING INDEX event_run_ends_at (ends_at<?)", "SEARCH journal_state USING INTEGER PRIMARY KEY (rowid=?)"},
+		"delete run":       {run},
 	}
 	sorts := map[string]bool{"list found": true, "list chosen": true, "list subjects": true, "list subjects backwards": true, "list few subjects": true}
 	short := strings.NewReplacer(
@@ -429,11 +437,13 @@ func TestQueryPlans(t *testing.T) {
 		"SCAN CONSTANT ROW", "", lastContact, "",
 		"CO-ROUTINE (subquery-1)", "", "SCAN (subquery-1)", "", "SCAN 16-ROW VALUES CLAUSE", "", // of insert hash
 		"SCAN (subquery-4)", "", // of list few subjects
+		"SCAN (subquery-5)", "", "SCAN (subquery-6)", "", // of list subjects and list sole subject: a page
+		"SCAN s VIRTUAL TABLE", "",
 		"SCAN (subquery-2)", "", // of lookup reach: as many entries as it counts at most
 		"USE TEMP B-TREE FOR GROUP BY", "", // of find account: its settings
 	)
 	queries, others := sqlite.Queries()
-	const wantOthers = 22 // they begin and end transactions, insert rows, read a table of one row, or count all rows of one
+	const wantOthers = 23 // they begin and end transactions, insert rows, read a table of one row, or count all rows of one
 	if others != wantOthers {
 		t.Errorf("%d statements search nothing, want %d: add a new one that does to Queries", others, wantOthers)
 	}
