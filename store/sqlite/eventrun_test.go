@@ -301,3 +301,26 @@ func TestReplacedEventsThatShareARow(t *testing.T) {
 		t.Errorf("the view shows %q, %v", shown, err)
 	}
 }
+
+// A file from before events shared rows has its events, and takes new ones.
+func TestFileWithoutSharedRows(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := mustOpen(t, sqlite.NewPlan().Until(2), path)
+	a := mustAccount(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, plain(t, path), `INSERT INTO journal VALUES (1, 1, 1, 1, 0, zeroblob(32), 0, '{"type":"contact.updated"}', 9e15); INSERT INTO journal_state VALUES (1, 1)`)
+	s = open(t, path)
+	if err := applyBatch(t.Context(), s, together(a, 3)); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: a, Limit: 10})
+	if err != nil || len(entries) != 4 || entries[0].Data != `{"type":"contact.updated"}` || entries[3].Sequence != 4 {
+		t.Errorf("got %+v, %v", entries, err)
+	}
+	if n := rowsOf(t, path, "contact_event"); n != 4 {
+		t.Errorf("the view shows %d events, want 4", n)
+	}
+}

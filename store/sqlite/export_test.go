@@ -31,6 +31,12 @@ func (p *Plan) Migrate(name, sql string) *Plan {
 	return p
 }
 
+// Until leaves out the steps after the first n.
+func (p *Plan) Until(n int) *Plan {
+	p.steps = p.steps[:n]
+	return p
+}
+
 // Set adds a setting of the connection that writes, and what it must read back.
 func (p *Plan) Set(name, value, reads string) *Plan {
 	p.writerSettings = append(p.writerSettings, setting{name, value, reads})
