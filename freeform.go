@@ -367,10 +367,15 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 // loadFreeform reads back the context that a store kept. Its error holds nothing
 // of the context.
 func loadFreeform(name, stored string) (map[string]any, error) {
+	return new(jsonReader).freeform(name, stored)
+}
+
+// freeform is loadFreeform for many contexts, one after the other.
+func (r *jsonReader) freeform(name, stored string) (map[string]any, error) {
 	if stored == "" {
 		return nil, nil
 	}
-	r := newJSONReader([]byte(stored), nil)
+	r.reset([]byte(stored))
 	form, ok := r.value().(map[string]any)
 	r.finish()
 	if r.err != nil || !ok {

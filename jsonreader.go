@@ -41,7 +41,19 @@ var (
 )
 
 func newJSONReader(text []byte, bad *problems) *jsonReader {
-	return &jsonReader{json: jsontext.NewDecoder(bytes.NewBuffer(text)), text: text, bad: bad, maxDepth: bodyDepth}
+	r := &jsonReader{bad: bad}
+	r.reset(text)
+	return r
+}
+
+// reset has the reader read another text. Its memory is used again.
+func (r *jsonReader) reset(text []byte) {
+	decoder := r.json
+	if decoder == nil {
+		decoder = new(jsontext.Decoder)
+	}
+	decoder.Reset(bytes.NewBuffer(text))
+	*r = jsonReader{json: decoder, text: text, bad: r.bad, maxDepth: bodyDepth}
 }
 
 func (r *jsonReader) id(dst *uuid.UUID, field string) {

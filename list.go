@@ -189,6 +189,7 @@ func readable(records []*ContactRecord, found []*DamagedError, withoutContexts b
 	for _, d := range found {
 		unread[d.ContactID] = d
 	}
+	var contexts jsonReader
 	for _, r := range records {
 		if withoutContexts {
 			r.CustomContext, r.IndustryContext = "", "" // the contact is a part of the record, and would keep them
@@ -201,7 +202,7 @@ func readable(records []*ContactRecord, found []*DamagedError, withoutContexts b
 			// It has no JSON form, which would spoil the whole page.
 			bad = &DamagedError{contact.ID, errWrongTime}
 		default:
-			bad = d.load()
+			bad = d.loadWith(&contexts)
 		}
 		if bad != nil {
 			damaged = append(damaged, bad)

@@ -42,14 +42,17 @@ type draft struct {
 }
 
 // load reads the forms of the contexts that the draft does not have.
-func (d *draft) load() (damaged *DamagedError) {
+func (d *draft) load() (damaged *DamagedError) { return d.loadWith(new(jsonReader)) }
+
+// loadWith is load for many drafts, one after the other.
+func (d *draft) loadWith(reader *jsonReader) (damaged *DamagedError) {
 	r := d.record
 	var err error
 	if d.forms.custom == nil {
-		d.forms.custom, err = loadFreeform("custom_context", r.CustomContext)
+		d.forms.custom, err = reader.freeform("custom_context", r.CustomContext)
 	}
 	if err == nil && d.forms.industry == nil {
-		d.forms.industry, err = loadFreeform("industry_context", r.IndustryContext)
+		d.forms.industry, err = reader.freeform("industry_context", r.IndustryContext)
 	}
 	if err != nil {
 		return &DamagedError{r.Contact.ID, err}
