@@ -74,7 +74,7 @@ func (c *writeConn) undoable(f func(*writeConn) error) error {
 	case errors.Is(err, errBatchFailed):
 		c.unmerged.undoTo(before)
 		c.created = created
-		clear(c.journals)
+		c.forgetJournals()
 		c.pack.clear()
 		if c.hashes.to != packs {
 			c.forgetHashes()

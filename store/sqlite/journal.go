@@ -160,7 +160,11 @@ func (c *writeConn) record(j *judge, m *mutation) error {
 	for i := range m.journal {
 		e := &m.journal[i]
 		if appends, sequence := appends(e, o.newest, j.application.verbatim); appends {
-			o.newest, o.moved = sequence, true
+			o.newest = sequence
+			if !o.moved {
+				o.moved = true
+				c.moved = append(c.moved, o)
+			}
 			err = c.append(o, e, sequence, creates(e, m.changes))
 		} else {
 			err = c.replace(o, e)
@@ -228,10 +232,7 @@ func (c *writeConn) replace(o *openJournal, e *contacts.JournalEntry) error {
 
 // writeJournals stores the events that wait, and how far the journals have come.
 func (c *writeConn) writeJournals() error {
-	for _, o := range c.journals {
-		if !o.moved {
-			continue
-		}
+	for _, o := range c.moved {
 		if err := c.storeWaiting(o); err != nil {
 			return err
 		}
@@ -240,7 +241,14 @@ func (c *writeConn) writeJournals() error {
 		}
 		o.moved = false
 	}
+	c.moved = c.moved[:0]
 	return nil
+}
+
+// forgetJournals forgets where journals end, and what waits to be stored in them.
+func (c *writeConn) forgetJournals() {
+	clear(c.journals)
+	c.moved = c.moved[:0]
 }
 
 // pruneEntries looks at up to n events that ended by a time, and removes them

@@ -70,7 +70,8 @@ type writeConn struct {
 	version  int64           // of the file, when keys and journals were read first; noVersion: they may be wrong
 	keys     map[madeBy]bool // that were judged, and passed
 	journals openJournals
-	marked   int64 // how far the open transaction has moved the look-ups; 0: not at all
+	moved    []*openJournal // those of journals to which the open transaction has appended
+	marked   int64          // how far the open transaction has moved the look-ups; 0: not at all
 
 	pack pack // idempotency records of the open transaction that wait to be stored
 }
@@ -208,7 +209,7 @@ func (c *writeConn) forgetOld() error {
 	version, err := c.number(dataVersion)
 	if err == nil && (version != c.version || len(c.keys)+len(c.journals) > maxKnown) {
 		clear(c.keys)
-		clear(c.journals)
+		c.forgetJournals()
 		c.hashes.stale = true
 		c.version = version
 	}
