@@ -429,8 +429,9 @@ func (c *call) prepare(ctx context.Context, created *creation) error {
 		if n.key == "" {
 			continue
 		}
+		n.once = newIdempotencyRecord(n.key, n.record, c.retention)
 		var err error
-		if n.once, err = newIdempotencyRecord(n.key, n.record, c.retention); err == nil && n.how != nil {
+		if n.how != nil {
 			err = n.once.addInput(n.how)
 		}
 		if err == nil && n.how != nil && n.how.Mode == UpsertOverwrite && n.defaults != 0 { // a default overwrites nothing

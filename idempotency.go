@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -56,16 +57,23 @@ type firstResult struct {
 type storedResult struct {
 	IDs       []byte `json:"ids"` // of the contact, and of its phone numbers
 	CreatedAt int64  `json:"at"`  // microseconds since 1970
-	Result    Result `json:"result,omitempty"`
+	Result    Result `json:"result"`
 }
 
-func (f *firstResult) text() (string, error) {
+// text returns the JSON of a storedResult. Marshalling it took a third of the time that a
+// key costs before its contact is stored.
+func (f *firstResult) text() string {
 	ids := append(make([]byte, 0, 16*(1+len(f.PhoneIDs))), f.ID[:]...)
 	for _, id := range f.PhoneIDs {
 		ids = append(ids, id[:]...)
 	}
-	text, err := json.Marshal(storedResult{ids, f.CreatedAt.UnixMicro(), f.Result})
-	return string(text), err
+	b := append(make([]byte, 0, base64.StdEncoding.EncodedLen(len(ids))+64), `{"ids":"`...)
+	b = append(base64.StdEncoding.AppendEncode(b, ids), `","at":`...)
+	b = strconv.AppendInt(b, f.CreatedAt.UnixMicro(), 10)
+	if f.Result != "" { // which is a plain word
+		b = append(append(append(b, `,"result":"`...), f.Result...), '"')
+	}
+	return string(append(b, '}'))
 }
 
 func parseFirstResult(text string) (first firstResult, err error) {
@@ -85,17 +93,13 @@ func parseFirstResult(text string) (first firstResult, err error) {
 }
 
 // newIdempotencyRecord returns what is stored with the record of a create.
-func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration) (*IdempotencyRecord, error) {
+func newIdempotencyRecord(key string, r *ContactRecord, retention time.Duration) *IdempotencyRecord {
 	c := &r.Contact
 	first := firstResult{ID: c.ID, CreatedAt: c.CreatedAt, PhoneIDs: make([]uuid.UUID, len(c.PhoneNumbers))}
 	for i := range c.PhoneNumbers {
 		first.PhoneIDs[i] = c.PhoneNumbers[i].ID
 	}
-	result, err := first.text()
-	if err != nil {
-		return nil, err
-	}
-	return &IdempotencyRecord{Key: sha256.Sum256([]byte(key)), Input: inputHash(r), Result: result, EndsAt: endOf(c.CreatedAt, retention)}, nil
+	return &IdempotencyRecord{Key: sha256.Sum256([]byte(key)), Input: inputHash(r), Result: first.text(), EndsAt: endOf(c.CreatedAt, retention)}
 }
 
 // inputHash returns a hash of the input of a create, as it is stored: without ids,
@@ -137,14 +141,10 @@ func (r *IdempotencyRecord) addInput(more any) error {
 }
 
 // saying returns the record with another result.
-func (r *IdempotencyRecord) saying(result firstResult) (*IdempotencyRecord, error) {
-	text, err := result.text()
-	if err != nil {
-		return nil, err
-	}
+func (r *IdempotencyRecord) saying(result firstResult) *IdempotencyRecord {
 	other := *r
-	other.Result = text
-	return &other, nil
+	other.Result = result.text()
+	return &other
 }
 
 // replay makes the contact of an input that was sent again the result of the first

@@ -544,9 +544,9 @@ func (p *pass) merge(ctx context.Context, m match, now time.Time) (next merged, 
 		return next, err
 	}
 	if m.once != nil {
-		next.once, err = m.once.saying(firstResult{ID: was.ID, CreatedAt: was.CreatedAt, Result: next.result})
+		next.once = m.once.saying(firstResult{ID: was.ID, CreatedAt: was.CreatedAt, Result: next.result})
 	}
-	return next, err
+	return next, nil
 }
 
 // mergeInto changes the contact by the rules of an upsert.
@@ -648,11 +648,7 @@ func (p *pass) matchPast(ctx context.Context, m match) {
 	}
 	once := n.once
 	if once != nil {
-		var err error
-		if once, err = once.saying(firstResult{ID: m.id, Result: n.result}); err != nil {
-			n.err = p.fault(err)
-			return
-		}
+		once = once.saying(firstResult{ID: m.id, Result: n.result})
 	}
 	p.seen.add(step{newContact: n, once: once})
 	n.draft = draft{}
