@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"iter"
 	"slices"
@@ -108,7 +109,7 @@ func Import(ctx context.Context, svc *contacts.Service, key string, r *Reader, o
 	if opts.StopAfter < 0 {
 		return nil, wrongOption("ImportOptions.StopAfter is %d; give a number of refused rows, or 0 for any number", opts.StopAfter)
 	}
-	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at, seen: r.seen(), dry: svc.IsDryRun()}
+	i := &importing{reader: r, opts: opts, summary: from.Summary.clone(), next: r.at, seen: r.seen(), dry: svc.IsDryRun(), hash: sha256.New()}
 	if opts.Upsert != nil {
 		i.upsert = *opts.Upsert
 		i.upsert.CreateContactInput = contacts.CreateContactInput{}
@@ -129,6 +130,7 @@ type importing struct {
 	dry     bool
 	refused *refusedFile
 	report  *report
+	hash    hash.Hash // of each key, one after the other
 
 	given  []readRow // to the stream, since all before had a result
 	taken  int       // how many of them have a result
@@ -296,11 +298,12 @@ func (i *importing) key(in *contacts.CreateContactInput) string {
 	if i.opts.Upsert != nil {
 		of.Upsert = &i.upsert
 	}
-	hash := sha256.New()
-	if err := json.NewEncoder(hash).Encode(of); err != nil {
+	i.hash.Reset()
+	if err := json.NewEncoder(i.hash).Encode(of); err != nil {
 		return ""
 	}
-	return "import " + hex.EncodeToString(hash.Sum(nil))
+	var sum [sha256.Size]byte
+	return "import " + hex.EncodeToString(i.hash.Sum(sum[:0]))
 }
 
 // take counts and reports what became of the first row that waits.
