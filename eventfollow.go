@@ -107,10 +107,10 @@ func (a *Admin) LastSequence(ctx context.Context, accountID uuid.UUID) (int64, e
 }
 
 // PruneEvents removes the events of an account from the store that ended an hour
-// ago or more. An event that has ended is gone for every reader at once. It is
-// removed by and by where the account records more events. So PruneEvents is for an
-// account that records none: nobody writes to it, or its events were switched off.
-// The newest entry of the account stays. Its errors: CodeNotFound for an unknown
+// ago or more. A store may keep one for a second more. An event that has ended is gone for
+// every reader at once. It is removed by and by where the account records more events. So
+// PruneEvents is for an account that records none: nobody writes to it, or its events were
+// switched off. The newest entry of the account stays. Its errors: CodeNotFound for an unknown
 // account, CodeServerError.
 func (a *Admin) PruneEvents(ctx context.Context, accountID uuid.UUID) error {
 	newest, err := a.LastSequence(ctx, accountID)
@@ -121,7 +121,6 @@ func (a *Admin) PruneEvents(ctx context.Context, accountID uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	const maxRounds = 10_000 // a round may remove what is of other accounts
 	rounds, first := 0, int64(0)
 	q := JournalQuery{AccountID: accountID, Kind: JournalEvent, Limit: eventPage}
 	for {
@@ -129,22 +128,18 @@ func (a *Admin) PruneEvents(ctx context.Context, accountID uuid.UUID) error {
 		if err != nil {
 			return newServerError(err)
 		}
-		found := int64(0)
-		for i := range entries {
-			if e := &entries[i]; e.Sequence < newest && e.ended(now.Add(-ClockSkew)) {
-				found = e.Sequence
-				break
-			}
+		next, mayStay := firstToPrune(entries, newest, now)
+		if next != first {
+			first, rounds = next, 0
 		}
 		switch {
-		case found == 0 && len(entries) < q.Limit:
-			return nil
-		case found == 0:
+		case next == 0, mayStay && rounds == fewPruneRounds:
+			if len(entries) < q.Limit {
+				return nil
+			}
 			q.After = entries[len(entries)-1].Sequence
 			continue
-		case found != first:
-			first, rounds = found, 0
-		case rounds == maxRounds:
+		case rounds == maxPruneRounds:
 			return newServerError(errors.New("the store does not remove events that have ended"))
 		}
 		rounds++
@@ -152,4 +147,27 @@ func (a *Admin) PruneEvents(ctx context.Context, accountID uuid.UUID) error {
 			return newServerError(err)
 		}
 	}
+}
+
+// How often PruneEvents has a store remove what it may until an event is gone. A round may
+// remove what is of other accounts.
+const (
+	maxPruneRounds = 10_000
+	fewPruneRounds = 10 // for an event that may stay for up to a second more
+)
+
+// firstToPrune returns the sequence of the first event before the newest entry that is to
+// be removed by now, preferably one that may not stay; 0: there is none.
+func firstToPrune(entries []JournalEntry, newest int64, now time.Time) (first int64, mayStay bool) {
+	for i := range entries {
+		e := &entries[i]
+		switch {
+		case e.Sequence >= newest:
+		case e.ended(now.Add(-ClockSkew - time.Second)):
+			return e.Sequence, false
+		case first == 0 && e.ended(now.Add(-ClockSkew)):
+			first, mayStay = e.Sequence, true
+		}
+	}
+	return first, mayStay
 }

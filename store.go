@@ -167,7 +167,8 @@ type Store interface {
 	// before batch.Now; the hour covers clocks that differ. Nothing else is ever
 	// removed unasked. Entries of another kind stay, whatever their EndsAt says.
 	// The newest entry of an account is never removed. Apply with no mutations
-	// removes a bounded number of what may be removed.
+	// removes a bounded number of what may be removed. An event may stay for a second
+	// more, so that events can be removed together.
 	//
 	// ErrNotFound: the account, the contact of a change, or the entry to replace
 	// does not exist. ErrExists: the account has a contact of that id.

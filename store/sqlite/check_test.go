@@ -111,6 +111,8 @@ func TestCheck(t *testing.T) {
 		{"a number below 1", []string{"INSERT INTO journal (account, sequence, kind, head, subject, data) VALUES (1, 0, 1, 0, zeroblob(32), '{}')"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"an event that cannot be read", []string{"UPDATE journal SET data = '{' WHERE kind = 1"}, []string{"entry_unreadable"}, []string{"entry_unreadable"}, false},
 		{"events that share a row and cannot be read", []string{"UPDATE event_run SET later = '['"}, []string{"integrity"}, []string{"integrity"}, false},
+		{"an empty row of events", []string{"UPDATE event_run SET later = '[]', contacts = x''"}, []string{"integrity"}, []string{"integrity"}, false},
+		{"events that are not found by their contacts", []string{"UPDATE event_run SET lowest = lowest + 1, highest = highest + 1"}, []string{"integrity"}, []string{"integrity"}, false},
 		{"events that share a row after the newest number", []string{"UPDATE event_run SET sequence = sequence + 1000"}, []string{"sequence_wrong"}, []string{"sequence_wrong"}, false},
 		{"no setting of the ledger", []string{"UPDATE setting SET value = '' WHERE name = 'do_not_call'"}, []string{"ledger_secret_missing"}, []string{"ledger_secret_missing"}, false},
 		{"a contact that was erased", []string{"UPDATE contact_data SET id = (SELECT substr(subject, 1, 16) FROM journal WHERE kind = 3) WHERE first_name = 'Ann'"}, []string{"erased_is_back"}, []string{"erased_is_back"}, false},

@@ -4,9 +4,12 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -15,38 +18,42 @@ import (
 
 // The event of a new contact holds no copy of the contact. So the events of contacts
 // that one transaction creates often differ in contact and time alone. With a row for
-// each, what they have in common was most of their bytes and of their time. So up to a
-// hundred share a row.
+// each, most bytes repeated those of the row before, and took most of the time. So up to
+// a hundred share a row.
 //
-// These rows have a table of their own. Of a person they have the id alone, and where
-// changes came from. When rows go or grow, SQLite moves their neighbours, and may leave
-// copies of those in the unused part of a page. No change of a contact may be there.
+// When a row goes or grows, SQLite may leave copies of its neighbours in the unused part
+// of a page, where no erasure reaches them. So these rows have a table of their own, and
+// it holds no change of a contact: only ids, and who created them from where.
 
 const (
 	// runSize is how many events a row has at most. Each is read with all the others.
-	runSize    = 100
-	runSizeSQL = `100`
+	runSize = 100
 
-	// runHeads is how far the first 8 bytes of the ids of a row may be apart: the ids of
-	// new contacts begin with the time, and these are 250 ms. A contact is looked for in
-	// the rows that begin so far before it.
-	runHeads    = 250 << 16
-	runHeadsSQL = `16384000`
+	// runHeads is how far the first 8 bytes of the ids of a row may be apart. Ids of new
+	// contacts begin with the time, so this is 250 ms. The row of a contact has its lowest
+	// id less than that before the contact's.
+	runHeads = 250 << 16
 
-	// runTime is how many microseconds may be between the first event of a row and
-	// another. They are removed together, once all have ended.
+	// runTime is how many microseconds later than the first an event of a row may be. A row
+	// goes once all of its events have ended.
 	runTime = 1_000_000
 
-	runColumns    = `sequence, contacts, at, kept, replaced, data, later, account`
-	findRunSQL    = `SELECT ` + runColumns + `, n FROM event_run WHERE account = ?1 AND sequence <= ?2 AND sequence > ?2 - ` + runSizeSQL + ` ORDER BY sequence DESC LIMIT 1`
-	insertRunSQL  = `INSERT INTO event_run (` + runColumns + `, lowest, highest, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	runColumns    = `sequence, contacts, at, kept, replaced, data, later, lowest, highest`
+	insertRunSQL  = `INSERT INTO event_run (` + runColumns + `, ends_at, account) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceRunSQL = `UPDATE event_run SET data = ?, replaced = ? WHERE n = ?`
 	deleteRunSQL  = `DELETE FROM event_run WHERE n = ?`
 
-	// Rows of which all have ended, and the newest entry of their account.
-	endedRunsSQL = `SELECT ` + runColumns + `, n, (SELECT sequence FROM journal_state WHERE account = event_run.account)
+	// Rows whose events have all ended, each with the newest number of its account.
+	endedRunsSQL = `SELECT ` + runColumns + `, n, account, (SELECT sequence FROM journal_state WHERE account = event_run.account)
 		FROM event_run INDEXED BY event_run_ends_at WHERE ends_at <= ? ORDER BY ends_at, n`
 )
+
+// A condition of the rows that may have events after a sequence. The first of them has
+// more events than lie before it.
+var runsAfterSQL = `sequence > ?2 - ` + strconv.Itoa(runSize) + ` AND sequence + length(contacts) / 16 > ?2 + 1`
+
+var findRunSQL = `SELECT ` + runColumns + `, n FROM event_run WHERE account = ?1 AND sequence <= ?2
+	AND sequence > ?2 - ` + strconv.Itoa(runSize) + ` AND sequence + length(contacts) / 16 > ?2`
 
 // The columns of runColumns.
 const (
@@ -57,7 +64,8 @@ const (
 	runReplaced
 	runData
 	runLater
-	runAccount
+	runLowest
+	runHighest
 	runValues
 )
 
@@ -65,15 +73,14 @@ const idSize = len(uuid.UUID{})
 
 // An eventRun is a row of event_run.
 type eventRun struct {
-	account  int64
-	sequence int64  // of the first
-	contacts []byte // their ids
-	at, kept int64
-	later    []int64 // than the first, in microseconds; may be negative
-	data     string
-	replaced []*string // nil: nothing is replaced
-
-	lowest, highest int64 // known while it is made
+	n               int64 // of the row
+	sequence        int64 // of the first
+	contacts        []byte
+	at, kept        int64
+	later           []int64 // than the first, in microseconds
+	lowest, highest int64   // of the first 8 bytes of the ids
+	data            string
+	replaced        []*string // nil: nothing is replaced
 }
 
 func (r *eventRun) len() int { return len(r.later) }
@@ -84,11 +91,11 @@ func (r *eventRun) last() int64 { return r.sequence + int64(r.len()) - 1 }
 // has reports whether one of the events has the sequence.
 func (r *eventRun) has(sequence int64) bool { return r.sequence <= sequence && sequence <= r.last() }
 
-// begin makes the row that of one event. Its memory is used again.
-func (r *eventRun) begin(account int64, e *contacts.JournalEntry, sequence int64) {
+// begin starts the row with one event. Its memory is used again.
+func (r *eventRun) begin(e *contacts.JournalEntry, sequence int64) {
 	head, at := headOf(e.Subject), e.At.UnixMicro()
 	*r = eventRun{
-		account: account, sequence: sequence, at: at, kept: e.EndsAt.UnixMicro() - at, data: e.Data, lowest: head, highest: head,
+		sequence: sequence, at: at, kept: e.EndsAt.UnixMicro() - at, data: e.Data, lowest: head, highest: head,
 		contacts: append(r.contacts[:0], e.Subject[:idSize]...), later: append(r.later[:0], 0),
 	}
 }
@@ -98,7 +105,7 @@ func (r *eventRun) add(e *contacts.JournalEntry, sequence int64) bool {
 	head, at := headOf(e.Subject), e.At.UnixMicro()
 	later, lowest, highest := at-r.at, min(r.lowest, head), max(r.highest, head)
 	if r.len() == 0 || r.len() == runSize || sequence != r.last()+1 || e.Data != r.data || e.EndsAt.UnixMicro()-at != r.kept ||
-		later <= -runTime || later >= runTime || uint64(highest-lowest) >= runHeads {
+		later < 0 || later >= runTime || uint64(highest-lowest) >= runHeads {
 		return false
 	}
 	r.lowest, r.highest = lowest, highest
@@ -109,25 +116,38 @@ func (r *eventRun) add(e *contacts.JournalEntry, sequence int64) bool {
 func (r *eventRun) clear() { r.contacts, r.later = r.contacts[:0], r.later[:0] }
 
 // values returns the values of insertRunSQL.
-func (r *eventRun) values() []driver.Value {
+func (r *eventRun) values(account int64) []driver.Value {
 	endsAt := r.at + slices.Max(r.later) + r.kept
-	return []driver.Value{r.sequence, r.contacts, r.at, r.kept, nil, r.data, jsonNumbers(r.later), r.account, r.lowest, r.highest, endsAt}
+	return []driver.Value{r.sequence, r.contacts, r.at, r.kept, nil, r.data, jsonNumbers(r.later), r.lowest, r.highest, endsAt, account}
 }
 
 // decodeRun returns the row with the values of runColumns.
 func decodeRun(row []driver.Value) (*eventRun, error) {
 	r := &eventRun{
 		sequence: integer(row[runSequence]), contacts: blob(row[runContacts]), at: integer(row[runAt]), kept: integer(row[runKept]),
-		data: text(row[runData]), account: integer(row[runAccount]),
+		data: text(row[runData]), lowest: integer(row[runLowest]), highest: integer(row[runHighest]),
 	}
 	err := json.Unmarshal([]byte(text(row[runLater])), &r.later)
 	if replaced := text(row[runReplaced]); err == nil && replaced != "" {
 		err = json.Unmarshal([]byte(replaced), &r.replaced)
 	}
-	if err != nil || len(r.contacts) != r.len()*idSize || r.replaced != nil && len(r.replaced) != r.len() {
+	if err != nil || !r.isWhole() {
 		return nil, fmt.Errorf("%w: the events from %d of the journal", ErrCorrupt, r.sequence)
 	}
 	return r, nil
+}
+
+// isWhole reports whether the values of a row fit together.
+func (r *eventRun) isWhole() bool {
+	if r.len() == 0 || r.len() > runSize || len(r.contacts) != r.len()*idSize || r.replaced != nil && len(r.replaced) != r.len() {
+		return false
+	}
+	lowest, highest := int64(math.MaxInt64), int64(math.MinInt64)
+	for id := range slices.Chunk(r.contacts, idSize) {
+		head := int64(binary.BigEndian.Uint64(id))
+		lowest, highest = min(lowest, head), max(highest, head)
+	}
+	return lowest == r.lowest && highest == r.highest
 }
 
 // entry returns one of the events.
@@ -141,15 +161,14 @@ func (r *eventRun) entry(i int) contacts.JournalEntry {
 	return e
 }
 
-// isOf reports whether the event with the sequence of an entry is of its kind and about
-// the same.
+// isOf reports whether the event with the entry's sequence has its kind and subject.
 func (r *eventRun) isOf(e *contacts.JournalEntry) bool {
 	there := r.entry(int(e.Sequence - r.sequence))
 	return there.Kind == e.Kind && there.Subject == e.Subject
 }
 
-// replace gives the event with the sequence of an entry its data, and returns the value
-// of the column. What all had in common goes with the last of them.
+// replace gives the event with the entry's sequence the entry's data, and returns the
+// column replaced. Once no event needs the common data, it is emptied.
 func (r *eventRun) replace(e *contacts.JournalEntry) (replaced string, err error) {
 	if r.replaced == nil {
 		r.replaced = make([]*string, r.len())
@@ -162,16 +181,16 @@ func (r *eventRun) replace(e *contacts.JournalEntry) (replaced string, err error
 	return string(text), err
 }
 
-// findRun returns the row that has an event with the sequence, and its n; nil: none has.
-func (c *conn) findRun(account, sequence int64) (*eventRun, int64, error) {
+// findRun returns the row that has an event with the sequence; nil: none has.
+func (c *conn) findRun(account, sequence int64) (*eventRun, error) {
 	var row [runValues + 1]driver.Value
 	found, err := c.row(findRun, row[:], account, sequence)
 	if !found || err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	r, err := decodeRun(row[:])
-	if err != nil || !r.has(sequence) {
-		return nil, 0, err
+	if err == nil {
+		r.n = integer(row[runValues])
 	}
-	return r, integer(row[runValues]), nil
+	return r, err
 }

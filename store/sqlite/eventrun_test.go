@@ -277,6 +277,28 @@ func TestEndedEventsThatShareARow(t *testing.T) {
 	}
 }
 
+// PruneEvents does not wait for events that have not ended with the others of their row.
+func TestPruneEventsOfAHalfEndedRow(t *testing.T) {
+	t.Parallel()
+	path := storePath(t)
+	s := open(t, path)
+	a := mustAccount(t, s)
+	if err := applyBatch(t.Context(), s, together(a, 10)); err != nil {
+		t.Fatal(err)
+	}
+	record(t, s, noon, a, contacts.JournalEntry{Kind: contacts.JournalEvent, At: noon, EndsAt: noon.AddDate(1, 0, 0), Data: "{}"})
+	for after, left := range map[time.Duration]int{5 * time.Microsecond: 11, 2 * time.Second: 1} { // the end of the first, and an hour
+		now := noon.Add(2*time.Hour + after)
+		admin := contacts.NewAdmin(s, &contacts.AdminOptions{Now: func() time.Time { return now }})
+		if err := admin.PruneEvents(t.Context(), a); err != nil {
+			t.Errorf("%v after the first may go: %v", after, err)
+		}
+		if n := rowsOf(t, path, "contact_event"); n > left {
+			t.Errorf("%v after the first may go %d events are left, want %d", after, n, left)
+		}
+	}
+}
+
 // What events of a row have in common is gone once all of them are replaced.
 func TestReplacedEventsThatShareARow(t *testing.T) {
 	t.Parallel()

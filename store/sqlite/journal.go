@@ -32,14 +32,14 @@ const (
 	deleteEntrySQL = `DELETE FROM journal WHERE n = ?`
 )
 
-// creates reports whether the entry is the event of a contact that one of the changes
-// stores as new, and ends some day.
-func creates(e *contacts.JournalEntry, changes []change) bool {
-	isNew := func(c change) bool {
-		return c.version == 0 && c.row != nil && bytes.Equal(blob(c.id), e.Subject[:idSize])
+// mayShare reports whether an entry of the mutation may share a row: it is an event that
+// ends, about the contact that the mutation creates.
+func (m *mutation) mayShare(e *contacts.JournalEntry) bool {
+	if len(m.changes) != 1 || e.Kind != contacts.JournalEvent || e.At.IsZero() || e.EndsAt.IsZero() {
+		return false
 	}
-	return e.Kind == contacts.JournalEvent && !e.At.IsZero() && !e.EndsAt.IsZero() &&
-		[len(e.Subject) - idSize]byte(e.Subject[idSize:]) == [len(e.Subject) - idSize]byte{} && slices.ContainsFunc(changes, isNew)
+	c, rest := &m.changes[0], e.Subject[idSize:]
+	return c.version == 0 && c.row != nil && bytes.Equal(blob(c.id), e.Subject[:idSize]) && !slices.ContainsFunc(rest, func(b byte) bool { return b != 0 })
 }
 
 // headOf returns the number by which a subject is found.
@@ -58,8 +58,8 @@ func appends(e *contacts.JournalEntry, newest int64, verbatim bool) (bool, int64
 	}
 }
 
-// openJournals are the journals that a transaction or a dry run has looked at, by
-// account.
+// openJournals are the journals that the connection that writes remembers, or that a dry
+// run has looked at, by account.
 type openJournals map[uuid.UUID]*openJournal
 
 // An openJournal is the journal of an account, with what has been appended to it
@@ -134,7 +134,7 @@ func (j *judge) hasEntry(o *openJournal, e *contacts.JournalEntry) (bool, error)
 	if found {
 		return integer(row[0]) == int64(e.Kind) && bytes.Equal(blob(row[1]), e.Subject[:]), nil
 	}
-	run, _, err := j.conn.findRun(o.account, e.Sequence)
+	run, err := j.conn.findRun(o.account, e.Sequence)
 	return run != nil && run.isOf(e), err
 }
 
@@ -165,7 +165,7 @@ func (c *writeConn) record(j *judge, m *mutation) error {
 				o.moved = true
 				c.moved = append(c.moved, o)
 			}
-			err = c.append(o, e, sequence, creates(e, m.changes))
+			err = c.append(o, e, sequence, m.mayShare(e))
 		} else {
 			err = c.replace(o, e)
 		}
@@ -176,17 +176,16 @@ func (c *writeConn) record(j *judge, m *mutation) error {
 	return nil
 }
 
-// append stores an entry. The event of a new contact waits for others that may share its
-// row.
-func (c *writeConn) append(o *openJournal, e *contacts.JournalEntry, sequence int64, creates bool) error {
-	if creates && o.waiting.add(e, sequence) {
+// append stores an entry. One that may share a row waits for others.
+func (c *writeConn) append(o *openJournal, e *contacts.JournalEntry, sequence int64, mayShare bool) error {
+	if mayShare && o.waiting.add(e, sequence) {
 		return nil
 	}
 	if err := c.storeWaiting(o); err != nil {
 		return err
 	}
-	if creates {
-		o.waiting.begin(o.account, e, sequence)
+	if mayShare {
+		o.waiting.begin(e, sequence)
 		return nil
 	}
 	return c.storeAlone(o.account, e, sequence)
@@ -202,13 +201,13 @@ func (c *writeConn) storeWaiting(o *openJournal) error {
 		e := o.waiting.entry(0)
 		return c.storeAlone(o.account, &e, e.Sequence)
 	default:
-		return c.exec(insertRun, o.waiting.values()...)
+		return c.exec(insertRun, o.waiting.values(o.account)...)
 	}
 }
 
 // storeAlone stores an entry in a row of its own.
 func (c *writeConn) storeAlone(account int64, e *contacts.JournalEntry, sequence int64) error {
-	return c.exec(insertEntry, account, sequence, int64(e.Kind), headOf(e.Subject), bytes.Clone(e.Subject[:]), micros(e.At), e.Data, micros(e.EndsAt))
+	return c.exec(insertEntry, account, sequence, int64(e.Kind), headOf(e.Subject), e.Subject[:], micros(e.At), e.Data, micros(e.EndsAt))
 }
 
 // replace gives a stored entry other data.
@@ -216,7 +215,7 @@ func (c *writeConn) replace(o *openJournal, e *contacts.JournalEntry) error {
 	if err := c.storeWaiting(o); err != nil {
 		return err
 	}
-	run, n, err := c.findRun(o.account, e.Sequence)
+	run, err := c.findRun(o.account, e.Sequence)
 	if err != nil {
 		return err
 	}
@@ -227,7 +226,7 @@ func (c *writeConn) replace(o *openJournal, e *contacts.JournalEntry) error {
 	if err != nil {
 		return err
 	}
-	return c.exec(replaceRun, run.data, replaced, n)
+	return c.exec(replaceRun, run.data, replaced, run.n)
 }
 
 // writeJournals stores the events that wait, and how far the journals have come.
@@ -286,22 +285,23 @@ type prunePosition struct{ endsAt, n int64 }
 var firstPrunePosition = prunePosition{endsAt: math.MinInt64}
 
 // pruneRuns removes about n events that share rows and ended by a time. A row goes once
-// all of its events have ended. Only the newest entry of an account stays.
+// all of its events have ended. Only the newest entry of an account stays. A damaged row
+// stays too.
 func (c *writeConn) pruneRuns(ended int64, n int) error {
 	type endedRun struct {
 		*eventRun
-		n      driver.Value
-		newest int64 // entry of the account
+		account, newest int64
 	}
 	var runs []endedRun
+	looks := maxPruned
 	err := c.each(endedRuns, func(row []driver.Value) bool {
-		r, err := decodeRun(row)
-		if err != nil {
-			return true // it is damaged, and stays
+		if r, err := decodeRun(row); err == nil {
+			r.n = integer(row[runValues])
+			runs = append(runs, endedRun{r, integer(row[runValues+1]), integer(row[runValues+2])})
+			n -= r.len()
 		}
-		runs = append(runs, endedRun{r, row[runValues], integer(row[runValues+1])})
-		n -= r.len()
-		return n > 0
+		looks--
+		return n > 0 && looks > 0
 	}, ended)
 	if err != nil {
 		return err

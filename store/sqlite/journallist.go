@@ -19,19 +19,11 @@ import (
 )
 
 const (
-	// The columns of a row of journal. Rows of event_run have other columns, and come with
-	// these in one statement, so that both are of one state of the file.
-	entryColumns = `sequence, subject, at, ends_at, kind, data, NULL, NULL`
+	// The columns of a row of journal, in the places of those of runColumns that they are
+	// decoded like. Rows of event_run come with these in one statement, so that both are of
+	// one state of the file.
+	entryColumns = `sequence, subject, at, ends_at, kind, data, NULL, NULL, NULL`
 	runsTooSQL   = ` UNION ALL SELECT ` + runColumns + ` FROM event_run `
-
-	// Both tables in the order of their sequences, for as long as the caller wants more. An
-	// entry that is numbered between the events of a row is in that row.
-	listJournalFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY sqlite_autoindex_journal_1
-		WHERE account = ` + accountSQL + ` AND sequence > ?2 AND sequence < ?3 AND (?4 IS NULL OR kind = ?4)` +
-		runsTooSQL + `INDEXED BY sqlite_autoindex_event_run_1 WHERE account = ` + accountSQL + ` AND sequence > ?2 - ` + runSizeSQL + `
-		AND sequence < ?3 AND (?4 IS NULL OR ?4 = 1)`
-	listJournalSQL          = listJournalFromSQL + ` ORDER BY sequence`
-	listJournalBackwardsSQL = listJournalFromSQL + ` ORDER BY sequence DESC`
 
 	// Erasures are few among many entries, and have an index of their own.
 	listErasuresFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_erasure
@@ -39,16 +31,11 @@ const (
 	listErasuresSQL          = listErasuresFromSQL + ` ORDER BY sequence LIMIT ?4`
 	listErasuresBackwardsSQL = listErasuresFromSQL + ` ORDER BY sequence DESC LIMIT ?4`
 
-	// An entry is found by the head of its subject, and has to have the whole.
+	// An entry is found by the head of its subject, and has to have the whole. The rows of
+	// events about some of the contacts come from a list of heads and ids.
 	listSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_subject
 		WHERE account = ` + accountSQL + ` AND kind IN (SELECT value FROM json_each(?4)) AND head IN (SELECT value FROM json_each(?6))
 		AND subject IN (SELECT unhex(value) FROM json_each(?7)) AND sequence > ?2 AND sequence < ?3`
-	runsOfSubjectsSQL = runsTooSQL + `NOT INDEXED WHERE 1 IN (SELECT value FROM json_each(?4)) AND n IN (
-			SELECT r.n FROM json_each(?6) AS s CROSS JOIN event_run AS r INDEXED BY event_run_contact
-			ON r.account = ` + accountSQL + ` AND r.lowest > s.value - ` + runHeadsSQL + ` AND r.lowest <= s.value AND r.highest >= s.value)`
-	listSubjectsSQL          = `SELECT * FROM (` + listSubjectsFromSQL + ` ORDER BY sequence LIMIT ?5)` + runsOfSubjectsSQL
-	listSubjectsBackwardsSQL = `SELECT * FROM (` + listSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5)` + runsOfSubjectsSQL
-
 	// The same for entries of one kind about a few subjects, of which any may be
 	// NULL: most look-ups are about one or two phone numbers, and reading JSON takes
 	// longer than finding the entries. So does making ready to sort: they come in no
@@ -66,8 +53,29 @@ const (
 		WHERE account = ` + accountSQL + ` AND kind = ?4 AND head = ?6 AND subject = ?7 AND sequence > ?2 AND sequence < ?3
 		AND n > coalesce((SELECT n FROM journal WHERE account = ` + accountSQL + ` AND sequence <= ?2 ORDER BY sequence DESC LIMIT 1), 0)
 		AND n <= (SELECT n FROM journal WHERE account = ` + accountSQL + ` AND sequence < ?3 ORDER BY sequence DESC LIMIT 1)`
+)
+
+var (
+	// Both tables in the order of their sequences, for as long as the caller wants more. The
+	// numbers of a row have no gap, so no entry of journal comes between them.
+	listJournalFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY sqlite_autoindex_journal_1
+		WHERE account = ` + accountSQL + ` AND sequence > ?2 AND sequence < ?3 AND (?4 IS NULL OR kind = ?4)` +
+		runsTooSQL + `INDEXED BY sqlite_autoindex_event_run_1 WHERE account = ` + accountSQL + ` AND ` + runsAfterSQL + `
+		AND sequence < ?3 AND (?4 IS NULL OR ?4 = 1)`
+	listJournalSQL          = listJournalFromSQL + ` ORDER BY sequence`
+	listJournalBackwardsSQL = listJournalFromSQL + ` ORDER BY sequence DESC`
+
+	// A condition of the rows that may have the event of a contact, by the head of its id.
+	runsNearSQL = `lowest >= %[1]s - ` + strconv.Itoa(runHeads) + ` AND lowest <= %[1]s AND highest >= %[1]s`
+
+	runsOfSubjectsSQL = runsTooSQL + `NOT INDEXED WHERE n IN (
+			SELECT f.n FROM json_each(?8) AS s CROSS JOIN event_run AS f INDEXED BY event_run_contact
+			ON f.account = ` + accountSQL + ` AND ` + fmt.Sprintf(runsNearSQL, "(s.value ->> 0)") + ` AND instr(f.contacts, unhex(s.value ->> 1)) > 0)`
+	listSubjectsSQL          = `SELECT * FROM (` + listSubjectsFromSQL + ` ORDER BY sequence LIMIT ?5)` + runsOfSubjectsSQL
+	listSubjectsBackwardsSQL = `SELECT * FROM (` + listSubjectsFromSQL + ` ORDER BY sequence DESC LIMIT ?5)` + runsOfSubjectsSQL
+
 	runsOfSoleSubjectSQL = runsTooSQL + `INDEXED BY event_run_contact WHERE account = ` + accountSQL + ` AND ?4 = 1
-		AND lowest > ?6 - ` + runHeadsSQL + ` AND lowest <= ?6 AND highest >= ?6 AND instr(contacts, substr(?7, 1, 16)) > 0`
+		AND ` + fmt.Sprintf(runsNearSQL, "?6") + ` AND instr(contacts, substr(?7, 1, 16)) > 0`
 	listSoleSubjectSQL          = `SELECT * FROM (` + listSoleSubjectFromSQL + ` ORDER BY n LIMIT ?5)` + runsOfSoleSubjectSQL
 	listSoleSubjectBackwardsSQL = `SELECT * FROM (` + listSoleSubjectFromSQL + ` ORDER BY n DESC LIMIT ?5)` + runsOfSoleSubjectSQL
 )
@@ -130,18 +138,18 @@ func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]co
 	few := isFew(q) && !q.Backwards
 	var err error
 	if few {
-		err = page.addAll(s.listFew(ctx, listFewSubjects, subjectArgs(q, after, before, fewSubjects)))
+		err = page.set(s.listFew(ctx, listFewSubjects, subjectArgs(q, after, before, fewSubjects)))
 		few = len(page.entries) < q.Limit // else these may not be the first
 	}
 	switch {
 	case few || err != nil:
 	case len(q.Subjects) == 1 && q.Kind != 0:
-		err = page.addAll(s.listFew(ctx, listOfOne, subjectArgs(q, after, before, 1)))
+		err = page.set(s.listFew(ctx, listOfOne, subjectArgs(q, after, before, 1)))
 	case q.Subjects != nil:
 		heads, subjects := jsonSubjects(q.Subjects)
-		err = page.addAll(s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects))
+		err = page.set(s.readers.rows(ctx, listOf, q.AccountID[:], after, before, jsonKinds(q.Kind), int64(q.Limit), heads, subjects, jsonIDs(q)))
 	case q.Kind == contacts.JournalErasure:
-		err = page.addAll(s.readers.rows(ctx, erasures, q.AccountID[:], after, before, int64(q.Limit)))
+		err = page.set(s.readers.rows(ctx, erasures, q.AccountID[:], after, before, int64(q.Limit)))
 	default: // which may be long: entries of one kind may be few among many
 		err = s.readers.snapshot(ctx, func(c *conn) error {
 			page.entries = nil
@@ -163,11 +171,12 @@ func (s *Store) listJournal(ctx context.Context, q *contacts.JournalQuery) ([]co
 type journalPage struct {
 	q             *contacts.JournalQuery
 	after, before int64
+	about         map[[32]byte]bool // the subjects of the query, once they are asked for
 	entries       []contacts.JournalEntry
 }
 
-// addAll adds the entries of all rows, in place of those that it has.
-func (p *journalPage) addAll(rows [][]driver.Value, err error) error {
+// set replaces the entries with those of the rows.
+func (p *journalPage) set(rows [][]driver.Value, err error) error {
 	if err != nil {
 		return err
 	}
@@ -183,7 +192,7 @@ func (p *journalPage) addAll(rows [][]driver.Value, err error) error {
 // add adds the entry of a row of journal, or those of a row of event_run that the query
 // is about.
 func (p *journalPage) add(row []driver.Value) error {
-	if row[runLater] == nil {
+	if row[runLater] == nil { // which no row of event_run is without
 		p.entries = append(p.entries, decodeEntry(row))
 		return nil
 	}
@@ -193,11 +202,25 @@ func (p *journalPage) add(row []driver.Value) error {
 	}
 	for i := range r.len() {
 		e := r.entry(i)
-		if p.after < e.Sequence && e.Sequence < p.before && (p.q.Subjects == nil || slices.Contains(p.q.Subjects, e.Subject)) {
+		if p.after < e.Sequence && e.Sequence < p.before && p.isAbout(e.Subject) {
 			p.entries = append(p.entries, e)
 		}
 	}
 	return nil
+}
+
+// isAbout reports whether the query asks for entries about the subject.
+func (p *journalPage) isAbout(subject [32]byte) bool {
+	if p.q.Subjects == nil {
+		return true
+	}
+	if p.about == nil {
+		p.about = make(map[[32]byte]bool, len(p.q.Subjects))
+		for _, s := range p.q.Subjects {
+			p.about[s] = true
+		}
+	}
+	return p.about[subject]
 }
 
 // sorted returns the entries in the order of the query, at most its Limit.
@@ -237,6 +260,19 @@ func jsonSubjects(list [][32]byte) (heads, subjects string) {
 		numbers[i] = headOf(s)
 	}
 	return jsonNumbers(numbers), jsonHex(list, func(s *[32]byte) []byte { return s[:] })
+}
+
+// jsonIDs returns a JSON array of the head and the id of each contact that a query asks
+// for events about. The id is in hexadecimal digits.
+func jsonIDs(q *contacts.JournalQuery) string {
+	if q.Kind != 0 && q.Kind != contacts.JournalEvent {
+		return "[]"
+	}
+	pairs := make([]string, len(q.Subjects))
+	for i, s := range q.Subjects {
+		pairs[i] = fmt.Sprintf(`[%d,"%x"]`, headOf(s), s[:idSize])
+	}
+	return "[" + strings.Join(pairs, ",") + "]"
 }
 
 // jsonHex returns a JSON array of strings of hexadecimal digits.

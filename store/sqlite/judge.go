@@ -114,7 +114,7 @@ func (j *judge) judge(m *mutation, teams bool) (o contacts.MutationOutcome, v ve
 type madeBy struct{ account, key uuid.UUID }
 
 // key returns what the key of the mutation refuses it with. Keys that passed are
-// kept for as long as the transaction lasts: nobody else changes them meanwhile.
+// remembered until another connection writes, or this one changes a key or an account.
 func (j *judge) key(m *mutation) (refused, err error) {
 	if m.madeBy.key == uuid.Nil || j.keys[m.madeBy] {
 		return nil, nil

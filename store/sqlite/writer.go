@@ -203,8 +203,8 @@ const noVersion = -1
 // maxKnown bounds the keys and journals that a connection remembers.
 const maxKnown = 1000
 
-// forgetOld forgets what was read before another connection has written. SQLite counts
-// that for each connection.
+// forgetOld forgets keys and journals if another connection has written since, and has
+// the hashes read that came since. Then PRAGMA data_version has changed.
 func (c *writeConn) forgetOld() error {
 	version, err := c.number(dataVersion)
 	if err == nil && (version != c.version || len(c.keys)+len(c.journals) > maxKnown) {

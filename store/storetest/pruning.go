@@ -9,7 +9,7 @@ import (
 	"example.com/contacts"
 )
 
-const pruneRule = "Apply with no mutations removes a bounded number of what may be removed."
+const pruneRule = "Apply with no mutations removes a bounded number of what may be removed. An event may stay for a second more, so that events can be removed together."
 
 var pruningCases = []testCase{
 	{

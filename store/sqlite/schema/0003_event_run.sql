@@ -5,11 +5,11 @@ CREATE TABLE event_run (
   account  INTEGER NOT NULL REFERENCES account (n),
   sequence INTEGER NOT NULL, -- of the first; the others follow it without a gap
   contacts BLOB NOT NULL,    -- their ids, 16 bytes each
-  lowest   INTEGER NOT NULL, -- the first 8 bytes of the ids: the least
-  highest  INTEGER NOT NULL, -- and the greatest
+  lowest   INTEGER NOT NULL, -- the least of the first 8 bytes of the ids
+  highest  INTEGER NOT NULL, -- the greatest of them
   at       INTEGER NOT NULL, -- of the first
-  later    TEXT NOT NULL,    -- JSON array: how much later than the first each is
-  kept     INTEGER NOT NULL, -- for how long each is kept
+  later    TEXT NOT NULL,    -- JSON array: how many microseconds later than the first each is
+  kept     INTEGER NOT NULL, -- for how many microseconds each is kept
   ends_at  INTEGER NOT NULL, -- of the one that ends last
   data     TEXT NOT NULL,    -- JSON; empty: all are replaced
   replaced TEXT,             -- JSON array: what replaced the data of each; NULL: nothing
@@ -28,8 +28,8 @@ CREATE VIEW journal_all AS
 SELECT account, sequence, kind, lower(hex(subject)) AS hex, at, ends_at, data FROM journal
 UNION ALL
 SELECT r.account, r.sequence + e.key, 1, lower(hex(substr(r.contacts, 1 + 16 * e.key, 16))) || printf('%032d', 0),
-  r.at + e.value, r.at + e.value + r.kept, coalesce(r.replaced ->> e.key, r.data)
-FROM event_run AS r, json_each(r.later) AS e;
+  r.at + e.value, r.at + e.value + r.kept, coalesce(iif(json_valid(r.replaced), r.replaced, '[]') ->> e.key, r.data)
+FROM event_run AS r, json_each(iif(json_valid(r.later), r.later, '[]')) AS e;
 
 DROP VIEW journal_entry;
 CREATE VIEW journal_entry AS
