@@ -19,9 +19,9 @@ type FieldChange struct {
 }
 
 // Changes returns what differs between two states of a contact, in the order of
-// the documented parameters. Ids, times and versions are left out. A nil contact
-// has no fields. What it returns may share memory with the contacts. Safe for
-// concurrent use.
+// the documented parameters. Ids, times and versions of the contact are left out. Of
+// phone numbers every field counts. A nil contact has no fields. What it returns may
+// share memory with the contacts. Safe for concurrent use.
 func Changes(before, after *Contact) []FieldChange {
 	var changes []FieldChange
 	compare(before, after, func(d difference) {

@@ -113,8 +113,9 @@ type Contact struct {
 }
 
 // DecodeCustomContext decodes the custom context into the value that v points to,
-// by the rules of [json.Unmarshal], whose errors it returns. Numbers keep every
-// digit. An absent context is null: it leaves a struct as it is.
+// by the rules of [json.Unmarshal], whose errors it returns. A json.Number
+// keeps every digit, and an any is a float64. An absent context is null: it leaves a
+// struct as it is.
 func (c *Contact) DecodeCustomContext(v any) error { return decodeFreeform(c.CustomContext, v) }
 
 // DecodeIndustryContext is DecodeCustomContext for the industry context.

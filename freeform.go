@@ -384,6 +384,23 @@ func (r *jsonReader) freeform(name, stored string) (map[string]any, error) {
 	return form, nil
 }
 
+// depthOf returns how deep a value nests: 1 for an object of texts.
+func depthOf(v any) (depth int) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			depth = max(depth, depthOf(inner))
+		}
+	case []any:
+		for _, inner := range v {
+			depth = max(depth, depthOf(inner))
+		}
+	default:
+		return 0
+	}
+	return depth + 1
+}
+
 // decodeFreeform decodes the form of a context into the value that v points to.
 func decodeFreeform(form map[string]any, v any) error {
 	text, err := json.Marshal(form)

@@ -105,7 +105,7 @@ type StoreTransactionOutcome struct {
 // A figure that a store does not have is 0.
 type StoreStats struct {
 	System             string        // "sqlite" or "postgresql"
-	Transactions       int64         // that wrote contacts and were committed
+	Transactions       int64         // of calls that write contacts, which were committed
 	Mutations          int64         // that they have stored
 	Retries            int64         // transactions that were made again
 	LockWaits          int64         // SQLite: transactions that waited for the lock of another process

@@ -129,6 +129,8 @@ func (r *rules) patch(stored *ContactRecord, p *patch, bad *problems) (*draft, e
 		*context.form = old
 		if context.given {
 			e := r.encoder(nil)
+			// What is stored may be over the limits of today. It may become less.
+			e.maxBytes, e.maxDepth = max(e.maxBytes, len(*context.text)), max(e.maxDepth, depthOf(old))
 			*context.form = e.merged(old, context.patch, context.name, bad)
 			*context.text = string(e.text)
 		}
@@ -191,7 +193,7 @@ func (r *rules) patchTags(stored []string, p *patch, bad *problems) []string {
 // is a stored one keeps the fields that are not given, as they are.
 func (r *rules) patchPhoneNumbers(stored []PhoneNumber, p *patch, bad *problems) []PhoneNumber {
 	in := p.in.PhoneNumbers
-	if len(in) == 0 || r.tooManyPhoneNumbers(len(in), bad) {
+	if len(in) == 0 || len(in) > len(stored) && r.tooManyPhoneNumbers(len(in), bad) {
 		return nil
 	}
 	// The given primary number takes the mark from the stored one.
@@ -199,7 +201,7 @@ func (r *rules) patchPhoneNumbers(stored []PhoneNumber, p *patch, bad *problems)
 	out := make([]PhoneNumber, len(in))
 	for i, n := range in {
 		given, phone := p.phones[i], &out[i]
-		was, known := r.storedPhoneNumber(stored, n)
+		was, known := r.storedPhoneNumber(stored, in, i)
 		phone.PhoneNumber, phone.PhoneType = was.PhoneNumber, was.PhoneType
 		if given&phoneNumberGiven != 0 || !known {
 			phone.PhoneNumber = r.phoneNumber(i, n.PhoneNumber, bad)
@@ -218,15 +220,15 @@ func (r *rules) patchPhoneNumbers(stored []PhoneNumber, p *patch, bad *problems)
 	return out
 }
 
-// storedPhoneNumber returns the stored number that n is: by its id, or without
-// one by being the same number.
-func (r *rules) storedPhoneNumber(stored []PhoneNumber, n PhoneNumberInput) (PhoneNumber, bool) {
-	number := ""
+// storedPhoneNumber returns the stored number that number i of the input is: by its id,
+// or without one by being the same number, if no other of the input has its id.
+func (r *rules) storedPhoneNumber(stored []PhoneNumber, in []PhoneNumberInput, i int) (PhoneNumber, bool) {
+	n, number := in[i], ""
 	if n.ID == uuid.Nil {
 		number, _ = r.phones.normalise(n.PhoneNumber)
 	}
 	for _, s := range stored {
-		if s.ID == n.ID || number != "" && s.PhoneNumber == number {
+		if s.ID == n.ID || number != "" && s.PhoneNumber == number && !slices.ContainsFunc(in, func(o PhoneNumberInput) bool { return o.ID == s.ID }) {
 			return s, true
 		}
 	}

@@ -52,7 +52,7 @@ func (r *rules) checkRepeats(stored *ContactRecord, p *patch, bad *problems) err
 	for _, m := range p.repeats {
 		members := form.members
 		if m.phone >= 0 {
-			members = form.phone(r.phoneIndex(stored.Contact.PhoneNumbers, p.in.PhoneNumbers[m.phone]))
+			members = form.phone(r.phoneIndex(stored.Contact.PhoneNumbers, p.in.PhoneNumbers, m.phone))
 		}
 		shown, known := members[m.name]
 		switch {
@@ -65,10 +65,10 @@ func (r *rules) checkRepeats(stored *ContactRecord, p *patch, bad *problems) err
 	return nil
 }
 
-// phoneIndex returns the place of the stored number that n is, and the number of
-// stored ones for a new number.
-func (r *rules) phoneIndex(stored []PhoneNumber, n PhoneNumberInput) int {
-	was, known := r.storedPhoneNumber(stored, n)
+// phoneIndex returns the place of the stored number that number i of the input is, and
+// the number of stored ones for a new number.
+func (r *rules) phoneIndex(stored []PhoneNumber, in []PhoneNumberInput, i int) int {
+	was, known := r.storedPhoneNumber(stored, in, i)
 	if !known {
 		return len(stored)
 	}

@@ -790,3 +790,72 @@ func FuzzUpdateContactJSON(f *testing.F) {
 		}
 	})
 }
+
+// A number that is corrected by its id is not what another of the input is, too.
+func TestCorrectedNumberBesideItsOldOne(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.create(t, contacts.CreateContactInput{FirstName: "Ada", PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+12125550100", PhoneType: "mobile"}}})
+	id := c.PhoneNumbers[0].ID
+	old, corrected := contacts.UpdatePhoneNumber{PhoneNumber: new("+12125550100")}, contacts.UpdatePhoneNumber{ID: id, PhoneNumber: new("+12125550199")}
+	for _, list := range [][]contacts.UpdatePhoneNumber{{old, corrected}, {corrected, old}} {
+		u, err := w.svc.UpdateContact(t.Context(), w.writer, c.ID, contacts.UpdateContactInput{PhoneNumbers: &list}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range u.PhoneNumbers {
+			is := p.ID == id
+			want := contacts.PhoneNumber{ID: p.ID, PhoneNumber: "+12125550100"}
+			if is {
+				want = contacts.PhoneNumber{ID: id, PhoneNumber: "+12125550199", PhoneType: "mobile", Primary: true}
+			}
+			if diff := cmp.Diff(want, p); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+		back := []contacts.UpdatePhoneNumber{{ID: id, PhoneNumber: new("+12125550100")}}
+		w.update(t, c.ID, contacts.UpdateContactInput{PhoneNumbers: &back})
+	}
+}
+
+// What is stored may be over a limit that was lowered since. It can become less, but not
+// more.
+func TestUpdateUnderLowerLimits(t *testing.T) {
+	t.Parallel()
+	w := memoryWorld(t, nil)
+	c := w.create(t, contacts.CreateContactInput{
+		FirstName: "Ada", CustomContext: map[string]any{"deep": map[string]any{"deeper": []any{[]any{"x"}}}, "long": strings.Repeat("x", 100)},
+		PhoneNumbers: []contacts.PhoneNumberInput{{PhoneNumber: "+12125550100"}, {PhoneNumber: "+12125550101"}},
+	})
+	svc, err := contacts.New(w.store, &contacts.Options{Limits: contacts.Limits{ContextBytes: 40, ContextDepth: 1, PhoneNumbers: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	update := func(in contacts.UpdateContactInput) error {
+		_, err := svc.UpdateContact(t.Context(), w.writer, c.ID, in, nil)
+		return err
+	}
+	both := []contacts.UpdatePhoneNumber{{ID: c.PhoneNumbers[0].ID}, {ID: c.PhoneNumbers[1].ID}}
+	more := append(both, contacts.UpdatePhoneNumber{PhoneNumber: new("+12125550102")})
+	for _, test := range []struct {
+		name string
+		in   contacts.UpdateContactInput
+		want string // the field that is wrong
+	}{
+		{"an empty merge", contacts.UpdateContactInput{CustomContext: &map[string]any{}}, ""},
+		{"a longer one", contacts.UpdateContactInput{CustomContext: &map[string]any{"more": "x"}}, "custom_context"},
+		{"a deeper one", contacts.UpdateContactInput{CustomContext: &map[string]any{"long": []any{[]any{[]any{[]any{}}}}}}, "custom_context"},
+		{"a removal", contacts.UpdateContactInput{CustomContext: &map[string]any{"none": nil}}, ""},
+		{"the same numbers", contacts.UpdateContactInput{PhoneNumbers: &both}, ""},
+		{"one more", contacts.UpdateContactInput{PhoneNumbers: &more}, "phone_numbers"},
+	} {
+		err := update(test.in)
+		var got string
+		if e, ok := errors.AsType[*contacts.Error](err); ok && len(e.Details) > 0 {
+			got = e.Details[0].Field
+		}
+		if got != test.want || err == nil != (test.want == "") {
+			t.Errorf("%s: %v, want the field %q", test.name, err, test.want)
+		}
+	}
+}

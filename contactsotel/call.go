@@ -156,7 +156,7 @@ func (i *Instrumentation) countChecks(ctx context.Context, call contacts.Call, o
 			i.calls.checks.Add(ctx, int64(n), metric.WithAttributes(verdictKey.String(verdict)))
 		}
 	}
-	if o.Code != "" && o.Code != contacts.CodeDoNotCall {
+	if o.Code != "" && o.Listed == 0 { // not even by the list
 		add(failed, max(call.Items, 1))
 		return
 	}

@@ -167,7 +167,7 @@ func (m *callMetrics) open(meter metric.Meter) error {
 	m.duration, errs[0] = meter.Float64Histogram("contacts.operation.duration",
 		metric.WithDescription("Duration of the calls of a Service."), metric.WithUnit("s"), durations())
 	m.items, errs[1] = meter.Int64Counter("contacts.items",
-		metric.WithDescription("Items that were written, refused or returned."), metric.WithUnit("{item}"))
+		metric.WithDescription("Items that were written, refused or returned, also by dry runs."), metric.WithUnit("{item}"))
 	m.checks, errs[2] = meter.Int64Counter("contacts.do_not_call.checks",
 		metric.WithDescription("Numbers that were looked up in the do-not-call list."), metric.WithUnit("{check}"))
 	return errors.Join(errs[:]...)

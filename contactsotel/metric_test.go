@@ -135,6 +135,31 @@ func TestChecks(t *testing.T) {
 	}
 }
 
+// refuser refuses every key with the code of a listed number.
+type refuser struct{}
+
+func (refuser) Authenticate(context.Context, string) (*contacts.Principal, error) {
+	return nil, &contacts.Error{Code: contacts.CodeDoNotCall}
+}
+
+// A call that was refused allowed nothing, whatever its code.
+func TestRefusedChecksAllowNothing(t *testing.T) {
+	t.Parallel()
+	s := newSink(t, nil, contactsotel.Options{})
+	svc, err := contacts.New(openMemory(t), &contacts.Options{Observer: s, Authenticator: refuser{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.CanCallMany(t.Context(), "key", []string{"+15551234567", "+15551234568"}); contacts.CodeOf(err) != contacts.CodeDoNotCall {
+		t.Fatal(err)
+	}
+	for _, one := range s.series(t) {
+		if verdict, ok := one.attrs.Value("contacts.verdict"); ok && (verdict.AsString() != "error" || one.value != 2) {
+			t.Errorf("%v numbers count as %s", one.value, verdict.AsString())
+		}
+	}
+}
+
 func TestBoundaries(t *testing.T) {
 	t.Parallel()
 	s := newSink(t, nil, contactsotel.Options{})

@@ -1,6 +1,7 @@
 package contactstest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -12,8 +13,8 @@ import (
 )
 
 // IgnoreAssigned returns an option of go-cmp that leaves out what a service
-// assigns: ids, the account, versions and times. Of the time of a deletion it
-// compares whether it is set.
+// assigns to a contact: ids, the account, versions and times. Of the time of a deletion
+// it compares whether it is set.
 func IgnoreAssigned() cmp.Option {
 	return cmp.Options{
 		cmpopts.IgnoreFields(contacts.Contact{}, "ID", "AccountID", "CreatedAt", "UpdatedAt", "Version", "DoNotCallSequence", "DoNotCallErased", "DoNotCallChangesAt"),
@@ -28,10 +29,20 @@ func IgnoreAssigned() cmp.Option {
 // them, where a service returns json.Number and []any.
 func EquateContexts() cmp.Option {
 	return cmp.Transformer("JSON", func(context map[string]any) string {
-		b, err := json.MarshalIndent(context, "", "  ")
+		text, err := json.Marshal(context)
 		if err != nil {
 			return fmt.Sprintf("%#v", context) // it has no JSON form, so no service returns it
 		}
-		return string(b)
+		var form any // whose members are in one order
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.UseNumber()
+		if err := decoder.Decode(&form); err != nil {
+			return string(text)
+		}
+		sorted, err := json.MarshalIndent(form, "", "  ")
+		if err != nil {
+			return string(text)
+		}
+		return string(sorted)
 	})
 }

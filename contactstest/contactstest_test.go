@@ -659,3 +659,14 @@ func TestClockMakesTheSameContactsInEveryRun(t *testing.T) {
 		t.Errorf("got %s, then %s", a, b)
 	}
 }
+
+// The order of members has no meaning in JSON.
+func TestEquateContextsOfMembersInAnotherOrder(t *testing.T) {
+	t.Parallel()
+	given := map[string]any{"address": json.RawMessage(`{"street": "Main St", "city": "Springfield", "no": 1.0}`)}
+	same := map[string]any{"address": map[string]any{"city": "Springfield", "street": "Main St", "no": json.Number("1.0")}}
+	other := map[string]any{"address": map[string]any{"city": "Springfield", "street": "Main St", "no": json.Number("1.1")}}
+	if !cmp.Equal(given, same, contactstest.EquateContexts()) || cmp.Equal(given, other, contactstest.EquateContexts()) {
+		t.Error("want the first two equal, and the third different")
+	}
+}

@@ -37,6 +37,9 @@ func (s *Store) Apply(ctx context.Context, batch contacts.MutationBatch) ([]cont
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err := ctx.Err(); err != nil { // it may have waited for a long read
+		return nil, err
+	}
 	outcomes := s.apply(&batch, records, a)
 	if !batch.DryRun {
 		a.pruneIfDue(batch.Now)

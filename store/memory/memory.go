@@ -75,11 +75,14 @@ func (s *Store) enter(ctx context.Context, l sync.Locker) error {
 		return err
 	}
 	l.Lock()
+	err := ctx.Err() // it may have waited
 	if s.closed {
-		l.Unlock()
-		return contacts.ErrClosed
+		err = contacts.ErrClosed
 	}
-	return nil
+	if err != nil {
+		l.Unlock()
+	}
+	return err
 }
 
 // Close releases all records.

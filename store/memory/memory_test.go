@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -194,4 +195,32 @@ func TestListsAtOnceOfAnUnsortedAccount(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A write whose context ends while it waits for a long read stores nothing.
+func TestContextEndsWhileAWriteWaits(t *testing.T) {
+	t.Parallel()
+	s := memory.New()
+	defer s.Close()
+	a := uuid.Must(uuid.NewV7())
+	if _, err := s.AddToDirectory(t.Context(), contacts.Directory{Accounts: []contacts.Account{{ID: a}}}); err != nil {
+		t.Fatal(err)
+	}
+	waits, release := s.HoldAccount(a)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() {
+		entry := contacts.JournalEntry{Kind: contacts.JournalEvent, Data: "{}"}
+		_, err := s.Apply(ctx, contacts.MutationBatch{Mutations: []contacts.Mutation{{AccountID: a, Journal: []contacts.JournalEntry{entry}}}})
+		result <- err
+	}()
+	waits()
+	cancel()
+	release()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("Apply: %v, want %v", err, context.Canceled)
+	}
+	if entries, err := s.ListJournal(t.Context(), contacts.JournalQuery{AccountID: a, Limit: 1}); entries != nil || err != nil {
+		t.Errorf("stored: %v, %v", entries, err)
+	}
 }
