@@ -96,7 +96,7 @@ func (j *judge) journal(m *mutation) (refused, err error) {
 	last := o.newest
 	for i := range m.journal {
 		e := &m.journal[i]
-		if appends, sequence := appends(e, last, j.application.verbatim); appends {
+		if added, sequence := appends(e, last, j.application.verbatim); added {
 			last = sequence
 			continue
 		}
@@ -144,7 +144,7 @@ func (o *openJournal) keep(entries []contacts.JournalEntry, verbatim bool) {
 		o.entries = make(map[int64]*contacts.JournalEntry)
 	}
 	for i := range entries {
-		if appends, sequence := appends(&entries[i], o.newest, verbatim); appends {
+		if added, sequence := appends(&entries[i], o.newest, verbatim); added {
 			o.newest = sequence
 			o.entries[sequence] = &entries[i]
 		}
@@ -159,7 +159,7 @@ func (c *writeConn) record(j *judge, m *mutation) error {
 	}
 	for i := range m.journal {
 		e := &m.journal[i]
-		if appends, sequence := appends(e, o.newest, j.application.verbatim); appends {
+		if added, sequence := appends(e, o.newest, j.application.verbatim); added {
 			o.newest = sequence
 			if !o.moved {
 				o.moved = true
