@@ -1,11 +1,11 @@
 package contactstest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -30,19 +30,13 @@ func IgnoreAssigned() cmp.Option {
 func EquateContexts() cmp.Option {
 	return cmp.Transformer("JSON", func(context map[string]any) string {
 		text, err := json.Marshal(context)
+		form := jsontext.Value(text)
+		if err == nil {
+			err = form.Format(jsontext.ReorderRawObjects(true), jsontext.WithIndent("  "))
+		}
 		if err != nil {
 			return fmt.Sprintf("%#v", context) // it has no JSON form, so no service returns it
 		}
-		var form any // whose members are in one order
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&form); err != nil {
-			return string(text)
-		}
-		sorted, err := json.MarshalIndent(form, "", "  ")
-		if err != nil {
-			return string(text)
-		}
-		return string(sorted)
+		return form.String()
 	})
 }
