@@ -67,7 +67,7 @@ type writeConn struct {
 	prunedTo prunePosition   // how far pruneEntries has come
 	args     []driver.Value  // of an update, to be used again
 	created  int64           // contacts in the open transaction
-	version  int64           // of the file, when keys and journals were read first; noVersion: they may be wrong
+	version  int64           // of the file, when keys and journals were read first
 	keys     map[madeBy]bool // that were judged, and passed
 	journals openJournals
 	moved    []*openJournal // those of journals to which the open transaction has appended
@@ -124,7 +124,7 @@ func (w *writer) connect(ctx context.Context) error {
 		}
 		w.conn = &writeConn{
 			conn: conn{db: db}, unmerged: w.unmerged, prunedTo: firstPrunePosition,
-			version: noVersion, keys: make(map[madeBy]bool), journals: make(openJournals),
+			keys: make(map[madeBy]bool), journals: make(openJournals),
 		}
 		w.unmarked = true
 		return nil
@@ -197,9 +197,6 @@ func (w *writer) tryBegin(ctx context.Context) error {
 	return err
 }
 
-// noVersion is no version of a file.
-const noVersion = -1
-
 // maxKnown bounds the keys and journals that a connection remembers.
 const maxKnown = 1000
 
@@ -208,12 +205,17 @@ const maxKnown = 1000
 func (c *writeConn) forgetOld() error {
 	version, err := c.number(dataVersion)
 	if err == nil && (version != c.version || len(c.keys)+len(c.journals) > maxKnown) {
-		clear(c.keys)
-		c.forgetJournals()
+		c.forget()
 		c.hashes.stale = true
 		c.version = version
 	}
 	return err
+}
+
+// forget forgets keys and journals.
+func (c *writeConn) forget() {
+	clear(c.keys)
+	c.forgetJournals()
 }
 
 // mark writes into the log, in the open transaction, which file it belongs to.
@@ -324,7 +326,7 @@ func (w *writer) markNewLog() {
 func (w *writer) undo() {
 	w.unmerged.undo()
 	w.conn.forgetHashes()
-	w.conn.version = noVersion
+	w.conn.forget()
 	if w.conn.db.AutoCommit() { // SQLite has rolled back by itself
 		return
 	}
