@@ -38,22 +38,21 @@ const (
 	// goes once all of its events have ended.
 	runTime = 1_000_000
 
-	runColumns    = `sequence, contacts, at, kept, replaced, data, later, lowest, highest`
-	insertRunSQL  = `INSERT INTO event_run (` + runColumns + `, ends_at, account) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	runColumns    = `sequence, contacts, at, kept, replaced, data, later, lowest, highest, n`
+	insertRunSQL  = `INSERT INTO event_run (` + runColumns + `, ends_at, account) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceRunSQL = `UPDATE event_run SET data = ?, replaced = ? WHERE n = ?`
 	deleteRunSQL  = `DELETE FROM event_run WHERE n = ?`
 
 	// Rows whose events have all ended, each with the newest number of its account.
-	endedRunsSQL = `SELECT ` + runColumns + `, n, account, (SELECT sequence FROM journal_state WHERE account = event_run.account)
+	endedRunsSQL = `SELECT ` + runColumns + `, account, (SELECT sequence FROM journal_state WHERE account = event_run.account)
 		FROM event_run INDEXED BY event_run_ends_at WHERE ends_at <= ? ORDER BY ends_at, n`
 )
 
-// A condition of the rows that may have events after a sequence. The first of them has
-// more events than lie before it.
+// A condition of the rows that have events after a sequence.
 var runsAfterSQL = `sequence > ?2 - ` + strconv.Itoa(runSize) + ` AND sequence + length(contacts) / 16 > ?2 + 1`
 
-var findRunSQL = `SELECT ` + runColumns + `, n FROM event_run WHERE account = ?1 AND sequence <= ?2
-	AND sequence > ?2 - ` + strconv.Itoa(runSize) + ` AND sequence + length(contacts) / 16 > ?2`
+// The row that has the event next to a sequence.
+var findRunSQL = `SELECT ` + runColumns + ` FROM event_run WHERE account = ?1 AND sequence <= ?2 + 1 AND ` + runsAfterSQL
 
 // The columns of runColumns.
 const (
@@ -66,6 +65,7 @@ const (
 	runLater
 	runLowest
 	runHighest
+	runN
 	runValues
 )
 
@@ -118,14 +118,14 @@ func (r *eventRun) clear() { r.contacts, r.later = r.contacts[:0], r.later[:0] }
 // values returns the values of insertRunSQL.
 func (r *eventRun) values(account int64) []driver.Value {
 	endsAt := r.at + slices.Max(r.later) + r.kept
-	return []driver.Value{r.sequence, r.contacts, r.at, r.kept, nil, r.data, jsonNumbers(r.later), r.lowest, r.highest, endsAt, account}
+	return []driver.Value{r.sequence, r.contacts, r.at, r.kept, nil, r.data, jsonNumbers(r.later), r.lowest, r.highest, nil, endsAt, account}
 }
 
 // decodeRun returns the row with the values of runColumns.
 func decodeRun(row []driver.Value) (*eventRun, error) {
 	r := &eventRun{
 		sequence: integer(row[runSequence]), contacts: blob(row[runContacts]), at: integer(row[runAt]), kept: integer(row[runKept]),
-		data: text(row[runData]), lowest: integer(row[runLowest]), highest: integer(row[runHighest]),
+		data: text(row[runData]), lowest: integer(row[runLowest]), highest: integer(row[runHighest]), n: integer(row[runN]),
 	}
 	err := json.Unmarshal([]byte(text(row[runLater])), &r.later)
 	if replaced := text(row[runReplaced]); err == nil && replaced != "" {
@@ -183,14 +183,10 @@ func (r *eventRun) replace(e *contacts.JournalEntry) (replaced string, err error
 
 // findRun returns the row that has an event with the sequence; nil: none has.
 func (c *conn) findRun(account, sequence int64) (*eventRun, error) {
-	var row [runValues + 1]driver.Value
-	found, err := c.row(findRun, row[:], account, sequence)
+	var row [runValues]driver.Value
+	found, err := c.row(findRun, row[:], account, sequence-1)
 	if !found || err != nil {
 		return nil, err
 	}
-	r, err := decodeRun(row[:])
-	if err == nil {
-		r.n = integer(row[runValues])
-	}
-	return r, err
+	return decodeRun(row[:])
 }

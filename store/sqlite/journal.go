@@ -8,7 +8,6 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -38,8 +37,10 @@ func (m *mutation) mayShare(e *contacts.JournalEntry) bool {
 	if len(m.changes) != 1 || e.Kind != contacts.JournalEvent || e.At.IsZero() || e.EndsAt.IsZero() {
 		return false
 	}
-	c, rest := &m.changes[0], e.Subject[idSize:]
-	return c.version == 0 && c.row != nil && bytes.Equal(blob(c.id), e.Subject[:idSize]) && !slices.ContainsFunc(rest, func(b byte) bool { return b != 0 })
+	c := &m.changes[0]
+	var subject [32]byte
+	copy(subject[:], blob(c.id))
+	return c.version == 0 && c.row != nil && e.Subject == subject
 }
 
 // headOf returns the number by which a subject is found.
@@ -296,8 +297,7 @@ func (c *writeConn) pruneRuns(ended int64, n int) error {
 	looks := maxPruned
 	err := c.each(endedRuns, func(row []driver.Value) bool {
 		if r, err := decodeRun(row); err == nil {
-			r.n = integer(row[runValues])
-			runs = append(runs, endedRun{r, integer(row[runValues+1]), integer(row[runValues+2])})
+			runs = append(runs, endedRun{r, integer(row[runValues]), integer(row[runValues+1])})
 			n -= r.len()
 		}
 		looks--

@@ -85,12 +85,9 @@ func TestEndedEventsGoPastThoseThatStay(t *testing.T) {
 	for i := range 10 {
 		record(t, s, noon, busy, event(100+i))
 	}
-	count := func() (n int) {
+	count := func() int {
 		t.Helper()
-		if err := plain(t, path).QueryRowContext(t.Context(), "SELECT count(*) FROM journal").Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
+		return rowsOf(t, path, "journal")
 	}
 	late := noon.Add(2 * time.Hour)
 	lasting := contacts.JournalEntry{Kind: contacts.JournalEvent, At: late, Data: "{}"}

@@ -22,7 +22,7 @@ const (
 	// The columns of a row of journal, in the places of those of runColumns that they are
 	// decoded like. Rows of event_run come with these in one statement, so that both are of
 	// one state of the file.
-	entryColumns = `sequence, subject, at, ends_at, kind, data, NULL, NULL, NULL`
+	entryColumns = `sequence, subject, at, ends_at, kind, data, NULL, NULL, NULL, NULL`
 	runsTooSQL   = ` UNION ALL SELECT ` + runColumns + ` FROM event_run `
 
 	// Erasures are few among many entries, and have an index of their own.
@@ -36,6 +36,7 @@ const (
 	listSubjectsFromSQL = `SELECT ` + entryColumns + ` FROM journal INDEXED BY journal_subject
 		WHERE account = ` + accountSQL + ` AND kind IN (SELECT value FROM json_each(?4)) AND head IN (SELECT value FROM json_each(?6))
 		AND subject IN (SELECT unhex(value) FROM json_each(?7)) AND sequence > ?2 AND sequence < ?3`
+
 	// The same for entries of one kind about a few subjects, of which any may be
 	// NULL: most look-ups are about one or two phone numbers, and reading JSON takes
 	// longer than finding the entries. So does making ready to sort: they come in no
